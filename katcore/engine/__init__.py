@@ -1,0 +1,62 @@
+"""Inference engines: token ids in, token ids and log-probs out.
+
+The client side of SGLang's native HTTP API (`/generate` with `input_ids` and `return_logprob`, weight update from
+disk, flush, health). `sglang:URL` is a server somebody runs, `embedded:DIR` a small server of ours that speaks the
+same subset over a transformers model, `scripted:FILE` (and the controls `oracle`, `nop`) a deterministic one that
+hands out messages. Names are parsed here; one variant, one file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How to sample; `seed` makes one request reproducible on the embedded engine."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+    min_p: float = 0.0
+    max_new_tokens: int = 512
+    stop_token_ids: tuple[int, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What was sampled: ids, one log-prob each (natural log, at the sampling temperature), and why it ended.
+
+    `finish_reason`: `stop`, `length` or `abort`. `versions` are [start, weight version] over `token_ids`.
+    The stop token, when one ended it, is the last of `token_ids`.
+    """
+
+    token_ids: list[int]
+    logprobs: list[float]
+    finish_reason: str
+    versions: list[tuple[int, str]]
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class Engine(Protocol):
+    """A running engine that speaks tokens. All methods raise EngineError when it does not answer."""
+
+    name: str
+
+    async def generate(self, input_ids: list[int], params: SamplingParams) -> Generation:
+        """Sample one completion of `input_ids`."""
+
+    async def update_weights(self, folder: str, version: str) -> None:
+        """Load the weights of a model folder and call them `version` from now on."""
+
+    async def flush_cache(self) -> None:
+        """Forget every cached prefix."""
+
+    async def health(self) -> bool:
+        """Whether the engine can generate."""
+
+    async def close(self) -> None:
+        """Let go of connections, and of the server when it is ours."""

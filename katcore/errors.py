@@ -1,0 +1,61 @@
+"""Errors that people see, and the two ordinary ways in which one record leaves a stage early.
+
+Raise them where the fact is known; `cli/contract.py` turns them into one line and the right exit code.
+"""
+
+from __future__ import annotations
+
+
+class KatError(Exception):
+    """The command cannot go on. One line for people, an optional hint on the next, and an exit code."""
+
+    code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(KatError):
+    """The command was called wrongly, or something it needs is not configured."""
+
+    code = 2
+
+
+class InputError(KatError):
+    """The input is bad, truncated or of another kind."""
+
+    code = 4
+
+
+class BusyError(KatError):
+    """Somebody else holds the lock on the output (EX_TEMPFAIL: cron may try again)."""
+
+    code = 75
+
+
+class SandboxError(KatError):
+    """The sandbox itself failed: says nothing about what ran inside."""
+
+
+class EngineError(KatError):
+    """The inference engine failed, refused or did not answer."""
+
+
+class RecordError(Exception):
+    """One record could not be processed: it becomes a dead letter and the stage goes on (exit 3)."""
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage = stage
+        self.reason = reason
+
+
+class Rejected(Exception):
+    """One record was turned away on purpose: a normal result, kept in `--rejects` and counted (exit 0)."""
+
+    def __init__(self, stage: str, reason: str, evidence: dict[str, object] | None = None) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage = stage
+        self.reason = reason
+        self.evidence = evidence or {}

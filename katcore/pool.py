@@ -1,0 +1,113 @@
+"""Map a function over work items, in order, on threads of this process or on a Ray cluster.
+
+In: an iterator of items. Out: one outcome an item, in the order of the items, whatever finishes first. At most
+`2 * jobs` items are held at a time, so that a stream stays a stream. Nothing is known here of files or of records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from katcore.errors import RecordError, Rejected
+
+
+@dataclass(frozen=True)
+class Item:
+    """One piece of work: a record, a sample of a task, a group of trajectories.
+
+    `key` is what `--resume` remembers and seeds derive from. `shard` is what `--shard i/n` divides by (a task's id, so
+    that groups stay whole). `forward` is a line that passes through as it is: nothing is done with it. `raw` is the
+    input line kept for a dead letter.
+    """
+
+    key: str
+    payload: Any = None
+    shard: str = ""
+    forward: bytes | None = None
+    raw: bytes = b""
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of an item: output, or the reason why there is none."""
+
+    item: Item
+    output: list[Any] = field(default_factory=list)
+    rejected: Rejected | None = None
+    failed: RecordError | None = None
+
+
+Process = Callable[[Item], Iterable[Any]]
+
+
+def seed_for(seed: int, key: str) -> int:
+    """A seed of its own for each item, so that results depend neither on `-j` nor on the order of work (63 bits)."""
+    digest = hashlib.sha256(f"{seed}\0{key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def shard_of(item: Item, shards: int) -> int:
+    """The shard that an item belongs to: a function of its content alone."""
+    digest = hashlib.sha256((item.shard or item.key).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % shards
+
+
+def settle(process: Process, item: Item) -> Done:
+    """Run one item; a rejection or a dead letter is an outcome, anything else ends the stage."""
+    if item.forward is not None:
+        return Done(item, [item.forward])
+    try:
+        return Done(item, list(process(item)))
+    except Rejected as reason:
+        return Done(item, rejected=reason)
+    except RecordError as reason:
+        return Done(item, failed=reason)
+
+
+def run(process: Process, items: Iterable[Item], jobs: int = 1, ray: str = "") -> Iterator[Done]:
+    """Outcomes in the order of `items`; `jobs` threads here, or as many tasks in flight on the Ray cluster `ray`."""
+    if ray:
+        yield from _run_ray(process, items, jobs, ray)
+    elif jobs <= 1:
+        for item in items:
+            yield settle(process, item)
+    else:
+        yield from _run_threads(process, items, jobs)
+
+
+def _run_threads(process: Process, items: Iterable[Item], jobs: int) -> Iterator[Done]:
+    waiting: deque[Future[Done]] = deque()
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="kat")
+    try:
+        for item in items:
+            waiting.append(pool.submit(settle, process, item))
+            while waiting and (len(waiting) >= 2 * jobs or waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_ray(process: Process, items: Iterable[Item], jobs: int, address: str) -> Iterator[Done]:
+    import ray
+
+    ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
+    try:
+        remote = ray.remote(settle).options(scheduling_strategy="SPREAD")
+        shared = ray.put(process)
+        waiting: deque[Any] = deque()
+        for item in items:
+            waiting.append(remote.remote(shared, item))
+            if len(waiting) >= 2 * jobs:
+                yield ray.get(waiting.popleft())
+        while waiting:
+            yield ray.get(waiting.popleft())
+    finally:
+        ray.shutdown()
