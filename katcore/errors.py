@@ -59,3 +59,7 @@ class Rejected(Exception):
         self.stage = stage
         self.reason = reason
         self.evidence = evidence or {}
+
+
+class ReaderLeft(Exception):
+    """Whoever read our standard output is gone: nothing is wrong, there is nobody left to write for (exit 0)."""

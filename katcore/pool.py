@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Event, Semaphore, Thread
 from typing import Any
 
-from katcore.errors import RecordError, Rejected
+from katcore.errors import KatError, RecordError, Rejected
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,11 @@ def shard_of(item: Item, shards: int) -> int:
 
 
 def settle(process: Process, item: Item) -> Done:
-    """Run one item; a rejection or a dead letter is an outcome, anything else ends the stage."""
+    """Run one item. A rejection or a dead letter is an outcome; a KatError ends the stage.
+
+    Anything else is a mistake in how we treat this one record: it is kept as a dead letter, so that a job over many
+    thousand records does not end on one of them.
+    """
     if item.forward is not None:
         return Done(item, [item.forward])
     try:
@@ -67,6 +73,12 @@ def settle(process: Process, item: Item) -> Done:
     except Rejected as reason:
         return Done(item, rejected=reason)
     except RecordError as reason:
+        return Done(item, failed=reason)
+    except KatError:
+        raise
+    except Exception as error:
+        reason = RecordError("internal", f"{type(error).__name__}: {error}")
+        reason.__cause__ = error
         return Done(item, failed=reason)
 
 
@@ -82,17 +94,34 @@ def run(process: Process, items: Iterable[Item], jobs: int = 1, ray: str = "") -
 
 
 def _run_threads(process: Process, items: Iterable[Item], jobs: int) -> Iterator[Done]:
-    waiting: deque[Future[Done]] = deque()
+    """A feeder thread reads `items`, so that finished work is handed on while the input has nothing new."""
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="kat")
+    waiting: SimpleQueue[Future[Done] | BaseException | None] = SimpleQueue()
+    room = Semaphore(2 * jobs)
+    stopped = Event()
+
+    def feed() -> None:
+        try:
+            for item in items:
+                room.acquire()
+                if stopped.is_set():
+                    return
+                waiting.put(pool.submit(settle, process, item))
+            waiting.put(None)
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that reads the outcomes, which raises it
+            waiting.put(error)
+
+    Thread(target=feed, name="kat-feed", daemon=True).start()
     try:
-        for item in items:
-            waiting.append(pool.submit(settle, process, item))
-            while waiting and (len(waiting) >= 2 * jobs or waiting[0].done()):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        while (future := waiting.get()) is not None:
+            if isinstance(future, BaseException):
+                raise future
+            yield future.result()
+            room.release()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        stopped.set()
+        room.release()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _run_ray(process: Process, items: Iterable[Item], jobs: int, address: str) -> Iterator[Done]:

@@ -1,0 +1,117 @@
+"""Where an option's value comes from: flag > KAT_<COMMAND>_<OPTION> > KAT_<OPTION> > --config > ./kat.toml > user file.
+
+In a file, top-level keys are shared options and a table `[mine]`, `[rollout]`, … holds one command's. Keys may be
+written with `-` or `_`. In the environment a list is separated by white space. Secrets never stand in a file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from katcore.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Found:
+    """A value and the place that it was read from."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One configuration file: its name for people and its content."""
+
+    name: str
+    table: Mapping[str, Any]
+
+
+def _read(path: Path, name: str) -> Layer:
+    import tomllib
+
+    try:
+        return Layer(name, tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def layers(config: Path | None, enabled: bool) -> list[Layer]:
+    """The files in force, the strongest first."""
+    if not enabled:
+        return [] if config is None else [_read(config, str(config))]
+    found = [] if config is None else [_read(config, str(config))]
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")  # noqa: PTH111,PTH118
+    for path, name in ((Path("kat.toml"), "kat.toml"), (Path(home) / "kat" / "kat.toml", "user kat.toml")):
+        if path.is_file():
+            found.append(_read(path, name))
+    return found
+
+
+def _entry(table: Mapping[str, Any], option: str) -> Any:
+    for key in (option, option.replace("_", "-")):
+        if key in table:
+            return table[key]
+    return None
+
+
+def lookup(command: str, option: str, files: Iterable[Layer], environ: Mapping[str, str]) -> Found | None:
+    """The strongest value of an option that was not given as a flag, or None; `command` is `build_env`, not its file."""
+    for name in (f"KAT_{command}_{option}".upper(), f"KAT_{option}".upper()):
+        if name in environ:
+            return Found(environ[name], f"environment {name}")
+    for layer in files:
+        own = _entry(layer.table, command)
+        if isinstance(own, dict) and (value := _entry(own, option)) is not None:
+            return Found(value, f"{layer.name} [{command.replace('_', '-')}]")
+        value = _entry(layer.table, option)
+        if value is not None and not isinstance(value, dict):
+            return Found(value, layer.name)
+    return None
+
+
+def check_keys(command: str, known: Iterable[str], files: Iterable[Layer]) -> None:
+    """A key that no option of the command has is a mistake worth a line."""
+    names = {name.replace("_", "-") for name in known}
+    for layer in files:
+        own = _entry(layer.table, command)
+        if not isinstance(own, dict):
+            continue
+        for key in own:
+            if key.replace("_", "-") not in names:
+                raise UsageError(f"{layer.name}: [{command.replace('_', '-')}] has an unknown option {key!r}")
+
+
+def convert(found: Found, kind: Any, option: str) -> Any:
+    """The found value as the type that the option is declared with."""
+    import msgspec
+
+    value = found.value
+    if isinstance(value, str):
+        value = _from_text(value, kind)
+    try:
+        return msgspec.convert(value, kind, strict=False, dec_hook=_hook)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{found.source}: {option.replace('_', '-')}: {error}") from error
+
+
+def _from_text(value: str, kind: Any) -> Any:
+    text = str(kind)
+    if "list[" in text:
+        return value.split()
+    if "bool" in text:
+        low = value.strip().lower()
+        return True if low in {"1", "true", "yes", "on"} else False if low in {"0", "false", "no", "off", ""} else value
+    return value
+
+
+def _hook(kind: type, value: Any) -> Any:
+    if issubclass(kind, Path) and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"cannot read {value!r} as {kind.__name__}")

@@ -1,0 +1,299 @@
+"""The contract that every command keeps: options, configuration, exit codes, signals, closed pipes, one-line errors.
+
+A command file makes a `Program`, decorates one function per (sub)command, and exports `main`. The function's own
+parameters are its options; the shared ones of `options.py` are added to its signature. Exit codes: 0 done, also when
+the reader left; 1 failed; 2 usage; 3 finished with dead letters; 4 input bad; 75 locked; 130, 143 signals.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import signal
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+
+from katcli import config as configuration
+from katcli.log import Log
+from katcli.options import UNCONFIGURABLE, Output, shared_for
+from katcli.run import Run, TooManyFailures
+from katcore import __version__
+from katcore.errors import KatError, ReaderLeft, UsageError
+
+EXIT_STATUS = (
+    (0, "Done; also when the reader of the output left."),
+    (1, "Failed."),
+    (2, "Called wrongly or not configured."),
+    (3, "Finished, but some records could not be processed (see --dead-letter)."),
+    (4, "The input is bad, truncated or of another kind."),
+    (75, "Another run holds the output; try again later."),
+    (130, "Interrupted."),
+    (143, "Terminated."),
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command or subcommand: its function, and the signature with the shared options that Typer reads."""
+
+    name: str
+    function: Callable[..., None]
+    output: Output
+    signature: inspect.Signature
+    hints: Mapping[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+
+class Program:
+    """A command such as `kat-verify`: a default action, subcommands, or both."""
+
+    def __init__(self, prog: str, summary: str) -> None:
+        self.prog = prog
+        self.summary = summary
+        self.key = prog.removeprefix("kat-").replace("-", "_")
+        self.commands: dict[str, Command] = {}
+
+    def command(
+        self, name: str = "", *, output: str = "records"
+    ) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        """Make a function the default action, or the subcommand `name`. Its first parameter is the `Run`."""
+
+        def add(function: Callable[..., None]) -> Callable[..., None]:
+            kind = Output(output)
+            signature, hints = _signature(function, kind)
+            self.commands[name] = Command(name, function, kind, signature, hints)
+            return function
+
+        return add
+
+    def main(self) -> None:
+        """The entry point: `kat-verify report FILE` is the subcommand, anything else the default action."""
+        _catch_signals()
+        args = sys.argv[1:]
+        word = args[0] if args else ""
+        if word == "--version":
+            print(f"{self.prog} {__version__}")
+            return
+        if word and word in self.commands:
+            self._start(self.commands[word], args[1:], f"{self.prog} {word}")
+        elif "" in self.commands:
+            self._start(self.commands[""], args, self.prog)
+        else:
+            self._overview(word)
+
+    def _overview(self, word: str) -> NoReturn:
+        wanted = word in {"--help", "-h", "help"}
+        out = sys.stdout if wanted else sys.stderr
+        lines = [f"Usage: {self.prog} COMMAND [OPTIONS]", "", f"  {self.summary}", "", "Commands:"]
+        width = max(len(name) for name in self.commands)
+        lines += [f"  {name:<{width}}  {command.summary}" for name, command in self.commands.items()]
+        lines += ["", f"{self.prog} COMMAND --help tells more."]
+        if not wanted and word:
+            lines = [f"{self.prog}: unknown command {word!r}", f"  hint: one of {', '.join(self.commands)}"]
+        try:
+            print("\n".join(lines), file=out, flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        sys.exit(0 if wanted else 2)
+
+    def _start(self, command: Command, args: list[str], prog: str) -> None:
+        app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        app.command(help=_help(self, command), context_settings={"help_option_names": ["-h", "--help"]})(
+            _wrapped(self, command)
+        )
+        try:
+            app(args=args, prog_name=prog)
+        except BrokenPipeError:  # from --help, whose reader left
+            _leave(0)
+
+
+def _help(program: Program, command: Command) -> str:
+    text = inspect.getdoc(command.function) or ""
+    others = [f"{name}: {other.summary}" for name, other in program.commands.items() if name]
+    if command.name == "" and others:
+        text += "\n\nSubcommands:\n\n" + "\n\n".join(f"{program.prog} {other}" for other in others)
+    return text
+
+
+def _signature(function: Callable[..., None], output: Output) -> tuple[inspect.Signature, dict[str, Any]]:
+    hints = typing.get_type_hints(function, include_extras=True)
+    own = list(inspect.signature(function).parameters.values())[1:]
+    parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    taken = {p.name for p in own}
+    for option in shared_for(output):
+        if option.name not in taken:
+            parameters.append(
+                inspect.Parameter(
+                    option.name, inspect.Parameter.KEYWORD_ONLY, annotation=option.kind, default=option.default
+                )
+            )
+    return inspect.Signature(parameters), {p.name: p.annotation for p in parameters}
+
+
+def _wrapped(program: Program, command: Command) -> Callable[..., None]:
+    """The function that Typer calls: resolves configuration, runs, and turns what happened into an exit code."""
+
+    @functools.wraps(command.function)
+    def inner(ctx: typer.Context, **values: Any) -> None:
+        log = Log(program.prog)
+        try:
+            options, sources = _resolve(program, command, ctx, values)
+            log = Log(
+                program.prog,
+                as_json=options["log_format"] == "json",
+                quiet=options["quiet"],
+                verbose=options["verbose"],
+            )
+            if options["print_config"]:
+                _print_config(options, sources)
+                code = 0
+            else:
+                code = _run(command, log, options)
+            _flush()
+        except ReaderLeft:
+            code = 0
+        except BrokenPipeError:
+            code = 0
+        except KatError as error:
+            log.clear()
+            log.error(str(error), error.hint, error.code)
+            log.traceback(error)
+            code = error.code
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            log.error(f"{error.strerror or error}{where}")
+            log.traceback(error)
+            code = 1
+        except KeyboardInterrupt:
+            log.error("interrupted", code=130)
+            code = 130
+        except Terminated as stop:
+            log.error("terminated", code=128 + stop.signal)
+            code = 128 + stop.signal
+        except Exception as error:  # noqa: BLE001 - the edge: whatever is left is a bug of ours, and gets one line
+            log.error(f"internal error: {type(error).__name__}: {error}", "-vv shows the traceback")
+            log.traceback(error)
+            code = 1
+        if log.as_json and code not in (0, 3):
+            log.event("exit", code=code)
+        if code:
+            _leave(code)
+        elif sys.stdout.closed:
+            _leave(0)
+
+    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    inner.__signature__ = inspect.Signature(parameters + list(command.signature.parameters.values()))  # type: ignore[attr-defined]
+    inner.__annotations__ = {"ctx": typer.Context, **command.hints}
+    return inner
+
+
+def _run(command: Command, log: Log, options: dict[str, Any]) -> int:
+    own = {name: options[name] for name in inspect.signature(command.function).parameters if name in options}
+    run = Run(log, options)
+    code = 1
+    try:
+        command.function(run, **own)
+        code = 0
+    except TooManyFailures:
+        code = 3
+    except ReaderLeft:
+        code = 0
+        raise
+    except KatError as error:
+        code = error.code
+        raise
+    finally:
+        if run.counts.get("dead"):
+            code = code or 3
+        extra = {"dry_run": True} if run.dry_run else {}
+        log.summary(code, {**run.counts, **extra, "seed": options["seed"]} if log.as_json else run.counts)
+    return code
+
+
+def _resolve(
+    program: Program, command: Command, ctx: typer.Context, values: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Every option's value and where it came from."""
+    files = configuration.layers(values["config"], not values["no_config"])
+    every = {name for other in program.commands.values() for name in other.hints}
+    configuration.check_keys(program.key, every - UNCONFIGURABLE, files)
+    options: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, value in values.items():
+        options[name], sources[name] = value, "flag"
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            continue
+        sources[name] = "default"
+        if name in UNCONFIGURABLE or _is_argument(command.hints[name]):
+            continue
+        found = configuration.lookup(program.key, name, files, os.environ)
+        if found is not None:
+            kind = typing.get_args(command.hints[name])[0]
+            options[name], sources[name] = configuration.convert(found, kind, name), found.source
+    return options, sources
+
+
+def _is_argument(hint: Any) -> bool:
+    return any(isinstance(meta, typer.models.ArgumentInfo) for meta in typing.get_args(hint)[1:])
+
+
+def _print_config(options: dict[str, Any], sources: dict[str, str]) -> None:
+    width = max(len(name) for name in options)
+    for name, value in options.items():
+        shown = [str(v) for v in value] if isinstance(value, list) else str(value) if isinstance(value, Path) else value
+        print(f"{name.replace('_', '-'):<{width}} = {'' if shown is None else shown!r:<24} # {sources[name]}")
+
+
+def _flush() -> None:
+    """A disk that fills up or a reader that leaves is noticed here, not at interpreter exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderLeft from error
+    except OSError as error:
+        raise KatError(f"cannot write standard output: {error.strerror}") from error
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: worker threads may still wait for processes, which die with this one."""
+    with open(os.devnull, "w") as null:  # noqa: PTH123
+        os.dup2(null.fileno(), 1)
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
+
+
+def _catch_signals() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, stop)
+
+
+def required(value: Any, option: str, hint: str = "") -> Any:
+    """An option that must come from a flag, the environment or a file."""
+    if value is None or value == "":
+        raise UsageError(f"--{option} is missing", hint=hint)
+    return value

@@ -1,0 +1,242 @@
+"""One run of a command: its input, its output, what it counted. Commands get a `Run` and call one library function.
+
+`stage` is the loop that all record commands share: skip what is finished, map, write in order, keep rejects and dead
+letters, commit. Nothing here knows what a record means.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from katcli.log import Log
+from katcore.errors import BusyError, UsageError
+
+if TYPE_CHECKING:
+    from katcore.pool import Done, Item
+    from katcore.streams import Line, Output
+
+
+class TooManyFailures(Exception):
+    """`--strict` or `--max-failures` ends the stage; what was written stays for --resume."""
+
+
+class Run:
+    """What the contract gives to a command: the shared options and the things they decide."""
+
+    def __init__(self, log: Log, options: dict[str, Any]) -> None:
+        self._log = log
+        self._options = options
+        self.seed: int = options["seed"]
+        self.resume: bool = options.get("resume", False)
+        self.dry_run: bool = options["dry_run"]
+        self.jobs: int = options.get("jobs", 1)
+        self.counts: dict[str, Any] = {}
+
+    # ------------------------------------------------------------------ messages
+
+    def log(self, text: str) -> None:
+        """One line for people, silenced by -q."""
+        self._log.status(text)
+
+    def detail(self, text: str) -> None:
+        """One line that only -v shows."""
+        self._log.status(text, level=1)
+
+    def warn(self, text: str) -> None:
+        """One warning."""
+        self._log.warning(text)
+
+    def count(self, name: str, n: float = 1) -> None:
+        """Add to a number of the summary."""
+        self.counts[name] = self.counts.get(name, 0) + n
+
+    # ------------------------------------------------------------------ input
+
+    def read(self, files: Sequence[Path] | None, *kinds: type) -> Iterator[Line]:
+        """The records of the files, or of standard input; `kinds` are those that this command takes."""
+        from katcore import records, streams
+
+        paths = list(files or [])
+        if (not paths or Path("-") in paths) and sys.stdin.isatty():
+            raise UsageError("no input: name a file or pipe records in", hint="--help shows how to call it")
+        return streams.read(paths, kinds or records.RECORDS, warn=self.warn)
+
+    # ------------------------------------------------------------------ output
+
+    def stage(self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]]) -> None:
+        """Process the items that are not finished yet and write what comes out, in the order of the items."""
+        if self.dry_run:
+            return self._plan(items)
+        path = self._options["output"]
+        path = None if path in (None, Path("-")) else path
+        if self.resume and path is None:
+            raise UsageError("--resume needs an output file", hint="add -o FILE")
+        with locked(path, self._options["lock_wait"]):
+            self._run(items, process, path)
+
+    def _run(self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]], path: Path | None) -> None:
+        from katcore import pool
+        from katcore.streams import open_output
+
+        fmt = self._options["format"]
+        out = open_output(
+            path, fmt.value if fmt else None, self.resume, rejects=self._options["rejects"],
+            dead_letters=self._options["dead_letter"],
+        )  # fmt: skip
+        self.counts = {"in": 0, "out": 0, "skipped": 0, "rejected": 0, "dead": 0} | self.counts
+        finished = False
+        try:
+            done = pool.run(process, self._todo(items, out), self.jobs, self._options["ray"])
+            for outcome in done:
+                self._write(out, outcome)
+                self._log.progress(self.counts)
+            out.finish()
+            finished = True
+        finally:
+            if not finished:
+                out.abandon()
+                close = getattr(process, "close", None)
+                if close is not None:
+                    close()
+
+    def _todo(self, items: Iterable[Item], out: Output | None) -> Iterator[Item]:
+        from katcore.pool import shard_of
+
+        index, shards = shard(self._options["shard"])
+        for item in items:
+            if shards > 1 and shard_of(item, shards) != index:
+                continue
+            if item.forward is None:
+                self.count("in")
+            if out is not None and item.key in out.finished:
+                self.count("skipped", 0 if item.forward is not None else 1)
+                continue
+            yield item
+
+    def _write(self, out: Output, done: Done) -> None:
+        from katcore.records import encode, tag_of
+
+        if done.failed is not None:
+            out.dead_letter(_side(done, done.failed.stage, error=done.failed.reason))
+            self._dead(done)
+            return
+        if done.rejected is not None:
+            why = done.rejected
+            out.reject(_side(done, why.stage, reason=why.reason, evidence=why.evidence))
+            self.count("rejected")
+            by = self.counts.setdefault("rejected_by", {})
+            by[why.stage] = by.get(why.stage, 0) + 1
+        for line in done.output:
+            if isinstance(line, bytes):
+                out.write(line, done.item.key.partition(":")[0])
+            else:
+                out.write(encode(line), tag_of(type(line)))
+        if done.item.forward is None:
+            self.count("out", len(done.output))
+        out.commit(done.item.key)
+
+    def _dead(self, done: Done) -> None:
+        self.count("dead")
+        assert done.failed is not None
+        self._log.warning(f"{done.item.key}: {done.failed.stage}: {done.failed.reason}")
+        if done.failed.__cause__ is not None:
+            self._log.traceback(done.failed.__cause__)
+        most = self._options["max_failures"]
+        if self._options["strict"] or (most is not None and self.counts["dead"] > most):
+            raise TooManyFailures
+
+    def _plan(self, items: Iterable[Item]) -> None:
+        todo = [item for item in self._todo(items, None) if item.forward is None]
+        self.counts["planned"] = len(todo)
+        path = self._options["output"]
+        self.log(f"would process {len(todo)} items and write {path or 'standard output'}")
+        for item in todo[:20]:
+            self.detail(f"  {item.key}")
+
+    def text(self, text: str) -> None:
+        """Text for people: to standard output, or whole and at once to -o FILE."""
+        path = self._options["output"]
+        if path in (None, Path("-")):
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+            return
+        part = path.with_name(path.name + ".part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text if text.endswith("\n") else text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """The folder of --out, made and locked."""
+        out = self._options["out"]
+        if out is None:
+            raise UsageError("no output folder", hint="add --out DIR")
+        with locked(out, self._options["lock_wait"]):
+            out.mkdir(parents=True, exist_ok=True)
+            yield out
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`I/N` as two numbers; nothing is `0/1`."""
+    if not text:
+        return 0, 1
+    index, slash, shards = text.partition("/")
+    if not (slash and index.isdigit() and shards.isdigit() and int(index) < int(shards)):
+        raise UsageError(f"--shard {text}: write I/N with 0 <= I < N")
+    return int(index), int(shards)
+
+
+def _side(done: Done, stage: str, **why: Any) -> dict[str, Any]:
+    """A line of a side file: which record, why, and the record itself where it came from a line."""
+    import msgspec
+
+    raw = done.item.raw
+    kind, _, name = done.item.key.partition(":")
+    return {"id": name, "kind": kind, "line": done.item.line or None, "stage": stage, **why,
+            "record": msgspec.Raw(raw) if raw else None}  # fmt: skip
+
+
+@contextmanager
+def locked(path: Path | None, wait: float) -> Iterator[None]:
+    """Hold `PATH.lock` for as long as the output is being written; the lock vanishes with the process."""
+    if path is None:
+        yield
+        return
+    name = path.with_name(path.name + ".lock")
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            lock = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            if time.monotonic() >= deadline:
+                raise BusyError(f"{path} is being written by another run", hint="--lock-wait SECONDS waits") from None
+            time.sleep(0.05)
+            continue
+        if _same(lock, name):
+            break
+        os.close(lock)  # the holder before us removed the name: take the lock on the new one
+    try:
+        yield
+    finally:
+        name.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _same(lock: int, name: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(lock), name.stat())
+    except FileNotFoundError:
+        return False
