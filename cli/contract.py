@@ -15,7 +15,7 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from enum import Enum
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -23,7 +23,7 @@ import typer
 
 from katcli import config as configuration
 from katcli.log import Log
-from katcli.options import UNCONFIGURABLE, Output, shared_for
+from katcli.options import UNCONFIGURABLE, Output, declarations, key_of, shared_for
 from katcli.run import Run, TooManyFailures
 from katcore import __version__
 from katcore.errors import KatError, ReaderLeft, UsageError
@@ -157,7 +157,7 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
                 verbose=options["verbose"],
             )
             if options["print_config"]:
-                _print_config(options, sources)
+                _print_config(command, options, sources)
                 code = 0
             else:
                 code = _run(command, log, options)
@@ -227,7 +227,7 @@ def _resolve(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Every option's value and where it came from."""
     files = configuration.layers(values["config"], not values["no_config"])
-    every = {name for other in program.commands.values() for name in other.hints}
+    every = {key_of(hint, name) for other in program.commands.values() for name, hint in other.hints.items()}
     configuration.check_keys(program.key, every - UNCONFIGURABLE, files)
     options: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -237,24 +237,25 @@ def _resolve(
         if source is not None and source.name == "COMMANDLINE":
             continue
         sources[name] = "default"
-        if name in UNCONFIGURABLE or _is_argument(command.hints[name]):
+        hint = command.hints[name]
+        if name in UNCONFIGURABLE or not declarations(hint, name):
             continue
-        found = configuration.lookup(program.key, name, files, os.environ)
+        key = key_of(hint, name)
+        found = configuration.lookup(program.key, key, files, os.environ)
         if found is not None:
-            kind = typing.get_args(command.hints[name])[0]
-            options[name], sources[name] = configuration.convert(found, kind, name), found.source
+            options[name], sources[name] = configuration.convert(found, typing.get_args(hint)[0], key), found.source
     return options, sources
 
 
-def _is_argument(hint: Any) -> bool:
-    return any(isinstance(meta, typer.models.ArgumentInfo) for meta in typing.get_args(hint)[1:])
-
-
-def _print_config(options: dict[str, Any], sources: dict[str, str]) -> None:
-    width = max(len(name) for name in options)
+def _print_config(command: Command, options: dict[str, Any], sources: dict[str, str]) -> None:
+    rows = []
     for name, value in options.items():
-        shown = [str(v) for v in value] if isinstance(value, list) else str(value) if isinstance(value, Path) else value
-        print(f"{name.replace('_', '-'):<{width}} = {'' if shown is None else shown!r:<24} # {sources[name]}")
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        shown = " ".join(str(v.value if isinstance(v, Enum) else v) for v in values)
+        rows.append((key_of(command.hints[name], name).replace("_", "-"), shown, sources[name]))
+    width = max(len(row[0]) for row in rows)
+    for key, shown, source in rows:
+        print(f"{key:<{width}} = {shown:<24} # {source}")
 
 
 def _flush() -> None:

@@ -1,4 +1,4 @@
-"""What a command says on standard error: messages for people or JSON lines, a progress line on a terminal, a summary."""
+"""What a command says on standard error: messages as text or JSON lines, a progress line on a terminal, a summary."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -188,3 +188,21 @@ UNCONFIGURABLE = frozenset({"config", "no_config", "print_config", "dry_run"})
 def shared_for(output: Output) -> list[Shared]:
     """The shared options of a command with this output."""
     return [option for option in SHARED if output in option.outputs]
+
+
+def declarations(hint: Any, name: str) -> list[str]:
+    """The flags of an option as declared, such as `["-o", "--output"]`; `--NAME` when none is; nothing for arguments."""
+    for info in get_args(hint)[1:]:
+        if isinstance(info, typer.models.ArgumentInfo):
+            return []
+        if isinstance(info, typer.models.OptionInfo):
+            # with Annotated, Typer keeps the first declaration in `default` until it resolves the parameter
+            first = [info.default] if isinstance(info.default, str) and info.default.startswith("-") else []
+            return first + list(info.param_decls or ()) or ["--" + name.replace("_", "-")]
+    return ["--" + name.replace("_", "-")]
+
+
+def key_of(hint: Any, name: str) -> str:
+    """The option's name in the environment and in files: its long flag with `_`, such as `min_reward`."""
+    long = [flag for flag in declarations(hint, name) if flag.startswith("--")]
+    return (long[0].partition("/")[0].removeprefix("--") if long else name).replace("-", "_")

@@ -76,7 +76,7 @@ def settle(process: Process, item: Item) -> Done:
         return Done(item, failed=reason)
     except KatError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - see above
         reason = RecordError("internal", f"{type(error).__name__}: {error}")
         reason.__cause__ = error
         return Done(item, failed=reason)
