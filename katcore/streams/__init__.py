@@ -1,0 +1,10 @@
+"""Record streams: JSON lines, zstd and Parquet in; atomic, resumable files and pipes out.
+
+The one place where KAT opens record files. Rooms read `Line`s and hand back records; only the command contract opens
+an output.
+"""
+
+from katcore.streams.read import Line, read
+from katcore.streams.splice import splice
+
+__all__ = ["Line", "read", "splice"]
