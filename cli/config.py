@@ -62,7 +62,7 @@ def _entry(table: Mapping[str, Any], option: str) -> Any:
 
 
 def lookup(command: str, option: str, files: Iterable[Layer], environ: Mapping[str, str]) -> Found | None:
-    """The strongest value of an option that was not given as a flag, or None. `command` is a name such as `build_env`."""
+    """The strongest value of an option not given as a flag, or None; `command` is a name such as `build_env`."""
     for name in (f"KAT_{command}_{option}".upper(), f"KAT_{option}".upper()):
         if name in environ:
             return Found(environ[name], f"environment {name}")

@@ -191,7 +191,7 @@ def shared_for(output: Output) -> list[Shared]:
 
 
 def declarations(hint: Any, name: str) -> list[str]:
-    """The flags of an option as declared, such as `["-o", "--output"]`; `--NAME` when none is; nothing for arguments."""
+    """The flags of an option as declared, such as `["-o", "--output"]`; `--NAME` if none is; [] for arguments."""
     for info in get_args(hint)[1:]:
         if isinstance(info, typer.models.ArgumentInfo):
             return []
