@@ -1,0 +1,80 @@
+"""The repository of a task as folders of this machine.
+
+In: a task's source. Out: a read-only cached folder with the files at the base commit and a git history of exactly one
+commit (no remote, no tag, no reflog, fixed author and date): what an agent may see. `patched` is a copy to look at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from katcore.cache import cache_dir, digest_of, fresh, locked, publish
+from katcore.errors import KatError
+from katcore.git import EXACT
+from katcore.records import TaskSource
+from katcore.source import checkout
+from katcore.testrun.patch import GIT_ENV, apply_here
+
+WHEN = "2000-01-01T00:00:00+0000"
+
+
+def workspace(source: TaskSource) -> Path:
+    """The cached folder of a source; boxes put their writes over it, nobody may change it."""
+    final = cache_dir("work") / digest_of("work/1", source.kind, source.url, source.ref, source.sha256)
+    if final.is_dir():
+        return final
+    with locked(final):
+        if not final.is_dir():
+            with fresh("work") as made:
+                checkout(source, made)
+                one_commit(made)
+                publish(made, final)
+    return final
+
+
+def one_commit(folder: Path) -> None:
+    """Replace whatever history there is by one commit of all files, ignored ones included."""
+    history = folder / ".git"
+    if history.is_symlink() or history.is_file():
+        history.unlink()
+    elif history.is_dir():
+        shutil.rmtree(history)
+    (history / "info").mkdir(parents=True)
+    (history / "info" / "attributes").write_text(EXACT, encoding="utf-8")
+    who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _WHO.items()}
+    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent", **GIT_ENV, **who}
+    config = ["-c", "core.logAllRefUpdates=false", "-c", "gc.auto=0", "-c", "core.autocrlf=false"]
+    for arguments in (
+        ["init", "--quiet", "--initial-branch=main", "--template="],
+        ["add", "--all", "--force", "."],
+        ["commit", "--quiet", "--allow-empty", "--no-verify", "--no-gpg-sign", "--message=base"],
+        ["update-index", "--really-refresh", "--quiet"],
+    ):
+        done = subprocess.run(["git", *config, *arguments], cwd=folder, env=env, capture_output=True, check=False)
+        if done.returncode != 0:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            raise KatError(f"git {arguments[0]} failed in a task's workspace: {said[-300:]}")
+
+
+@contextmanager
+def patched(source: TaskSource, *patches: str) -> Iterator[Path]:
+    """A throw-away copy of the repository with patches applied in order, without git. Raises BadPatch."""
+    with tempfile.TemporaryDirectory(prefix="kat-work-") as top:
+        folder = Path(top) / "repo"
+        shutil.copytree(workspace(source), folder, symlinks=True, ignore=_top_git)
+        for patch in patches:
+            apply_here(folder, patch)
+        yield folder
+
+
+def _top_git(_: str, names: list[str]) -> list[str]:
+    return [".git"] if ".git" in names else []
+
+
+_WHO = {"NAME": "kat", "EMAIL": "kat@localhost", "DATE": WHEN}
