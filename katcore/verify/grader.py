@@ -1,0 +1,149 @@
+"""Grade one trajectory by its task's tests: a fresh box, the patch only, the task's own test files, no network.
+
+In: an `Attempt`. Out: the trajectory's line with `verdict` and `timing.grade` set, everything else untouched. The same
+task, patch and kind of sandbox give the same verdict, so a finished grading is kept in the cache and used again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+
+from katcore.cache import cache_dir, digest_of, locked
+from katcore.errors import RecordError, SandboxError
+from katcore.pool import Item
+from katcore.records import Task, Timing, Verdict
+from katcore.sandbox import Limits, Sandbox, Spec, sandbox
+from katcore.streams import splice
+from katcore.testrun.environment import environment_mounts
+from katcore.testrun.grade import Grade, judge
+from katcore.testrun.patch import BadPatch
+from katcore.testrun.run import TestRun, prepare, run_tests
+from katcore.testrun.workspace import workspace
+from katcore.verify.attempts import Attempt
+from katcore.verify.patch import Kept, keep
+
+VERSION = "verdict/1"
+"""Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
+INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
+"""Ways to end that say nothing about the attempt."""
+
+
+@dataclass(frozen=True)
+class Grader:
+    """Grades attempts in boxes of the named sandbox; `reuse` takes verdicts of identical gradings from the cache."""
+
+    sandbox: str = "bubblewrap"
+    timeout_s: float = 1800.0
+    reuse: bool = True
+
+    def __call__(self, item: Item) -> Iterator[bytes]:
+        attempt: Attempt = item.payload
+        trajectory, task = attempt.trajectory, attempt.task
+        if task is None:
+            raise RecordError("task", f"no record of task {trajectory.task_id} came before this trajectory")
+        if task.verification.kind != "tests":
+            raise RecordError("task", f"verification by {task.verification.kind} is not supported yet")
+        started = time.monotonic()
+        if trajectory.exit.kind in INFRASTRUCTURE:
+            verdict = masked(f"{trajectory.exit.kind}: {trajectory.exit.detail}")
+        else:
+            verdict = self.grade(task, trajectory.patch or "")
+        seconds = round(time.monotonic() - started, 3)
+        timing = Timing(boot=trajectory.timing.boot, agent=trajectory.timing.agent, grade=seconds)
+        yield splice(attempt.raw, verdict=verdict, timing=timing)
+
+    def grade(self, task: Task, patch: str) -> Verdict:
+        """The verdict on a patch; masked when the box, and not the patch, is at fault."""
+        if not patch.strip():
+            return Verdict(reason="no change", evidence={"grading": ""})
+        try:
+            return self._cached(task, patch, _sandbox(self.sandbox))
+        except SandboxError as error:
+            return masked(f"sandbox: {error}")
+        except RecordError as error:
+            return masked(str(error))
+
+    def _cached(self, task: Task, patch: str, boxes: Sandbox) -> Verdict:
+        base = workspace(task.source)
+        kept = keep(patch, task, lambda name: (base / name).exists())
+        what = (task.source, task.environment, task.verification, sorted(task.test_files.items()))
+        name = digest_of(VERSION, boxes.name, msgspec.json.encode(what), kept.patch, *kept.dropped)
+        final = cache_dir("verdict") / name
+        with locked(final):
+            if self.reuse and final.is_file():
+                return msgspec.json.decode(final.read_bytes(), type=Verdict)
+            verdict = self._grade(task, kept, boxes)
+            verdict.evidence["grading"] = name
+            part = final.with_suffix(".new")
+            part.write_bytes(msgspec.json.encode(verdict))
+            part.replace(final)
+        return verdict
+
+    def _grade(self, task: Task, kept: Kept, boxes: Sandbox) -> Verdict:
+        flags = [f"dropped:{name}" for name in kept.dropped]
+        if not kept.patch.strip():
+            return Verdict(reason="the patch changes nothing but tests and their configuration", flags=flags)
+        mounts = environment_mounts(task.environment, boxes)
+        spec = Spec(
+            f"verify-{task.instance_id}",
+            repo=workspace(task.source),
+            workdir=task.environment.workdir,
+            mounts=mounts,
+            limits=Limits(),
+        )
+        box = boxes.create(spec)
+        try:
+            rung = prepare(box, task.environment, patch=kept.patch, test_files=task.test_files)
+            run = run_tests(box, task.environment, timeout_s=self.timeout_s)
+        except BadPatch as error:
+            return Verdict(reason=f"the patch does not apply: {error}", flags=flags)
+        except RecordError as error:
+            if error.stage != "setup":
+                raise
+            return Verdict(reason=str(error), flags=flags)
+        finally:
+            box.close()
+        if rung == "patch":
+            flags.append("applied_with_fuzz")
+        return _verdict(run, judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS), flags)
+
+
+def masked(reason: str) -> Verdict:
+    """A verdict that says nothing about the attempt."""
+    return Verdict(masked=True, reason=reason, evidence={"grading": ""})
+
+
+def _verdict(run: TestRun, grade: Grade, flags: list[str]) -> Verdict:
+    bad_f2p = [test for test, status in grade.f2p.items() if status != "PASSED"]
+    bad_p2p = [test for test, status in grade.p2p.items() if status != "PASSED"]
+    reason = "passed"
+    if run.problem:
+        reason = run.problem
+    elif not grade.passed:
+        reason = f"{len(bad_f2p)} FAIL_TO_PASS and {len(bad_p2p)} PASS_TO_PASS tests did not pass"
+    return Verdict(
+        reward=float(grade.passed),
+        passed=grade.passed,
+        parts={
+            "f2p": [len(grade.f2p) - len(bad_f2p), len(grade.f2p)],
+            "p2p": [len(grade.p2p) - len(bad_p2p), len(grade.p2p)],
+        },
+        flags=flags,
+        reason=reason,
+        evidence={
+            "exit_code": run.exit_code,
+            "counts": run.counts(),
+            "not_passed": {test: {**grade.f2p, **grade.p2p}[test] for test in (bad_f2p + bad_p2p)[:50]},
+            "log_tail": "" if grade.passed else run.log_tail[-1500:],
+        },
+    )
+
+
+@lru_cache(maxsize=4)
+def _sandbox(name: str) -> Sandbox:
+    return sandbox(name)
