@@ -1,0 +1,163 @@
+"""A model folder's tokenizer and chat template as one thing: messages to ids, ids to messages.
+
+In: a folder with `tokenizer.json` and a chat template, or None for the small one shipped with KAT. Out: a ChatModel.
+It never opens the weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from katcore.model.completion import TextCall, parse_text
+from katcore.model.template import ChatTemplate, Message, NotAnExtension, TemplateError, Tool, load_template
+from katcore.model.tokenizer import SMALL, Tokenizer, load_tokenizer
+from katcore.records import ToolCall
+
+_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+_PROBE: Message = {"role": "user", "content": "?"}
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A completion as an OpenAI assistant message; `tool_calls` carry token spans and, when malformed, that outcome.
+
+    `stopped`: the completion ended with a stop token (it was not cut off).
+    """
+
+    message: Message
+    tool_calls: list[ToolCall]
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class ChatModel:
+    """Tokenizer and chat template of one model."""
+
+    folder: Path
+    tokenizer: Tokenizer
+    template: ChatTemplate
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of tokenizer and chat template: the `tokenizer` field of trajectories and packs."""
+        templates = json.dumps(self.template.sources, sort_keys=True).encode()
+        return hashlib.sha256(self.tokenizer.state() + b"\n" + templates).hexdigest()
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Ids that end a completion: give them to the engine as `stop_token_ids`."""
+        return tuple(dict.fromkeys((self.turn_end, *self.tokenizer.stop_ids)))
+
+    @cached_property
+    def turn_end(self) -> int:
+        """The id of the token that the template writes after an assistant's turn."""
+        ids = self.tokenizer.encode(self._completion_text({"role": "assistant", "content": "?"}, [_PROBE]))
+        known = [token for token in ids if token in self.tokenizer.stop_ids]
+        if not known:
+            raise TemplateError("the chat template ends an assistant's turn with none of the stop tokens")
+        return known[0]
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, nothing added."""
+        return self.tokenizer.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`, special tokens included."""
+        return self.tokenizer.decode(ids)
+
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[Tool] | None = None, add_generation_prompt: bool = False
+    ) -> str:
+        """The conversation as text."""
+        return self.template.render(messages, tools, add_generation_prompt)
+
+    def encode_prompt(self, messages: Sequence[Message], tools: Sequence[Tool] | None = None) -> list[int]:
+        """Ids of the conversation up to and with the opening of the assistant's turn."""
+        return self.encode(self.render(messages, tools, add_generation_prompt=True))
+
+    def encode_completion(self, message: Message, before: Sequence[Message] = ()) -> list[int]:
+        """What the model would have sampled to say `message`: its text, its calls and the end of the turn."""
+        return self.encode(self._completion_text(message, list(before) or [_PROBE]))
+
+    def render_delta(
+        self,
+        before: Sequence[Message],
+        new: Sequence[Message],
+        tools: Sequence[Tool] | None = None,
+        *,
+        closed: bool = True,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
+        """Ids of what `new` adds to a conversation whose ids are already known.
+
+        When `before` ends with an assistant message, its ids are taken to end with the sampled end of the turn, so the
+        template's own rest of that turn (a newline, mostly) comes first; `closed=False`: the completion was cut off,
+        and the end of the turn comes first too. NotAnExtension when the template rewrites its past.
+        """
+        old = self.render(before, tools)
+        text = self.render([*before, *new], tools, add_generation_prompt)
+        if not text.startswith(old):
+            raise NotAnExtension("the chat template does not extend this conversation: it rewrites earlier turns")
+        return self.encode(text[len(old) - len(self._rest(before, old, closed)) :])
+
+    def parse_completion(self, completion: Sequence[int] | str, call_seed: str = "", think: bool = False) -> Completion:
+        """The assistant message in sampled ids, or in their text (then calls have no spans).
+
+        Malformed calls keep their raw text as arguments and get the outcome `invalid_arguments`; nothing raises.
+        """
+        if isinstance(completion, str):
+            text, stopped = completion, False
+            for end in self._stop_texts:
+                text, stopped = text.removesuffix(end), stopped or text.endswith(end)
+            message, calls = parse_text(text, call_seed, think)
+            return Completion(message, [_tool_call(call, None) for call in calls], stopped)
+        stopped = bool(completion) and completion[-1] in self.stop_ids
+        ids = list(completion[:-1] if stopped else completion)
+        message, calls = parse_text(self.decode(ids), call_seed, think)
+        spans = [self.tokenizer.span(ids, call.start, call.end) for call in calls]
+        return Completion(message, [_tool_call(call, span) for call, span in zip(calls, spans)], stopped)
+
+    def save(self, folder: Path) -> None:
+        """Copy tokenizer and template, byte for byte, into another model folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            if (self.folder / name).is_file() and self.folder.resolve() != folder.resolve():
+                shutil.copyfile(self.folder / name, folder / name)
+
+    @cached_property
+    def _stop_texts(self) -> tuple[str, ...]:
+        return tuple(self.decode([token]) for token in self.stop_ids)
+
+    def _completion_text(self, message: Message, before: Sequence[Message]) -> str:
+        prompt = self.render(before, None, add_generation_prompt=True)
+        text = self.render([*before, message])
+        if not text.startswith(prompt):
+            raise NotAnExtension("the chat template does not extend its own generation prompt")
+        return text[len(prompt) :].rstrip()
+
+    def _rest(self, before: Sequence[Message], old: str, closed: bool) -> str:
+        """The end of `old` that the known ids do not have yet."""
+        if not before or before[-1].get("role") != "assistant":
+            return ""
+        end = self.decode([self.turn_end])
+        _, found, rest = old.rpartition(end)
+        if not found:
+            raise NotAnExtension("the chat template leaves the last assistant turn open")
+        return rest if closed else end + rest
+
+
+def _tool_call(call: TextCall, span: tuple[int, int] | None) -> ToolCall:
+    return ToolCall(id=call.id, name=call.name, span=span, outcome=None if call.valid else "invalid_arguments")
+
+
+def load(folder: Path | None = None) -> ChatModel:
+    """The tokenizer and chat template in `folder`, or the small ones shipped with KAT."""
+    home = SMALL if folder is None else folder
+    tokenizer = load_tokenizer(home)
+    return ChatModel(home, tokenizer, load_template(home, tokenizer.special))

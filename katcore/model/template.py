@@ -1,0 +1,146 @@
+"""Chat templates: messages and tools to the text that a model was trained on, as transformers renders it.
+
+In: OpenAI messages and tools. Out: text. Sandboxed jinja2, the same globals and filters as `apply_chat_template`, so
+any model's own template works. Tokens are `folder.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from katcore.errors import InputError
+from katcore.model.files import read_json
+
+Message = dict[str, Any]
+Tool = dict[str, Any]
+
+
+class TemplateError(InputError):
+    """The chat template refused the messages, or there is none."""
+
+
+class NotAnExtension(TemplateError):
+    """The template rewrites what it rendered before: the new prompt does not extend the old one."""
+
+
+class _GenerationTag(Extension):
+    """`{% generation %}…{% endgeneration %}` marks what the model writes; here it renders its body."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class ChatTemplate:
+    """The templates of one model folder, by name; `default` unless tools are given and there is a `tool_use`."""
+
+    def __init__(self, sources: dict[str, str], special: dict[str, str], now: datetime | None = None) -> None:
+        self.sources = sources
+        self._special = special
+        # One date for as long as this object lives: a prompt that crosses midnight must still extend its prefix.
+        self._now = now or datetime.now()
+
+    def render(self, messages: Sequence[Message], tools: Sequence[Tool] | None, add_generation_prompt: bool) -> str:
+        """The conversation as text; TemplateError when the template has no place for it."""
+        template, raw_arguments = self._pick(tools)
+        plain = [_plain(message, raw_arguments) for message in messages]
+        try:
+            return template.render(
+                messages=plain,
+                tools=list(tools) if tools else None,
+                documents=None,
+                add_generation_prompt=add_generation_prompt,
+                **self._special,
+            )
+        except (jinja2.TemplateError, TypeError, KeyError) as reason:
+            raise TemplateError(f"the chat template refuses these messages: {reason}") from None
+
+    def _pick(self, tools: Sequence[Tool] | None) -> tuple[jinja2.Template, bool]:
+        name = "tool_use" if tools and "tool_use" in self.sources else "default"
+        if name not in self._compiled:
+            hint = "put a chat_template.jinja into it, or leave --model out to use KAT's own"
+            raise TemplateError("the model folder has no chat template", hint=hint)
+        return self._compiled[name], "arguments is string" in self.sources[name]
+
+    @cached_property
+    def _compiled(self) -> dict[str, jinja2.Template]:
+        environment = _environment(self._now.strftime)
+        try:
+            return {name: environment.from_string(source) for name, source in self.sources.items()}
+        except jinja2.TemplateError as reason:
+            raise TemplateError(f"the chat template does not compile: {reason}") from None
+
+
+def load_template(folder: Path, special: dict[str, str]) -> ChatTemplate:
+    """The chat template of a model folder: `chat_template.jinja` first, else the one in `tokenizer_config.json`."""
+    path = folder / "chat_template.jinja"
+    if path.is_file():
+        return ChatTemplate({"default": path.read_text(encoding="utf-8")}, special)
+    found = read_json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(found, list):
+        return ChatTemplate({entry["name"]: entry["template"] for entry in found}, special)
+    return ChatTemplate({"default": found} if isinstance(found, str) else {}, special)
+
+
+def _environment(strftime: Callable[[str], str]) -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, "jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = strftime
+    return environment
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """jinja2's own filter escapes `<`, `>` and `&` for HTML; models were trained on plain JSON."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _plain(message: Message, raw_arguments: bool) -> Message:
+    """The message as templates expect it: text content in one string, `developer` as `system`, arguments as objects.
+
+    A template that says what to do with arguments that are a string gets them as they were written.
+    """
+    plain = dict(message)
+    if isinstance(plain.get("content"), list):
+        plain["content"] = "".join(part.get("text") or "" for part in plain["content"])
+    elif plain.get("content") is None:
+        plain["content"] = ""
+    if plain.get("role") == "developer":
+        plain["role"] = "system"
+    if plain.get("tool_calls") and not raw_arguments:
+        plain["tool_calls"] = [_parsed(call) for call in plain["tool_calls"]]
+    return plain
+
+
+def _parsed(call: dict[str, Any]) -> dict[str, Any]:
+    function = dict(call.get("function") or {})
+    if isinstance(function.get("arguments"), str):
+        with suppress(ValueError):  # where the model wrote no JSON, its own text is the best there is
+            function["arguments"] = json.loads(function["arguments"] or "{}")
+    return {**call, "function": function}
