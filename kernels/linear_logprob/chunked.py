@@ -13,6 +13,7 @@ half-precision weight is therefore cast whole, once per call.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -37,15 +38,11 @@ def _chunks(rows: int, vocabulary: int, width: int, row: Tensor) -> Iterator[tup
     step = max(1, CHUNK_BYTES // (vocabulary * width))
     bounds = torch.arange(0, rows + step, step, device=row.device).clamp(max=rows)
     places = torch.searchsorted(row, bounds).tolist()
-    for (a, b), (m, n) in zip(_pairs(bounds.tolist()), _pairs(places)):
+    for (a, b), (m, n) in zip(pairwise(bounds.tolist()), pairwise(places)):
         yield slice(a, b), slice(m, n)
 
 
-def _pairs(bounds: list[int]) -> Iterator[tuple[int, int]]:
-    return zip(bounds, bounds[1:])
-
-
-class _LinearLogprob(torch.autograd.Function):
+class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
     """hidden [R, H], weight [V, H], targets and row [M] with row ascending → logprob [M], entropy [R]."""
 
     @staticmethod

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -76,7 +77,7 @@ def _pieces(ends: Tensor, start: int, stop: int) -> Iterator[_Chain]:
     cuts = (torch.nonzero(ends[1:] != ends[:-1])[:, 0] + 1).tolist()
     bounds = sorted({0, start, stop, size, *cuts})
     path: list[tuple[int, int, int]] = []  # open chains (start, stop, end of the subtree)
-    for a, b in zip(bounds, bounds[1:]):
+    for a, b in pairwise(bounds):
         last = int(ends[a])
         while path and path[-1][2] <= a:
             path.pop()

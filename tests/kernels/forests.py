@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def forest(ups: Sequence[int]) -> Tensor:
-    """`end` of a forest: token i hangs `ups[i]` above the token before it (0: its child; beyond the root: a new root)."""
+    """`end` of a forest: token i hangs `ups[i]` above the token before it; 0 is its child, too many a new root."""
     end = [0] * len(ups)
     path: list[int] = []
     for i, up in enumerate(ups):

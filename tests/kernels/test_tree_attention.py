@@ -13,7 +13,6 @@ from katcore.errors import KatError
 from katkernels import tree_attention as package
 from katkernels.tree_attention import check_backend, make_plan, segments, tree_attention
 
-
 SHAPES = [CHAIN, STARS, COMB, ROOTS, forest([0]), forest([0] * 5 + [2] + [0] * 9 + [12] + [0] * 3 + [40, 0, 0, 1, 0])]
 
 
