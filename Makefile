@@ -1,0 +1,74 @@
+# make demo    the main job, from a package's history to a trained, better policy (DEMO=small: a short one)
+# make test    all tests          make check   format, lint, types, imports, drift, fast tests
+# make install PREFIX=/usr/local  man pages and completions where a system looks for them
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: demo test check install generate golden format clean help
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+VENV := .venv
+BIN := $(VENV)/bin
+export KAT_SEED ?= 0
+# one thread a test worker: the machine's cores are shared out by the runner, not by every library
+JOBS ?= $(shell nproc)
+
+help:
+	@sed -n 's/^# //p' Makefile | head -n 3
+
+$(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
+	scripts/system-packages run
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "KAT needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e '.[train,dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(MAKE) --no-print-directory -C reproduce demo BIN=$(CURDIR)/$(BIN) DEMO=$(DEMO)
+
+test: $(VENV)/.installed
+	scripts/system-packages test
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+check: $(VENV)/.installed
+	scripts/system-packages test
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	scripts/types $(BIN)
+	$(BIN)/lint-imports --no-cache | tail -n 3
+	$(MAKE) --no-print-directory drift
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal -m 'not slow'
+
+.PHONY: drift
+drift:
+	$(BIN)/python scripts/schemas.py --check
+	$(BIN)/python scripts/manual.py --check
+	$(BIN)/python scripts/completions.py --check
+
+generate: $(VENV)/.installed
+	$(BIN)/python scripts/schemas.py
+	$(BIN)/python scripts/manual.py
+	$(BIN)/python scripts/completions.py
+
+golden: $(VENV)/.installed
+	KAT_GOLDEN=write PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -q tests/cli/test_golden.py
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --fix --quiet .
+
+install:
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	for file in completions/*.bash; do \
+	    install -m 644 $$file $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$(basename $$file .bash); done
+	install -m 644 completions/_kat-* $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+	install -m 644 completions/*.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
+
+clean:
+	rm -rf out build dist .mypy_cache .ruff_cache .pytest_cache
