@@ -34,13 +34,16 @@ test: $(VENV)/.installed
 	scripts/system-packages test
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal
 
-check: $(VENV)/.installed
+.PHONY: lint
+lint: $(VENV)/.installed
 	scripts/system-packages test
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	scripts/types $(BIN)
 	$(BIN)/lint-imports --no-cache | tail -n 3
 	$(MAKE) --no-print-directory drift
+
+check: lint
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal -m 'not slow'
 
 .PHONY: drift
