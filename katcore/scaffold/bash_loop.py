@@ -1,0 +1,76 @@
+"""bash-loop: the white-box scaffold. One tool, `bash`; an answer without a tool call ends the run.
+
+Here: how it is started and how its results are read. The loop itself is `bash_loop_agent.py`, a program of the
+standard library alone that runs inside the box. Prompts are data: `bash_loop_system.txt`, `bash_loop_tools.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from katcore.records import Exit, Outcome
+from katcore.scaffold import Job, Launch
+
+HERE = Path(__file__).parent
+AGENT = "bash_loop_agent.py"
+QUIET = {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat", "TERM": "dumb", "PIP_PROGRESS_BAR": "off"}
+HEAD = re.compile(r"\[(?:exit (\d+)|(timeout|invalid_arguments|unknown_tool|tool_error))\b")
+
+
+class BashLoop:
+    """The row of the table."""
+
+    version = "1"
+
+    def files(self) -> Mapping[str, Path]:
+        """The agent's program."""
+        return {AGENT: HERE / AGENT}
+
+    def launch(self, job: Job) -> Launch:
+        """Everything goes in through standard input, so that neither a file nor the environment holds the key."""
+        system = (HERE / "bash_loop_system.txt").read_text("utf-8").strip().format(workdir=job.workdir)
+        config = {
+            "socket": job.socket,
+            "key": job.key,
+            "model": job.model,
+            "tools": json.loads((HERE / "bash_loop_tools.json").read_bytes()),
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": job.problem_statement},
+            ],
+            "workdir": job.workdir,
+            "max_turns": job.max_turns,
+            "command_timeout_s": job.command_timeout_s,
+            "output_chars": job.output_chars,
+        }
+        return Launch([job.python, "-I", f"{job.folder}/{AGENT}"], json.dumps(config).encode(), QUIET)
+
+    def outcome(self, result: str) -> Outcome:
+        """The agent's program opens every tool result with `[exit N]`, `[timeout …]` or `[<kind of error>] …`."""
+        head = HEAD.match(result)
+        if head is None:
+            return "tool_error"
+        if head[1] is not None:
+            return "ok" if head[1] == "0" else "nonzero_exit"
+        named: dict[str, Outcome] = {
+            "timeout": "timeout",
+            "invalid_arguments": "invalid_arguments",
+            "unknown_tool": "unknown_tool",
+            "tool_error": "tool_error",
+        }
+        return named[head[2]]
+
+    def exit(self, code: int, stdout: bytes, stderr: bytes) -> Exit:
+        """The program's last line says why it stopped; without one it died."""
+        lines = stdout.decode("utf-8", "replace").strip().splitlines()
+        try:
+            said = json.loads(lines[-1]) if code == 0 and lines else None
+        except ValueError:
+            said = None
+        if not isinstance(said, dict) or said.get("exit") not in ("submitted", "turns", "agent_error"):
+            tail = stderr.decode("utf-8", "replace").strip()[-500:]
+            return Exit(kind="agent_error", detail=f"exit status {code}: {tail}")
+        return Exit(kind=said["exit"], detail=str(said.get("detail", "")))

@@ -1,0 +1,183 @@
+"""The loop of bash-loop, run inside a box: ask the model, run its command, show it the result, until it is done.
+
+Standard library only, started with `python -I`. In: one JSON object on standard input (socket, key, model, tools,
+messages, limits). Out: one JSON line `{"exit": submitted|turns|agent_error, "detail": …}`. The first line of every
+tool result is for machines as well: `[exit N]`, `[timeout after N s]`, `[invalid_arguments] …`, `[unknown_tool] …`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import Any, BinaryIO
+
+TRIES = 5
+RETRIED = (408, 429, 500, 502, 503, 504)
+LONGEST_ARGUMENT = 100_000  # Linux refuses a single argument of 128 KiB
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("gateway", timeout=3600)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Refused(Exception):
+    """The gateway does not want to go on with this run."""
+
+
+def post(config: dict[str, Any], body: bytes, retry: int) -> tuple[int, bytes]:
+    """One request; the status is 0 when there was no answer."""
+    headers = {
+        "Authorization": f"Bearer {config['key']}",
+        "Content-Type": "application/json",
+        "x-stainless-retry-count": str(retry),
+    }
+    connection = Connection(config["socket"])
+    try:
+        connection.request("POST", "/v1/chat/completions", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error).encode()
+    finally:
+        connection.close()
+
+
+def ask(config: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
+    """The model's next message."""
+    body = json.dumps({"model": config["model"], "messages": messages, "tools": config["tools"]}).encode()
+    status, answer = 0, b""
+    for retry in range(TRIES):
+        status, answer = post(config, body, retry)
+        if status == 200:
+            message: dict[str, Any] = json.loads(answer)["choices"][0]["message"]
+            return message
+        if status and status not in RETRIED:
+            break
+        time.sleep(0.2 * 2**retry)
+    raise Refused(f"{status}: {answer.decode('utf-8', 'replace')[:500]}")
+
+
+class Output:
+    """The first and the last characters of a stream, however long it is; a thread reads it to its end."""
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        self.stream, self.half = stream, max(1, limit // 2)
+        self.head, self.tail, self.total = b"", b"", 0
+        self.thread = threading.Thread(target=self.drain, daemon=True)
+        self.thread.start()
+
+    def drain(self) -> None:
+        while data := os.read(self.stream.fileno(), 65536):
+            self.total += len(data)
+            room = self.half - len(self.head)
+            self.head += data[:room] if room > 0 else b""
+            self.tail = (self.tail + data[max(room, 0) :])[-self.half :]
+
+    def text(self) -> str:
+        # A background process may hold the pipe open for ever: what came until now is the output.
+        self.thread.join(0.5)
+        left_out = self.total - len(self.head) - len(self.tail)
+        middle = f"\n[{left_out} bytes left out]\n".encode() if left_out > 0 else b""
+        return (self.head + middle + self.tail).decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def arguments(command: str) -> Any:
+    """The command for bash, in a file when it is too long to be an argument."""
+    if len(command.encode("utf-8", "replace")) < LONGEST_ARGUMENT and "\0" not in command:
+        yield ["/bin/bash", "-c", command]
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="replace", suffix=".sh") as file:
+        file.write(command)
+        file.flush()
+        yield ["/bin/bash", file.name]
+
+
+def run(command: str, config: dict[str, Any]) -> str:
+    """Run one command in a shell of its own; processes that it leaves in the background go on."""
+    limit = float(config["command_timeout_s"])
+    with arguments(command) as argv:
+        process = subprocess.Popen(
+            argv,
+            cwd=config["workdir"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        output = Output(process.stdout, int(config["output_chars"]))
+        try:
+            code = process.wait(limit)
+            head = f"[exit {code if code >= 0 else 128 - code}]"
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            head = f"[timeout after {limit:g} s]"
+    text = output.text().rstrip("\n")
+    return f"{head}\n{text}" if text else head
+
+
+def result(call: dict[str, Any], config: dict[str, Any]) -> str:
+    """What one tool call gives; its own mistakes are told to the model, not raised."""
+    function = call.get("function") or {}
+    if function.get("name") != "bash":
+        return f"[unknown_tool] {function.get('name')!r}: there is only bash"
+    try:
+        given = json.loads(function.get("arguments") or "")
+    except ValueError as error:
+        return f"[invalid_arguments] not JSON: {error}"
+    command = given.get("command") if isinstance(given, dict) else None
+    if not isinstance(command, str):
+        return "[invalid_arguments] bash takes one string, command"
+    try:
+        return run(command, config)
+    except (OSError, ValueError) as error:
+        return f"[tool_error] {error}"
+
+
+def loop(config: dict[str, Any]) -> dict[str, str]:
+    """Turns until the model answers without a tool call, or the turns are used up."""
+    messages: list[dict[str, Any]] = list(config["messages"])
+    for _ in range(int(config["max_turns"])):
+        message = ask(config, messages)
+        messages.append(message)
+        calls = message.get("tool_calls") or []
+        if not calls:
+            return {"exit": "submitted"}
+        for call in calls:
+            messages.append({"role": "tool", "tool_call_id": call.get("id", ""), "content": result(call, config)})
+    return {"exit": "turns", "detail": f"{config['max_turns']} turns"}
+
+
+def main() -> None:
+    config = json.loads(sys.stdin.buffer.read())
+    try:
+        said = loop(config)
+    except Refused as reason:
+        said = {"exit": "agent_error", "detail": f"the model did not answer: {reason}"}
+    print(json.dumps(said), flush=True)
+    os._exit(0)  # threads may still read the pipes of background processes
+
+
+if __name__ == "__main__":
+    main()
