@@ -141,8 +141,10 @@ def _metavar(kind: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    if value is None or value is False or value == "":
+    if value is None or isinstance(value, bool) or value == "":
         return ""
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, Enum):
         return str(value.value)
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

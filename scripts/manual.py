@@ -43,7 +43,7 @@ def prose(text: str) -> str:
             out.append(".fi\n.RE")
         else:
             out.append(".PP\n" + escape(" ".join(paragraph.split())))
-    return "\n".join(out)
+    return "\n".join(out).removeprefix(".PP\n")
 
 
 def tagged(term: str, text: str) -> str:
