@@ -4,7 +4,8 @@ The one place where KAT opens record files. Rooms read `Line`s and hand back rec
 an output.
 """
 
+from katcore.streams.output import Output, open_output
 from katcore.streams.read import Line, read
 from katcore.streams.splice import splice
 
-__all__ = ["Line", "read", "splice"]
+__all__ = ["Line", "Output", "open_output", "read", "splice"]
