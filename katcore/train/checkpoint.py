@@ -1,0 +1,93 @@
+"""Checkpoints that survive `kill -9`: DIR/step-N/, the link DIR/latest, and at the end the model at DIR's top.
+
+A checkpoint is written beside its place and renamed, so that a folder called step-N is always whole. It holds the
+model as transformers loads it, and `trainer.pt`: optimiser, random state, position in the data, losses so far.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from katcore.errors import InputError
+
+_STEP = re.compile(r"step-(\d+)")
+
+
+def save(out: Path, step: int, write_model: Callable[[Path], None], state: dict[str, Any], keep: int) -> None:
+    """Write DIR/step-N, point `latest` at it, forget all but the newest `keep`."""
+    part = out / f"step-{step}.tmp"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    write_model(part)
+    torch.save(state, part / "trainer.pt")
+    _sync(part)
+    final = out / f"step-{step}"
+    if final.exists():  # the same step again after a resume: its bytes are equal
+        shutil.rmtree(final)
+    part.rename(final)
+    link = out / "latest.tmp"
+    link.unlink(missing_ok=True)
+    link.symlink_to(final.name)
+    link.replace(out / "latest")
+    _sync_folder(out)
+    for _, old in sorted(_checkpoints(out))[:-keep]:
+        shutil.rmtree(old)
+
+
+def newest(out: Path) -> Path | None:
+    """The newest whole checkpoint of a run; half-written ones are removed."""
+    for part in out.glob("step-*.tmp"):
+        shutil.rmtree(part)
+    found = sorted(_checkpoints(out))
+    return found[-1][1] if found else None
+
+
+def load_state(checkpoint: Path) -> dict[str, Any]:
+    """`trainer.pt` of a checkpoint."""
+    try:
+        state: dict[str, Any] = torch.load(checkpoint / "trainer.pt", map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{checkpoint}: not a checkpoint of kat-train ({error})") from error
+    return state
+
+
+def publish(out: Path, write_model: Callable[[Path], None]) -> None:
+    """Put the model at DIR's top, file by file, each whole at any time."""
+    part = out / "model.tmp"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    write_model(part)
+    _sync(part)
+    for path in sorted(part.iterdir()):
+        path.replace(out / path.name)
+    part.rmdir()
+    _sync_folder(out)
+
+
+def _checkpoints(out: Path) -> Iterator[tuple[int, Path]]:
+    for path in out.glob("step-*"):
+        match = _STEP.fullmatch(path.name)
+        if match and path.is_dir():
+            yield int(match[1]), path
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,218 @@
+"""A training run in a folder: steps over a stream of packs until something says stop, with checkpoints and metrics.
+
+In: packs, a trainer, a folder. Out: DIR/metrics.jsonl with one line a step, checkpoints, the last model at DIR's top.
+Resumed after any crash it takes the same steps with the same losses: data order is the input's, and weights,
+optimiser and random state come back bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, TextIO
+
+from katcore.errors import InputError, UsageError
+from katcore.records import Pack
+from katcore.train import checkpoint
+from katcore.train.batch import Step, steps
+from katcore.train.trainer import Objective, Optimizer, Trainer
+
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """Stop when the mean loss of the last `window` steps is less than `relative` better than that of those before."""
+
+    relative: float
+    window: int
+
+    @classmethod
+    def parse(cls, text: str) -> Plateau:
+        """`REL@STEPS`, such as `0.02@50`."""
+        relative, at, window = text.partition("@")
+        try:
+            made = cls(float(relative), int(window))
+        except ValueError:
+            made = cls(-1, 0)
+        if not at or made.relative < 0 or made.window < 1:
+            raise UsageError(f"--plateau {text}: write REL@STEPS, such as 0.02@50")
+        return made
+
+    def reached(self, losses: list[float]) -> bool:
+        """Whether the losses so far, oldest first, have stopped falling."""
+        if len(losses) < 2 * self.window:
+            return False
+        before = sum(losses[-2 * self.window : -self.window]) / self.window
+        last = sum(losses[-self.window :]) / self.window
+        return before - last < self.relative * abs(before)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to train and how often to save. 0 epochs or steps: no such limit."""
+
+    epochs: int = 1
+    max_steps: int = 0
+    plateau: Plateau | None = None
+    batch_packs: int = 0
+    save_every: int = 50
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        if not (self.epochs or self.max_steps or self.plateau):
+            raise UsageError("nothing would end this run", hint="add --max-steps N or --plateau REL@STEPS")
+
+    def reason(self, losses: list[float]) -> str:
+        """Why to stop now; empty to go on."""
+        if self.max_steps and len(losses) >= self.max_steps:
+            return "max-steps"
+        if self.plateau and self.plateau.reached(losses):
+            return "plateau"
+        return ""
+
+
+@dataclass
+class Progress:
+    """What a run has done: the losses of its steps, a hash of the packs they saw, and why it ended."""
+
+    losses: list[float] = field(default_factory=list)
+    seen: Any = field(default_factory=hashlib.sha256)
+    stop: str = ""
+
+    def take(self, step: Step) -> None:
+        """Remember the packs of one step."""
+        for row in step.rows:
+            self.seen.update(row.id.encode() + b"\0")
+        self.seen.update(b"\n")
+
+
+def fit(
+    folder: str | Path,
+    packs: Iterable[Pack],
+    out: Path,
+    objective: Objective,
+    optimizer: Optimizer,
+    limits: Limits,
+    *,
+    resume: bool = False,
+    backend: str = "auto",
+    report: Callable[[Metrics], None] = lambda metrics: None,
+) -> Progress:
+    """Train the model of `folder` on `packs` and leave it in `out`. InputError when there are no packs."""
+    last = _checked(out, resume)
+    trainer = Trainer.load(last or folder, objective, optimizer, backend=backend)
+    state = checkpoint.load_state(last) if last else {"losses": [], "seen": ""}
+    if last:
+        trainer.restore(state["trainer"])
+    progress = Progress(list(state["losses"]))
+    batches = _batches(packs, trainer, limits)
+    _skip(batches, progress, state["seen"])
+    if not progress.losses:
+        first = next(batches, None)  # before anything is written
+        if first is None:
+            raise InputError("no packs in the input", hint="kat-pack-trie --rejects FILE says why nothing was packed")
+        batches = chain([first], batches)
+    with _metrics(out, trainer.steps) as log:
+        saved = _train(trainer, batches, limits, out, progress, log, report)
+    if saved != trainer.steps:
+        _save(trainer, progress, out, limits)
+    checkpoint.publish(out, trainer.save)
+    return progress
+
+
+def _checked(out: Path, resume: bool) -> Path | None:
+    """The checkpoint to go on from. UsageError rather than mixing two runs in one folder."""
+    if resume:
+        return checkpoint.newest(out)
+    if (out / "metrics.jsonl").exists() or any(out.glob("step-*")):
+        raise UsageError(f"{out} holds a run already", hint="--resume goes on with it; or name another folder")
+    return None
+
+
+def _batches(packs: Iterable[Pack], trainer: Trainer, limits: Limits) -> Iterator[Step]:
+    """The steps of every epoch. A stream is read once: its packs stay in memory when there is another epoch."""
+    objective = trainer.objective
+    kept: list[Step] = []
+    for step in steps(_accepted(packs, trainer), objective.reducer, objective.constant, limits.batch_packs):
+        if limits.epochs != 1:
+            kept.append(step)
+        yield step
+    epoch = 1
+    while kept and epoch != limits.epochs:
+        yield from kept
+        epoch += 1
+
+
+def _accepted(packs: Iterable[Pack], trainer: Trainer) -> Iterator[Pack]:
+    for pack in packs:
+        trainer.accept(pack)
+        yield pack
+
+
+def _skip(batches: Iterator[Step], progress: Progress, seen: str) -> None:
+    """Pass over the steps already taken; InputError when the input is not the one they were taken on."""
+    for _ in progress.losses:
+        step = next(batches, None)
+        if step is None:
+            break
+        progress.take(step)
+    if progress.losses and progress.seen.hexdigest() != seen:
+        raise InputError("this run was started on other packs than those in the input", hint="give it the same input")
+
+
+def _train(
+    trainer: Trainer,
+    batches: Iterator[Step],
+    limits: Limits,
+    out: Path,
+    progress: Progress,
+    log: TextIO,
+    report: Callable[[Metrics], None],
+) -> int:
+    """Step until a limit or the end of the data; returns the last step that a checkpoint holds."""
+    saved = trainer.steps
+    progress.stop = limits.reason(progress.losses)
+    while not progress.stop:
+        step = next(batches, None)
+        if step is None:
+            progress.stop = "end of data"
+            break
+        metrics: Metrics = trainer.take(step)
+        progress.take(step)
+        progress.losses.append(metrics["loss"])
+        progress.stop = limits.reason(progress.losses)
+        if progress.stop:
+            metrics["stop"] = progress.stop
+        log.write(json.dumps(metrics) + "\n")
+        log.flush()
+        report(metrics)
+        if trainer.steps % limits.save_every == 0:
+            _save(trainer, progress, out, limits)
+            saved = trainer.steps
+    return saved
+
+
+def _save(trainer: Trainer, progress: Progress, out: Path, limits: Limits) -> None:
+    state = {"trainer": trainer.state(), "losses": progress.losses, "seen": progress.seen.hexdigest()}
+    checkpoint.save(out, trainer.steps, trainer.save, state, limits.keep)
+
+
+def _metrics(out: Path, steps_done: int) -> TextIO:
+    """metrics.jsonl, open at its end, without the lines of steps that a crash has undone or cut short."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    whole = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= steps_done]
+    part = path.with_name("metrics.jsonl.tmp")
+    with part.open("w", encoding="utf-8") as file:
+        file.writelines(whole)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return path.open("a", encoding="utf-8")

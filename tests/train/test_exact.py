@@ -1,0 +1,192 @@
+"""Tree training equals path-by-path training: the loss, and the gradient of every parameter, in fp64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from conftest import Paths, make_pack, path_logprobs, tiny_model
+from torch import Tensor
+
+from katcore.model.tree_lm import Tree, TreeLM
+from katcore.records import Pack
+from katcore.train.batch import steps
+from katcore.train.losses import Settings
+from katcore.train.trainer import Objective, Optimizer, Trainer
+
+BACKENDS = ("reference", "segments")
+TOLERANCE = 1e-6  # transformers' norms and rotary positions are computed in fp32 whatever the model's dtype
+
+
+def path_loss(objective: str, pack: Pack, paths: Paths, logprobs: list[Tensor], c: float) -> Tensor:
+    """The objective written out over paths, one term after the other, for a single step (so π_old = sg[π])."""
+    total = torch.zeros((), dtype=torch.float64)
+    for term, (sample, position, _, rl, ce, kl) in enumerate(paths.terms):
+        lp = logprobs[sample][position - 1]
+        ratio = (lp - lp.detach()).exp()
+        if objective == "sft":
+            total = total - ce * lp
+        if objective in ("grpo", "opd"):
+            a = paths.advantages[sample]
+            total = total - rl * torch.minimum(ratio * a, ratio.clamp(0.8, 1.28) * a)
+        if objective == "opd":
+            assert pack.teacher_logprob is not None
+            teacher = pack.teacher_logprob[0][pack.term_token[term]]
+            total = total - c * kl * -(lp.detach() - teacher) * lp
+    return total / pack.step_counts.trained_tokens
+
+
+def worst(got: Any, expected: Any) -> float:
+    """Largest error over all parameters, relative to the parameter's largest gradient."""
+    errors = [(float((g - e).abs().max() / e.abs().max()), n) for (n, g), e in zip(got.items(), expected.values())]
+    return max(errors)[0]
+
+
+def gradients(model: Any) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+def compare(objective: str, seed: int, backend: str, **kwargs: Any) -> tuple[float, float]:
+    pack, paths = make_pack(seed, **kwargs)
+    model = tiny_model(seed)
+    path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).backward()
+    expected = gradients(model)
+    reference = float(path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).detach())
+    trainer = Trainer(
+        TreeLM(model, backend), None, Objective(objective, settings=Settings(opd_weight=0.7)), Optimizer()
+    )
+    (step,) = steps([pack], "token-mean")
+    (out,) = trainer.gradients(step)
+    # opd's value is not its path form's (a surrogate's value is arbitrary); its gradient is
+    value = 0.0 if objective == "opd" else abs(float(out.loss) - reference) / abs(reference)
+    return worst(gradients(model), expected), value
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("objective", ["sft", "grpo", "opd"])
+@pytest.mark.parametrize("seed", range(6))
+def test_gradients_equal_path_by_path(objective: str, backend: str, seed: int) -> None:
+    gradient, value = compare(objective, seed, backend, trees=1 + seed % 3, samples=2 + seed)
+    assert gradient <= TOLERANCE
+    assert value <= TOLERANCE
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_single_chain_is_ordinary_training(backend: str) -> None:
+    gradient, value = compare("grpo", 3, backend, trees=1, chain=True)
+    assert gradient <= TOLERANCE
+    assert value <= TOLERANCE
+
+
+def test_sampled_packs_do_share_terms_and_repeat_tokens() -> None:
+    shared = 0
+    for seed in range(6):
+        pack, _ = make_pack(seed, trees=1 + seed % 3, samples=2 + seed)
+        assert pack.stats.unique < pack.stats.flat
+        by_token: dict[int, set[int]] = {}
+        for token, sample in zip(pack.term_token, pack.term_sample):
+            by_token.setdefault(token, set()).add(sample)
+        shared += sum(len(samples) > 1 for samples in by_token.values())
+        assert len(set(pack.tokens)) < len(pack.tokens)
+    assert shared > 20  # otherwise the tests above say nothing about terms
+
+
+def test_a_model_that_stays_in_fp64_is_equal_to_1e_10(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.models.qwen3 import modeling_qwen3
+
+    def norm(self: Any, x: Tensor) -> Tensor:
+        return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+
+    def rotary(self: Any, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
+        freqs = position_ids[..., None].double() * self.inv_freq.double()
+        both = torch.cat((freqs, freqs), -1)
+        return both.cos(), both.sin()
+
+    monkeypatch.setattr(modeling_qwen3.Qwen3RMSNorm, "forward", norm)
+    monkeypatch.setattr(modeling_qwen3.Qwen3RotaryEmbedding, "forward", rotary)
+    for seed, backend in enumerate(BACKENDS):
+        assert max(compare("grpo", seed, backend)) <= 1e-10
+
+
+def test_clipping_over_several_updates_is_exact_at_shared_tokens() -> None:
+    """π_old is fixed over the updates of a step, so that later ones clip: terms of one token clip apart."""
+    pack, paths = make_pack(11, trees=1, samples=6)
+    model = tiny_model(11)
+    old = [lp.detach() for lp in path_logprobs(tiny_model(5), paths)]
+    token_old = torch.zeros(len(pack.tokens), dtype=torch.float64)
+    for term, (sample, position, *_) in enumerate(paths.terms):
+        token_old[pack.term_token[term]] = old[sample][position - 1]
+    pack.old_logprob = [float(x) for x in token_old.float()]
+    total, clips = torch.zeros((), dtype=torch.float64), 0
+    logprobs = path_logprobs(model, paths)
+    for term, (sample, position, _, rl, _, _) in enumerate(paths.terms):
+        ratio = (logprobs[sample][position - 1] - pack.old_logprob[pack.term_token[term]]).exp()
+        a = paths.advantages[sample]
+        clips += bool(ratio > 1.28) if a > 0 else bool(ratio < 0.8)
+        total = total - rl * torch.minimum(ratio * a, ratio.clamp(0.8, 1.28) * a)
+    assert 0 < clips < len(paths.terms)
+    (total / pack.step_counts.trained_tokens).backward()
+    expected = gradients(model)
+    trainer = Trainer(TreeLM(model), None, Objective("grpo"), Optimizer())
+    trainer.gradients(next(steps([pack], "token-mean")))
+    assert worst(gradients(model), expected) <= TOLERANCE
+
+
+@pytest.mark.parametrize("change", ["sibling", "ancestor"])
+def test_what_a_token_sees(change: str) -> None:
+    model = TreeLM(tiny_model(1), "segments")
+    ids = torch.arange(8)
+    end = torch.tensor([8, 8, 5, 4, 5, 8, 7, 8])
+    parent = torch.tensor([-1, 0, 1, 2, 2, 1, 5, 5])
+    depth = torch.tensor([0, 1, 2, 3, 3, 2, 3, 3])
+    changed = ids.clone()
+    changed[2 if change == "sibling" else 1] = 30
+    with torch.no_grad():
+        before, after = (model.hidden(Tree(x, parent, depth, end)) for x in (ids, changed))
+    moved = ((before - after).abs().max(-1).values > 0).tolist()
+    touched = range(2, 5) if change == "sibling" else range(1, 8)
+    assert moved == [i in touched for i in range(8)]
+
+
+def test_the_order_of_packs_and_their_division_changes_nothing() -> None:
+    """Two trees in one pack, or one each in two: denominators are the step's."""
+    both, _ = make_pack(2, trees=2)
+    whole = _gradient_of([both], "token-mean")
+    cut = both.parent.index(-1, 1)
+    halves = [_half(both, 0, cut), _half(both, cut, len(both.tokens))]
+    for reducer in ("token-mean", "seq-mean-token-mean", "turn-mean", "constant"):
+        assert worst(_gradient_of(halves, reducer), _gradient_of([both], reducer)) <= TOLERANCE
+        assert worst(_gradient_of(halves[::-1], reducer), _gradient_of([both], reducer)) <= TOLERANCE
+    assert worst(_gradient_of([both], "constant"), whole) > 1e-3  # reducers do differ
+
+
+def _half(pack: Pack, start: int, stop: int) -> Pack:
+    import msgspec
+
+    keep = [i for i, t in enumerate(pack.term_token) if start <= t < stop]
+    columns = ("term_sample", "term_turn", "rl_weight", "ce_weight", "kl_weight", "engine_logprob")
+    return msgspec.structs.replace(
+        pack,
+        id=f"{pack.id}-{start}",
+        tokens=pack.tokens[start:stop],
+        parent=[p - start if p >= 0 else -1 for p in pack.parent[start:stop]],
+        depth=pack.depth[start:stop],
+        end=[e - start for e in pack.end[start:stop]],
+        teacher_logprob=None,
+        term_token=[pack.term_token[i] - start for i in keep],
+        **{name: [getattr(pack, name)[i] for i in keep] for name in columns},
+    )
+
+
+def _gradient_of(packs: list[Pack], reducer: str) -> dict[str, Tensor]:
+    model = tiny_model(4)
+    trainer = Trainer(TreeLM(model), None, Objective("grpo", reducer=reducer), Optimizer())
+    (step,) = steps(packs, reducer, 64)
+    trainer.gradients(step)
+    return gradients(model)
+
+
+def test_a_pack_maker_that_returns_the_same_pack(packs: Callable[..., tuple[Pack, Paths]]) -> None:
+    assert packs(5)[0] == packs(5)[0]
