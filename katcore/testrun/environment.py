@@ -17,7 +17,7 @@ from katcore.cache import cache_dir, digest_of, fresh, locked, publish
 from katcore.errors import KatError, RecordError, SandboxError
 from katcore.records import Environment
 from katcore.sandbox import ENV, PYTHON, Box, Limits, Mount, Sandbox, Spec
-from katcore.testrun import index
+from katcore.testrun import pip
 
 BUILD = "/opt/kat-build"
 STAMP = ".kat-complete"
@@ -58,8 +58,8 @@ def ensure_environment(environment: Environment, sandbox: Sandbox) -> Path:
 def _build(lock: list[str], sandbox: Sandbox, final: Path) -> None:
     with fresh("env") as made, fresh("env") as wheels:
         try:
-            index.download(lock, wheels)
-        except index.Unsatisfiable as error:
+            pip.download(lock, wheels)
+        except pip.Unsatisfiable as error:
             raise RecordError("environment", f"the lock cannot be had from the index: {error}") from error
         mounts = (
             Mount(made, ENV, writable=True),

@@ -47,7 +47,7 @@ class BadPatch(Exception):
     """The patch does not apply, or tries to leave the repository."""
 
 
-_HEADER = re.compile(rb'^(?:---|\+\+\+|rename from|rename to|copy from|copy to|diff --git) (.+)$', re.MULTILINE)
+_HEADER = re.compile(rb"^(?:---|\+\+\+|rename from|rename to|copy from|copy to|diff --git) (.+)$", re.MULTILINE)
 
 
 def check(patch: bytes) -> None:

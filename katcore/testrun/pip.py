@@ -34,6 +34,9 @@ _UNSATISFIABLE = re.compile(
     r"|requires a different Python|upload-time|InvalidRequirement|has invalid metadata|Cannot install",
     re.IGNORECASE,
 )
+_UNREACHABLE = re.compile(
+    r"Retrying \(Retry|HTTPError|ProxyError|ConnectionError|NewConnectionError|ReadTimeout|SSLError"
+)
 
 
 def _clean_environ() -> dict[str, str]:
@@ -55,7 +58,7 @@ def _pip(arguments: Sequence[str], env: Mapping[str, str]) -> bytes:
     if "No module named pip" in said:
         raise KatError("this Python has no pip", hint=f"{sys.executable} -m ensurepip")
     errors = "; ".join(line[7:] for line in said.splitlines() if line.startswith("ERROR: ")) or said.strip()[-500:]
-    if _UNSATISFIABLE.search(said):
+    if _UNSATISFIABLE.search(said) and not _UNREACHABLE.search(said):
         raise Unsatisfiable(errors[:1000])
     raise RecordError("environment", f"pip failed: {errors[:1000]}")
 
@@ -75,17 +78,24 @@ def settings() -> dict[str, str]:
 
 
 def _dated_environ() -> dict[str, str]:
-    """pip's environment with only those sources that can tell when a file was uploaded."""
+    """pip's environment with only those sources that can tell when a file was uploaded. Raises Unsatisfiable."""
     env = {key: value for key, value in _clean_environ().items() if not key.startswith("PIP_")}
     env["PIP_CONFIG_FILE"] = os.devnull
-    for key, value in settings().items():
+    configured = settings()
+    if configured.get("no-index", "") not in ("", "0", "false") or not _remote(configured.get("index-url", "https://")):
+        raise Unsatisfiable("the configured index tells no upload times")
+    for key, value in configured.items():
         if key in LOCAL:
-            value = " ".join(url for url in value.split() if url.startswith(("http://", "https://")))
+            value = " ".join(_remote(value))
             if key in ("find-links", "no-index"):
                 continue
         if value:
             env["PIP_" + key.upper().replace("-", "_")] = value
     return env
+
+
+def _remote(urls: str) -> list[str]:
+    return [url for url in urls.split() if url.startswith(("http://", "https://"))]
 
 
 def resolve(requirements: Sequence[str], before: str = "") -> Report:

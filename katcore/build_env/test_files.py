@@ -1,0 +1,62 @@
+"""The tests as a task wants them: their files and pytest's configuration, as they are after the change.
+
+In: the folder after the change, and the files of the test patch. Out: path -> `TestFile`. Recorded are all Python test
+files, every file that the test patch touches, and every file that decides how pytest runs; configuration files that pytest
+would believe and that are not there are recorded as absent, so that an attempt cannot add one.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from katcore.build_env.recipe import pytest_config
+from katcore.records import TestFile
+
+GUARDED = (
+    "conftest.py",
+    "pytest.toml",
+    ".pytest.toml",
+    "pytest.ini",
+    ".pytest.ini",
+    "sitecustomize.py",
+    "usercustomize.py",
+)
+"""Recorded as absent where they are not there; the last two are read by every start of Python."""
+_FOLDERS = frozenset({"test", "tests", "testing"})
+_NAMES = re.compile(r"(test.*|.*_tests?|conftest)\.py")
+_SKIPPED = frozenset({".git", ".tox", ".nox", ".venv", "venv", "node_modules", "__pycache__", "build", "dist"})
+
+
+def test_files(folder: Path, touched: Sequence[str]) -> dict[str, TestFile]:
+    """Everything that verification restores before it grades, sorted by path."""
+    names = {*touched, *GUARDED, *_tests(folder)}
+    config = pytest_config(folder).file
+    if config:
+        names.add(config)
+    return {name: _read(folder / name) for name in sorted(names)}
+
+
+test_files.__test__ = False  # type: ignore[attr-defined]
+
+
+def _tests(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*.py"):
+        parts = path.relative_to(folder).parts
+        if _SKIPPED.isdisjoint(parts) and (_NAMES.fullmatch(parts[-1]) or not _FOLDERS.isdisjoint(parts[:-1])):
+            yield "/".join(parts)
+
+
+def _read(path: Path) -> TestFile:
+    if path.is_symlink():
+        return TestFile(text=str(path.readlink()), mode="120000")
+    if not path.is_file():
+        return TestFile()
+    mode = "100755" if path.stat().st_mode & 0o111 else "100644"
+    data = path.read_bytes()
+    try:
+        return TestFile(text=data.decode(), mode=mode)
+    except UnicodeDecodeError:
+        return TestFile(base64=base64.b64encode(data).decode(), mode=mode)
