@@ -1,1 +1,16 @@
+"""Trajectories in, packs out: what a rank trains on, every shared token once.
 
+    items(read(files, Task, Trajectory), Settings(objective="grpo"))  →  one item a pack, one a trajectory turned away
+    emit(item)                                                        →  the pack, or the reason
+
+`tree.py` reads one trajectory's message tree as tokens, `trie.py` merges those of a task's samples into one token trie
+and flattens it, `terms.py` makes the table of what is trained, `packing.py` puts whole trees into rows, `stream.py`
+groups a stream and counts a step. Each objective is one small file (`sft`, `em_sft`, `grpo`, `opd`), named in
+`objectives.py`. No text is rendered here, and no tree is cut. Needs numpy, not torch.
+"""
+
+from katcore.pack_trie.objectives import OBJECTIVES
+from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.stream import emit, items
+
+__all__ = ["OBJECTIVES", "Settings", "emit", "items"]

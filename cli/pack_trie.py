@@ -1,0 +1,136 @@
+"""kat-pack-trie: pack trajectories for training, and say how much they share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from katcli.contract import Program, required
+from katcli.options import Files
+from katcli.run import Run
+
+kat = Program("kat-pack-trie", "Pack trajectories for training, every shared token once.")
+
+OBJECTIVE_HINT = "say what for: --for sft, em-sft, grpo or opd"
+
+
+class ObjectiveName(StrEnum):
+    """What the packs are for."""
+
+    sft = "sft"
+    em_sft = "em-sft"
+    grpo = "grpo"
+    opd = "opd"
+
+
+class SharedTokens(StrEnum):
+    """How often a token counts that several paths of one trajectory share."""
+
+    sample = "sample"
+    path = "path"
+
+
+class Mask(StrEnum):
+    """What em-sft masks of a failed tool call."""
+
+    span = "span"
+    turn = "turn"
+
+
+Budget = Annotated[
+    int,
+    typer.Option("--budget", metavar="TOKENS", min=1, help="Unique tokens of a row; a larger tree gets its own row."),
+]
+
+
+@kat.command()
+def pack(
+    run: Run,
+    files: Files = None,
+    objective: Annotated[
+        ObjectiveName | None, typer.Option("--for", help="The training objective.", show_default=False)
+    ] = None,
+    budget: Budget = 32768,
+    groups_per_step: Annotated[
+        int,
+        typer.Option(
+            "--groups-per-step", metavar="N", min=0, help="Task groups of one optimiser step; 0: all of the input."
+        ),
+    ] = 16,
+    min_reward: Annotated[
+        float, typer.Option("--min-reward", metavar="REWARD", help="sft, em-sft: turn away attempts below this.")
+    ] = 1.0,
+    mask: Annotated[
+        Mask, typer.Option("--mask", help="em-sft: mask a failed call's own tokens or its whole turn.")
+    ] = Mask.span,
+    shared_tokens: Annotated[
+        SharedTokens,
+        typer.Option(
+            "--shared-tokens", help="Count a sampled token once per trajectory, or once per root-to-leaf path."
+        ),
+    ] = SharedTokens.sample,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="DIR", help="Refuse trajectories of another tokenizer than this folder's."),
+    ] = None,
+) -> None:
+    """Pack trajectories for training, every shared token once.
+
+    The samples of a task are merged into one token trie, flattened depth-first, and put as whole trees into rows of
+    at most --budget unique tokens. Beside the tokens stands the term table: one term for each token that is trained,
+    with its weights. grpo adds advantages inside each group; groups with fewer than two unmasked samples are turned
+    away. sft and em-sft take attempts with a reward of at least --min-reward.
+
+    A group is packed once its group_size members have come, or at the end of the input. A step is --groups-per-step
+    groups; every pack carries the denominators of its whole step, so a step's packs are written together.
+    """
+    from katcore import records
+    from katcore.pack_trie import Settings, emit, items
+
+    name = required(objective, "for", hint=OBJECTIVE_HINT)
+    settings = Settings(
+        objective=str(name.value),
+        budget=budget,
+        groups_per_step=groups_per_step,
+        shared_tokens=shared_tokens.value,
+        min_reward=min_reward,
+        mask=mask.value,
+        tokenizer=_digest(model),
+    )
+    stream = run.read(files, records.Task, records.Trajectory, records.Sample)
+    run.stage(items(stream, settings, run.count), emit)
+
+
+def _digest(model: Path | None) -> str:
+    if model is None:
+        return ""
+    from katcore.model.folder import load
+
+    return load(model).digest
+
+
+@kat.command("stats", output="text")
+def stats(
+    run: Run,
+    files: Files = None,
+    budget: Budget = 32768,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Tabulate how much trajectories or packs share: unique and flat tokens, POR, rows.
+
+    Flat is what training path by path would compute, unique what the trie does; POR is 1 - unique / flat, and
+    1 / (1 - POR) the most that sharing can gain in tokens. Trajectories need no verdict here: all of them are counted.
+    """
+    import msgspec
+
+    from katcore import records
+    from katcore.pack_trie.stats import table, tabulate
+
+    found = tabulate(run.read(files, records.Task, records.Trajectory, records.Pack), budget)
+    run.text(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_json else table(found))
+
+
+main = kat.main

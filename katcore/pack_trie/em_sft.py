@@ -1,0 +1,36 @@
+"""Error-masked supervised training (METHOD § 4.1).
+
+The tokens of a tool call that failed get weight 0: its own span, so that of several parallel calls only the failed one
+is masked, or its whole turn. Observation and later correction stay as they are. A command that ran and exited non-zero
+is not a failed call. Masked tokens keep their terms, and so their place in every denominator.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from katcore.pack_trie.objective import Objective
+from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.sft import low_reward
+from katcore.pack_trie.terms import Weights
+from katcore.pack_trie.tree import TokenTree
+
+FAILED = frozenset({"invalid_arguments", "unknown_tool", "tool_error", "denied", "timeout"})
+
+
+def weigh(tree: TokenTree, settings: Settings) -> Weights:
+    """Cross-entropy weight 1, and 0 where a tool call failed."""
+    weights = Weights.of(tree, ce=1.0)
+    for k, node in enumerate(tree.nodes):
+        for call in node.tool_calls:
+            if call.outcome not in FAILED:
+                continue
+            begin, end = tree.start[k], tree.start[k + 1]
+            if settings.mask == "span" and call.span is not None:  # a call that nobody can place may be anywhere
+                begin, end = begin + call.span[0], min(begin + call.span[1], end)
+            first, last = np.searchsorted(tree.sampled, (begin, end))
+            weights.ce[first:last] = 0.0
+    return weights
+
+
+OBJECTIVE = Objective(weigh, turn_away=low_reward)

@@ -1,0 +1,106 @@
+"""One task's samples: which of them train, their advantages, their token trie and their terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from katcore.errors import Rejected
+from katcore.pack_trie.objectives import OBJECTIVES
+from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.terms import Terms, joined, terms_of
+from katcore.pack_trie.tree import TokenTree
+from katcore.pack_trie.trie import Trie, merge
+from katcore.records import PackSample, StepCounts, Trajectory
+from katcore.streams import Line
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trajectory of an open group, with the line that it came from."""
+
+    trajectory: Trajectory
+    tree: TokenTree
+    line: Line
+
+    @property
+    def masked(self) -> bool:
+        """The infrastructure failed: the attempt says nothing."""
+        return self.trajectory.verdict is not None and self.trajectory.verdict.masked
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A group's trie with what is trained on it; a tree of one pack row."""
+
+    trie: Trie
+    terms: Terms
+    samples: list[PackSample]
+    flat: int
+    counts: StepCounts
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a group: its tree, if there is one, and the members that are turned away."""
+
+    tree: Tree | None
+    away: list[tuple[Member, Rejected]]
+    zero_variance: bool = False
+
+
+def settle(members: list[Member], settings: Settings) -> Settled:
+    """Choose, weigh and merge. The order of arrival does not matter: members are taken by sample and attempt."""
+    members = sorted(members, key=lambda m: (m.trajectory.sample_index, m.trajectory.attempt, m.trajectory.id))
+    objective = OBJECTIVES[settings.objective]
+    away: list[tuple[Member, Rejected]] = []
+    masked: list[Member] = []
+    kept: list[Member] = []
+    for member in members:
+        verdict = member.trajectory.verdict
+        if member.masked:
+            masked.append(member)
+            away.append((member, Rejected("verdict", f"masked: {verdict.reason if verdict else ''}")))
+        elif reason := objective.turn_away(verdict, settings):
+            away.append((member, Rejected("reward", reason)))
+        else:
+            kept.append(member)
+    if kept and len(kept) < objective.least:
+        reason = f"its group has {len(kept)} unmasked samples, {settings.objective} needs {objective.least}"
+        return Settled(None, away + [(m, Rejected("group", reason)) for m in kept])
+    if not any(len(m.tree.sampled) for m in kept):
+        return Settled(None, away + [(m, Rejected("tokens", "nothing in its group was sampled")) for m in kept])
+    rewards = [m.trajectory.verdict.reward if m.trajectory.verdict else None for m in kept]
+    advantages: list[float] | None = None
+    if objective.advantages is not None:
+        advantages = objective.advantages([r or 0.0 for r in rewards])
+    tree = _tree(kept, masked, advantages, settings)
+    return Settled(tree, away, zero_variance=advantages is not None and not any(advantages))
+
+
+def _tree(kept: list[Member], masked: list[Member], advantages: list[float] | None, settings: Settings) -> Tree:
+    objective = OBJECTIVES[settings.objective]
+    trie, places = merge([m.tree for m in kept])
+    samples: list[PackSample] = []
+    tables: list[Terms] = []
+    for i, (member, place) in enumerate(zip(kept, places)):
+        weights = objective.weigh(member.tree, settings)
+        parts = terms_of(member.tree, place, weights, len(samples), settings)
+        tables += parts
+        samples += [_sample(member, None if advantages is None else advantages[i])] * len(parts)
+    terms = joined(tables, [0] * len(tables), [0] * len(tables))
+    counts = StepCounts(groups=1, samples=len(np.unique(terms.sample)), turns=terms.turns, trained_tokens=len(terms))
+    return Tree(trie, terms, samples + [_sample(m, None) for m in masked], sum(m.tree.flat for m in kept), counts)
+
+
+def _sample(member: Member, advantage: float | None) -> PackSample:
+    trajectory, verdict = member.trajectory, member.trajectory.verdict
+    return PackSample(
+        trajectory_id=trajectory.id,
+        group_id=trajectory.group_id,
+        reward=None if verdict is None else verdict.reward,
+        advantage=advantage,
+        masked=member.masked,
+        reason=verdict.reason if verdict is not None and verdict.masked else "",
+    )

@@ -1,0 +1,31 @@
+"""What an objective decides: which attempts it takes, what their tokens weigh, and their advantages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.terms import Weights
+from katcore.pack_trie.tree import TokenTree
+from katcore.records import Verdict
+
+
+def _anything(verdict: Verdict | None, settings: Settings) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One training objective; a new one is a new file with one of these, and its name in `objectives.py`."""
+
+    weigh: Callable[[TokenTree, Settings], Weights]
+    turn_away: Callable[[Verdict | None, Settings], str] = _anything
+    """Why an attempt with this verdict is not trained on; empty when it is."""
+    advantages: Callable[[Sequence[float]], list[float]] | None = None
+    """From the rewards of a group's unmasked samples."""
+    needs_reward: bool = True
+    needs_logprobs: bool = False
+    """Tokens must be the policy's own: a sampled token without the engine's log-prob is refused."""
+    least: int = 1
+    """Unmasked samples that a group must have."""

@@ -1,0 +1,16 @@
+"""On-policy distillation: the student's own tokens, to be scored by a teacher (METHOD § 8). Needs no reward."""
+
+from __future__ import annotations
+
+from katcore.pack_trie.objective import Objective
+from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.terms import Weights
+from katcore.pack_trie.tree import TokenTree
+
+
+def weigh(tree: TokenTree, settings: Settings) -> Weights:
+    """Distillation weight 1 for every sampled token; `kat-distill score` adds the teacher's log-probs."""
+    return Weights.of(tree, kl=1.0)
+
+
+OBJECTIVE = Objective(weigh, needs_reward=False, needs_logprobs=True)

@@ -1,0 +1,25 @@
+"""The options of packing, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train on and how to lay it out."""
+
+    objective: str
+    budget: int = 32768
+    """Unique tokens of a row; a larger tree gets a row of its own."""
+    groups_per_step: int = 16
+    """Kept groups of one optimiser step, over which its denominators are counted; 0: the whole input is one step."""
+    shared_tokens: Literal["sample", "path"] = "sample"
+    """`sample`: each sampled token counts once per trajectory that drew it; `path`: once per root-to-leaf path."""
+    min_reward: float = 1.0
+    """Supervised objectives take attempts with at least this reward."""
+    mask: Literal["span", "turn"] = "span"
+    """What of a failed tool call `em-sft` masks: the call's own tokens, or its whole turn."""
+    tokenizer: str = ""
+    """Digest that every trajectory's tokenizer must have; empty: they must only agree with each other."""

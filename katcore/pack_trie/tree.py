@@ -1,0 +1,156 @@
+"""One trajectory's tree of messages as arrays of tokens.
+
+In: a kat.trajectory with exact tokens. Out: a TokenTree, pruned to what can carry a loss: messages after the last
+completion of a branch are computed by nobody. Records whose nodes contradict themselves, or that have no tokens, are
+RecordErrors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from katcore.errors import RecordError
+from katcore.records import Node, Trajectory
+
+Ints = NDArray[np.int32]
+Index = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TokenTree:
+    """T tokens of K messages, S of them sampled. A message's tokens follow its parent's."""
+
+    nodes: tuple[Node, ...]  # [K], a parent before its children
+    parent: tuple[int, ...]  # [K], -1 at a root
+    start: tuple[int, ...]  # [K + 1]: message k owns tokens [start[k], start[k + 1])
+    tokens: Ints  # [T]
+    sampled: Index  # [S] index into tokens
+    sampled_node: Ints  # [S] the message that each sampled token belongs to
+    turn: Ints  # [S] number of the completion within the trajectory, from 0
+    engine_logprob: Floats  # [S], NaN where the engine gave none
+    version: list[str]  # [S] the weights that sampled it, "" where unknown
+
+    @classmethod
+    def of(cls, trajectory: Trajectory) -> TokenTree:
+        """The trajectory's tree; RecordError when it has no tokens or its nodes do not fit together."""
+        nodes, parent = _pruned(trajectory.nodes)
+        inner = set(parent)
+        lengths = [_length(n) if k in inner else _last_sampled(n) for k, n in enumerate(nodes)]
+        start = np.cumsum([0, *lengths])
+        deltas = chain.from_iterable((n.token_ids or [])[:length] for n, length in zip(nodes, lengths))
+        places = [np.concatenate([np.arange(*span) for span in n.sampled] or [np.arange(0)]) for n in nodes]
+        counts = [len(place) for place in places]
+        node = np.repeat(np.arange(len(nodes)), counts)
+        turns = np.cumsum([count > 0 for count in counts]) - 1
+        tree = cls(
+            nodes=nodes,
+            parent=parent,
+            start=tuple(start.tolist()),
+            tokens=np.fromiter(deltas, np.int32, int(start[-1])),
+            sampled=_joined(places, np.int64) + start[node],
+            sampled_node=node.astype(np.int32),
+            turn=(turns[node] if len(node) else node).astype(np.int32),
+            engine_logprob=_joined([_logprobs(n, count) for n, count in zip(nodes, counts)], np.float32),
+            version=list(chain.from_iterable(_versions(n, place) for n, place in zip(nodes, places))),
+        )
+        if any(p < 0 and len(place) and place[0] == 0 for p, place in zip(_first_holders(tree), places)):
+            raise RecordError("tokens", "a sampled token has no prompt before it")
+        return tree
+
+    @cached_property
+    def leaves(self) -> list[int]:
+        """Messages without a child, in order."""
+        inner = set(self.parent)
+        return [k for k in range(len(self.nodes)) if k not in inner]
+
+    def path(self, k: int) -> list[int]:
+        """Messages from the root to k."""
+        path = []
+        while k >= 0:
+            path.append(k)
+            k = self.parent[k]
+        return path[::-1]
+
+    @cached_property
+    def flat(self) -> int:
+        """Tokens of all root-to-leaf paths: what path-by-path training computes."""
+        depth: list[int] = []
+        for k, p in enumerate(self.parent):
+            depth.append(self.start[k + 1] - self.start[k] + (depth[p] if p >= 0 else 0))
+        return sum(depth[k] for k in self.leaves)
+
+
+def _joined(parts: list[NDArray], dtype: type) -> NDArray:
+    return np.concatenate(parts).astype(dtype, copy=False) if parts else np.empty(0, dtype)
+
+
+def _pruned(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], tuple[int, ...]]:
+    """The nodes at or above a completion, and the place of each one's parent among them."""
+    place = {node.id: i for i, node in enumerate(nodes)}
+    if len(place) != len(nodes):
+        raise RecordError("nodes", "two nodes have one id")
+    wanted = [False] * len(nodes)
+    for i in reversed(range(len(nodes))):
+        node = nodes[i]
+        _check(node)
+        above = -1 if node.parent is None else place.get(node.parent, len(nodes))
+        if above >= i:
+            raise RecordError("nodes", f"node {node.id} does not come after its parent {node.parent}")
+        wanted[i] = wanted[i] or bool(node.sampled)
+        if wanted[i] and above >= 0:
+            wanted[above] = True
+    kept = [node for node, keep in zip(nodes, wanted) if keep]
+    place = {node.id: i for i, node in enumerate(kept)}
+    return tuple(kept), tuple(-1 if node.parent is None else place[node.parent] for node in kept)
+
+
+def _check(node: Node) -> None:
+    """RecordError when a node has no tokens, or spans and log-probs that do not fit them."""
+    if node.token_ids is None:
+        raise RecordError("tokens", f"node {node.id} is text without tokens: rendering it is not supported yet")
+    bounds = list(chain.from_iterable(node.sampled))
+    rising = all(a < b for a, b in node.sampled) and all(a <= b for a, b in pairwise([0, *bounds]))
+    if not rising or (bounds and bounds[-1] > len(node.token_ids)):
+        raise RecordError("tokens", f"node {node.id} has sampled spans outside its {len(node.token_ids)} tokens")
+    count = sum(b - a for a, b in node.sampled)
+    if node.engine_logprobs is not None and len(node.engine_logprobs) != count:
+        raise RecordError("tokens", f"node {node.id}: {len(node.engine_logprobs)} log-probs of {count} sampled tokens")
+
+
+def _length(node: Node) -> int:
+    return len(node.token_ids or ())
+
+
+def _last_sampled(node: Node) -> int:
+    return node.sampled[-1][1]
+
+
+def _first_holders(tree: TokenTree) -> list[int]:
+    """For each message the nearest one above it that has tokens, -1 where there is none."""
+    holders: list[int] = []
+    for p in tree.parent:
+        empty = p >= 0 and tree.start[p] == tree.start[p + 1]
+        holders.append(holders[p] if empty else p)
+    return holders
+
+
+def _logprobs(node: Node, count: int) -> Floats:
+    if node.engine_logprobs is None:
+        return np.full(count, np.nan, np.float32)
+    return np.array(node.engine_logprobs, np.float32)
+
+
+def _versions(node: Node, place: Index) -> list[str]:
+    """The version of each sampled token: that of the last [start, version] at or before it."""
+    if not node.versions:
+        return [""] * len(place)
+    starts, names = zip(*node.versions)
+    at = np.searchsorted(starts, place, side="right") - 1
+    return [names[i] for i in at.clip(0).tolist()]
