@@ -7,8 +7,10 @@ the reader left; 1 failed; 2 usage; 3 finished with dead letters; 4 input bad; 7
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import io
 import os
 import signal
 import sys
@@ -105,7 +107,7 @@ class Program:
         try:
             print("\n".join(lines), file=out, flush=True)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+            _leave(0 if wanted else 2)
         sys.exit(0 if wanted else 2)
 
     def _start(self, command: Command, args: list[str], prog: str) -> None:
@@ -113,10 +115,26 @@ class Program:
         app.command(help=_help(self, command), context_settings={"help_option_names": ["-h", "--help"]})(
             _wrapped(self, command)
         )
-        try:
+        if {"-h", "--help"} & set(args):
+            _print_help(app, args, prog)
+        app(args=args, prog_name=prog)
+
+
+def _print_help(app: typer.Typer, args: list[str], prog: str) -> NoReturn:
+    """Typer turns a reader that leaves into exit status 1; so the text is made first, and written here."""
+    text = io.StringIO()
+    code: Any = 0
+    try:
+        with contextlib.redirect_stdout(text):
             app(args=args, prog_name=prog)
-        except BrokenPipeError:  # from --help, whose reader left
-            _leave(0)
+    except SystemExit as end:
+        code = end.code
+    try:
+        sys.stdout.write(text.getvalue())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave(0)
+    sys.exit(code)
 
 
 def _help(program: Program, command: Command) -> str:
@@ -148,8 +166,13 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
     @functools.wraps(command.function)
     def inner(ctx: typer.Context, **values: Any) -> None:
         log = Log(program.prog)
-        try:
-            options, sources = _resolve(program, command, ctx, values)
+        options: dict[str, Any] = {}
+        counts: dict[str, Any] = {}
+
+        def body() -> int:
+            nonlocal log
+            options_, sources = _resolve(program, command, ctx, values)
+            options.update(options_)
             log = Log(
                 program.prog,
                 as_json=options["log_format"] == "json",
@@ -158,40 +181,13 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
             )
             if options["print_config"]:
                 _print_config(command, options, sources)
-                code = 0
-            else:
-                code = _run(command, log, options)
-            _flush()
-        except ReaderLeft:
-            code = 0
-        except BrokenPipeError:
-            code = 0
-        except KatError as error:
-            log.clear()
-            log.error(str(error), error.hint, error.code)
-            log.traceback(error)
-            code = error.code
-        except OSError as error:
-            where = f": {error.filename}" if error.filename else ""
-            log.error(f"{error.strerror or error}{where}")
-            log.traceback(error)
-            code = 1
-        except KeyboardInterrupt:
-            log.error("interrupted", code=130)
-            code = 130
-        except Terminated as stop:
-            log.error("terminated", code=128 + stop.signal)
-            code = 128 + stop.signal
-        except Exception as error:  # noqa: BLE001 - the edge: whatever is left is a bug of ours, and gets one line
-            log.error(f"internal error: {type(error).__name__}: {error}", "-vv shows the traceback")
-            log.traceback(error)
-            code = 1
-        if log.as_json and code not in (0, 3):
-            log.event("exit", code=code)
-        if code:
+                return 0
+            return _run(command, log, options, counts)
+
+        code = _guarded(body, lambda: log)
+        log.summary(code, counts | _about(options))
+        if code or sys.stdout.closed:
             _leave(code)
-        elif sys.stdout.closed:
-            _leave(0)
 
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     inner.__signature__ = inspect.Signature(parameters + list(command.signature.parameters.values()))  # type: ignore[attr-defined]
@@ -199,27 +195,52 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
     return inner
 
 
-def _run(command: Command, log: Log, options: dict[str, Any]) -> int:
+def _guarded(body: Callable[[], int], log: Callable[[], Log]) -> int:
+    """Run, and turn whatever ends it into one line and an exit code."""
+    try:
+        code = body()
+        _flush()
+        return code
+    except (ReaderLeft, BrokenPipeError):
+        return 0
+    except KatError as error:
+        log().error(str(error), error.hint, error.code)
+        log().traceback(error)
+        return error.code
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        log().error(f"{error.strerror or error}{where}")
+        log().traceback(error)
+        return 1
+    except KeyboardInterrupt:
+        log().error("interrupted", code=130)
+        return 130
+    except Terminated as stop:
+        log().error("terminated", code=128 + stop.signal)
+        return 128 + stop.signal
+    except Exception as error:  # noqa: BLE001 - the edge: whatever is left is a bug of ours, and gets one line
+        log().error(f"internal error: {type(error).__name__}: {error}", "-vv shows the traceback")
+        log().traceback(error)
+        return 1
+
+
+def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, Any]) -> int:
     own = {name: options[name] for name in inspect.signature(command.function).parameters if name in options}
     run = Run(log, options)
-    code = 1
     try:
         command.function(run, **own)
-        code = 0
     except TooManyFailures:
-        code = 3
-    except ReaderLeft:
-        code = 0
-        raise
-    except KatError as error:
-        code = error.code
-        raise
+        return 3
     finally:
-        if run.counts.get("dead"):
-            code = code or 3
-        extra = {"dry_run": True} if run.dry_run else {}
-        log.summary(code, {**run.counts, **extra, "seed": options["seed"]} if log.as_json else run.counts)
-    return code
+        counts.update(run.counts)
+    return 3 if run.counts.get("dead") else 0
+
+
+def _about(options: dict[str, Any]) -> dict[str, Any]:
+    """What the summary says of the run itself."""
+    if not options:
+        return {}
+    return {"seed": options["seed"]} | ({"dry_run": True} if options["dry_run"] else {})
 
 
 def _resolve(

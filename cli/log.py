@@ -18,8 +18,10 @@ class Log:
         self.quiet = quiet
         self.verbose = verbose
         self.started = time.monotonic()
-        self.sid = f"{os.environ.get('KAT_SID', '')}/{prog}.{os.getpid()}".lstrip("/")
-        os.environ["KAT_SID"] = self.sid
+        own = f"{prog}.{os.getpid()}"
+        parent = os.environ.get("KAT_SID", "")
+        self.sid = parent if parent.endswith(own) else f"{parent}/{own}".lstrip("/")
+        os.environ["KAT_SID"] = self.sid  # whatever this command starts is its child in the logs
         self._progress = sys.stderr.isatty() and not quiet and not as_json
         self._drawn = 0.0
         self._width = 0
@@ -58,15 +60,15 @@ class Log:
             traceback.print_exception(error)
 
     def summary(self, code: int, counts: dict[str, Any]) -> None:
-        """The last line of a run."""
+        """The last line of a run: always as JSON; for people when the run came to its end."""
         self.clear()
         seconds = round(time.monotonic() - self.started, 3)
         if self.as_json:
             self.event("summary", code=code, seconds=seconds, **counts)
-        elif not self.quiet and counts:
-            told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items() if _worth(value))
-            if told:
-                self._write(f"{self.prog}: {told}, {seconds:.1f} s")
+            return
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in counts.items() if _worth(name, value))
+        if told and code in (0, 3) and not self.quiet:
+            self._write(f"{self.prog}: {told}, {seconds:.1f} s")
 
     def progress(self, counts: dict[str, Any]) -> None:
         """A line that rewrites itself, on a terminal only."""
@@ -74,7 +76,7 @@ class Log:
         if not self._progress or now - self._drawn < 0.2:
             return
         self._drawn = now
-        told = "  ".join(f"{name} {value}" for name, value in counts.items() if _worth(value))
+        told = "  ".join(f"{name} {value}" for name, value in counts.items() if _worth(name, value))
         line = f"{self.prog}  {told}  {now - self.started:.0f} s"
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
@@ -102,5 +104,5 @@ class Log:
             pass
 
 
-def _worth(value: Any) -> bool:
-    return not isinstance(value, dict | list) and value not in (0, "", None, False)
+def _worth(name: str, value: Any) -> bool:
+    return name != "seed" and not isinstance(value, dict | list) and value not in (0, "", None, False)

@@ -1,7 +1,7 @@
-"""Golden cases: each folder `tests/cli/COMMAND/CASE` holds a shell line, its input, and what it must print and return.
+"""Golden cases: each folder `tests/cli/COMMAND/CASE` holds a shell line, its input, and what it must print.
 
-`cmd` is run by bash in a copy of the folder; `expected.stdout`, `expected.stderr` and `expected.code` are compared after
-times are blanked out. `make golden` writes them anew: read the diff.
+`cmd` is run by bash in a copy of the folder; `expected.stdout`, `expected.stderr` and `expected.code` are compared
+after times are blanked out. `make golden` writes them anew: read the diff.
 """
 
 from __future__ import annotations
