@@ -1,8 +1,8 @@
 """The gold patch as shell commands that a policy could have sampled itself, one for each file.
 
 In: a git diff. Out: commands whose text holds the whole edit, with as few tokens as possible: hunks without context
-lines (`git apply --unidiff-zero`) for plain edits, the diff's own section for all that hunks cannot say (renames, modes,
-binary files), base64 for bytes that a shell's here-document does not carry. Nothing is read from a repository.
+lines (`git apply --unidiff-zero`) for plain edits, the diff's own section for all that hunks cannot say (renames,
+modes, binary files), base64 for bytes that a shell's here-document does not carry. Nothing is read from a repository.
 """
 
 from __future__ import annotations

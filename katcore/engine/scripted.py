@@ -1,9 +1,9 @@
 """Scripts: assistant messages handed out call by call in place of an engine.
 
 `scripted:FILE` reads JSON Lines `{"task": id or "*", "sample": n?, "messages": [assistant message, …]}`; the most
-specific line wins. The controls: `oracle` makes the gold patch's edits as `bash` calls, `nop` stops at once. Deterministic:
-the answer depends on the task, the sample and the number of the call. Where the messages end, the answer is a last word
-without a tool call.
+specific line wins. The controls: `oracle` makes the gold patch's edits as `bash` calls, `nop` stops at once.
+Deterministic: the answer depends on the task, the sample and the number of the call. Where the messages end, the answer
+is a last word without a tool call.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ DONE: Json = {"role": "assistant", "content": "Done."}
 class Script(Protocol):
     """Something that knows every answer beforehand."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the trajectory's `model` says."""
 
     def messages(self, task: Task, sample: int) -> list[Json]:
         """The assistant messages of one attempt, in order."""

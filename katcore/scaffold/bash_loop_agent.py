@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 TRIES = 5
 RETRIED = (408, 429, 500, 502, 503, 504)
@@ -78,7 +78,7 @@ def ask(config: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any
 class Output:
     """The first and the last characters of a stream, however long it is; a thread reads it to its end."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
         self.stream, self.half = stream, max(1, limit // 2)
         self.head, self.tail, self.total = b"", b"", 0
         self.thread = threading.Thread(target=self.drain, daemon=True)

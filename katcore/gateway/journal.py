@@ -1,0 +1,76 @@
+"""What survives `kill -9`: every call of a rollout, on disk before it is answered.
+
+One JSON Lines file for each rollout. The first line says what it is; each further line holds one call, the nodes that
+it added, and the outcomes that it told of earlier tool calls. The file goes when the trajectory has been written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from katcore.records import Call, Json, Node, Outcome
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """One line: a call and what it changed in the tree."""
+
+    call: Call
+    nodes: list[Node] = []
+    outcomes: list[tuple[int, int, Outcome]] = []
+
+
+@dataclass
+class Journaled:
+    """A journal as read back; an unfinished last line is one that was never answered."""
+
+    header: Json
+    calls: list[Call] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+
+
+class Journal:
+    """An open journal. `sync` also survives the loss of power."""
+
+    def __init__(self, path: Path, header: Json, *, sync: bool = False) -> None:
+        self.path = path
+        self._sync = sync
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("wb", buffering=0)
+        self._write(msgspec.json.encode(header))
+
+    def append(self, call: Call, nodes: Sequence[Node] = (), outcomes: Sequence[tuple[int, int, Outcome]] = ()) -> None:
+        """Put a call on disk: when this returns, the answer may leave."""
+        self._write(msgspec.json.encode(Entry(call=call, nodes=list(nodes), outcomes=list(outcomes))))
+
+    def close(self, *, remove: bool = False) -> None:
+        """Let go of the file; `remove` it when its trajectory is safe elsewhere."""
+        self._file.close()
+        if remove:
+            self.path.unlink(missing_ok=True)
+
+    def _write(self, line: bytes) -> None:
+        data = memoryview(line + b"\n")
+        while data:
+            data = data[self._file.write(data) or 0 :]
+        if self._sync:
+            os.fsync(self._file.fileno())
+
+
+def read(path: Path) -> Journaled:
+    """What a journal holds."""
+    *lines, _ = path.read_bytes().split(b"\n")
+    if not lines:
+        return Journaled({})
+    found = Journaled(msgspec.json.decode(lines[0]))
+    for line in lines[1:]:
+        entry = msgspec.json.decode(line, type=Entry)
+        found.calls.append(entry.call)
+        found.nodes += entry.nodes
+        for node, index, outcome in entry.outcomes:
+            found.nodes[node].tool_calls[index].outcome = outcome
+    return found

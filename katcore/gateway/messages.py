@@ -1,0 +1,49 @@
+"""When two messages are the same: a key over what the model sees of them, however a client wrote them down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from katcore.records import Json
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: a string, a list of text parts, or nothing."""
+    if isinstance(content, list):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def arguments_of(raw: Any) -> str:
+    """A call's arguments in one form: clients may parse and write them again; text that is no JSON stays as it is."""
+    try:
+        value = json.loads(raw) if isinstance(raw, str) else raw
+    except ValueError:
+        return str(raw)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _call(call: Json) -> list[str]:
+    function = call.get("function") or {}
+    return [call.get("id") or "", function.get("name") or "", arguments_of(function.get("arguments") or "")]
+
+
+def key_of(message: Json) -> str:
+    """The same for messages that say the same: role, content (None is ""), tool calls, and the call that is answered.
+
+    Clients strip an assistant's text and do not send its reasoning back, so neither counts.
+    """
+    role = "system" if message.get("role") == "developer" else message.get("role")
+    content = text_of(message.get("content"))
+    calls = [_call(call) for call in message.get("tool_calls") or []]
+    if role == "assistant":
+        content = content.strip()
+    parts = [role, content, calls, message.get("tool_call_id") or "", message.get("name") or ""]
+    return hashlib.blake2b(json.dumps(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def tools_key(tools: list[Json] | None) -> str:
+    """The same for tool lists that say the same."""
+    return json.dumps(tools or [], sort_keys=True)
