@@ -36,7 +36,7 @@ class Tree:
     end: Tensor  # [N], one past the token's subtree: query i sees key j iff j <= i < end[j]
 
     def __len__(self) -> int:
-        return self.tokens.numel()
+        return len(self.tokens)
 
     @cached_property
     def plan(self) -> Plan:

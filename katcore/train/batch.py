@@ -7,9 +7,9 @@ model.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -37,7 +37,7 @@ class Row:
     engine_logprob: Tensor | None  # [M]
     old_logprob: Tensor | None  # [N]
     teacher_logprob: Tensor | None  # [N], the mean of the teachers'
-    samples: tuple[str, ...]  # [Q] trajectory ids
+    samples: tuple[str, ...]  # [Q] names, the same in every pack of the step
     counts: StepCounts
     flat: int  # tokens of all paths, were each run by itself
     scale: Tensor  # [M], the RL and CE reducer's coefficient of each term
@@ -66,7 +66,7 @@ class Row:
             None if pack.engine_logprob is None else _floats(pack.engine_logprob),
             None if pack.old_logprob is None else _floats(pack.old_logprob),
             None if not pack.teacher_logprob else torch.tensor(pack.teacher_logprob, dtype=torch.float64).mean(0),
-            tuple(s.trajectory_id for s in pack.samples),
+            _sample_names(pack),
             pack.step_counts,
             pack.stats.flat or len(tree),
             torch.zeros(count, dtype=torch.float64),
@@ -74,13 +74,23 @@ class Row:
         )
 
 
+def _sample_names(pack: Pack) -> tuple[str, ...]:
+    """Trajectory ids, numbered where each path of a trajectory is a sample of its own."""
+    seen: Counter[str] = Counter()
+    names = []
+    for sample in pack.samples:
+        names.append(f"{sample.trajectory_id}#{seen[sample.trajectory_id]}")
+        seen[sample.trajectory_id] += 1
+    return tuple(names)
+
+
 def _floats(values: Sequence[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
 def _check_terms(pack: Pack, tree: Tree, token: Tensor, sample: Tensor) -> None:
-    columns = [pack.term_sample, pack.term_turn, pack.rl_weight, pack.ce_weight, pack.kl_weight, pack.engine_logprob]
-    sizes = {len(column) for column in columns if column is not None}
+    columns = [len(x) for x in (pack.term_sample, pack.term_turn, pack.rl_weight, pack.ce_weight, pack.kl_weight)]
+    sizes = {*columns, len(pack.engine_logprob)} if pack.engine_logprob is not None else {*columns}
     if len(token) == 0 or sizes != {len(token)}:
         raise InputError(f"pack {pack.id}: the columns of the term table must have one length above 0")
     inside = (token >= 0) & (token < len(tree)) & (sample >= 0) & (sample < len(pack.samples))
@@ -117,36 +127,47 @@ class Step:
 
 
 def steps(packs: Iterable[Pack], reducer: str, constant: int = 1024, batch_packs: int = 0) -> Iterator[Step]:
-    """Group consecutive packs by their step number and counts, or `batch_packs` at a time whatever they say."""
-    if batch_packs:
-        rows: list[Row] = []
-        for pack in packs:
-            rows.append(Row.of(pack))
-            if len(rows) == batch_packs:
-                yield _step(rows, reducer, constant, counted(rows))
-                rows = []
-        if rows:
-            yield _step(rows, reducer, constant, counted(rows))
-        return
-    for (_, _, counts), group in groupby(packs, key=_step_key):
-        yield _step([Row.of(pack) for pack in group], reducer, constant, counts)
+    """Consecutive packs of one step number, whole steps only; or `batch_packs` at a time whatever they say.
+
+    InputError when a step's packs are not all there: its denominators would be wrong.
+    """
+    group: list[Pack] = []
+    for pack in packs:
+        group.append(pack)
+        if (group[0].step, group[0].step_counts) != (pack.step, pack.step_counts) and not batch_packs:
+            raise _incomplete(group[:-1])
+        if len(group) == batch_packs or (not batch_packs and _terms(group) == pack.step_counts.trained_tokens):
+            yield _whole(group, reducer, constant, bool(batch_packs))
+            group = []
+    if group and not batch_packs:
+        raise _incomplete(group)
+    if group:
+        yield _whole(group, reducer, constant, True)
 
 
-def _step_key(pack: Pack) -> tuple[int, tuple[int, ...], StepCounts]:
-    counts = pack.step_counts
-    return pack.step, (counts.groups, counts.samples, counts.turns, counts.trained_tokens), counts
+def _terms(packs: Sequence[Pack]) -> int:
+    return sum(len(pack.term_token) for pack in packs)
+
+
+def _incomplete(packs: Sequence[Pack]) -> InputError:
+    wanted = packs[0].step_counts.trained_tokens
+    return InputError(
+        f"step {packs[0].step} has {_terms(packs)} trained tokens in {len(packs)} packs, but says it has {wanted}",
+        hint="give all packs of a step together, or --batch-packs N to make steps of any N packs",
+    )
+
+
+def _whole(packs: Sequence[Pack], reducer: str, constant: int, recount: bool) -> Step:
+    rows = [Row.of(pack) for pack in packs]
+    return _step(rows, reducer, constant, counted(rows) if recount else packs[0].step_counts)
 
 
 def counted(rows: Sequence[Row]) -> StepCounts:
     """The counts of these rows themselves, for batches that do not follow the packs' own steps."""
-    used = [(row.rl_weight != 0) | (row.ce_weight != 0) | (row.kl_weight != 0) for row in rows]
-    samples = {(row.samples[s]) for row, u in zip(rows, used) for s in row.term_sample[u].tolist()}
-    turns = sum(len(_segments(row, u)) for row, u in zip(rows, used))
-    return StepCounts(samples=len(samples), turns=turns, trained_tokens=sum(int(u.sum()) for u in used))
-
-
-def _segments(row: Row, used: Tensor) -> set[tuple[int, int]]:
-    return set(zip(row.term_sample[used].tolist(), row.term_turn[used].tolist()))
+    samples = {key for row in rows for key in _term_segments(row, "seq-mean-token-mean")}
+    turns = {key for row in rows for key in _term_segments(row, "turn-mean")}
+    tokens = sum(len(row.scale) for row in rows)
+    return StepCounts(samples=len(samples), turns=len(turns), trained_tokens=tokens)
 
 
 def _step(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts) -> Step:
@@ -171,12 +192,8 @@ def _scales(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts
         return [torch.full_like(row.scale, 1.0 / max(counts.trained_tokens, 1)) for row in rows]
     if reducer == "constant":
         return [torch.full_like(row.scale, 1.0 / (samples * constant)) for row in rows]
-    tokens: dict[tuple[str, int], int] = {}  # of a sample (turn -1) or of one of its turns, over all packs of the step
-    for key in (key for row in rows for key in _term_segments(row, reducer)):
-        tokens[key] = tokens.get(key, 0) + 1
-    turns: dict[str, int] = {}
-    for name, _ in tokens:
-        turns[name] = turns.get(name, 0) + 1
+    tokens = Counter(key for row in rows for key in _term_segments(row, reducer))  # over all packs of the step
+    turns = Counter(sample for sample, _ in tokens)
     share = {key: 1.0 / (samples * turns[key[0]] * count) for key, count in tokens.items()}
     return [_floats([share[key] for key in _term_segments(row, reducer)]) for row in rows]
 

@@ -65,7 +65,7 @@ def publish(out: Path, write_model: Callable[[Path], None]) -> None:
     part.mkdir(parents=True)
     write_model(part)
     _sync(part)
-    for path in sorted(part.iterdir()):
+    for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".safetensors"):  # weights mean: it is whole
         path.replace(out / path.name)
     part.rmdir()
     _sync_folder(out)

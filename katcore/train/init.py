@@ -17,6 +17,7 @@ from katcore.errors import InputError, UsageError
 from katcore.model.files import read_json
 from katcore.model.folder import load as load_chat_model
 from katcore.model.tokenizer import train_tokenizer
+from katcore.train.checkpoint import publish
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,21 @@ def init(
     `config` is a JSON object of Qwen3Config's fields, which wins over `shape`. The tokenizer is the small one shipped
     with KAT, or is trained on `texts` with `vocab` entries.
     """
-    if (out / "config.json").exists():
+    if any(out.glob("*.safetensors")):
         raise UsageError(f"{out} holds a model already", hint="name another folder")
-    if texts:
-        train_tokenizer(_read(texts), vocab, out)
-    else:
-        load_chat_model(None).save(out)
     table = shape.config() | (_object(config) if config else {})
-    return _write(out, table, seed)
+    parameters = 0
+
+    def write(folder: Path) -> None:
+        nonlocal parameters
+        if texts:
+            train_tokenizer(_read(texts), vocab, folder)
+        else:
+            load_chat_model(None).save(folder)
+        parameters = _write(folder, table, seed)
+
+    publish(out, write)
+    return parameters
 
 
 def _write(out: Path, table: dict[str, Any], seed: int) -> int:

@@ -107,7 +107,7 @@ def fit(
     """Train the model of `folder` on `packs` and leave it in `out`. InputError when there are no packs."""
     last = _checked(out, resume)
     trainer = Trainer.load(last or folder, objective, optimizer, backend=backend)
-    state = checkpoint.load_state(last) if last else {"losses": [], "seen": ""}
+    state: dict[str, Any] = checkpoint.load_state(last) if last else {"losses": [], "seen": ""}
     if last:
         trainer.restore(state["trainer"])
     progress = Progress(list(state["losses"]))

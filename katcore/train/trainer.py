@@ -129,7 +129,7 @@ class Trainer:
                 f"pack {pack.id} was made with another tokenizer or chat template than the model's",
                 hint="give kat-rollout and kat-pack-trie the same --model",
             )
-        if not any(getattr(pack, OBJECTIVES[name][1])):
+        if pack.objective != name and not any(getattr(pack, OBJECTIVES[name][1])):
             raise InputError(f"pack {pack.id} was packed for {pack.objective}: nothing in it trains {name}")
         if self.objective.on_policy and pack.engine_logprob is None:
             raise InputError(f"pack {pack.id} has no engine log-probs: {name} learns only from what an engine sampled")

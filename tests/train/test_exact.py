@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from conftest import Paths, make_pack, path_logprobs, tiny_model
+from random_packs import Paths, make_pack, path_logprobs, tiny_model
 from torch import Tensor
 
 from katcore.model.tree_lm import Tree, TreeLM
@@ -186,7 +185,3 @@ def _gradient_of(packs: list[Pack], reducer: str) -> dict[str, Tensor]:
     (step,) = steps(packs, reducer, 64)
     trainer.gradients(step)
     return gradients(model)
-
-
-def test_a_pack_maker_that_returns_the_same_pack(packs: Callable[..., tuple[Pack, Paths]]) -> None:
-    assert packs(5)[0] == packs(5)[0]

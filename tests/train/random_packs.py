@@ -1,0 +1,142 @@
+"""Random packs, tiny models in fp64, and the slow and obvious training that tree training must equal."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from katcore.records import Pack, PackSample, PackStats, StepCounts
+
+VOCAB = 40
+
+
+@dataclass
+class Paths:
+    """What a pack was made from: per sample its token sequence, and per term (sample, position, turn, weights)."""
+
+    sequences: list[list[int]] = field(default_factory=list)
+    terms: list[tuple[int, int, int, float, float, float]] = field(default_factory=list)
+    advantages: list[float] = field(default_factory=list)
+
+
+def random_paths(seed: int, trees: int = 2, samples: int = 4, chain: bool = False) -> tuple[list[int], Paths]:
+    """Sequences that share prefixes, a group a tree; returns each sample's tree beside them."""
+    rng = random.Random(seed)
+    paths, groups = Paths(), []
+    for tree in range(trees):
+        trunk = [rng.randrange(VOCAB) for _ in range(rng.randint(2, 6))]
+        drawn = [trunk]
+        for _ in range(1 if chain else samples):
+            base = rng.choice(drawn)
+            keep = rng.randint(1, len(base))
+            # ids from a few only, so that branches repeat tokens and even coincide for a while
+            drawn.append(
+                base[:keep] + [rng.randrange(4 if rng.random() < 0.5 else VOCAB) for _ in range(rng.randint(1, 6))]
+            )
+        for sequence in drawn[1:]:
+            index = len(paths.sequences)
+            paths.sequences.append(sequence)
+            paths.advantages.append(rng.uniform(-2, 2))
+            groups.append(tree)
+            first = rng.randint(1, (len(sequence) + 1) // 2)
+            paths.terms += [
+                (index, p, (p - first) // 3, rng.choice([1.0, 1.0, 0.5]), rng.choice([0.0, 1.0, 0.3]), 1.0)
+                for p in range(first, len(sequence))
+            ]
+    return groups, paths
+
+
+def make_pack(seed: int, **kwargs: Any) -> tuple[Pack, Paths]:
+    """A pack of random tries, flattened by the plainest recursion, with log-probs of engine and teacher."""
+    groups, paths = random_paths(seed, **kwargs)
+    rng = random.Random(seed + 1)
+    tokens: list[int] = []
+    parent: list[int] = []
+    depth: list[int] = []
+    end: list[int] = []
+    place: dict[tuple[int, int], int] = {}
+
+    def visit(members: list[int], position: int, above: int) -> None:
+        by_token: dict[int, list[int]] = {}
+        for sample in members:
+            if position < len(paths.sequences[sample]):
+                by_token.setdefault(paths.sequences[sample][position], []).append(sample)
+        for token, below in by_token.items():
+            here = len(tokens)
+            tokens.append(token)
+            parent.append(above)
+            depth.append(position)
+            end.append(0)
+            place.update({(sample, position): here for sample in below})
+            visit(below, position + 1, here)
+            end[here] = len(tokens)
+
+    for tree in sorted(set(groups)):
+        visit([s for s, g in enumerate(groups) if g == tree], 0, -1)
+    count = len(paths.terms)
+    flat = sum(len(s) for s in paths.sequences)
+    pack = Pack(
+        id=f"pack{seed}",
+        objective="grpo",
+        tokens=tokens,
+        parent=parent,
+        depth=depth,
+        end=end,
+        teacher_logprob=[[rng.uniform(-5, -0.1) for _ in tokens]],
+        term_token=[place[t[0], t[1]] for t in paths.terms],
+        term_sample=[t[0] for t in paths.terms],
+        term_turn=[t[2] for t in paths.terms],
+        rl_weight=[t[3] for t in paths.terms],
+        ce_weight=[t[4] for t in paths.terms],
+        kl_weight=[t[5] for t in paths.terms],
+        engine_logprob=[rng.uniform(-5, -0.1) for _ in range(count)],
+        samples=[
+            PackSample(trajectory_id=f"{seed}-{i}", group_id=f"{seed}-{groups[i]}", reward=1.0, advantage=a)
+            for i, a in enumerate(paths.advantages)
+        ],
+        step_counts=StepCounts(
+            groups=len(set(groups)),
+            samples=len(paths.sequences),
+            turns=len({(sample, turn) for sample, _, turn, *_ in paths.terms}),
+            trained_tokens=count,
+        ),
+        stats=PackStats(flat=flat, unique=len(tokens), por=1 - len(tokens) / flat),
+    )
+    return pack, paths
+
+
+def tiny_model(seed: int = 0, dtype: torch.dtype = torch.float64, **changes: Any) -> Any:
+    """A Qwen3 of two layers with grouped queries and tied embeddings, sharpened so that log-probs differ."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    sizes: dict[str, Any] = {
+        "vocab_size": VOCAB,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 6,
+        "tie_word_embeddings": True,
+        "max_position_embeddings": 256,
+    }
+    torch.manual_seed(seed)
+    model = Qwen3ForCausalLM(Qwen3Config(**(sizes | changes)))
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(3.0) if p.ndim > 1 else p.mul_(1 + 0.1 * torch.rand_like(p))
+    return model.to(dtype)
+
+
+def path_logprobs(model: Any, paths: Paths) -> list[Tensor]:
+    """log p of every token but the first of every sequence, each sequence run by itself."""
+    out = []
+    for sequence in paths.sequences:
+        ids = torch.tensor([sequence])
+        logits = model(input_ids=ids, use_cache=False).logits[0, :-1]
+        out.append(torch.log_softmax(logits, -1).gather(1, ids[0, 1:, None])[:, 0])
+    return out
