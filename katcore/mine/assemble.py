@@ -1,0 +1,73 @@
+"""From git's patch between two states to the fields of a change: source and test patch, files, languages.
+
+In: the patch in bytes, and a way to ask git again for single files. Out: `Parts`. Both kinds of mining use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from katcore.mine.languages import AMBIGUOUS, language, main_language
+from katcore.mine.patches import FileDiff, Redo, file_diffs, lossless, readable
+from katcore.mine.testfiles import is_test
+from katcore.records import Labels
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a change touches. `languages` are bytes added per language, source and tests together."""
+
+    patch: str = ""
+    test_patch: str = ""
+    files: list[str] = field(default_factory=list)
+    languages: dict[str, int] = field(default_factory=dict)
+    labels: Labels = field(default_factory=Labels)
+
+
+def parts(patch: bytes, redo: Redo) -> Parts:
+    """Take a patch apart."""
+    return parts_of(clean(patch, redo))
+
+
+def clean(patch: bytes, redo: Redo) -> list[FileDiff]:
+    """The files of a patch, each valid UTF-8 and each either source or test."""
+    return lossless(file_diffs(patch), _crosses, redo)
+
+
+def parts_of(diffs: list[FileDiff]) -> Parts:
+    """Sort files to their sides and count what they add."""
+    tests = [diff for diff in diffs if is_test(diff.name)]
+    source = [diff for diff in diffs if not is_test(diff.name)]
+    suffixes = {_suffix(diff.path) for diff in diffs}
+    in_source, in_tests = _languages(source, suffixes), _languages(tests, suffixes)
+    languages = {name: in_source.get(name, 0) + in_tests.get(name, 0) for name in sorted({*in_source, *in_tests})}
+    return Parts(
+        patch=_joined(source),
+        test_patch=_joined(tests),
+        files=sorted({readable(path) for diff in diffs for path in diff.paths}),
+        languages={name: size for name, size in languages.items() if size},
+        labels=Labels(language=main_language(in_source) or main_language(in_tests)),
+    )
+
+
+def _crosses(diff: FileDiff) -> bool:
+    return is_test(readable(diff.old or b"")) != is_test(readable(diff.new or b""))
+
+
+def _joined(diffs: list[FileDiff]) -> str:
+    return b"".join(diff.raw for diff in diffs).decode()
+
+
+def _suffix(path: bytes) -> str:
+    name = readable(path.rpartition(b"/")[2]).lower()
+    return "." + name.rpartition(".")[2] if "." in name else ""
+
+
+def _languages(diffs: list[FileDiff], suffixes: set[str]) -> dict[str, int]:
+    """Bytes added per language; 0 for one that only loses lines and may still be the main one."""
+    found: dict[str, int] = {}
+    for diff in diffs:
+        content = diff.content if _suffix(diff.path) in AMBIGUOUS else diff.added[:200]
+        if name := language(diff.name, content, suffixes):
+            found[name] = found.get(name, 0) + len(diff.added)
+    return found

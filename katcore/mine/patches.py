@@ -1,0 +1,163 @@
+"""Git's patch format, byte-exact: taking a commit's patch apart into files, and making every part valid UTF-8.
+
+In: the output of `git … -p --binary --full-index`. Out: one `FileDiff` a file. A record is JSON and holds text, so a
+file whose patch is not UTF-8 (Latin-1 sources, NUL bytes) is asked for again as a `GIT binary patch`, which is ASCII
+and applies to the very bytes. Names that are not ASCII are quoted by git itself. `git apply` takes every part as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+DIFF_OPTIONS = (
+    "--patch", "--binary", "--full-index", "--find-renames=50%", "-l1000", "--no-color", "--no-ext-diff",
+    "--no-textconv",
+    "--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--submodule=short", "--diff-algorithm=myers",
+    "--no-indent-heuristic", "--ignore-submodules=none",
+)  # fmt: skip
+"""One way to print patches, whatever the user's configuration."""
+
+Redo = Callable[[Iterable[bytes], bool], bytes]
+"""(paths, as binary) → the patch of these paths alone, without renames."""
+
+_ADDED = re.compile(rb"^\+(.*\n?)", re.M)
+_SIGN = re.compile(rb"^([-+ ]|@@ [^@]*@@ ?)", re.M)
+_HUNK = re.compile(rb"^@@ -[^\n]*", re.M)
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.S)
+_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
+
+
+@dataclass(frozen=True)
+class FileDiff:
+    """The part of a patch about one file. `old` and `new` are its paths in bytes; null where there is no file."""
+
+    raw: bytes
+    old: bytes | None
+    new: bytes | None
+
+    @property
+    def path(self) -> bytes:
+        """The path after the change, or before it when the file is gone."""
+        return self.new if self.new is not None else self.old or b""
+
+    @property
+    def paths(self) -> set[bytes]:
+        """Both paths."""
+        return {path for path in (self.old, self.new) if path is not None}
+
+    @property
+    def name(self) -> str:
+        """The path as text; quoted as git does where it is not UTF-8."""
+        return readable(self.path)
+
+    @cached_property
+    def added(self) -> bytes:
+        """The text that the change adds; empty for a binary patch."""
+        start = self.raw.find(b"\n@@ -")
+        return b"".join(_ADDED.findall(self.raw, start + 1)) if start >= 0 else b""
+
+    @property
+    def content(self) -> bytes:
+        """All lines that the patch shows, without their signs."""
+        start = self.raw.find(b"\n@@ -")
+        return _SIGN.sub(b"", self.raw[start + 1 :]) if start >= 0 else b""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a JSON string can hold the patch as it is."""
+        if b"\0" in self.raw:
+            return False
+        try:
+            self.raw.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+
+def file_diffs(patch: bytes) -> list[FileDiff]:
+    """The parts of a patch. Content is indented by a sign, so none of it looks like the first line of a part."""
+    start = patch.find(b"diff --git ")
+    if start < 0:
+        return []
+    return [_file_diff(b"diff --git " + part) for part in _split(patch[start + 11 :])]
+
+
+def _split(patch: bytes) -> list[bytes]:
+    parts = patch.split(b"\ndiff --git ")
+    return [part + b"\n" for part in parts[:-1]] + [parts[-1] if parts[-1].endswith(b"\n") else parts[-1] + b"\n"]
+
+
+def _file_diff(raw: bytes) -> FileDiff:
+    head = raw[: raw.find(b"\n@@ -")] if b"\n@@ -" in raw else raw[:20000]
+    if b"\nrename from " in head:
+        return FileDiff(raw, unquoted(_line(head, b"rename from ")), unquoted(_line(head, b"rename to ")))
+    path = _same(head[11 : head.find(b"\n")])
+    if b"\nnew file mode " in head:
+        return FileDiff(raw, None, path)
+    return FileDiff(raw, path, None if b"\ndeleted file mode " in head else path)
+
+
+def _line(head: bytes, start: bytes) -> bytes:
+    at = head.index(b"\n" + start) + 1 + len(start)
+    end = head.find(b"\n", at)
+    return head[at:end] if end >= 0 else head[at:]
+
+
+def _same(names: bytes) -> bytes:
+    """The path of `a/PATH b/PATH`: both halves are equal but for their first letter, quoted or not."""
+    half = names[len(names) // 2 + 1 :]
+    return unquoted(half)[2:]
+
+
+def unquoted(name: bytes) -> bytes:
+    """A path as git prints it, without the quoting of special characters."""
+    if not name.startswith(b'"'):
+        return name
+    return _ESCAPE.sub(
+        lambda m: bytes([int(m[1], 8)]) if len(m[1]) == 3 else _ESCAPES.get(m[1], m[1]),
+        name[1:-1],
+    )
+
+
+def quoted(path: bytes) -> bytes:
+    """A path in double quotes, as git reads it back."""
+    return b'"' + b"".join(b"\\%03o" % c if c < 32 or c > 126 or c in b'"\\' else bytes([c]) for c in path) + b'"'
+
+
+def readable(path: bytes) -> str:
+    """A path as text: itself where it is UTF-8, else git's quoted form."""
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        return quoted(path).decode("ascii")
+
+
+def lossless(diffs: list[FileDiff], split: Callable[[FileDiff], bool], redo: Redo) -> list[FileDiff]:
+    """The same change with every part valid UTF-8, and no rename across the line that `split` draws.
+
+    A rename from source to test becomes a deletion and an addition, so that each part belongs to one side.
+    """
+    crossing = [diff for diff in diffs if diff.old != diff.new and diff.old and diff.new and split(diff)]
+    diffs = _again(diffs, crossing, redo, False)
+    diffs = [diff if diff.is_text else _mended(diff) for diff in diffs]
+    return _again(diffs, [diff for diff in diffs if not diff.is_text], redo, True)
+
+
+def _again(diffs: list[FileDiff], wanted: list[FileDiff], redo: Redo, binary: bool) -> list[FileDiff]:
+    """Replace parts by what `redo` says of their paths, with all others that share a path with them."""
+    if not wanted:
+        return diffs
+    paths: set[bytes] = set().union(*(diff.paths for diff in wanted))
+    while more := [diff for diff in diffs if diff.paths & paths and not diff.paths <= paths]:
+        paths = paths.union(*(diff.paths for diff in more))
+    kept = [diff for diff in diffs if not diff.paths & paths]
+    return kept + file_diffs(redo(sorted(paths), binary))
+
+
+def _mended(diff: FileDiff) -> FileDiff:
+    """Git may cut the name of a function behind @@ in the middle of a character; that name is only a comment."""
+    raw = _HUNK.sub(lambda match: match[0].decode("utf-8", "ignore").encode(), diff.raw)
+    return FileDiff(raw, diff.old, diff.new)
