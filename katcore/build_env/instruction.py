@@ -1,7 +1,7 @@
 """The problem statement, from what people wrote about the change: never from its code.
 
-In: a change. Out: text. Issues come first, because they tell the need; a change-log or commit message follows. Lines that
-point at the change itself (pull requests, commits, diffs) are left out.
+In: a change. Out: text. Issues come first, because they tell the need; a change-log or commit message follows. Lines
+that point at the change itself (pull requests, commits, diffs) are left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from katcore.records import Change
 
 TEMPLATE = Path(__file__).with_name("instruction.md")
 _TRAILER = re.compile(
-    r"^(signed-off-by|co-authored-by|reviewed-by|change-id|cherry.picked|closes?|fixes|merge)\b", re.I
+    r"^(signed-off-by:|co-authored-by:|reviewed-by:|change-id:|\(cherry picked|merge (pull request|branch|remote)"
+    r"|(close[sd]?|fix(es|ed)?|resolve[sd]?) #\d+\.?$)",
+    re.IGNORECASE,
 )
 _CODE = re.compile(r"^(diff --git |index [0-9a-f]{7,}|@@ |--- a/|\+\+\+ b/)")
 LONGEST = 8000

@@ -1,7 +1,7 @@
 """How to build a Python project's environment and run its tests, worked out from its files alone.
 
-In: a folder with the repository as it is after the change. Out: a `Recipe`, or `NoRecipe` with the reason. Pure: nothing
-is run, fetched or written. `unittest` suites are run through pytest, which collects them as they are.
+In: a folder with the repository as it is after the change. Out: a `Recipe`, or `NoRecipe` with the reason. Pure:
+nothing is run, fetched or written. `unittest` suites are run through pytest, which collects them as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from katcore.build_env.hints import Hints, hints
 from katcore.build_env.manifest import Manifest, from_pyproject, name_of, strings, table, toml_of
-from katcore.build_env.setup import setup_commands
+from katcore.build_env.setup_commands import setup_commands
 from katcore.build_env.setuptools import from_release, from_setup_cfg, from_setup_py, ini_of
 from katcore.sandbox import ENV, WORKDIR
 
@@ -128,7 +128,7 @@ def candidates(manifest: Manifest, found: Hints, config: PytestConfig) -> tuple[
     """Requirement sets to try in turn: all that the tests may need; then no more than the project and its runner."""
     runtime = manifest.dependencies or ([] if manifest.name else found.runtime)
     runner = ["pytest", *(plugin for sign, plugin in PLUGINS.items() if re.search(sign, config.text))]
-    build = manifest.build_requires + ["setuptools"] if manifest.extensions else []
+    build = [*manifest.build_requires, "setuptools"] if manifest.extensions else []
     groups = {k.lower().replace("_", "-"): v for k, v in {**manifest.extras, **manifest.groups}.items()}
     named = [n.lower().replace("_", "-") for n in (*found.extras, *found.groups)]
     surely = [line for name in TEST_NAMES for line in groups.get(name, [])] + found.test

@@ -1,8 +1,8 @@
 """The tests as a task wants them: their files and pytest's configuration, as they are after the change.
 
 In: the folder after the change, and the files of the test patch. Out: path -> `TestFile`. Recorded are all Python test
-files, every file that the test patch touches, and every file that decides how pytest runs; configuration files that pytest
-would believe and that are not there are recorded as absent, so that an attempt cannot add one.
+files, every file that the test patch touches, and every file that decides how pytest runs; configuration files that
+pytest would believe and that are not there are recorded as absent, so that an attempt cannot add one.
 """
 
 from __future__ import annotations
@@ -30,16 +30,13 @@ _NAMES = re.compile(r"(test.*|.*_tests?|conftest)\.py")
 _SKIPPED = frozenset({".git", ".tox", ".nox", ".venv", "venv", "node_modules", "__pycache__", "build", "dist"})
 
 
-def test_files(folder: Path, touched: Sequence[str]) -> dict[str, TestFile]:
+def wanted_files(folder: Path, touched: Sequence[str]) -> dict[str, TestFile]:
     """Everything that verification restores before it grades, sorted by path."""
     names = {*touched, *GUARDED, *_tests(folder)}
     config = pytest_config(folder).file
     if config:
         names.add(config)
     return {name: _read(folder / name) for name in sorted(names)}
-
-
-test_files.__test__ = False  # type: ignore[attr-defined]
 
 
 def _tests(folder: Path) -> Iterator[str]:

@@ -3,5 +3,6 @@
 In: a task's source, environment, test files, and a patch. Out: an outcome per test id, and a grade.
 
 `workspace` the repository at its base; `environment` the built dependencies; `run` puts a patch and the task's own test
-files into a box and runs the tests; `junit` reads the report; `grade` judges outcomes. Nothing here decides what a task is.
+files into a box and runs the tests; `junit` reads the report; `grade` judges outcomes. Nothing here decides what
+a task is.
 """

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from katcore.errors import KatError, RecordError
+from katcore.pip_session import settings
 
 Report = list[dict[str, Any]]
 TIMEOUT_S = 900
-LOCAL = ("find-links", "extra-index-url", "index-url", "no-index")
 
 
 class Unsatisfiable(Exception):
@@ -30,8 +29,9 @@ class Unsatisfiable(Exception):
 
 
 _UNSATISFIABLE = re.compile(
-    r"No matching distribution|Could not find a version|ResolutionImpossible|conflicting dependencies|Invalid requirement"
-    r"|requires a different Python|upload-time|InvalidRequirement|has invalid metadata|Cannot install",
+    r"No matching distribution|Could not find a version|ResolutionImpossible|conflicting dependencies"
+    r"|Invalid requirement|requires a different Python|upload-time|InvalidRequirement|has invalid metadata"
+    r"|Cannot install",
     re.IGNORECASE,
 )
 _UNREACHABLE = re.compile(
@@ -63,39 +63,24 @@ def _pip(arguments: Sequence[str], env: Mapping[str, str]) -> bytes:
     raise RecordError("environment", f"pip failed: {errors[:1000]}")
 
 
-def settings() -> dict[str, str]:
-    """The user's pip settings, flattened: files under `[global]`, then `[install]` and `[download]`, then `PIP_*`."""
-    text = _pip(["config", "list"], _clean_environ()).decode("utf-8", "replace")
-    ranked: dict[str, tuple[int, str]] = {}
-    rank = {"global": 0, "install": 1, "download": 1, ":env:": 2}
-    for line in text.splitlines():
-        found = re.match(r"(:env:|[\w-]+)\.([\w-]+)=(.*)$", line)
-        if found and found.group(1) in rank:
-            section, key, value = found.groups()
-            if rank[section] >= ranked.get(key, (-1, ""))[0]:
-                ranked[key] = (rank[section], "".join(shlex.split(value)))
-    return {key: value for key, (_, value) in ranked.items()}
-
-
 def _dated_environ() -> dict[str, str]:
     """pip's environment with only those sources that can tell when a file was uploaded. Raises Unsatisfiable."""
-    env = {key: value for key, value in _clean_environ().items() if not key.startswith("PIP_")}
-    env["PIP_CONFIG_FILE"] = os.devnull
-    configured = settings()
-    if configured.get("no-index", "") not in ("", "0", "false") or not _remote(configured.get("index-url", "https://")):
+    conf = settings()
+    remote = [url for url in conf.indexes if url.startswith(("http://", "https://"))]
+    if not remote or remote[0] != conf.indexes[0]:
         raise Unsatisfiable("the configured index tells no upload times")
-    for key, value in configured.items():
-        if key in LOCAL:
-            value = " ".join(_remote(value))
-            if key in ("find-links", "no-index"):
-                continue
-        if value:
-            env["PIP_" + key.upper().replace("-", "_")] = value
-    return env
-
-
-def _remote(urls: str) -> list[str]:
-    return [url for url in urls.split() if url.startswith(("http://", "https://"))]
+    env = {key: value for key, value in _clean_environ().items() if not key.startswith("PIP_")}
+    wanted = {
+        "CONFIG_FILE": os.devnull,
+        "INDEX_URL": remote[0],
+        "EXTRA_INDEX_URL": " ".join(remote[1:]),
+        "CERT": conf.cert,
+        "CLIENT_CERT": conf.client_cert,
+        "TRUSTED_HOST": " ".join(conf.trusted_hosts),
+        "PROXY": conf.proxy,
+        "DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    return env | {f"PIP_{key}": value for key, value in wanted.items() if value}
 
 
 def resolve(requirements: Sequence[str], before: str = "") -> Report:

@@ -1,7 +1,7 @@
 """Put a patch and the task's own test files into a box, run the tests, and say what is known for certain.
 
-In: a fresh box whose repository is the base commit. Out: `TestRun`: an outcome per test, or the reason why the run proves
-nothing. The report lies in a folder of a random name outside the repository; a run whose exit status and report
+In: a fresh box whose repository is the base commit. Out: `TestRun`: an outcome per test, or the reason why the run
+proves nothing. The report lies in a folder of a random name outside the repository; a run whose exit status and report
 contradict each other is not trusted.
 """
 

@@ -54,7 +54,7 @@ def one_commit(folder: Path) -> None:
         ["init", "--quiet", "--initial-branch=main", "--template="],
         ["add", "--all", "--force", "."],
         ["commit", "--quiet", "--allow-empty", "--no-verify", "--no-gpg-sign", "--message=base"],
-        ["update-index", "--really-refresh", "--quiet"],
+        ["update-index", "-q", "--really-refresh"],
     ):
         done = subprocess.run(["git", *config, *arguments], cwd=folder, env=env, capture_output=True, check=False)
         if done.returncode != 0:
