@@ -1,0 +1,71 @@
+"""Picking the next token of every row, as SGLang does, and its log-prob.
+
+In: logits [B, V] of the next token and each row's parameters. Out: one id and one log-prob a row. The log-prob is the
+natural logarithm of softmax(logits / T) in fp32, before top-k, top-p and min-p; at T = 0 the choice is greedy and the
+log-prob that of T = 1. One uniform number a token, keyed by (seed, sequence, position): a request with a seed draws the
+same tokens whatever else is in the batch, up to rounding of the logits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One row's sampling parameters and the number in [0, 1) that decides."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    uniform: float
+
+    @property
+    def filtered(self) -> bool:
+        """Whether anything but the temperature shapes the distribution."""
+        return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
+
+
+def uniform(seed: int, sequence: int, position: int) -> float:
+    """The number in [0, 1) of one token: the same on every machine."""
+    data = f"{seed}:{sequence}:{position}".encode()
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") / 2**64
+
+
+def sample(logits: Tensor, draws: Sequence[Draw]) -> tuple[list[int], list[float]]:
+    """Ids and log-probs, one a row, from logits [B, V]."""
+    heat = torch.tensor([draw.temperature or 1.0 for draw in draws], dtype=torch.float32, device=logits.device)
+    logprobs = torch.log_softmax(logits.float() / heat[:, None], dim=-1)  # [B, V]
+    greedy = torch.tensor([draw.temperature == 0.0 for draw in draws], device=logits.device)
+    chosen = torch.where(greedy, logprobs.argmax(dim=-1), _draw(logprobs, draws))  # [B]
+    return chosen.tolist(), logprobs.gather(1, chosen[:, None])[:, 0].tolist()
+
+
+def _draw(logprobs: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Inverse of the cumulative distribution at each row's number, in fp64: [B]."""
+    at = torch.tensor([draw.uniform for draw in draws], dtype=torch.float64, device=logprobs.device)[:, None]
+    probs = logprobs.double().exp()
+    for row, draw in enumerate(draws):
+        if draw.filtered:
+            probs[row] = _filter(probs[row], draw)
+    total = probs.cumsum(dim=-1)
+    chosen = torch.searchsorted(total, at * total[:, -1:], right=True)[:, 0]
+    # The last id with any probability, should rounding push the number past the end.
+    last = probs.shape[1] - 1 - (probs > 0).flip(-1).int().argmax(dim=-1)
+    return torch.minimum(chosen, last)
+
+
+def _filter(probs: Tensor, draw: Draw) -> Tensor:
+    """Zero what top-k, top-p and min-p exclude: [V]. The most probable token always stays."""
+    ordered, ids = probs.sort(descending=True, stable=True)
+    dropped = (ordered.cumsum(0) - ordered) > draw.top_p
+    if draw.top_k > 0:
+        dropped[draw.top_k :] = True
+    dropped |= ordered < ordered[0] * draw.min_p
+    return torch.zeros_like(probs).scatter(0, ids, ordered.masked_fill(dropped, 0.0))

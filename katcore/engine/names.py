@@ -1,0 +1,87 @@
+"""Names of engines: `embedded:DIR`, `sglang:URL`, `openai:URL`, `anthropic:URL`, `scripted:FILE`, `oracle`, `nop`.
+
+In: what a user typed. Out: its parts, or a running engine that speaks tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from katcore.errors import UsageError
+
+if TYPE_CHECKING:
+    from katcore.engine.sglang import SGLangEngine
+
+Kind = Literal["embedded", "sglang", "openai", "anthropic", "scripted", "oracle", "nop"]
+CONTROLS = ("oracle", "nop")
+_URLS = ("sglang", "openai", "anthropic")
+
+
+@dataclass(frozen=True)
+class EngineName:
+    """A parsed name; `value` is the folder, URL or file, empty for the controls."""
+
+    kind: Kind
+    value: str
+
+    @property
+    def scripted(self) -> bool:
+        """Whether it hands out messages instead of sampling tokens."""
+        return self.kind in ("scripted", *CONTROLS)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value}" if self.value else self.kind
+
+
+def parse(name: str) -> EngineName:
+    """The parts of an engine's name; UsageError when it is none."""
+    kind, _, value = name.partition(":")
+    if kind not in get_args(Kind):
+        kinds = "embedded:DIR, sglang:URL, openai:URL, anthropic:URL, scripted:FILE, oracle or nop"
+        raise UsageError(f"no such engine: {name!r}", hint=f"an engine is {kinds}")
+    if (kind in CONTROLS) == bool(value):
+        raise UsageError(f"engine {name!r}: " + ("takes nothing after it" if value else f"write {kind}:WHERE"))
+    if kind in _URLS and not value.startswith(("http://", "https://")):
+        raise UsageError(f"engine {name!r}: a URL begins with http:// or https://")
+    return EngineName(kind, value)  # type: ignore[arg-type]
+
+
+async def open_engine(name: str) -> SGLangEngine:
+    """A running engine; closing it also stops an embedded one. UsageError for engines that do not speak tokens."""
+    from katcore.engine.sglang import SGLangEngine
+
+    engine = parse(name)
+    if engine.kind == "sglang":
+        return SGLangEngine(engine.value, name)
+    if engine.kind == "embedded":
+        return await asyncio.to_thread(_embedded, engine)
+    if engine.scripted:
+        raise UsageError(f"{name}: a scripted engine hands out messages, it does not speak tokens")
+    raise UsageError(f"{name}: engines of kind {engine.kind} are not there yet", hint="use embedded:DIR or sglang:URL")
+
+
+def _embedded(engine: EngineName) -> SGLangEngine:
+    """A server in this process, on a Unix socket that nobody else on the machine can reach."""
+    from katcore.engine.embedded import EmbeddedServer
+    from katcore.engine.sglang import SGLangEngine
+
+    if not Path(engine.value).is_dir():
+        raise UsageError(f"{engine}: no such folder")
+    folder = tempfile.mkdtemp(prefix="kat-engine-")
+    server = EmbeddedServer(engine.value, socket=str(Path(folder) / "s"))
+
+    def close() -> None:
+        server.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    try:
+        server.start()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return SGLangEngine(server.url, str(engine), close)
