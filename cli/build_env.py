@@ -1,0 +1,51 @@
+"""kat-build-env: turn mined changes into tasks with a working environment and tests that tell."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from katcli.contract import Program
+from katcli.options import Files
+from katcli.run import Run
+
+kat = Program("kat-build-env", "Turn changes into tasks: build the environment, check the tests.")
+
+
+@kat.command()
+def build_env(
+    run: Run,
+    files: Files = None,
+    sandbox: Annotated[str, typer.Option("--sandbox", metavar="SANDBOX", help="Where tests run.")] = "bubblewrap",
+    runs: Annotated[
+        int, typer.Option("--runs", metavar="N", min=1, help="Test runs before the change, and as many after it.")
+    ] = 3,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Longest test run; longer ones turn it away.")
+    ] = 1800.0,
+    memory: Annotated[int, typer.Option("--memory", metavar="MIB", min=64, help="Memory of a test run.")] = 4096,
+) -> None:
+    """Build and check tasks from changes.
+
+    Takes changes of Python projects that touch source and tests. A recipe is worked out from the project's own files;
+    its requirements are resolved as of the change's date where the package index tells upload times, and pinned with
+    hashes. The environment is built once and shared by all tasks with the same pins. The tests of the finished change
+    then run without a network, in fresh sandboxes, three times on the code before and three times on the code after it.
+
+    FAIL_TO_PASS are the tests that fail, or are not there, before and pass in every run after; PASS_TO_PASS those that
+    pass in every run. Tests whose runs differ are flaky and belong to no list. A change without FAIL_TO_PASS, or that
+    breaks a test, is turned away: --rejects keeps it with the stage and the reason.
+
+    Tasks in the input pass through unchanged.
+    """
+    from katcore.build_env import Builder, items
+    from katcore.records import Change, Task
+
+    run.stage(
+        items(run.read(files, Change, Task)),
+        Builder(sandbox=sandbox, runs=runs, timeout_s=timeout, memory_mib=memory),
+    )
+
+
+main = kat.main
