@@ -49,11 +49,13 @@ check: lint
 .PHONY: drift
 drift:
 	$(BIN)/python scripts/schemas.py --check
+	$(BIN)/python scripts/formats.py --check
 	$(BIN)/python scripts/manual.py --check
 	$(BIN)/python scripts/completions.py --check
 
 generate: $(VENV)/.installed
 	$(BIN)/python scripts/schemas.py
+	$(BIN)/python scripts/formats.py
 	$(BIN)/python scripts/manual.py
 	$(BIN)/python scripts/completions.py
 
