@@ -52,6 +52,7 @@ class Tree:
         self._tools: list[str] = []  # of the root above each node
         self._children: dict[int | None, list[int]] = {}
         self._open: set[int] = set()  # nodes whose ids come with those of a later message
+        self._completions: set[int] = set()
         self._branches = 0
         self._last: int | None = None
 
@@ -128,6 +129,7 @@ class Tree:
             origin=sampled.origin,
         )
         self._insert(node, key_of(sampled.message), self._tools[prompt.node])
+        self._completions.add(node.id)
         self._last = node.id
         if self.ids(node.id) != prompt.ids + sampled.token_ids:
             raise AssertionError("the tree's tokens are not those that the engine saw")
@@ -144,10 +146,10 @@ class Tree:
                     path = path[:-1]
 
     def _closed(self, path: list[int]) -> bool:
-        if not path or not self.nodes[path[-1]].sampled:
+        if not path or path[-1] not in self._completions:
             return True
-        ids = self.nodes[path[-1]].token_ids or []
-        return bool(ids) and ids[-1] in self.chat.stop_ids
+        node = self.nodes[path[-1]]
+        return bool(node.sampled) and (node.token_ids or [])[-1] in self.chat.stop_ids
 
     def _add(
         self, parent: int | None, message: Json, tools: list[Json] | None, ids: list[int], turn: int, lineage: str

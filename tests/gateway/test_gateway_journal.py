@@ -1,0 +1,82 @@
+"""What was answered is on disk, whatever kills the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+from gateway_fakes import FakeEngine, Socket, bash_call, say
+
+from katcore.gateway import journal
+from katcore.gateway.model import TokenModel
+from katcore.gateway.server import Gateway
+
+SERVER = """
+import sys, time
+from pathlib import Path
+from gateway_fakes import FakeEngine
+from katcore.gateway.model import TokenModel
+from katcore.gateway.server import Gateway
+
+engine = FakeEngine(lambda n: f"answer {n}")
+gateway = Gateway(Path(sys.argv[1]))
+session = gateway.open("victim", TokenModel(engine, engine.chat))
+print(session.socket, session.key, flush=True)
+time.sleep(60)
+"""
+
+
+def ask(socket: str, key: str, messages: list[dict[str, str]]) -> dict[str, str]:
+    connection = Socket(socket)
+    connection.request(
+        "POST", "/v1/chat/completions", json.dumps({"messages": messages}), {"Authorization": f"Bearer {key}"}
+    )
+    message: dict[str, str] = json.loads(connection.getresponse().read())["choices"][0]["message"]
+    return message
+
+
+def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE, env=env)
+    assert server.stdout is not None
+    socket, key = server.stdout.readline().decode().split()
+    messages = [{"role": "user", "content": "go"}]
+    answers = []
+    for _ in range(3):
+        answers.append(ask(socket, key, messages))
+        messages = [*messages, answers[-1], {"role": "user", "content": "more"}]
+    os.kill(server.pid, signal.SIGKILL)
+    server.wait()
+    found = journal.read(tmp_path / "victim.jsonl")
+    assert found.header["id"] == "victim" and [call.id for call in found.calls] == [0, 1, 2]
+    assert [node.message for node in found.nodes if node.sampled] == answers
+    assert [found.nodes[call.node or 0].message for call in found.calls] == answers
+
+
+def test_a_line_that_was_cut_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b'{"id": "x"}\n{"call": {"id": 0, "sta')
+    assert journal.read(path) == journal.Journaled({"id": "x"})
+
+
+def test_the_journal_equals_the_trace(gateway: Gateway) -> None:
+    from katcore.scaffold.bash_loop import BashLoop
+
+    engine = FakeEngine(lambda n: [bash_call("ls"), "Done."][n])
+    session = gateway.open("r", TokenModel(engine, engine.chat), outcome=BashLoop().outcome)
+    user = {"role": "user", "content": "go"}
+    answer = say(session, [user])
+    result = {"role": "tool", "tool_call_id": answer["tool_calls"][0]["id"], "content": "[exit 2]"}
+    say(session, [user, answer, result])
+    trace = gateway.close_session(session)
+    found = journal.read(session.journal.path)
+    assert msgspec.to_builtins(found.nodes) == msgspec.to_builtins(trace.nodes)
+    assert msgspec.to_builtins(found.calls) == msgspec.to_builtins(trace.calls)
+    assert found.nodes[1].tool_calls[0].outcome == "nonzero_exit"
+    session.journal.close(remove=True)
+    assert not session.journal.path.exists()
