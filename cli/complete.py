@@ -25,13 +25,13 @@ def _folders(prefix: str) -> Iterator[str]:
 
 
 def _engines(prefix: str) -> Iterator[str]:
-    from katcore.engine.names import KINDS as kinds
+    from katcore.engine import KINDS as kinds
 
     kind, colon, rest = prefix.partition(":")
     if colon and kind in {"embedded", "scripted"}:
         yield from (f"{kind}:{folder}" for folder in _folders(rest))
     else:
-        yield from (f"{kind}:" for kind in kinds)
+        yield from (kind + colon for kind, colon in kinds.items())
 
 
 def _sandboxes(prefix: str) -> Iterator[str]:
@@ -46,12 +46,6 @@ def _scaffolds(prefix: str) -> Iterator[str]:
     yield from SCAFFOLDS
 
 
-def _objectives(prefix: str) -> Iterator[str]:
-    from katcore.pack_trie import OBJECTIVES
-
-    yield from OBJECTIVES
-
-
 def _schemas(prefix: str) -> Iterator[str]:
     yield from ("kat.change/1", "kat.sample/1", "kat.task/1", "kat.trajectory/1", "kat.pack/1")
 
@@ -59,7 +53,6 @@ def _schemas(prefix: str) -> Iterator[str]:
 KINDS: dict[str, Callable[[str], Iterator[str]]] = {
     "engine": _engines,
     "model": _folders,
-    "objective": _objectives,
     "sandbox": _sandboxes,
     "scaffold": _scaffolds,
     "schema": _schemas,

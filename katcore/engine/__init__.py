@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+KINDS = {"embedded": ":", "sglang": ":", "openai": ":", "anthropic": ":", "scripted": ":", "oracle": "", "nop": ""}
+"""Kinds of engine names, and what follows the kind."""
+
 
 @dataclass(frozen=True)
 class SamplingParams:
