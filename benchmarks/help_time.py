@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-COMMANDS = "kat-mine kat-build-env kat-rollout kat-verify kat-pack-trie kat-train kat-distill".split()
+COMMANDS = ["kat-mine", "kat-build-env", "kat-rollout", "kat-verify", "kat-pack-trie", "kat-train", "kat-distill"]
 BASE = [sys.executable, "-c", "import typer"]
 
 
