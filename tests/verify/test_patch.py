@@ -1,0 +1,63 @@
+"""What of a hostile patch reaches the grading box: each test is named after the attack it stops."""
+
+from __future__ import annotations
+
+import pytest
+
+from katcore.records import Task, TaskSource, TestFile
+from katcore.verify.patch import keep
+
+TASK = Task(
+    instance_id="t",
+    repo="r",
+    base_commit="b",
+    created_at="2024-01-01T00:00:00Z",
+    source=TaskSource(kind="inline"),
+    test_files={"tests/test_a.py": TestFile(text=""), "tests/gone.py": TestFile(), "setup.cfg": TestFile(text="")},
+)
+
+
+def change(name: str, line: str = "x = 1") -> str:
+    return f"diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n+{line}\n"
+
+
+def test_source_changes_are_kept_byte_for_byte() -> None:
+    patch = change("src/a.py") + change("src/b b.py", "diff --git is a word") + change("docs/é.md")
+    assert keep(patch, TASK, lambda name: False).patch == patch
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tests/test_a.py",  # weakened test
+        "tests/gone.py",  # a deleted test brought back
+        "setup.cfg",  # addopts
+        "conftest.py",  # hooks that rewrite outcomes
+        "src/deep/conftest.py",
+        "CONFTEST.PY",
+        "pytest.ini",
+        "tox.ini",
+        "sitecustomize.py",
+        "src/usercustomize.py",
+        "evil.pth",
+        "src/a.pyc",
+        "pytest.py",  # shadows the test runner
+        "_pytest/config.py",
+        "pluggy/__init__.py",
+        "unittest.py",
+    ],
+)
+def test_files_that_reach_into_the_test_run_are_dropped(name: str) -> None:
+    kept = keep(change("src/a.py") + change(name), TASK, lambda name: False)
+    assert (kept.patch, kept.dropped) == (change("src/a.py"), [name])
+
+
+def test_a_test_renamed_away_is_dropped() -> None:
+    rename = "diff --git a/tests/test_a.py b/src/x.py\nsimilarity index 100%\n"
+    rename += "rename from tests/test_a.py\nrename to src/x.py\n"
+    assert keep(rename, TASK, lambda name: False).patch == ""
+
+
+def test_a_repository_of_a_test_tool_may_change_itself() -> None:
+    patch = change("_pytest/config.py")
+    assert keep(patch, TASK, lambda name: name == "_pytest").patch == patch
