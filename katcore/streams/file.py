@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from katcore.streams.output import Pace
 from katcore.streams.read import CHUNK, Line, decode, read, split_lines, tasks_beside
 
 TASK = tag_of(Task)
+COPY = 256  # records copied at a time
 
 
 class FileOutput:
@@ -50,13 +53,15 @@ class FileOutput:
         self._part: Growing | None = None  # None: FILE is complete and nothing new has come yet
         self._journal: Journal | None = None
         self._rejects: SideFile | None = None
-        self._block: list[bytes] = []
+        self._lines: list[bytes] = []  # of the item that is being written
+        self._items: list[tuple[str, list[bytes], int]] = []  # done, not flushed: key, lines, bytes of rejects by then
         self._size = 0
-        self._keys: list[str] = []
         self._records = 0
         self._kind = ""
         self._pace = Pace()
+        self._reject_bytes = 0
         self._journalled = False
+        self._flushing = False
         self._dead = SideFile(dead_letters) if dead_letters else None
         entries, size = load_journal(self._names[1], self._names[0]) if resume else ([], 0)
         if entries:
@@ -103,13 +108,14 @@ class FileOutput:
         """Something new comes: go on from a copy of what is complete."""
         if self._part:
             return
+        self._flushing = True
         old = self._rejects_path.stat().st_size if self._rejects_path and self._rejects_path.is_file() else 0
         self._open(Entry([], 0, 0, old), 0)
-        for line in read([self.path]):
-            self.write(line.raw, line.kind)
-            if self._size >= zst.BLOCK:
-                self._append()
-        self._keys = [*self.finished, *self._keys]
+        lines = (line.raw for line in read([self.path]))
+        while block := list(islice(lines, COPY)):
+            self._append(block)
+        empty = [key for key, _, _ in self._items]  # done before: nothing came of these
+        self._items = [(key, [], old) for key in (*self.finished, *empty)]
         self._flush()
 
     # ---------------------------------------------------------------- running
@@ -121,12 +127,14 @@ class FileOutput:
             self._kind = self._kind or kind
             if kind != self._kind:
                 raise KatError(f"{self.path}: a Parquet file holds records of one type: {kind} after {self._kind}")
-        self._block.append(line)
+        self._lines.append(line)
         self._size += len(line) + 1
 
     def commit(self, key: str) -> None:
         """All that this item gives has been written."""
-        self._keys.append(key)
+        rejects = self._rejects.size if self._rejects else self._reject_bytes
+        self._items.append((key, self._lines, rejects))  # one step, since a signal may end the stage between any two
+        self._lines = []
         if self._part and self._pace.due(self._size):
             self._flush()
 
@@ -142,29 +150,31 @@ class FileOutput:
         if self._dead:
             self._dead.write(row)
 
-    def _append(self) -> None:
+    def _append(self, lines: list[bytes]) -> None:
         assert self._part is not None
-        if not self._block:
+        if not lines:
             return
-        data = b"".join(line + b"\n" for line in self._block)
+        data = b"".join(line + b"\n" for line in lines)
         if self._fmt != "jsonl":
             data = (b"" if self._part.size else zst.mark()) + zst.frame(data)
         self._part.append(data)
-        self._records += len(self._block)
-        self._block, self._size = [], 0
+        self._records += len(lines)
 
     def _flush(self) -> None:
+        """Bring what is done to the disk, then say so in the journal."""
         assert self._part is not None and self._journal is not None
-        self._append()
+        self._flushing = True
+        self._append([line for _, lines, _ in self._items for line in lines])
         self._part.sync()
         if self._rejects:
             self._rejects.sync()
-            self._reject_bytes = self._rejects.size
-        if self._keys:
-            self._journal.add(Entry(self._keys, self._part.size, self._records, self._reject_bytes))
+        if self._items:
+            keys, rejects = [key for key, _, _ in self._items], self._items[-1][2]
+            self._journal.add(Entry(keys, self._part.size, self._records, rejects))
             self._journalled = True
-        self._keys = []
+        self._items, self._size = [], 0
         self._pace.flushed()
+        self._flushing = False
 
     # ---------------------------------------------------------------- ending
 
@@ -174,6 +184,8 @@ class FileOutput:
             self._finish_sides()
             return
         self._flush()
+        self._append(self._lines)
+        self._part.sync()
         self._close()
         part, journal = self._names
         made = self._make(part)
@@ -210,7 +222,10 @@ class FileOutput:
         return [(new_tasks, beside), (new, self.path)]
 
     def abandon(self) -> None:
-        """Stop: what is journalled stays for --resume; nothing is written any more, an item may be half done."""
+        """Stop: the items that are done stay for --resume, one that is half done does not."""
+        if self._part and self._items and not self._flushing:
+            with suppress(KatError):  # a full disk: what is in the journal stays
+                self._flush()
         self._close()
         half_made = [with_suffix(name, ".tmp") for name in (self.path, tasks_beside(self.path))]
         for name in half_made if self._journalled or not self._part else (*half_made, *self._names):

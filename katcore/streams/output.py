@@ -106,10 +106,10 @@ class _Pipe:
     def __init__(self, path: Path | None, fmt: str, rejects: Path | None, dead_letters: Path | None) -> None:
         self.finished: set[str] = set()
         self.name = str(path or "standard output")
-        if fmt != "jsonl" and path is None and sys.stdout.isatty():
-            raise UsageError(f"{fmt} on a terminal", hint="add -o FILE or a pipe")
         with writing(self.name):
-            self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if path else _stdout()
+            self.fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if path else _stdout()
+        if fmt != "jsonl" and os.isatty(self.fd):
+            raise UsageError(f"{fmt} on a terminal", hint="add -o FILE or a pipe")
         self._zst = _Frames() if fmt == "zst" else None
         self._rejects = SideFile(rejects) if rejects else None
         self._dead = SideFile(dead_letters) if dead_letters else None
@@ -117,7 +117,7 @@ class _Pipe:
     def send(self, data: bytes) -> None:
         """Write bytes as they are."""
         with writing(self.name):
-            write_all(self._fd, data)
+            write_all(self.fd, data)
 
     def write(self, line: bytes, kind: str) -> None:
         if self._zst:
@@ -190,7 +190,7 @@ class _Spooled:
     def __init__(self, pipe: _Pipe, rejects: Path | None, dead_letters: Path | None) -> None:
         from katcore.streams.file import FileOutput
 
-        if os.isatty(pipe._fd):
+        if os.isatty(pipe.fd):
             raise UsageError("parquet on a terminal", hint="add -o FILE or a pipe")
         self._pipe = pipe
         self._folder = tempfile.TemporaryDirectory(prefix="kat-")
@@ -221,5 +221,7 @@ class _Spooled:
 
 
 def _stdout() -> int:
+    if sys.stdout is None:
+        raise UsageError("standard output is closed", hint="add -o FILE")
     sys.stdout.flush()
     return sys.stdout.fileno()

@@ -62,7 +62,7 @@ def read(
     beside = {tasks_beside(name) for name in names}
     for name in names:
         if str(name) == "-":
-            yield from _lines(_chunks(stdin or sys.stdin.buffer, STDIN), STDIN, kinds, warn)
+            yield from _lines(_chunks(stdin or _stdin(), STDIN), STDIN, kinds, warn)
         elif name not in beside:
             yield from _read_file(name, kinds, warn)
 
@@ -70,6 +70,12 @@ def read(
 def tasks_beside(path: Path) -> Path:
     """Where the tasks that belong to the records of a Parquet file lie."""
     return path.with_name(path.name + ".tasks.parquet")
+
+
+def _stdin() -> BinaryIO:
+    if sys.stdin is None:
+        raise InputError(f"{STDIN}: is closed")
+    return sys.stdin.buffer
 
 
 def _read_file(path: Path, kinds: Kinds, warn: Warn | None) -> Iterator[Line]:

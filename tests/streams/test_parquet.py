@@ -1,0 +1,263 @@
+"""Parquet: types from the structs alone, and nothing lost on the way there and back."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from katcore.errors import InputError, KatError
+from katcore.records import RECORDS, Call, Node, Sample, Scaffold, Task, TaskSource, Trajectory, encode, tag_of
+from katcore.streams import arrow, open_output, parquet, read
+
+GOLDEN = Path(__file__).parent / "golden"
+TRAJECTORY = Trajectory(id="t", task_id="k", group_id="g", scaffold=Scaffold(name="s"), model="m")
+TASK = Task(
+    instance_id="k", repo="r", base_commit="b", created_at="2024-01-01T00:00:00Z", source=TaskSource(kind="git")
+)
+
+
+def save(path: Path, *lines: bytes) -> Path:
+    out = open_output(path, None, False)
+    for line in lines:
+        out.write(line, msgspec.json.decode(line)["schema"])
+    out.finish()
+    return path
+
+
+def through(tmp_path: Path, *lines: bytes) -> list[bytes]:
+    return [line.raw for line in read([save(tmp_path / "x.parquet", *lines)])]
+
+
+# --------------------------------------------------------------------------------------------- any record at all
+
+names = st.text(st.characters(codec="utf-8"), max_size=8)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False, allow_infinity=False) | names,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=6,
+)
+json_objects = st.dictionaries(names, json_values, max_size=3)
+times = st.one_of(
+    st.datetimes().map(lambda t: t.isoformat() + "Z"),
+    st.datetimes().map(lambda t: t.isoformat(timespec="seconds") + "+05:30"),
+    st.sampled_from(["2024-02-30T00:00:00Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+10:00"]),
+)
+
+
+def values(of: inspect.Type) -> st.SearchStrategy[Any]:
+    """JSON values that the type allows; every struct may have fields that it does not know."""
+    match of:
+        case inspect.UnionType(types=types):
+            return st.one_of([values(one) for one in types])
+        case inspect.NoneType():
+            return st.none()
+        case inspect.Metadata():
+            return st.floats(width=32, allow_nan=False, allow_infinity=False) | st.floats(-1e300, 1e300)
+        case inspect.IntType(ge=None):
+            return st.integers(-(2**63), 2**64 - 1)
+        case inspect.IntType():
+            return st.integers(-(2**31), 2**31 - 1)
+        case inspect.FloatType():
+            return st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60)
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.StrType(pattern=None):
+            return names
+        case inspect.StrType():
+            return times
+        case inspect.LiteralType(values=allowed):
+            return st.sampled_from(allowed)
+        case inspect.DictType(value_type=inspect.AnyType()):
+            return json_objects
+        case inspect.DictType(value_type=value):
+            return st.dictionaries(names, values(value), max_size=3)
+        case inspect.ListType(item_type=item):
+            return st.lists(values(item), max_size=3)
+        case inspect.TupleType(item_types=items):
+            return st.tuples(*map(values, items)).map(list)
+        case inspect.StructType():
+            return objects(of)
+    raise TypeError(of)
+
+
+def objects(of: inspect.StructType) -> st.SearchStrategy[dict[str, Any]]:
+    known = {field.encode_name for field in of.fields} | {"schema"}
+    unknown = st.dictionaries(names.filter(lambda name: name not in known), json_values, max_size=2)
+    tag = {"schema": st.just(of.tag)} if of.tag else {}
+    required = {field.encode_name: values(field.type) for field in of.fields if field.required}
+    optional = {field.encode_name: values(field.type) for field in of.fields if not field.required}
+    return st.tuples(unknown, st.fixed_dictionaries(tag | required, optional=optional)).map(lambda two: two[0] | two[1])
+
+
+def same(wanted: Any, found: Any) -> bool:
+    """Whether `found` is `wanted` with defaults filled in."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return all(key in found and same(value, found[key]) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(wanted) == len(found) and all(map(same, wanted, found))
+    return bool(wanted == found) and isinstance(wanted, bool) == isinstance(found, bool)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", RECORDS, ids=tag_of)
+def test_records_with_unknown_fields_come_back(kind: type[msgspec.Struct]) -> None:
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(objects(info), min_size=1, max_size=4))
+    def check(records: list[dict[str, Any]]) -> None:
+        lines = [msgspec.json.encode(record) for record in records]
+        with tempfile.TemporaryDirectory() as folder:
+            found = through(Path(folder), *lines)
+        assert len(found) == len(lines)
+        for line, record, raw in zip(lines, records, found):
+            assert same(record, msgspec.json.decode(raw))
+            assert msgspec.json.decode(raw, type=kind) == msgspec.json.decode(line, type=kind)
+
+    check()
+
+
+# ------------------------------------------------------------------------------------------------- what lies inside
+
+
+def test_golden_records_come_back_and_do_so_again(tmp_path: Path) -> None:
+    for golden in sorted(GOLDEN.glob("*.jsonl")):
+        lines = golden.read_bytes().splitlines()
+        once = through(tmp_path, *lines)
+        assert [same(msgspec.json.decode(a), msgspec.json.decode(b)) for a, b in zip(lines, once)] == [True, True]
+        assert through(tmp_path, *once) == once
+
+
+def test_a_full_record_needs_no_residual(tmp_path: Path) -> None:
+    for golden in sorted(GOLDEN.glob("*.jsonl")):
+        full = golden.read_bytes().splitlines()[0]
+        table = pq.read_table(save(tmp_path / "x.parquet", full))
+        assert table.column(arrow.RESIDUAL).to_pylist() == [None], golden.name
+
+
+def test_types_come_from_the_structs_not_from_the_data(tmp_path: Path) -> None:
+    schema = pq.read_schema(save(tmp_path / "x.parquet", encode(TRAJECTORY)))
+    node = schema.field("nodes").type.value_type
+    assert node.field("parent").type == pa.int64() and node.field("parent").nullable
+    assert node.field("token_ids").type.value_type == pa.int32()
+    assert node.field("engine_logprobs").type.value_type == pa.float32()
+    assert node.field("message").metadata == {b"kat.json": b"true"} and node.field("message").type == pa.string()
+    call = schema.field("calls").type.value_type
+    assert call.field("started_at").type == pa.timestamp("us", "UTC")
+    assert call.field("usage").type == pa.map_(pa.string(), pa.field("value", pa.int64(), nullable=False))
+    assert not schema.field("id").nullable and schema.field("patch").nullable
+    assert schema.metadata[b"kat.schema"] == b"kat.trajectory/1" and b"kat.version" in schema.metadata
+
+
+def test_log_probs_of_an_engine_come_back_to_the_bit(tmp_path: Path) -> None:
+    logprobs = memoryview(bytes(range(4, 64))).cast("f").tolist()
+    node = Node(id=0, role="assistant", token_ids=[1, 2, 3], engine_logprobs=[*logprobs, -0.0])
+    line = encode(msgspec.structs.replace(TRAJECTORY, nodes=[node]))
+    assert through(tmp_path, line) == [line]
+
+
+def test_times_keep_the_way_they_were_written(tmp_path: Path) -> None:
+    written = [
+        "2024-01-01T00:00:00Z",
+        "2024-01-01T02:00:00+02:00",
+        "2024-01-01T00:00:00.000Z",
+        "2024-01-01T00:00:00.120000Z",
+    ]
+    lines = [encode(msgspec.structs.replace(TRAJECTORY, calls=[Call(id=0, started_at=text)])) for text in written]
+    assert through(tmp_path, *lines) == lines
+    table = pq.read_table(tmp_path / "x.parquet")
+    started = [calls[0]["started_at"].isoformat() for calls in table.column("calls").to_pylist()]
+    assert started == ["2024-01-01T00:00:00+00:00"] * 3 + ["2024-01-01T00:00:00.120000+00:00"]
+
+
+def test_row_groups_are_bounded_and_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "GROUP", 2000)
+    lines = [encode(Sample(id=str(i), messages=[{"n": i}] * (i % 5), loss_spans=[(i, i + 1)])) for i in range(150)]
+    assert through(tmp_path, *lines) == lines
+    groups = pq.ParquetFile(tmp_path / "x.parquet").metadata
+    assert groups.num_row_groups > 5
+    assert groups.row_group(0).column(1).compression == "ZSTD"
+
+
+# ---------------------------------------------------------------------------------------- tasks beside, other files
+
+
+def test_tasks_lie_beside_and_come_first(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.parquet", encode(TRAJECTORY), encode(TASK), encode(TRAJECTORY))
+    beside = tmp_path / "x.parquet.tasks.parquet"
+    wanted = ["kat.task/1", "kat.trajectory/1", "kat.trajectory/1"]
+    assert [line.kind for line in read([path])] == wanted
+    assert [line.kind for line in read([path, beside])] == wanted  # as a shell expands x.parquet*
+    assert [line.kind for line in read([beside])] == ["kat.task/1"]
+    save(path, encode(TRAJECTORY))
+    assert not beside.exists()
+
+
+def test_tasks_alone_lie_in_the_file_itself(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.parquet", encode(TASK))
+    assert [line.kind for line in read([path])] == ["kat.task/1"]
+    assert [name.name for name in tmp_path.iterdir()] == ["x.parquet"]
+
+
+def test_no_records_are_a_file_without_rows(tmp_path: Path) -> None:
+    assert through(tmp_path) == []
+
+
+def test_two_types_in_one_file_are_refused_at_once(tmp_path: Path) -> None:
+    out = open_output(tmp_path / "x.parquet", None, False)
+    out.write(encode(TRAJECTORY), "kat.trajectory/1")
+    with pytest.raises(KatError, match=r"x.parquet: a Parquet file holds records of one type"):
+        out.write(encode(Sample(id="a")), "kat.sample/1")
+    out.abandon()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_other_tools_make_of_a_file_is_read(tmp_path: Path) -> None:
+    line = (GOLDEN / "trajectory-1.jsonl").read_bytes().splitlines()[0]
+    table = pq.read_table(save(tmp_path / "x.parquet", line)).replace_schema_metadata(None)
+    large = pa.schema(
+        [pa.field(one.name, pa.large_string() if one.type == pa.string() else one.type) for one in table.schema]
+    )
+    table = table.cast(large).drop_columns([arrow.RESIDUAL, "verdict"]).append_column("score", pa.array([7]))
+    pq.write_table(table, tmp_path / "y.parquet")
+    (found,) = read([tmp_path / "y.parquet"])
+    wanted = msgspec.structs.replace(msgspec.json.decode(line, type=Trajectory), verdict=None)
+    assert found.record == wanted and msgspec.json.decode(found.raw)["score"] == 7
+
+
+def test_files_that_are_not_records_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(InputError, match="not a file of records"):
+        list(read([path]))
+    pq.write_table(pa.table({"schema": ["kat.sample/1"], "id": ["a"], "loss_spans": [True]}), path)
+    with pytest.raises(InputError, match=r"x.parquet: not the columns of kat.sample/1"):
+        list(read([path]))
+
+
+def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    whole = save(tmp_path / "x.parquet", encode(Sample(id="a"))).read_bytes()
+    cut = tmp_path / "cut.parquet"
+    for size in range(0, len(whole), 7):
+        cut.write_bytes(whole[:size])
+        with pytest.raises(InputError):
+            list(read([cut]))
+
+
+def test_a_damaged_page_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.parquet", encode(Sample(id="a", text="needle in a haystack")))
+    data = bytearray(path.read_bytes())
+    data[data.index(b"needle")] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="damaged"):
+        list(read([path]))
