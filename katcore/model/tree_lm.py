@@ -117,7 +117,9 @@ class TreeLM:
     ) -> TreeLM:
         """The model of a folder that transformers can load; `device` defaults to the accelerator, if there is one."""
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         if not (Path(folder) / "config.json").is_file():
             raise UsageError(f"no model in {folder}", hint="kat-train init --out DIR makes a small one")
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)

@@ -29,8 +29,8 @@ def save(out: Path, step: int, write_model: Callable[[Path], None], state: dict[
     torch.save(state, part / "trainer.pt")
     _sync(part)
     final = out / f"step-{step}"
-    if final.exists():  # the same step again after a resume: its bytes are equal
-        shutil.rmtree(final)
+    if final.exists():
+        _remove(final)
     part.rename(final)
     link = out / "latest.tmp"
     link.unlink(missing_ok=True)
@@ -38,7 +38,15 @@ def save(out: Path, step: int, write_model: Callable[[Path], None], state: dict[
     link.replace(out / "latest")
     _sync_folder(out)
     for _, old in sorted(_checkpoints(out))[:-keep]:
-        shutil.rmtree(old)
+        _remove(old)
+
+
+def _remove(checkpoint: Path) -> None:
+    """Whole or not there: a kill in the middle must not leave half a folder called step-N."""
+    gone = checkpoint.with_name(f"{checkpoint.name}-gone.tmp")
+    shutil.rmtree(gone, ignore_errors=True)
+    checkpoint.rename(gone)
+    shutil.rmtree(gone)
 
 
 def newest(out: Path) -> Path | None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -83,7 +84,8 @@ class Trainer:
 
     def __init__(self, lm: TreeLM, chat: ChatModel | None, objective: Objective, optimizer: Optimizer) -> None:
         self.lm = lm
-        self.chat = chat
+        self.tokenizer = chat.digest if chat is not None else ""
+        self.files = _files(chat) if chat is not None else {}
         self.objective = objective
         self.optimizer = optimizer
         self.steps = 0
@@ -124,7 +126,7 @@ class Trainer:
     def accept(self, pack: Pack) -> None:
         """InputError for a pack that this model or this objective cannot learn from."""
         name = self.objective.name
-        if self.chat is not None and pack.tokenizer and pack.tokenizer != self.chat.digest:
+        if self.tokenizer and pack.tokenizer and pack.tokenizer != self.tokenizer:
             raise InputError(
                 f"pack {pack.id} was made with another tokenizer or chat template than the model's",
                 hint="give kat-rollout and kat-pack-trie the same --model",
@@ -212,8 +214,8 @@ class Trainer:
 
         logging.disable_progress_bar()
         self.lm.model.save_pretrained(folder)
-        if self.chat is not None:
-            self.chat.save(Path(folder))
+        for name, data in self.files.items():
+            (Path(folder) / name).write_bytes(data)
 
     def state(self) -> dict[str, Any]:
         """What a resumed run needs beside the weights."""
@@ -224,6 +226,13 @@ class Trainer:
         self.steps = int(state["steps"])
         self.adamw.load_state_dict(state["adamw"])
         torch.set_rng_state(state["rng"])
+
+
+def _files(chat: ChatModel) -> dict[str, bytes]:
+    """Tokenizer and template, held here: the folder may be a checkpoint that is gone when the next one is saved."""
+    with TemporaryDirectory(prefix="kat-") as folder:
+        chat.save(Path(folder))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def _averages(outputs: Sequence[LossOutputs]) -> dict[str, float]:

@@ -1,0 +1,171 @@
+"""Whole runs through the real command: folders, metrics, limits, and `kill -9` in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+from random_packs import make_pack
+
+from katcore import records
+from katcore.errors import InputError
+from katcore.records import Pack
+from katcore.train.run import Limits, Plateau, fit
+from katcore.train.trainer import Objective, Optimizer, Trainer
+
+
+def write_packs(path: Path, count: int, **fields: Any) -> Path:
+    packs = [msgspec.structs.replace(make_pack(seed)[0], objective="sft", step=seed, **fields) for seed in range(count)]
+    path.write_bytes(b"".join(records.encode(pack) + b"\n" for pack in packs))
+    return path
+
+
+def kat_train(*args: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["kat-train", *map(str, args)], capture_output=True, text=True, timeout=120, **kwargs)
+
+
+def metrics(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_model_that_transformers_loads(tmp_path: Path, model_folder: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    packs, out = write_packs(tmp_path / "p.jsonl", 3), tmp_path / "out"
+    done = kat_train(packs, "--model", model_folder, "--out", out, "--epochs", 4, "--lr", 1e-3, "--save-every", 5)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    lines = metrics(out)
+    assert [line["step"] for line in lines] == list(range(1, 13))
+    assert lines[-1]["loss"] < lines[2]["loss"]
+    assert lines[0]["tokens_unique"] < lines[0]["tokens_flat"]
+    assert {"loss", "lr", "grad_norm", "entropy", "seconds", "tokens_trained"} <= lines[0].keys()
+    assert (out / "latest").readlink() == Path("step-12")
+    assert {path.name for path in out.glob("step-*")} == {"step-10", "step-12"}
+    trained, start = (AutoModelForCausalLM.from_pretrained(folder) for folder in (out, model_folder))
+    newest = AutoModelForCausalLM.from_pretrained(out / "latest")
+    assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), newest.parameters()))
+    assert not torch.equal(trained.lm_head.weight, start.lm_head.weight)
+    assert (
+        AutoTokenizer.from_pretrained(out)("text").input_ids
+        == AutoTokenizer.from_pretrained(model_folder)("text").input_ids
+    )
+
+
+@pytest.mark.slow
+def test_killed_anywhere_and_resumed_the_losses_are_the_same(tmp_path: Path, model_folder: Path) -> None:
+    packs, whole, cut = write_packs(tmp_path / "p.jsonl", 5), tmp_path / "whole", tmp_path / "cut"
+    options = ("--model", model_folder, "--epochs", 40, "--lr", 1e-3, "--save-every", 3, "--schedule", "cosine")
+    options += ("--max-steps", 200, "--warmup", 7)
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    assert kat_train(packs, "--out", whole, *options, env=one_thread).returncode == 0
+    kills, rng = 0, random.Random(1)
+    for wanted in (2, 40, 41, 120):
+        process = subprocess.Popen(
+            ["kat-train", str(packs), "--out", str(cut), "--resume", "-q", *map(str, options)], env=one_thread
+        )
+        path = cut / "metrics.jsonl"
+        while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < wanted):
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.05))  # somewhere in a step, or in the middle of a checkpoint
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills == 4
+    done = kat_train(packs, "--out", cut, "--resume", *options, env=one_thread)
+    assert done.returncode == 0, done.stderr
+    same = ("step", "loss", "lr", "grad_norm", "entropy")
+    assert [[m[k] for k in same] for m in metrics(cut)] == [[m[k] for k in same] for m in metrics(whole)]
+    assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert not list(cut.glob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_resuming_a_finished_run_takes_no_step(tmp_path: Path, model_folder: Path) -> None:
+    packs, out = write_packs(tmp_path / "p.jsonl", 2), tmp_path / "out"
+    assert kat_train(packs, "--model", model_folder, "--out", out).returncode == 0
+    before = (out / "metrics.jsonl").read_bytes()
+    again = kat_train(packs, "--model", model_folder, "--out", out)
+    assert again.returncode == 2 and "--resume" in again.stderr
+    assert kat_train(packs, "--model", model_folder, "--out", out, "--resume").returncode == 0
+    assert (out / "metrics.jsonl").read_bytes() == before
+    other = write_packs(tmp_path / "q.jsonl", 1)
+    assert kat_train(other, "--model", model_folder, "--out", out, "--resume").returncode == 4
+
+
+@pytest.mark.slow
+def test_no_packs_is_bad_input_and_leaves_nothing(tmp_path: Path, model_folder: Path) -> None:
+    out = tmp_path / "out"
+    done = kat_train("--model", model_folder, "--out", out, input="")
+    assert done.returncode == 4 and "no packs" in done.stderr
+    assert not list(out.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "objective", "message"),
+    [
+        ({"tokenizer": "f" * 64}, "sft", "tokenizer"),
+        ({"tokens": [10**6, *make_pack(0)[0].tokens[1:]]}, "sft", "outside the model"),
+        ({"engine_logprob": None}, "grpo", "engine log-probs"),
+        ({"teacher_logprob": None}, "opd", "teacher"),
+        ({"rl_weight": [0.0] * len(make_pack(0)[0].term_token)}, "grpo", "trains grpo"),
+    ],
+)
+def test_packs_that_cannot_be_learned_from(
+    tmp_path: Path, model_folder: Path, fields: dict[str, Any], objective: str, message: str
+) -> None:
+    pack = msgspec.structs.replace(make_pack(0)[0], **({"objective": "sft"} | fields))
+    with pytest.raises(InputError, match=message):
+        fit(model_folder, [pack], tmp_path / "out", Objective(objective), Optimizer(), Limits())
+
+
+@pytest.mark.slow
+def test_a_plateau_ends_the_run_and_is_written_down(tmp_path: Path, model_folder: Path) -> None:
+    packs, out = write_packs(tmp_path / "p.jsonl", 1), tmp_path / "out"
+    options = ("--epochs", 0, "--lr", 0, "--plateau", "0.01@3")
+    assert kat_train(packs, "--model", model_folder, "--out", out, *options).returncode == 0
+    assert [line.get("stop") for line in metrics(out)] == [None] * 5 + ["plateau"]
+
+
+def test_what_a_plateau_is() -> None:
+    rule = Plateau.parse("0.1@2")
+    assert not rule.reached([4.0, 4.0, 3.0])  # too few
+    assert not rule.reached([9.0, 4.0, 4.0, 3.0, 3.0])  # a quarter better
+    assert rule.reached([4.0, 4.0, 3.7, 3.7])
+    assert rule.reached([4.0, 4.0, 5.0, 5.0])
+
+
+@pytest.mark.slow
+def test_a_pipe_is_read_once_and_kept(tmp_path: Path, model_folder: Path) -> None:
+    packs, out = write_packs(tmp_path / "p.jsonl", 2), tmp_path / "out"
+    done = kat_train("--model", model_folder, "--out", out, "--epochs", 3, input=packs.read_text())
+    assert done.returncode == 0
+    assert len(metrics(out)) == 6
+
+
+def test_in_memory_steps_of_the_loop_change_the_weights_in_place(tmp_path: Path, model_folder: Path) -> None:
+    trainer = Trainer.load(model_folder, Objective("grpo"), Optimizer(lr=1e-3))
+    before = trainer.lm.head.detach().clone()
+    pack: Pack = make_pack(0)[0]
+    first = trainer.step([pack])
+    assert first["step"] == 1 and first["ratio"] == 1.0 and first["clip_high"] == 0.0
+    assert not torch.equal(before, trainer.lm.head)
+    trainer.save(tmp_path / "v1")
+    assert torch.equal(Trainer.load(tmp_path / "v1", Objective("sft")).lm.head, trainer.lm.head)
+    with pytest.raises(InputError, match="no packs"):
+        trainer.step([])
+
+
+def test_several_updates_of_a_step_keep_one_old_policy(model_folder: Path) -> None:
+    trainer = Trainer.load(model_folder, Objective("grpo", updates=3), Optimizer(lr=3e-3))
+    out = trainer.step([make_pack(0)[0]])
+    assert out["ratio"] != 1.0
+    assert out["clip_high"] + out["clip_low"] > 0
