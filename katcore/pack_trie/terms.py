@@ -48,7 +48,7 @@ class Terms:
     @property
     def turns(self) -> int:
         """Segments (sample, turn) with a trained token."""
-        return len(np.unique(np.stack([self.sample, self.turn]), axis=1).T)
+        return len(np.unique((self.sample.astype(np.int64) << 32) | self.turn))
 
 
 def occurrences(tree: TokenTree, shared_tokens: str) -> list[Index]:

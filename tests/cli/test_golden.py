@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+WRITE = os.environ.get("KAT_GOLDEN") == "write"  # read here: a test's own environment has no KAT_* setting
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("kat-*/*/cmd"))
 TIMES = (
     (re.compile(r", \d+\.\d s$", re.MULTILINE), ", T s"),
@@ -40,6 +41,6 @@ def test_the_command_does_what_it_did(case: Path, tmp_path: Path) -> None:
     seen = {"stdout": blank(done.stdout), "stderr": blank(done.stderr), "code": f"{done.returncode}\n"}
     for name, text in seen.items():
         expected = case / f"expected.{name}"
-        if os.environ.get("KAT_GOLDEN") == "write":
+        if WRITE:
             expected.write_text(text)
         assert text == expected.read_text(), f"{expected.relative_to(case.parent.parent)} differs"
