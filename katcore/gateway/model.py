@@ -45,14 +45,11 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class TokenModel:
-    """An engine that speaks tokens."""
+    """An engine that speaks tokens. `name` goes into records: no path of this machine."""
 
     engine: Engine
     chat: ChatModel
-
-    @property
-    def name(self) -> str:
-        return self.engine.name
+    name: str
 
     async def answer(
         self, prompt: Prompt, messages: list[Json], params: SamplingParams, turn: int, seed: str

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from katcore.engine import SamplingParams
+from katcore.engine.sglang import ContextOverflow
 from katcore.errors import EngineError
 from katcore.gateway.dialects import BadRequest, Reply, Request
 from katcore.gateway.journal import Journal
@@ -143,6 +144,8 @@ class Session:
                 answer = await self.model.answer(prompt, request.messages, params, number, seed)
         except TimeoutError:
             raise self._halt("time", f"{self.caps.seconds:g} s") from None
+        except ContextOverflow as error:
+            raise self._halt("context", str(error)) from error
         except EngineError as error:
             raise Unavailable(str(error)) from error
         if answer.finish_reason == "abort":

@@ -25,7 +25,7 @@ from katcore.gateway.server import Gateway
 
 engine = FakeEngine(lambda n: f"answer {n}")
 gateway = Gateway(Path(sys.argv[1]))
-session = gateway.open("victim", TokenModel(engine, engine.chat))
+session = gateway.open("victim", TokenModel(engine, engine.chat, "fake"))
 print(session.socket, session.key, flush=True)
 time.sleep(60)
 """
@@ -68,7 +68,7 @@ def test_the_journal_equals_the_trace(gateway: Gateway) -> None:
     from katcore.scaffold.bash_loop import BashLoop
 
     engine = FakeEngine(lambda n: [bash_call("ls"), "Done."][n])
-    session = gateway.open("r", TokenModel(engine, engine.chat), outcome=BashLoop().outcome)
+    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"), outcome=BashLoop().outcome)
     user = {"role": "user", "content": "go"}
     answer = say(session, [user])
     result = {"role": "tool", "tool_call_id": answer["tool_calls"][0]["id"], "content": "[exit 2]"}

@@ -22,7 +22,7 @@ TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type"
 
 
 def opened(gateway: Gateway, engine: FakeEngine, name: str = "r1", **more: Any) -> Session:
-    return gateway.open(name, TokenModel(engine, engine.chat), **more)
+    return gateway.open(name, TokenModel(engine, engine.chat, "fake"), **more)
 
 
 def test_answers_with_message_and_usage(gateway: Gateway) -> None:

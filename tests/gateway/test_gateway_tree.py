@@ -52,7 +52,7 @@ def check(trace: Trace, engine: FakeEngine) -> None:
 
 
 def opened(gateway: Gateway, engine: FakeEngine, **more: Any) -> Session:
-    return gateway.open("r", TokenModel(engine, engine.chat), **more)
+    return gateway.open("r", TokenModel(engine, engine.chat, "fake"), **more)
 
 
 def test_a_conversation_is_one_path_without_retokenisation(gateway: Gateway) -> None:

@@ -1,0 +1,98 @@
+"""From tasks to work: which attempts there are, and how each is to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from katcore.errors import UsageError
+from katcore.pool import Item
+from katcore.records import Task, content_id
+from katcore.scaffold import row
+from katcore.streams import Line
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to roll out. `model` is a model folder: tokenizer, template, and the engine's default; `label` names it.
+
+    `context` 0 is what the model folder says. `attempt` tells repeated rollouts of the same task and model apart.
+    """
+
+    scaffold: str = "bash-loop"
+    engine: str = ""
+    model: Path | None = None
+    label: str = ""
+    sandbox: str = "bubblewrap"
+    samples: int = 1
+    attempt: int = 0
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+    max_turns: int = 50
+    max_tokens: int = 1_000_000
+    max_completion: int = 4096
+    context: int = 0
+    timeout_s: float = 1800.0
+    command_timeout_s: float = 120.0
+    output_chars: int = 6000
+    seed: int = 0
+    agent_sampling: bool = False
+    sync: bool = False
+
+    def engine_name(self) -> str:
+        """The engine: a control's script, the one named, else the embedded one over the model folder."""
+        if script := row(self.scaffold).script:
+            return script
+        if self.engine:
+            return self.engine
+        if self.model is None:
+            raise UsageError("no engine", hint="name one with --engine, or a model folder with --model")
+        return f"embedded:{self.model}"
+
+    def model_folder(self) -> Path | None:
+        """Where tokenizer and template are; None is the small one shipped with KAT."""
+        kind, _, value = self.engine_name().partition(":")
+        return self.model or (Path(value) if kind == "embedded" else None)
+
+    def model_name(self) -> str:
+        """What records call the model: never a path of this machine."""
+        if self.label:
+            return self.label
+        kind, _, value = self.engine_name().partition(":")
+        if kind == "scripted":
+            return f"scripted:{Path(value).name}"
+        folder = self.model_folder()
+        return kind if kind in ("oracle", "nop") or folder is None else folder.resolve().name
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One trajectory to be made."""
+
+    id: str
+    task: Task
+    sample: int
+
+
+def attempts(lines: Iterable[Line], options: Options) -> Iterator[Item]:
+    """Each task's line once, then an item for each of its samples; ids are known before anything runs."""
+    passed: set[str] = set()
+    for line in lines:
+        task = line.record
+        if not isinstance(task, Task) or task.instance_id in passed:
+            continue
+        passed.add(task.instance_id)
+        yield Item(f"kat.task/1:{task.instance_id}", shard=task.instance_id, forward=line.raw)
+        for attempt in attempts_at(task, options):
+            yield Item(
+                f"kat.trajectory/1:{attempt.id}", attempt, shard=task.instance_id, raw=line.raw, line=line.number
+            )
+
+
+def attempts_at(task: Task, options: Options) -> Iterator[Attempt]:
+    """The samples of one task."""
+    for sample in range(options.samples):
+        what = (task.instance_id, options.scaffold, options.model_name(), str(sample), str(options.attempt))
+        yield Attempt(content_id(*what), task, sample)

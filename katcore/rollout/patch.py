@@ -1,0 +1,187 @@
+"""What an agent changed, as a git diff that is exact to the byte.
+
+In: a box, and the repository on this machine that it was created with. Out: the patch. The box's own `.git` is never
+asked: an agent can write anything there. What the repository ignores, caches, and large new files stay out, by name.
+Files that are not UTF-8 become git's binary patches, so that a record of text can hold them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from katcore.errors import SandboxError
+from katcore.git import neutral
+from katcore.sandbox import PYTHON, Box
+
+JUNK = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".eggs"}
+LARGEST_NEW = 1 << 20
+CHUNK = 1000
+
+_LOOK = """
+import json, os, stat, sys
+found = {}
+for name in json.load(sys.stdin):
+    try:
+        mode = os.lstat(name).st_mode
+    except OSError:
+        continue
+    link = os.readlink(name) if stat.S_ISLNK(mode) else None
+    found[name] = [mode, link]
+json.dump(found, sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file's git mode and its bytes (a link's target)."""
+
+    mode: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Path -> what it is now, None where it is gone; `left_out` are paths that no patch will hold."""
+
+    files: dict[str, File | None] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def since(self, earlier: Changes) -> Changes:
+        """Without what was the same before."""
+        kept = {n: f for n, f in self.files.items() if n not in earlier.files or earlier.files[n] != f}
+        return Changes(kept, [name for name in self.left_out if name not in earlier.left_out])
+
+
+def read_changes(box: Box, repo: Path) -> Changes:
+    """What differs in the box from the repository it was created with."""
+    names = [name for name in box.changed() if not _junk(name)]
+    ignored = _ignored(repo, names)
+    names = [name for name in names if name not in ignored]
+    found: dict[str, File | None] = {}
+    left_out: list[str] = []
+    modes = _modes(box, names)
+    for name in names:
+        file = _read(box, name, modes.get(name))
+        if file is not None and len(file.data) > LARGEST_NEW and not os.path.lexists(repo / name):
+            left_out.append(name)
+        elif file is not None or os.path.lexists(repo / name):
+            found[name] = file
+    return Changes(found, left_out)
+
+
+def diff(repo: Path, changes: Changes) -> str:
+    """The patch from the repository to the changes."""
+    pairs = {name: (_here(repo / name), file) for name, file in changes.files.items()}
+    pairs = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    text = {name: pair for name, pair in pairs.items() if all(f is None or _is_text(f.data) for f in pair)}
+    binary = {name: pair for name, pair in pairs.items() if name not in text}
+    return (_diff(text, "") + _diff(binary, "* -diff\n")).decode("utf-8")
+
+
+# ------------------------------------------------------------------ the box
+
+
+def _modes(box: Box, names: Sequence[str]) -> dict[str, tuple[int, str | None]]:
+    found: dict[str, tuple[int, str | None]] = {}
+    for start in range(0, len(names), CHUNK):
+        asked = json.dumps(names[start : start + CHUNK]).encode()
+        done = box.exec([PYTHON, "-I", "-c", _LOOK], stdin=asked, timeout_s=60)
+        if done.code != 0:
+            raise SandboxError(f"the box's files cannot be read: {done.stderr[-300:].decode('utf-8', 'replace')}")
+        found |= {name: (mode, link) for name, (mode, link) in json.loads(done.stdout).items()}
+    return found
+
+
+def _read(box: Box, name: str, seen: tuple[int, str | None] | None) -> File | None:
+    if seen is None:
+        return None
+    mode, link = seen
+    if link is not None:
+        return File("120000", os.fsencode(link))
+    if not stat.S_ISREG(mode):
+        return None
+    try:
+        return File("100755" if mode & 0o100 else "100644", box.get(name))
+    except FileNotFoundError:
+        return None
+
+
+def _junk(name: str) -> bool:
+    parts = name.split("/")
+    return any(part in JUNK or part.lower() == ".git" for part in parts) or name.endswith((".pyc", ".pyo"))
+
+
+# ------------------------------------------------------------------ this machine
+
+
+def _here(path: Path) -> File | None:
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISLNK(mode):
+        return File("120000", os.fsencode(path.readlink()))
+    return File("100755" if mode & 0o100 else "100644", path.read_bytes()) if stat.S_ISREG(mode) else None
+
+
+def _ignored(repo: Path, names: Sequence[str]) -> set[str]:
+    """Untracked paths that the repository, as it was, tells git to ignore."""
+    if not names:
+        return set()
+    asked = b"".join(os.fsencode(name) + b"\0" for name in names)
+    done = _git(["-C", str(repo), "check-ignore", "-z", "--stdin"], asked)
+    return {os.fsdecode(name) for name in done.split(b"\0") if name}
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _diff(pairs: Mapping[str, tuple[File | None, File | None]], attributes: str) -> bytes:
+    """A diff made in an empty repository of its own, where no configuration or attribute of the files counts."""
+    if not pairs:
+        return b""
+    with tempfile.TemporaryDirectory(prefix="kat-diff-") as folder:
+        where = f"--git-dir={folder}/git"
+        _git(["init", "--quiet", "--bare", "--template=", f"{folder}/git"])
+        stated = Path(folder, "attributes")
+        stated.write_text(attributes, encoding="utf-8")
+        _git([where, "fast-import", "--quiet"], b"".join(_import(pairs)))
+        names = ["refs/heads/old", "refs/heads/new"]
+        flags = ["-r", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"]
+        return _git([where, "-c", f"core.attributesFile={stated}", "diff-tree", *flags, *names])
+
+
+def _import(pairs: Mapping[str, tuple[File | None, File | None]]) -> Iterator[bytes]:
+    for side, branch in enumerate((b"old", b"new")):
+        yield b"commit refs/heads/" + branch + b"\ncommitter kat <kat@localhost> 0 +0000\ndata 0\n"
+        for name, pair in sorted(pairs.items()):
+            file = pair[side]
+            if file is not None:
+                head = f"M {file.mode} inline ".encode() + _quoted(os.fsencode(name))
+                yield head + f"\ndata {len(file.data)}\n".encode() + file.data + b"\n"
+        yield b"\n"
+
+
+def _quoted(name: bytes) -> bytes:
+    plain = bytes(range(0x20, 0x7F)).replace(b'"', b"").replace(b"\\", b"")
+    return b'"' + b"".join(bytes([c]) if c in plain else b"\\%03o" % c for c in name) + b'"'
+
+
+def _git(arguments: Iterable[str], data: bytes = b"") -> bytes:
+    safe = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    done = subprocess.run(["git", *safe, *arguments], input=data, env=neutral(), capture_output=True, check=False)
+    if done.returncode not in (0, 1):  # check-ignore: 1 is "none"
+        raise SandboxError(f"git: {done.stderr.decode('utf-8', 'replace').strip()[-300:]}")
+    return done.stdout

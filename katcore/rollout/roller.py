@@ -1,0 +1,178 @@
+"""One rollout: a box with the task's repository, an agent in it, its calls at the gateway, its changes as a patch.
+
+In: an attempt. Out: kat.trajectory. The box gets the repository at its base, the environment, the agent and a socket:
+nothing of the task's verification, no other commit. When the box fails it is tried once more; then the trajectory says
+so, and says nothing about the agent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from katcore.errors import RecordError, SandboxError
+from katcore.gateway.session import Session, Trace, cut_off
+from katcore.pool import Item
+from katcore.pool import run as run_pool
+from katcore.records import Exit, Scaffold, Task, Timing, Trajectory
+from katcore.rollout.attempts import Attempt, Options, attempts_at
+from katcore.rollout.patch import Changes, diff, read_changes
+from katcore.rollout.service import Service, close_shared, shared
+from katcore.sandbox import GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec
+from katcore.scaffold import Job
+from katcore.testrun.environment import environment_mounts
+from katcore.testrun.run import RUN_ENV
+from katcore.testrun.workspace import workspace
+
+SETUP_S = 900.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came out of the box."""
+
+    patch: str
+    left_out: list[str]
+    exit: Exit
+    boot_s: float
+    agent_s: float
+
+
+@dataclass(frozen=True)
+class Roller:
+    """Rolls out attempts; `service` when the caller owns it, else one of this process's own."""
+
+    options: Options
+    service: Service | None = None
+
+    def __call__(self, item: Item) -> Iterator[Trajectory]:
+        service = self.service or shared(self.options)
+        yield roll(service, item.payload)
+
+    def close(self) -> None:
+        """Let go of engine and gateway, unless they are the caller's."""
+        if self.service is None:
+            close_shared(self.options)
+
+
+def rollouts(
+    tasks: Iterable[Task], options: Options, service: Service | None = None, jobs: int = 1
+) -> Iterator[Trajectory]:
+    """Trajectories of all tasks' samples, in order.
+
+    A loop keeps one `service` for all its steps: `service.at(options)` is the same engine and gateway under other
+    options (the step's number as `attempt`, its seed), `service.update_weights` changes what the engine samples from.
+    """
+    used = Service(options) if service is None else service.at(options)
+    try:
+        items = (
+            Item(f"kat.trajectory/1:{attempt.id}", attempt) for task in tasks for attempt in attempts_at(task, options)
+        )
+        for done in run_pool(Roller(options, used), items, jobs):
+            if done.failed is not None:
+                raise done.failed
+            yield from done.output
+    finally:
+        if service is None:
+            used.close()
+
+
+def roll(service: Service, attempt: Attempt) -> Trajectory:
+    """One trajectory, whatever becomes of it."""
+    failure = SandboxError("")
+    trace = Trace([], [], None)
+    for _ in range(2):
+        try:
+            trace, ran = _once(service, attempt)
+            return _record(service, attempt, trace, ran)
+        except SandboxError as error:
+            failure = error
+    return _record(service, attempt, trace, Ran("", [], Exit(kind="sandbox", detail=str(failure)), 0.0, 0.0))
+
+
+def _once(service: Service, attempt: Attempt) -> tuple[Trace, Ran]:
+    began = time.monotonic()
+    session = service.open(attempt)
+    try:
+        box = service.sandbox.create(_spec(service, attempt.task, session))
+        try:
+            ran = _run(service, attempt.task, session, box, began)
+        finally:
+            box.close()
+    except BaseException:
+        service.gateway.close_session(session)
+        raise
+    return service.gateway.close_session(session), ran
+
+
+def _spec(service: Service, task: Task, session: Session) -> Spec:
+    files = service.scaffold.files()
+    return Spec(
+        name=f"rollout-{session.id}",
+        repo=workspace(task.source),
+        workdir=task.environment.workdir,
+        mounts=(
+            *environment_mounts(task.environment, service.sandbox),
+            *(Mount(path, f"{SCAFFOLD}/{name}") for name, path in files.items()),
+        ),
+        env={**RUN_ENV, **task.environment.env},
+        socket=session.socket,
+    )
+
+
+def _run(service: Service, task: Task, session: Session, box: Box, began: float) -> Ran:
+    repo = workspace(task.source)
+    for command in task.environment.setup:
+        done = box.exec(command, timeout_s=SETUP_S)
+        if done.code != 0:
+            said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
+            raise RecordError("setup", f"{command[:80]!r} ended with {done.code}: {said}")
+    before = read_changes(box, repo) if task.environment.setup else Changes()
+    launch = service.scaffold.launch(_job(service, task, session))
+    started = time.monotonic()
+    result = box.exec(launch.argv, env=launch.env, stdin=launch.stdin, timeout_s=service.options.timeout_s)
+    agent_s = time.monotonic() - started
+    ended = service.scaffold.exit(result.code, result.stdout, result.stderr)
+    if result.timed_out:
+        ended = Exit(kind="time", detail=f"{service.options.timeout_s:g} s")
+    changes = read_changes(box, repo).since(before)
+    return Ran(diff(repo, changes), changes.left_out, ended, started - began, agent_s)
+
+
+def _job(service: Service, task: Task, session: Session) -> Job:
+    return Job(
+        problem_statement=task.problem_statement,
+        key=session.key,
+        model=service.options.model_name(),
+        python=PYTHON,
+        folder=SCAFFOLD,
+        socket=GATEWAY,
+        workdir=task.environment.workdir,
+        max_turns=service.options.max_turns,
+        command_timeout_s=service.options.command_timeout_s,
+        output_chars=service.options.output_chars,
+    )
+
+
+def _record(service: Service, attempt: Attempt, trace: Trace, ran: Ran) -> Trajectory:
+    options, task = service.options, attempt.task
+    name = options.model_name()
+    return Trajectory(
+        id=attempt.id,
+        task_id=task.instance_id,
+        group_id=f"{task.instance_id}:{options.scaffold}:{name}:{options.attempt}",
+        group_size=options.samples,
+        sample_index=attempt.sample,
+        attempt=options.attempt,
+        scaffold=Scaffold(name=options.scaffold, version=service.scaffold.version),
+        model=name,
+        tokenizer=service.chat.digest,
+        domain=task.domain,
+        nodes=trace.nodes,
+        calls=trace.calls,
+        patch=None if ran.exit.kind == "sandbox" else ran.patch,
+        artifacts={"left_out": ran.left_out} if ran.left_out else {},
+        exit=cut_off(trace, ran.exit),
+        timing=Timing(boot=round(ran.boot_s, 3), agent=round(ran.agent_s, 3)),
+    )

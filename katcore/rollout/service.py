@@ -1,0 +1,139 @@
+"""What the rollouts of one process share: one engine, one gateway, one kind of box, one tokenizer.
+
+In: options, and an engine if the caller owns one (its weights may change between rollouts). Out: sessions and boxes.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from pathlib import Path
+
+from katcore.cache import cache_dir
+from katcore.engine import Engine, SamplingParams
+from katcore.engine.names import open_engine, parse
+from katcore.engine.scripted import Script, script
+from katcore.errors import InputError
+from katcore.gateway.model import Model, ScriptedModel, TokenModel
+from katcore.gateway.server import Gateway
+from katcore.gateway.session import Caps, Session
+from katcore.model.files import read_json
+from katcore.model.folder import ChatModel, load
+from katcore.pool import seed_for
+from katcore.rollout.attempts import Attempt, Options
+from katcore.sandbox import Sandbox, sandbox
+from katcore.scaffold import Scaffold, scaffold
+
+UNLIMITED = 1 << 30
+
+
+class Service:
+    """Made once, used from many threads, closed once. An engine that is given stays open."""
+
+    def __init__(self, options: Options, engine: Engine | None = None) -> None:
+        self.options = options
+        self.chat: ChatModel = load(options.model_folder())
+        self.scaffold: Scaffold = scaffold(options.scaffold)
+        self.sandbox: Sandbox = sandbox(options.sandbox)
+        self.script: Script | None = None
+        self.caps = _caps(options)
+        self._ours: Engine | None = None
+        name = options.engine_name() if engine is None else engine.name
+        if engine is None and parse(name).scripted:
+            self.script = script(name)
+        self.gateway = Gateway(cache_dir("journal") / str(os.getpid()), sync=options.sync)
+        try:
+            if engine is None and self.script is None:
+                engine = self._ours = self.gateway.call(open_engine(name))
+            self.engine = engine
+            self._check_tokenizer()
+        except BaseException:
+            self.close()
+            raise
+
+    def open(self, attempt: Attempt) -> Session:
+        """The gateway's session of one rollout."""
+        options = self.options
+        sampling = SamplingParams(temperature=options.temperature, top_p=options.top_p, top_k=options.top_k)
+        return self.gateway.open(
+            attempt.id,
+            self._model(attempt),
+            caps=self.caps,
+            sampling=sampling,
+            seed=seed_for(options.seed, f"kat.trajectory/1:{attempt.id}"),
+            outcome=self.scaffold.outcome,
+            agent_sampling=options.agent_sampling,
+        )
+
+    def at(self, options: Options) -> Service:
+        """The same engine, gateway and boxes under other options; scaffold, model folder and sandbox stay."""
+        other = copy.copy(self)
+        other.options, other.caps = options, _caps(options)
+        return other
+
+    def update_weights(self, folder: str, version: str) -> None:
+        """Let the engine sample from the weights in `folder`, and call them `version`, from the next call on."""
+        assert self.engine is not None
+        self.gateway.call(self.engine.update_weights(folder, version))
+
+    def close(self) -> None:
+        """End the gateway and the engine, if it is ours. May be called twice."""
+        if self._ours is not None:
+            self.gateway.call(self._ours.close())
+            self._ours = None
+        self.gateway.close()
+        for path in sorted(self.gateway.journals.glob("*.jsonl")):
+            path.unlink()
+        if self.gateway.journals.is_dir():
+            self.gateway.journals.rmdir()
+
+    def _model(self, attempt: Attempt) -> Model:
+        if self.script is not None:
+            return ScriptedModel(self.script, self.chat, attempt.task, attempt.sample)
+        assert self.engine is not None
+        return TokenModel(self.engine, self.chat, self.options.model_name())
+
+    def _check_tokenizer(self) -> None:
+        """An engine that knows its tokenizer must have ours: else ids mean something else to it."""
+        ask = getattr(self.engine, "model_info", None)
+        if ask is None:
+            return
+        theirs = self.gateway.call(ask()).get("tokenizer_digest")
+        if theirs and theirs != self.chat.digest:
+            raise InputError(
+                "the engine's model has another tokenizer or chat template", hint="--model names its folder"
+            )
+
+
+def _caps(options: Options) -> Caps:
+    folder: Path | None = options.model_folder()
+    stated = read_json(folder / "config.json").get("max_position_embeddings") if folder else None
+    context = options.context or (stated if isinstance(stated, int) else UNLIMITED)
+    return Caps(
+        calls=options.max_turns + 1,  # the agent's own cap comes first
+        tokens=options.max_tokens,
+        seconds=options.timeout_s,
+        context=context,
+        completion=options.max_completion,
+    )
+
+
+_LOCK = threading.Lock()
+_SERVICES: dict[Options, Service] = {}
+
+
+def shared(options: Options) -> Service:
+    """The service with these options in this process, made at first use."""
+    with _LOCK:
+        if options not in _SERVICES:
+            _SERVICES[options] = Service(options)
+        return _SERVICES[options]
+
+
+def close_shared(options: Options) -> None:
+    """Close that service, if it was made."""
+    with _LOCK:
+        service = _SERVICES.pop(options, None)
+    if service is not None:
+        service.close()
