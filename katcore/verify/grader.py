@@ -16,7 +16,7 @@ import msgspec
 from katcore.cache import cache_dir, digest_of, locked
 from katcore.errors import RecordError, SandboxError
 from katcore.pool import Item
-from katcore.records import Task, Timing, Verdict
+from katcore.records import Task, Timing, Trajectory, Verdict
 from katcore.sandbox import Limits, Sandbox, Spec, sandbox
 from katcore.streams import splice
 from katcore.testrun.environment import environment_mounts
@@ -48,6 +48,11 @@ class Grader:
             raise RecordError("task", f"no record of task {trajectory.task_id} came before this trajectory")
         if task.verification.kind != "tests":
             raise RecordError("task", f"verification by {task.verification.kind} is not supported yet")
+        graded = self.graded(trajectory, task)
+        yield splice(attempt.raw, verdict=graded.verdict, timing=graded.timing)
+
+    def graded(self, trajectory: Trajectory, task: Task) -> Trajectory:
+        """The trajectory with its verdict and the seconds that grading took."""
         started = time.monotonic()
         if trajectory.exit.kind in INFRASTRUCTURE:
             verdict = masked(f"{trajectory.exit.kind}: {trajectory.exit.detail}")
@@ -55,7 +60,7 @@ class Grader:
             verdict = self.grade(task, trajectory.patch or "")
         seconds = round(time.monotonic() - started, 3)
         timing = Timing(boot=trajectory.timing.boot, agent=trajectory.timing.agent, grade=seconds)
-        yield splice(attempt.raw, verdict=verdict, timing=timing)
+        return msgspec.structs.replace(trajectory, verdict=verdict, timing=timing)
 
     def grade(self, task: Task, patch: str) -> Verdict:
         """The verdict on a patch; masked when the box, and not the patch, is at fault."""

@@ -1,0 +1,297 @@
+"""The RL loop: roll out, grade, pack, train, hand the weights to the engine, again; all in one process.
+
+In: RUN.toml, whose tables hold the options of the commands that the loop stands for, by their own names. Out: a folder
+with metrics.jsonl (a line an iteration), the graded attempts of every iteration, checkpoints, the last model on top.
+This is the one place that composes rooms. Resumed after a crash it goes on at the iteration that was under way.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from katcore.errors import InputError, UsageError
+from katcore.pool import Item, run
+from katcore.records import Pack, Task, Trajectory, encode, tag_of
+from katcore.streams import Line, open_output, read
+
+Metrics = dict[str, Any]
+
+
+class Section(Struct, forbid_unknown_fields=True, rename="kebab"):
+    """A table of RUN.toml: unknown keys are mistakes."""
+
+
+class Loop(Section):
+    """`[loop]`: how often, and what an iteration is made of."""
+
+    iterations: int = 1
+    tasks: int = 0
+    """Tasks of an iteration, taken in turn; 0: all of them."""
+    keep: int = 2
+
+
+class Rollout(Section):
+    """`[rollout]`: options of kat-rollout."""
+
+    scaffold: str = "bash-loop"
+    sandbox: str = "bubblewrap"
+    samples: int = 8
+    jobs: int = 8
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+    max_turns: int = 50
+    max_tokens: int = 1_000_000
+    max_completion: int = 4096
+    timeout: float = 1800.0
+    command_timeout: float = 120.0
+
+
+class Verify(Section):
+    """`[verify]`: options of kat-verify."""
+
+    sandbox: str = "bubblewrap"
+    timeout: float = 1800.0
+    reuse: bool = True
+
+
+class PackTrie(Section):
+    """`[pack-trie]`: options of kat-pack-trie."""
+
+    budget: int = 32768
+    groups_per_step: int = 0
+
+
+class Train(Section):
+    """`[train]`: options of kat-train."""
+
+    objective: str = "grpo"
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    grad_clip: float = 1.0
+    warmup: int = 0
+    updates: int = 1
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    reducer: str = "token-mean"
+    attention: str = "auto"
+
+
+class RunFile(Section):
+    """RUN.toml; paths are relative to the file."""
+
+    model: str
+    tasks: list[str]
+    seed: int = 0
+    loop: Loop = field(default_factory=Loop)
+    rollout: Rollout = field(default_factory=Rollout)
+    verify: Verify = field(default_factory=Verify)
+    pack_trie: PackTrie = field(default_factory=PackTrie)
+    train: Train = field(default_factory=Train)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """RUN.toml read, with its paths found and its tasks loaded."""
+
+    file: RunFile
+    model: Path
+    tasks: list[Task]
+
+
+def plan(path: Path, seed: int | None = None) -> Plan:
+    """Read RUN.toml; UsageError says what is wrong with it."""
+    try:
+        file = msgspec.convert(tomllib.loads(path.read_text("utf-8")), RunFile)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    if file.train.objective != "grpo":
+        raise UsageError(f"{path}: the loop trains by grpo, not {file.train.objective}")
+    if seed:
+        file.seed = seed
+    here = path.parent
+    lines = read([here / name for name in file.tasks], (Task,))
+    tasks = [line.record for line in lines if isinstance(line.record, Task)]
+    if not tasks:
+        raise InputError("no tasks", hint=f"{path}: tasks = {file.tasks}")
+    return Plan(file, here / file.model, tasks)
+
+
+def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metrics], None] = lambda m: None) -> None:
+    """Run all iterations and leave the trained model in `out`."""
+    from katcore.train import checkpoint
+    from katcore.train.trainer import Objective, Optimizer, Trainer
+
+    last = checkpoint.newest(out) if resume else None
+    if not resume and any(out.glob("step-*")):
+        raise UsageError(f"{out} holds a run already", hint="--resume goes on with it; or name another folder")
+    options = plan.file.train
+    trainer = Trainer.load(
+        last or plan.model,
+        Objective("grpo", options.reducer, temperature=plan.file.rollout.temperature, updates=options.updates,
+                  settings=_clip(options)),
+        Optimizer(lr=options.lr, weight_decay=options.weight_decay, grad_clip=options.grad_clip, warmup=options.warmup),
+        backend=options.attention,
+    )  # fmt: skip
+    done = 0
+    if last is not None:
+        state = checkpoint.load_state(last)
+        trainer.restore(state["trainer"])
+        done = state["iteration"]
+    collector = Collector(plan, last or plan.model)
+    try:
+        for iteration in range(done, plan.file.loop.iterations):
+            graded = collector.collect(iteration, out)
+            metrics = {"iteration": iteration + 1, **_rates(graded), **_train(trainer, graded, plan)}
+            state = {"trainer": trainer.state(), "iteration": iteration + 1}
+            checkpoint.save(out, iteration + 1, trainer.save, state, plan.file.loop.keep)
+            collector.update(out / f"step-{iteration + 1}", str(iteration + 1))
+            _note(out, metrics, iteration)
+            report(metrics)
+    finally:
+        collector.close()
+    checkpoint.publish(out, trainer.save)
+
+
+def _clip(options: Train) -> Any:
+    from katcore.train.losses import Settings
+
+    return Settings(options.clip_low, options.clip_high)
+
+
+class Collector:
+    """Engine, gateway and boxes, kept from one iteration to the next: gives graded attempts, takes new weights."""
+
+    def __init__(self, plan: Plan, model: Path) -> None:
+        from katcore.rollout.attempts import Options
+        from katcore.rollout.service import Service
+        from katcore.verify import Grader
+
+        rollout, verify = plan.file.rollout, plan.file.verify
+        self.plan = plan
+        self.options = Options(
+            scaffold=rollout.scaffold,
+            model=model,
+            label=plan.model.resolve().name,
+            sandbox=rollout.sandbox,
+            samples=rollout.samples,
+            temperature=rollout.temperature,
+            top_p=rollout.top_p,
+            top_k=rollout.top_k,
+            max_turns=rollout.max_turns,
+            max_tokens=rollout.max_tokens,
+            max_completion=rollout.max_completion,
+            timeout_s=rollout.timeout,
+            command_timeout_s=rollout.command_timeout,
+            seed=plan.file.seed,
+        )
+        self.service = Service(self.options)
+        self.grader = Grader(sandbox=verify.sandbox, timeout_s=verify.timeout, reuse=verify.reuse)
+
+    def collect(self, iteration: int, out: Path) -> list[Line]:
+        """The iteration's tasks and graded attempts, also written to OUT/iteration-N.jsonl.zst."""
+        path = out / f"iteration-{iteration + 1}.jsonl.zst"
+        writer = open_output(path, None, False)
+        lines: list[Line] = []
+        finished = False
+        try:
+            for record in self._graded(iteration):
+                raw = encode(record)
+                writer.write(raw, tag_of(type(record)))
+                writer.commit(f"{tag_of(type(record))}:{_name(record)}")
+                lines.append(Line(record, raw, len(lines) + 1, path.name))
+            writer.finish()
+            finished = True
+        finally:
+            if not finished:
+                writer.abandon()
+        return lines
+
+    def _graded(self, iteration: int) -> Iterator[Task | Trajectory]:
+        from katcore.rollout.attempts import attempts_at
+        from katcore.rollout.roller import Roller
+
+        options = replace(self.options, attempt=iteration)
+        self.service.options = options
+        roller = Roller(options, self.service)
+        tasks = _turn(self.plan.tasks, self.plan.file.loop.tasks, iteration)
+        yield from tasks
+        items = (
+            Item(f"kat.trajectory/1:{attempt.id}", attempt) for task in tasks for attempt in attempts_at(task, options)
+        )
+
+        def roll_and_grade(item: Item) -> Iterator[Trajectory]:
+            for trajectory in roller(item):
+                yield self.grader.graded(trajectory, item.payload.task)
+
+        for done in run(roll_and_grade, items, self.plan.file.rollout.jobs):
+            if done.failed is not None:
+                raise done.failed
+            yield from done.output
+
+    def update(self, folder: Path, version: str) -> None:
+        """Give the engine the weights of a model folder."""
+        engine = self.service.engine
+        assert engine is not None
+        self.service.gateway.call(engine.update_weights(str(folder), version))
+
+    def close(self) -> None:
+        """End engine and gateway."""
+        self.service.close()
+
+
+def _turn(tasks: Sequence[Task], count: int, iteration: int) -> list[Task]:
+    """The iteration's tasks: `count` of them in turn, or all."""
+    if not count or count >= len(tasks):
+        return list(tasks)
+    start = iteration * count
+    return [tasks[(start + i) % len(tasks)] for i in range(count)]
+
+
+def _name(record: Task | Trajectory) -> str:
+    return record.instance_id if isinstance(record, Task) else record.id
+
+
+def _train(trainer: Any, graded: Iterable[Line], plan: Plan) -> Metrics:
+    """Pack one iteration and take its optimiser steps; the last one's metrics. No step when no group is kept."""
+    from katcore.pack_trie import Settings, items
+
+    options = plan.file.pack_trie
+    settings = Settings(objective="grpo", budget=options.budget, groups_per_step=options.groups_per_step)
+    packs = [item.payload for item in items(graded, settings) if isinstance(item.payload, Pack)]
+    metrics: Metrics = {}
+    for _, step in groupby(packs, key=lambda pack: pack.step):
+        metrics = trainer.step(list(step))
+    return metrics
+
+
+def _rates(graded: Iterable[Line]) -> Metrics:
+    """What the iteration's attempts came to."""
+    verdicts = [line.record.verdict for line in graded if isinstance(line.record, Trajectory) and line.record.verdict]
+    counted = [verdict for verdict in verdicts if not verdict.masked]
+    return {
+        "attempts": len(counted),
+        "masked": len(verdicts) - len(counted),
+        "passed": sum(verdict.passed for verdict in counted),
+        "reward": sum(verdict.reward for verdict in counted) / max(len(counted), 1),
+    }
+
+
+def _note(out: Path, metrics: Metrics, iteration: int) -> None:
+    """Add the iteration's line to metrics.jsonl, in place of one that a crash left for the same iteration."""
+    path = out / "metrics.jsonl"
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    part = path.with_name("metrics.jsonl.tmp")
+    part.write_text("".join(line + "\n" for line in [*lines[:iteration], json.dumps(metrics)]), encoding="utf-8")
+    part.replace(path)
