@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from katcore.engine.names import parse
 from katcore.errors import UsageError
 from katcore.pool import Item
 from katcore.records import Task, content_id
+from katcore.sandbox import SANDBOXES
 from katcore.scaffold import row
 from katcore.streams import Line
 
@@ -40,6 +42,12 @@ class Options:
     seed: int = 0
     agent_sampling: bool = False
     sync: bool = False
+
+    def check(self) -> None:
+        """Raise UsageError for names that are none, before any input is read."""
+        if self.sandbox not in SANDBOXES:
+            raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
+        parse(self.engine_name())
 
     def engine_name(self) -> str:
         """The engine: a control's script, the one named, else the embedded one over the model folder."""
