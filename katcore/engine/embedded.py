@@ -54,6 +54,7 @@ class EmbeddedServer:
         self._dtype, self._device = getattr(torch, dtype), device
         self._thread: threading.Thread | None = None
         self._ready: Future[str] = Future()
+        self.worker: Worker
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
 
@@ -90,7 +91,7 @@ class EmbeddedServer:
         self.close()
 
     def _run(self, model: Model, chat: ChatModel | None) -> None:
-        worker = Worker(model, max_running=self._max_running)
+        self.worker = worker = Worker(model, max_running=self._max_running)
         try:
             self._loop.run_until_complete(self._serve(Api(worker, chat), worker))
         except OSError as reason:

@@ -1,0 +1,140 @@
+"""The client against servers that fail as real ones do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from katcore.engine import Generation, SamplingParams
+from katcore.engine.sglang import ContextOverflow, SGLangEngine
+from katcore.errors import EngineError
+
+PARAMS = SamplingParams(temperature=0.5, top_p=0.9, top_k=7, min_p=0.1, max_new_tokens=4, stop_token_ids=(2,), seed=11)
+META = {
+    "id": "x",
+    "finish_reason": {"type": "stop", "matched": 2},
+    "prompt_tokens": 3,
+    "completion_tokens": 2,
+    "cached_tokens": 1,
+    "weight_version": "v7",
+    "output_token_logprobs": [[-0.5, 9, None], [-0.25, 2, None]],
+}
+GOOD = {"text": "", "output_ids": [9, 2], "meta_info": META}
+
+
+class Server:
+    """Answers /generate with one (status, body) after another; None cuts the connection."""
+
+    def __init__(self, *answers: tuple[int, Any] | None) -> None:
+        self.answers = list(answers)
+        self.bodies: list[dict[str, Any]] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.bodies.append(await request.json() if request.can_read_body else {})
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is None:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        status, body = answer
+        return web.Response(status=status, text=body if isinstance(body, str) else json.dumps(body))
+
+    def use(self, work: Callable[[SGLangEngine], Awaitable[Any]]) -> Any:
+        async def run() -> Any:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", self.handle)
+            runner = web.AppRunner(app)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            engine = SGLangEngine(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+            try:
+                return await work(engine)
+            finally:
+                await engine.close()
+                await runner.cleanup()
+
+        return asyncio.run(run())
+
+
+def generate(server: Server) -> Generation:
+    found: Generation = server.use(lambda engine: engine.generate([1, 2, 3], PARAMS))
+    return found
+
+
+def test_what_is_sent_and_what_is_read() -> None:
+    server = Server((200, GOOD))
+    wanted = Generation([9, 2], [-0.5, -0.25], "stop", [(0, "v7")], prompt_tokens=3, cached_tokens=1)
+    assert generate(server) == wanted
+    (body,) = server.bodies
+    assert body["input_ids"] == [1, 2, 3] and body["return_logprob"] is True
+    sent = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "min_p": 0.1, "max_new_tokens": 4, "stop_token_ids": [2]}
+    assert sent.items() <= body["sampling_params"].items() and body["sampling_params"]["sampling_seed"] == 11
+
+
+def test_a_server_that_names_version_spans_and_one_that_names_none() -> None:
+    spans = [{"version": "a", "start": 0, "end": 1}, {"version": "b", "start": 1, "end": 2}]
+    assert generate(Server((200, GOOD | {"meta_info": META | {"weight_versions": spans}}))).versions == [
+        (0, "a"),
+        (1, "b"),
+    ]
+    bare = {key: value for key, value in META.items() if key != "weight_version"}
+    assert generate(Server((200, {"meta_info": bare}))).versions == [(0, "default")]
+
+
+@pytest.mark.parametrize("failure", [None, (500, "worker died"), (503, "")])
+def test_a_passing_failure_is_retried(failure: tuple[int, Any] | None) -> None:
+    server = Server(failure, failure, (200, GOOD))
+    assert generate(server).token_ids == [9, 2] and len(server.bodies) == 3
+
+
+def test_a_lasting_failure_is_an_engine_error() -> None:
+    with pytest.raises(EngineError, match="500: it broke"):
+        generate(Server((500, {"error": {"message": "it\n broke"}})))
+    with pytest.raises(EngineError, match="does not answer"):
+        asyncio.run(SGLangEngine("http://127.0.0.1:9").flush_cache())
+
+
+def test_a_refusal_is_not_retried() -> None:
+    server = Server((400, {"error": {"message": "top_k is wrong"}}))
+    with pytest.raises(EngineError, match="top_k is wrong") as caught:
+        generate(server)
+    assert len(server.bodies) == 1 and not isinstance(caught.value, ContextOverflow)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The input (600 tokens) is longer than the model's context length (512 tokens).",
+        "Requested token count exceeds the model's maximum context length of 512 tokens. You requested …",
+    ],
+)
+def test_sglangs_words_for_a_full_context_are_typed(message: str) -> None:
+    with pytest.raises(ContextOverflow):
+        generate(Server((400, {"object": "error", "message": message, "code": 400})))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not json",
+        [],
+        {"meta_info": {}},
+        GOOD | {"output_ids": [9, 3]},
+        GOOD | {"meta_info": META | {"output_token_logprobs": [[None, 9, None]]}},
+    ],
+)
+def test_an_answer_in_another_shape_is_an_engine_error(body: Any) -> None:
+    with pytest.raises(EngineError, match=r"shape|no JSON"):
+        generate(Server((200, body)))
+
+
+def test_weights_that_were_not_updated_are_an_error() -> None:
+    server = Server((200, {"success": False, "message": "no such folder"}))
+    with pytest.raises(EngineError, match="no such folder"):
+        server.use(lambda engine: engine.update_weights("/nowhere", "v1"))
+    assert server.bodies == [{"model_path": "/nowhere", "weight_version": "v1", "flush_cache": True}]
