@@ -201,6 +201,8 @@ def refuse_unsupported(model: Any) -> None:
         reasons.append(f"has {', '.join(sorted(kinds - {'full_attention'}))} layers")
     elif not kinds and getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         reasons.append("has sliding-window layers")
+    if not getattr(model, "_supports_attention_backend", False):
+        reasons.append("does not let its attention be replaced")
     if getattr(config, "is_encoder_decoder", False):
         reasons.append("is an encoder-decoder")
     if any(name.rsplit(".", 1)[-1] == "sinks" for name, _ in model.named_parameters()):
