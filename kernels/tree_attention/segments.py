@@ -4,7 +4,8 @@ In depth-first order any run of queries [a, b) sees only keys of [a, b) itself a
 ancestor of a later token that lies before a is an ancestor of a too. So a row is cut into runs; each gathers the K/V of
 its path and masks by `end` what little of it is foreign. Runs are the unary chains (for which the mask is the plain
 causal one, aligned bottom-right); chains so small that a call of their own would cost more than the pairs that it
-saves are merged, and long ones are divided so that the causal half of the mask is not computed.
+saves are merged. Below a prefix a long chain's queries go in several calls, each with the keys up to its own end: SDPA
+skips the causal half only where it starts at the first key.
 
 What this does not do: K/V are gathered once per run, Σ path length rows in all, so very many leaves below a very long
 prefix cost memory.
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-LONGEST = 512  # queries of one run: of a chain's own keys about 1/2 + LONGEST / 2 · length are computed
+LONGEST = 128  # queries of one call below a prefix: of a chain's own pairs length · LONGEST / 2 too many are computed
 CALL_PAIRS = 8192  # query-key pairs that take as long as one more call does
 
 
@@ -60,7 +61,7 @@ def make_plan(end: Tensor, queries: int, q_offset: int = 0) -> Plan:
     ends = end.detach().to("cpu", torch.int64)
     runs: list[Run] = []
     keys: list[Tensor] = []
-    for chains in _merged(_pieces(ends, q_offset, q_offset + queries)):
+    for chains in _merged(_chains(ends, q_offset, q_offset + queries)):
         first, stop = chains[0], chains[-1].stop
         runs.append(Run(first.start, stop, first.depth, len(chains) == 1))
         keys += [torch.arange(a, b) for a, b in first.above] + [torch.arange(first.start, stop)]
@@ -68,8 +69,8 @@ def make_plan(end: Tensor, queries: int, q_offset: int = 0) -> Plan:
     return Plan(queries, len(ends), q_offset, tuple(runs), gather.to(end.device))
 
 
-def _pieces(ends: Tensor, start: int, stop: int) -> Iterator[_Chain]:
-    """The unary chains of [start, stop) in order, in pieces of at most LONGEST tokens."""
+def _chains(ends: Tensor, start: int, stop: int) -> Iterator[_Chain]:
+    """The unary chains of [start, stop) in order."""
     size = len(ends)
     if bool((ends <= torch.arange(size)).any()) or bool((ends > size).any()):
         raise ValueError("end[j] must lie in (j, Nk]")
@@ -85,14 +86,8 @@ def _pieces(ends: Tensor, start: int, stop: int) -> Iterator[_Chain]:
             raise ValueError(f"token {a}'s subtree ends after that of the token above it")
         above = [(lo, hi) for lo, hi, _ in path]
         if start <= a < stop:
-            yield from _divided(_Chain(a, b, above, sum(hi - lo for lo, hi in above)))
+            yield _Chain(a, b, above, sum(hi - lo for lo, hi in above))
         path.append((a, b, last))
-
-
-def _divided(chain: _Chain) -> Iterator[_Chain]:
-    for a in range(chain.start, chain.stop, LONGEST):
-        own = [(chain.start, a)] if a > chain.start else []
-        yield _Chain(a, min(a + LONGEST, chain.stop), chain.above + own, chain.depth + a - chain.start)
 
 
 def _merged(chains: Iterator[_Chain]) -> Iterator[list[_Chain]]:
@@ -124,21 +119,28 @@ def attend_segments(q: Tensor, k: Tensor, v: Tensor, end: Tensor, plan: Plan, sc
 
 
 def _attend_run(run: Run, q: Tensor, k: Tensor, v: Tensor, index: Tensor, end: Tensor, scale: float) -> Tensor:
-    whole = run.chain and run.above == 0  # SDPA's own causal mask is aligned top-left: right only for a run at a root
-    out = scaled_dot_product_attention(
-        q.transpose(0, 1)[None],  # [1, H, L, D]
-        k.transpose(0, 1)[None],  # [1, Hkv, P, D]
-        v.transpose(0, 1)[None],
-        attn_mask=None if whole or len(q) == 1 else _mask(run, index, end),
-        is_causal=whole and len(q) > 1,
-        scale=scale,
-        enable_gqa=q.shape[1] != k.shape[1],
-    )
-    return out[0].transpose(0, 1)
+    """The run's queries [L, H, D] over its keys [P, Hkv, D], which are those at `index` [P] of the row."""
+    if run.chain and run.above == 0:
+        return _sdpa(q, k, v, scale, causal=True)
+    parts = []
+    for a in range(0, len(q), LONGEST):
+        b = min(a + LONGEST, len(q))
+        keys = run.above + b
+        mask = None if b - a == 1 and run.chain else _mask(run, run.start + a, run.start + b, index[:keys], end)
+        parts.append(_sdpa(q[a:b], k[:keys], v[:keys], scale, mask=mask))
+    return torch.cat(parts)
 
 
-def _mask(run: Run, index: Tensor, end: Tensor) -> Tensor:
-    """[L, P] of this run's keys at `index`."""
-    i = torch.arange(run.start, run.stop, device=index.device)[:, None]
+def _mask(run: Run, start: int, stop: int, index: Tensor, end: Tensor) -> Tensor:
+    """Which keys the queries [start, stop) see: [L, P]."""
+    i = torch.arange(start, stop, device=index.device)[:, None]
     causal = index[None, :] <= i
     return causal if run.chain else causal & (i < end[index][None, :])
+
+
+def _sdpa(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """torch's attention of q [L, H, D] over k, v [P, Hkv, D]; its causal mask is aligned top-left."""
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))  # [1, H, L, D]
+    gqa = q.shape[1] != k.shape[1]
+    out = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=gqa)
+    return out[0].transpose(0, 1)

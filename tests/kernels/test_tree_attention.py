@@ -84,7 +84,7 @@ def test_runs_cover_the_queries_with_exactly_their_paths(end: Tensor, pairs: int
     for run in plan.runs:
         keys = plan.gather[at : at + run.above + run.stop - run.start].tolist()
         assert keys == path[run.start][:-1] + list(range(run.start, run.stop))
-        assert run.stop - run.start <= longest
+        assert run.chain == (len({int(end[i]) for i in range(run.start, run.stop)}) == 1)
         at += len(keys)
     assert at == len(plan.gather)
 
