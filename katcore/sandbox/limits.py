@@ -1,0 +1,166 @@
+"""What a box may use: a cgroup where this machine lets us have one, rlimits everywhere.
+
+In: `Limits`. Out: a `Group` to start processes in (None without a usable cgroup), and shell lines that set both. Version 1
+has one folder per controller; in version 2 the group lies beside this process's own, where controllers are delegated.
+Without a cgroup, memory is limited per process and processes are counted by the kernel per user namespace.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from katcore.errors import SandboxError
+from katcore.sandbox import Limits
+
+WANTED = ("memory", "pids")
+MOUNTS = Path("/proc/self/mounts")
+OWN = Path("/proc/self/cgroup")
+PREFIX = "kat-"
+_EXTRA_PIDS = 8
+"""bubblewrap's own processes are in the group too."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cgroup of one box: one folder (version 2) or one for each controller (version 1)."""
+
+    folders: tuple[Path, ...]
+
+    def enter(self) -> str:
+        """Shell lines that put the shell and what it starts into the group."""
+        return "".join(f"echo 0 >{shlex.quote(str(folder / 'cgroup.procs'))} || exit 9\n" for folder in self.folders)
+
+    def kill(self) -> None:
+        """End what is in the group, also what a dying init has not ended yet."""
+        for folder in self.folders:
+            with suppress(FileNotFoundError):
+                for line in (folder / "cgroup.procs").read_text().split():
+                    with suppress(ProcessLookupError):
+                        os.kill(int(line), signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Remove the group; it stays busy for a moment after its last process ended."""
+        for folder in self.folders:
+            for wait_ms in (0, 1, 2, 5, 10, 50, 200, 500):
+                time.sleep(wait_ms / 1000)
+                try:
+                    folder.rmdir()
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError as error:
+                    if error.errno != errno.EBUSY:
+                        raise SandboxError(f"{folder} cannot be removed: {error.strerror}") from error
+                    self.kill()
+
+
+def parents(mounts: Path = MOUNTS, own: Path = OWN) -> tuple[Path, ...]:
+    """The folders in which groups with the wanted controllers can be made; empty where there are none."""
+    places = list(_version_1(mounts, own))
+    if len(places) == len(WANTED):
+        return tuple(places)
+    for place in _version_2(mounts, own):
+        if set(WANTED) <= set(_read(place / "cgroup.subtree_control").split()) and os.access(place, os.W_OK):
+            return (place,)
+    return ()
+
+
+def group(name: str, limits: Limits, places: Sequence[Path]) -> Group | None:
+    """Make the group of one box; None where the kernel does not let us, rlimits are all there is then."""
+    if not places:
+        return None
+    made: list[Path] = []
+    try:
+        for place in places:
+            folder = place / f"{PREFIX}{name}"
+            folder.mkdir()
+            made.append(folder)
+            _limit(folder, limits)
+    except OSError as error:
+        Group(tuple(made)).remove()
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT):
+            return None
+        raise SandboxError(f"no cgroup for a box: {error}") from error
+    return Group(tuple(made))
+
+
+def leftovers(owner: str, places: Sequence[Path]) -> Iterator[Group]:
+    """Groups of a runner that is gone."""
+    for place in places:
+        for folder in place.glob(f"{PREFIX}{owner}-*"):
+            yield Group((folder,))
+
+
+def rlimits(limits: Limits, grouped: bool) -> str:
+    """Shell lines. dash and bash name the limit on processes differently; a lower one that is set already stays."""
+    lines = ["ulimit -c 0", f"ulimit -t {limits.cpu_s}", f"ulimit -f {limits.file_mib * 2048}"]
+    if not grouped:
+        pids = limits.pids + _EXTRA_PIDS
+        lines += [f"ulimit -d {limits.memory_mib * 1024}", f"{{ ulimit -p {pids} || ulimit -u {pids}; }}"]
+    return "".join(f"{line} 2>/dev/null || :\n" for line in lines)
+
+
+def _limit(folder: Path, limits: Limits) -> None:
+    memory, pids = str(limits.memory_mib << 20), str(limits.pids + _EXTRA_PIDS)
+    for file, value, needed in (
+        ("memory.limit_in_bytes", memory, True),
+        ("memory.memsw.limit_in_bytes", memory, True),
+        ("memory.max", memory, True),
+        ("memory.swap.max", "0", False),
+        ("pids.max", pids, True),
+    ):
+        try:
+            if (folder / file).exists():
+                (folder / file).write_text(value)
+        except OSError:
+            if needed:
+                raise
+
+
+def _version_1(mounts: Path, own: Path) -> Iterator[Path]:
+    """For each wanted controller the folder of this process's group, or the mount's top where that is not shown."""
+    tops = {option: Path(line[1]) for line in _fields(mounts) if line[2] == "cgroup" for option in line[3].split(",")}
+    mine = {name: path for _, names, path in _groups(own) for name in names.split(",")}
+    for controller in WANTED:
+        if top := tops.get(controller):
+            inner = top / mine.get(controller, "/").lstrip("/")
+            place = inner if inner.is_dir() else top
+            if os.access(place, os.W_OK):
+                yield place
+
+
+def _version_2(mounts: Path, own: Path) -> Iterator[Path]:
+    """This process's group and those above it, nearest first: processes live in leaves, so the parent is likelier."""
+    tops = [Path(line[1]) for line in _fields(mounts) if line[2] == "cgroup2"]
+    mine = [path for number, _, path in _groups(own) if number == "0"]
+    if tops and mine:
+        place = tops[0] / mine[0].lstrip("/")
+        while place != tops[0]:
+            yield place
+            place = place.parent
+        yield tops[0]
+
+
+def _groups(own: Path) -> Iterator[tuple[str, str, str]]:
+    for line in _read(own).splitlines():
+        number, names, path = line.split(":", 2)
+        yield number, names, path
+
+
+def _fields(mounts: Path) -> list[list[str]]:
+    return [line.split() for line in _read(mounts).splitlines()]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

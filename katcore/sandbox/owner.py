@@ -1,0 +1,95 @@
+"""Where boxes keep their files, and the removal of what runners left that died without a word.
+
+Every process that makes boxes holds a lock on a folder of its own, `$KAT_CACHE/box/<owner>/`, in which its boxes lie. A
+folder whose lock nobody holds belongs to nobody: the next runner removes it, cgroups included. The kernel drops the
+lock however a process ends, also across containers and reboots, where process ids would mislead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from katcore.cache import cache_dir
+from katcore.sandbox.limits import leftovers
+from katcore.sandbox.overlay import remove
+
+LOCK = "lock"
+_YOUNG_S = 60.0
+"""A folder without a lock file may be one that is just being made."""
+
+_mine: dict[tuple[int, Path], Path] = {}
+_locks: dict[Path, int] = {}
+
+
+def owned() -> Path:
+    """This process's folder for boxes: `<cache>/box/<owner>`, made and locked at the first call."""
+    top = cache_dir("box")
+    key = (os.getpid(), top)
+    if key not in _mine or not _mine[key].is_dir():
+        top.chmod(0o700)
+        while not (folder := _claim(top)):
+            pass
+        _mine[key] = folder
+        atexit.register(_leave, os.getpid(), folder)
+    return _mine[key]
+
+
+def sweep(places: Sequence[Path]) -> list[str]:
+    """Remove the folders and groups of runners that are gone; their processes died with them."""
+    gone = []
+    for folder in cache_dir("box").iterdir():
+        if folder in _locks or not folder.is_dir():
+            continue
+        descriptor = _lock(folder)
+        if descriptor is None:
+            continue
+        try:
+            for group in leftovers(folder.name, places):
+                group.kill()
+                group.remove()
+            remove(folder)
+            gone.append(folder.name)
+        finally:
+            os.close(descriptor)
+    return gone
+
+
+def _claim(top: Path) -> Path | None:
+    folder = Path(tempfile.mkdtemp(prefix="", suffix=secrets.token_hex(4), dir=top))
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if not (folder / LOCK).exists():  # a sweep was faster
+        os.close(descriptor)
+        return None
+    _locks[folder] = descriptor
+    return folder
+
+
+def _lock(folder: Path) -> int | None:
+    """The lock of a folder that nobody holds, else None."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        try:
+            young = time.time() - folder.stat().st_mtime < _YOUNG_S
+            return None if young else os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _leave(pid: int, folder: Path) -> None:
+    if os.getpid() == pid:
+        remove(folder)

@@ -1,0 +1,184 @@
+"""What a box sees of this machine, as arguments of bubblewrap: the system's programs, a minimal `/etc`, one Python.
+
+Read-only `/usr`, `/bin`, `/sbin`, `/lib*` as they are linked here; `/usr/local` and every `site-packages` and
+`dist-packages` are empty. The interpreter appears at `/opt/python` without anybody's packages. No home, no cache, no
+`/var`, no other part of `/etc`. The small files made for this lie in `$KAT_CACHE/rootfs/<digest>`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from katcore.cache import cache_dir, digest_of, fresh, publish
+from katcore.errors import SandboxError
+from katcore.sandbox import ENV
+
+HOME = "/tmp/home"
+PATH = f"{ENV}/bin:/opt/python/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+USER = 65534
+PACKAGES = frozenset({"site-packages", "dist-packages"})
+_INSIDE = "/opt/python"
+
+ETC = {
+    "passwd": f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\nnobody:x:{USER}:{USER}:nobody:{HOME}:/bin/bash\n",
+    "group": f"root:x:0:\nnogroup:x:{USER}:\n",
+    "hosts": "127.0.0.1 localhost box\n::1 localhost\n",
+    "hostname": "box\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+    "shells": "/bin/sh\n/bin/bash\n",
+}
+_FROM_HOST = ("alternatives", "ld.so.cache")
+"""What programs below `/usr` need: Debian's links to the chosen awk, cc and editor, and where libraries lie."""
+_FOR_NETWORK = ("resolv.conf", "hosts", "ssl", "ca-certificates", "pki", "crypto-policies")
+
+
+@dataclass(frozen=True)
+class Python:
+    """An interpreter of this machine: its installation's prefix and its real executable."""
+
+    prefix: Path
+    executable: Path
+    version: str
+
+    @classmethod
+    def of(cls, path: Path | None) -> Python:
+        """The one behind `path`, venv or not; by default the one that runs KAT."""
+        if path is None:
+            base = Path(getattr(sys, "_base_executable", sys.executable))
+            return cls(Path(sys.base_prefix), base.resolve(), f"{sys.version_info[0]}.{sys.version_info[1]}")
+        ask = "import os, sys; print(sys.base_prefix, os.path.realpath(sys._base_executable), '%d.%d' % sys.version_info[:2], sep='\\n')"
+        done = subprocess.run([path, "-I", "-S", "-c", ask], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SandboxError(f"{path} is not a Python interpreter that runs")
+        prefix, executable, version = done.stdout.splitlines()
+        return cls(Path(prefix), Path(executable), version)
+
+
+@cache
+def system() -> tuple[str, ...]:
+    """The system's programs and libraries, without anybody's Python packages."""
+    arguments = ["--ro-bind", "/usr", "/usr"]
+    for path in sorted(Path("/").iterdir()):
+        if path.name in ("bin", "sbin") or re.fullmatch(r"lib(32|64|x32)?", path.name):
+            if path.is_symlink():
+                arguments += ["--symlink", str(path.readlink()), str(path)]
+            else:
+                arguments += ["--ro-bind", str(path), str(path)]
+                arguments += _masks(path, str(path))
+    arguments += _masks(Path("/usr"), "/usr", skip="local")
+    if Path("/usr/local").is_dir():
+        arguments += ["--tmpfs", "/usr/local"]
+    return tuple(arguments)
+
+
+SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
+"""Goes after all mounts below it."""
+
+
+@cache
+def etc(network: bool) -> tuple[str, ...]:
+    """A minimal `/etc`; with `network`, this machine's names and certificates too."""
+    shown = [name for name in _FROM_HOST + (_FOR_NETWORK if network else ()) if Path("/etc", name).exists()]
+    folders = {name for name in shown if Path("/etc", name).is_dir()}
+    final = cache_dir("rootfs") / digest_of("etc/1", repr(sorted(ETC.items())), repr(shown), repr(sorted(folders)))
+    if not final.is_dir():
+        with fresh("rootfs") as made:
+            for name, text in ETC.items():
+                (made / name).write_text(text, encoding="utf-8")
+            for name in shown:
+                (made / name).mkdir() if name in folders else (made / name).touch()
+            (made / "localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
+            (made / "mtab").symlink_to("/proc/self/mounts")
+            publish(made, final)
+    arguments = ["--ro-bind", str(final), "/etc"]
+    for name in shown:
+        arguments += ["--ro-bind", os.path.realpath(f"/etc/{name}"), f"/etc/{name}"]
+    return tuple(arguments)
+
+
+@cache
+def python(which: Python) -> tuple[str, ...]:
+    """The interpreter at `/opt/python/bin/python3`. A shared libpython is found by the path it was linked with."""
+    arguments = ["--ro-bind", str(_executables(which)), f"{_INSIDE}/bin"]
+    if which.prefix == Path("/usr"):
+        return tuple(arguments)
+    for name in ("lib", "lib64", "include"):
+        source = which.prefix / name
+        if source.is_dir() and not source.is_symlink():
+            arguments += ["--ro-bind", str(source), f"{_INSIDE}/{name}"]
+            for packages in sorted(source.glob("python*/*-packages")):
+                arguments += ["--ro-bind", _empty(), f"{_INSIDE}/{packages.relative_to(which.prefix)}"]
+    if len(_library_path(which)) < len(_INSIDE) + 4:
+        for library in sorted((which.prefix / "lib").glob("libpython*.so*")):
+            arguments += ["--ro-bind", str(library.resolve()), str(library)]
+    return tuple(arguments)
+
+
+def _library_path(which: Python) -> bytes:
+    return os.fsencode(which.prefix / "lib")
+
+
+def _executables(which: Python) -> Path:
+    """A folder with `python3`: a copy of the executable, or for the system's own Python a link to it.
+
+    An interpreter built with a shared libpython carries an absolute path to it; in the copy that path is ours.
+    """
+    status = which.executable.stat()
+    final = cache_dir("rootfs") / digest_of("python/1", str(which), str(status.st_size), str(status.st_mtime_ns))
+    if final.is_dir():
+        return final
+    with fresh("rootfs") as made:
+        name = f"python{which.version}"
+        if which.prefix == Path("/usr"):
+            (made / name).symlink_to(which.executable)
+        else:
+            (made / name).write_bytes(_relinked(which))
+            (made / name).chmod(0o755)
+        for alias in ("python3", "python"):
+            (made / alias).symlink_to(name)
+        return publish(made, final)
+
+
+def _relinked(which: Python) -> bytes:
+    data, built = which.executable.read_bytes(), _library_path(which) + b"\0"
+    inside = f"{_INSIDE}/lib".encode() + b"\0"
+    return data.replace(built, inside.ljust(len(built), b"\0")) if len(inside) <= len(built) else data
+
+
+def _masks(top: Path, inside: str, skip: str = "") -> list[str]:
+    """An empty folder over every folder of installed Python packages."""
+    masks: list[str] = []
+    for folder in sorted(_package_folders(top, skip)):
+        masks += ["--ro-bind", _empty(), f"{inside}/{folder.relative_to(top)}"]
+    return masks
+
+
+def _empty() -> str:
+    folder = cache_dir("rootfs") / "empty"
+    folder.mkdir(exist_ok=True)
+    return str(folder)
+
+
+def _package_folders(top: Path, skip: str) -> Iterator[Path]:
+    """Found without following links, all of them, nothing below a found one; unreadable folders are so in the box."""
+    waiting = [top]
+    while waiting:
+        at = waiting.pop()
+        try:
+            entries = list(os.scandir(at))
+        except (PermissionError, FileNotFoundError):
+            continue
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False) or (at == top and entry.name == skip):
+                continue
+            if entry.name in PACKAGES:
+                yield Path(entry.path)
+            else:
+                waiting.append(Path(entry.path))
