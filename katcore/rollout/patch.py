@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from katcore.errors import SandboxError
 from katcore.git import neutral
@@ -27,8 +27,12 @@ CHUNK = 1000
 _LOOK = """
 import json, os, stat, sys
 found = {}
+top = os.path.realpath(".")
 for name in json.load(sys.stdin):
+    folder = os.path.dirname(name)
     try:
+        if os.path.realpath(folder) != os.path.join(top, folder).rstrip("/"):
+            continue  # what lies behind a link is somewhere else
         mode = os.lstat(name).st_mode
     except OSError:
         continue
@@ -61,7 +65,7 @@ class Changes:
 
 def read_changes(box: Box, repo: Path) -> Changes:
     """What differs in the box from the repository it was created with."""
-    names = [name for name in box.changed() if not _junk(name)]
+    names = [name for name in _with_covered(repo, box.changed()) if not _junk(name)]
     ignored = _ignored(repo, names)
     names = [name for name in names if name not in ignored]
     found: dict[str, File | None] = {}
@@ -111,6 +115,21 @@ def _read(box: Box, name: str, seen: tuple[int, str | None] | None) -> File | No
         return File("100755" if mode & 0o100 else "100644", box.get(name))
     except FileNotFoundError:
         return None
+
+
+def _with_covered(repo: Path, changed: Iterable[str]) -> list[str]:
+    """The paths, and files of the repository that they cover: a folder became a file, or a file a folder."""
+    found: set[str] = set()
+    for name in changed:
+        found.add(name)
+        found.update(str(parent) for parent in PurePosixPath(name).parents if _is_file(repo / parent))
+        if (repo / name).is_dir() and not (repo / name).is_symlink():
+            found.update(str(path.relative_to(repo)) for path in (repo / name).rglob("*") if _is_file(path))
+    return sorted(found)
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
 
 
 def _junk(name: str) -> bool:
