@@ -137,6 +137,8 @@ def _look(change: Change, source: TaskSource) -> tuple[Recipe, dict[str, TestFil
         raise Rejected("source", "patch_does_not_apply", {"detail": str(error)[:500]}) from error
     except NoRecipe as error:
         raise Rejected("recipe", "no_recipe", {"detail": str(error)}) from error
+    except InputError as error:
+        raise RecordError("source", str(error)) from error
 
 
 def _environment(change: Change, recipe: Recipe, bench: _Bench) -> tuple[Environment, Resolution, TestRun]:

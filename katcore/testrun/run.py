@@ -42,7 +42,7 @@ RUN_ENV = {
 }
 """What every test run sees, beneath `Environment.env`."""
 
-_PLUGIN_SOURCE = f'''
+PLUGIN_SOURCE = f'''
 def pytest_collection_modifyitems(items):
     for item in items:
         item.user_properties.append(("{junit.NODE_ID}", item.nodeid))
@@ -136,7 +136,7 @@ def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), 
     """Run the task's test command in a prepared box; with `tests`, only the files that these ids lie in."""
     folder = f"/tmp/kat-report-{secrets.token_hex(12)}"
     report = f"{folder}/{environment.report.path}"
-    box.put(f"{folder}/plugin/{PLUGIN}.py", _PLUGIN_SOURCE.encode())
+    box.put(f"{folder}/plugin/{PLUGIN}.py", PLUGIN_SOURCE.encode())
     command = environment.test_command
     if files := sorted({test.split("::", 1)[0] for test in tests}):
         command += " " + shlex.join(files)

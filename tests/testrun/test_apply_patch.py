@@ -1,0 +1,96 @@
+"""Patches apply whole or not at all, and never outside their folder."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from katcore.testrun.patch import BadPatch, apply_here, check, paths
+
+
+def diff(name: str, old: str, new: str) -> str:
+    return f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n@@ -1 +1 @@\n-{old}\n+{new}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "repo"
+    made.mkdir()
+    (made / "a.txt").write_text("one\n")
+    return made
+
+
+def test_apply(folder: Path) -> None:
+    assert apply_here(folder, diff("a.txt", "one", "two")) == "git"
+    assert (folder / "a.txt").read_text() == "two\n"
+
+
+def test_an_empty_patch_is_fine(folder: Path) -> None:
+    assert apply_here(folder, "\n") == "empty"
+
+
+def test_a_patch_inside_another_repository_goes_to_the_folder(folder: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=folder.parent, check=True)
+    apply_here(folder, diff("a.txt", "one", "two"))
+    assert (folder / "a.txt").read_text() == "two\n"
+
+
+def test_context_that_moved_is_found_by_patch(folder: Path) -> None:
+    (folder / "b.txt").write_text("x\none\ny\nchanged\n")
+    text = "diff --git a/b.txt b/b.txt\n--- a/b.txt\n+++ b/b.txt\n@@ -1,4 +1,4 @@\n x\n-one\n+two\n y\n z\n"
+    assert apply_here(folder, text) == "patch"
+    assert (folder / "b.txt").read_text() == "x\ntwo\ny\nchanged\n"
+
+
+def test_half_a_patch_is_no_patch(folder: Path) -> None:
+    with pytest.raises(BadPatch):
+        apply_here(folder, diff("a.txt", "one", "two") + diff("missing.txt", "one", "two"))
+    assert (folder / "a.txt").read_text() == "one\n"
+    assert [path.name for path in folder.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        diff("../outside.txt", "one", "two"),
+        diff("x/../../outside.txt", "one", "two"),
+        diff(".git/config", "one", "two"),
+        diff(".GIT/hooks/x", "one", "two"),
+        "diff --git a/a.txt b/a.txt\nrename from a.txt\nrename to /tmp/kat-stolen\n",
+        'diff --git "a/../x" "b/../x"\n--- "a/../x"\n+++ "b/../x"\n@@ -1 +1 @@\n-one\n+two\n',
+    ],
+    ids=["up", "up-and-up", "git", "git-in-capitals", "rename-away", "quoted"],
+)
+def test_a_patch_that_leaves_is_refused(folder: Path, text: str) -> None:
+    (folder.parent / "outside.txt").write_text("one\n")
+    with pytest.raises(BadPatch):
+        apply_here(folder, text)
+    assert (folder.parent / "outside.txt").read_text() == "one\n"
+
+
+def test_a_patch_cannot_write_through_a_link_that_it_makes(folder: Path) -> None:
+    text = (
+        "diff --git a/out b/out\nnew file mode 120000\n--- /dev/null\n+++ b/out\n@@ -0,0 +1 @@\n+..\n"
+        "\\ No newline at end of file\n"
+        "diff --git a/out/stolen b/out/stolen\nnew file mode 100644\n--- /dev/null\n+++ b/out/stolen\n"
+        "@@ -0,0 +1 @@\n+x\n"
+    )
+    with pytest.raises(BadPatch):
+        apply_here(folder, text)
+    assert not (folder.parent / "stolen").exists()
+
+
+def test_lines_that_look_like_headers_are_content() -> None:
+    check(b"diff --git a/x.sql b/x.sql\n--- a/x.sql\n+++ b/x.sql\n@@ -1 +1 @@\n--- /etc/../passwd\n+++ ../x\n")
+
+
+def test_names_of_files() -> None:
+    text = (
+        "diff --git a/plain.py b/plain.py\n"
+        "diff --git a/with space.py b/with space.py\n"
+        "diff --git a/old.py b/new.py\n"
+        'diff --git "a/\\303\\244.py" "b/\\303\\244.py"\n'
+    )
+    assert paths(text) == ["new.py", "old.py", "plain.py", "with space.py", "ä.py"]
