@@ -10,15 +10,15 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
+from katcore.engine import KINDS
 from katcore.errors import UsageError
 
 if TYPE_CHECKING:
     from katcore.engine.sglang import SGLangEngine
 
-Kind = Literal["embedded", "sglang", "openai", "anthropic", "scripted", "oracle", "nop"]
-CONTROLS = ("oracle", "nop")
+CONTROLS = tuple(kind for kind, colon in KINDS.items() if not colon)
 _URLS = ("sglang", "openai", "anthropic")
 
 
@@ -26,7 +26,7 @@ _URLS = ("sglang", "openai", "anthropic")
 class EngineName:
     """A parsed name; `value` is the folder, URL or file, empty for the controls."""
 
-    kind: Kind
+    kind: str
     value: str
 
     @property
@@ -41,14 +41,14 @@ class EngineName:
 def parse(name: str) -> EngineName:
     """The parts of an engine's name; UsageError when it is none."""
     kind, _, value = name.partition(":")
-    if kind not in get_args(Kind):
+    if kind not in KINDS:
         kinds = "embedded:DIR, sglang:URL, openai:URL, anthropic:URL, scripted:FILE, oracle or nop"
         raise UsageError(f"no such engine: {name!r}", hint=f"an engine is {kinds}")
     if (kind in CONTROLS) == bool(value):
         raise UsageError(f"engine {name!r}: " + ("takes nothing after it" if value else f"write {kind}:WHERE"))
     if kind in _URLS and not value.startswith(("http://", "https://")):
         raise UsageError(f"engine {name!r}: a URL begins with http:// or https://")
-    return EngineName(kind, value)  # type: ignore[arg-type]
+    return EngineName(kind, value)
 
 
 async def open_engine(name: str) -> SGLangEngine:

@@ -217,3 +217,53 @@ def test_folders_that_are_no_model(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text("[]")
     with pytest.raises(InputError, match="not a JSON object"):
         load(tmp_path)
+
+
+GOLDEN = """<|im_start|>system
+# Tools
+
+<tools>
+{"type": "function", "function": {"name": "bash", "description": "Run <it>", "parameters": {}}}
+</tools>
+
+To use a tool, write:
+<tool_call>
+{"name": NAME, "arguments": {...}}
+</tool_call><|im_end|>
+<|im_start|>user
+List.<|im_end|>
+<|im_start|>assistant
+<think>
+Hm.
+</think>
+
+<tool_call>
+{"name": "bash", "arguments": {"command": "ls"}}
+</tool_call>
+<tool_call>
+{"name": "bash", "arguments": {"é": "<"}}
+</tool_call><|im_end|>
+<|im_start|>user
+<tool_response>
+a.py
+</tool_response><|im_end|>
+<|im_start|>user
+<tool_response>
+b.py
+</tool_response><|im_end|>
+<|im_start|>assistant
+"""
+
+
+def test_the_shipped_template_to_the_letter(chat: ChatModel) -> None:
+    calls = said(None, ("bash", '{"command": "ls"}'), ("bash", "{}"), reasoning="Hm.")
+    calls["tool_calls"][1]["function"]["arguments"] = {"é": "<"}  # an object, as other dialects have it
+    results = [{"role": "tool", "content": name} for name in ("a.py", "b.py")]
+    assert chat.render([{"role": "user", "content": "List."}, calls, *results], TOOLS, True) == GOLDEN
+
+
+def test_a_completion_given_as_text(chat: ChatModel) -> None:
+    ids = chat.encode_completion(CONVERSATION[2])
+    assert chat.parse_completion(chat.decode(ids)).message == chat.parse_completion(ids).message
+    assert chat.parse_completion("cut off").stopped is False
+    assert chat.parse_completion("said<|im_end|>") == chat.parse_completion([*chat.encode("said"), chat.turn_end])
