@@ -4,8 +4,7 @@ The one place where KAT opens record files. Rooms read `Line`s and hand back rec
 an output.
 """
 
+from katcore.streams.lines import Line, read, splice
 from katcore.streams.output import Output, open_output
-from katcore.streams.read import Line, read
-from katcore.streams.splice import splice
 
 __all__ = ["Line", "Output", "open_output", "read", "splice"]

@@ -21,7 +21,7 @@ from msgspec import Struct, inspect
 import katcore
 from katcore.errors import InputError
 from katcore.records import Int32, Time, json_object, tag_of
-from katcore.streams.read import TAGS, Line
+from katcore.streams.lines import TAGS, Line
 
 KINDS = {tag: kind for kind, tag in TAGS.items()}
 RESIDUAL = "kat.residual"

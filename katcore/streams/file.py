@@ -32,8 +32,8 @@ from katcore.streams.grow import (
     write_all,
     writing,
 )
+from katcore.streams.lines import CHUNK, Line, decode, read, split_lines, tasks_beside
 from katcore.streams.output import Pace
-from katcore.streams.read import CHUNK, Line, decode, read, split_lines, tasks_beside
 
 TASK = tag_of(Task)
 COPY = 256  # records copied at a time

@@ -201,7 +201,7 @@ class _Spooled:
         self.reject, self.dead_letter = self._file.reject, self._file.dead_letter
 
     def finish(self) -> None:
-        from katcore.streams.read import tasks_beside
+        from katcore.streams.lines import tasks_beside
 
         try:
             self._file.finish()

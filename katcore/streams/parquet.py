@@ -17,7 +17,7 @@ from msgspec import Struct
 from katcore.errors import InputError, KatError
 from katcore.records import Task, tag_of
 from katcore.streams import arrow
-from katcore.streams.read import Line
+from katcore.streams.lines import Line
 
 GROUP = 16 << 20  # bytes of JSON in a row group
 ROWS = 1 << 14

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +27,7 @@ Warn = Callable[[str], None]
 Kinds = tuple[type[Struct], ...]
 
 decode: Callable[[bytes], Record] = msgspec.json.Decoder(Record).decode
+_shallow = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _Tagged(Struct):
@@ -45,6 +46,15 @@ class Line(Struct, frozen=True, gc=False):
     def kind(self) -> str:
         """The record's tag, such as `kat.task/1`."""
         return TAGS[type(self.record)]
+
+
+def splice(raw: bytes, **fields: Any) -> bytes:
+    """The object `raw` with these top-level fields replaced or added; the bytes of every other value stay as they are.
+
+    Values are anything that msgspec encodes: records, structs, plain JSON.
+    """
+    members: dict[str, Any] = dict(_shallow.decode(raw))
+    return msgspec.json.encode(members | fields)
 
 
 def read(
@@ -127,12 +137,13 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Lines without their newlines; what follows the last newline comes last, empty when all lines are whole."""
     tail: list[bytes] = []
     for chunk in chunks:
-        first, *rest = chunk.split(b"\n")
-        tail.append(first)
-        if rest:
-            yield b"".join(tail)
-            yield from rest[:-1]
-            tail = [rest[-1]]
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:  # bytes.split looks at one byte at a time: four times slower
+            piece, start = chunk[start:end], end + 1
+            yield b"".join((*tail, piece)) if tail else piece
+            tail = []
+        if start < len(chunk):
+            tail.append(chunk[start:])
     yield b"".join(tail)
 
 
