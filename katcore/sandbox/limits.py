@@ -1,7 +1,8 @@
 """What a box may use: a cgroup where this machine lets us have one, rlimits everywhere.
 
-In: `Limits`. Out: a `Group` to start processes in (None without a usable cgroup), and shell lines that set both. Version 1
-has one folder per controller; in version 2 the group lies beside this process's own, where controllers are delegated.
+In: `Limits`. Out: a `Group` to start processes in (None without a usable cgroup), and shell lines that set both.
+Version 1 has one folder per controller; in version 2 the group lies beside or above this process's own, where
+controllers are delegated.
 Without a cgroup, memory is limited per process and processes are counted by the kernel per user namespace.
 """
 
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from katcore.errors import SandboxError
@@ -62,6 +64,7 @@ class Group:
                     self.kill()
 
 
+@cache
 def parents(mounts: Path = MOUNTS, own: Path = OWN) -> tuple[Path, ...]:
     """The folders in which groups with the wanted controllers can be made; empty where there are none."""
     places = list(_version_1(mounts, own))

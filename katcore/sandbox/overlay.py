@@ -1,9 +1,9 @@
 """The files of a box while none of its processes runs: the repository below, what the box wrote above.
 
-In: a lower folder (the repository, never changed) and an upper one, in the kernel overlay's own format with `userxattr`:
-a whiteout is a character device 0:0, an opaque folder carries `user.overlay.opaque`. Where overlays cannot be mounted
-the upper folder is a whole copy, and nothing shines through. `get` and `put` follow no link: a path that needs it raises
-`NeedsBox`, to be done inside the box. Not for use while an overlay over the same folders is mounted.
+In: a lower folder (the repository, never changed) and an upper one, in the kernel overlay's own format with
+`userxattr`: a whiteout is a character device 0:0, an opaque folder carries `user.overlay.opaque`. Where overlays cannot
+be mounted the upper folder is a whole copy, and nothing shines through. `get` and `put` follow no link: a path that
+needs it raises `NeedsBox`, to be done inside the box. Not for use while an overlay over the same folders is mounted.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def _opaque(folder: Path) -> bool:
 
 
 def _names(folder: Place) -> set[str]:
-    return set() if folder is None else set(os.listdir(folder))
+    return set() if folder is None else {entry.name for entry in folder.iterdir()}
 
 
 def _same(one: Path, other: Path) -> bool:

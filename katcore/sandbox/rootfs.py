@@ -53,7 +53,10 @@ class Python:
         if path is None:
             base = Path(getattr(sys, "_base_executable", sys.executable))
             return cls(Path(sys.base_prefix), base.resolve(), f"{sys.version_info[0]}.{sys.version_info[1]}")
-        ask = "import os, sys; print(sys.base_prefix, os.path.realpath(sys._base_executable), '%d.%d' % sys.version_info[:2], sep='\\n')"
+        ask = (
+            "import os, sys; "
+            "print(sys.base_prefix, os.path.realpath(sys._base_executable), '%d.%d' % sys.version_info[:2], sep='\\n')"
+        )
         done = subprocess.run([path, "-I", "-S", "-c", ask], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SandboxError(f"{path} is not a Python interpreter that runs")

@@ -1,0 +1,220 @@
+"""One box of bubblewrap: its files between two processes, and how a process is started in it.
+
+In: a folder prepared by `bubblewrap.py` (`upper`, `work`, `merged`, `lower`, `tmp`) and bubblewrap's arguments for what
+the box sees. Every `exec` mounts the overlay in a mount namespace of its own and starts bubblewrap on it, so nothing
+stays mounted or running between two of them, and everything ends with the process that called.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import re
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from katcore.errors import SandboxError
+from katcore.sandbox import Result, Spec, limits, process, rootfs
+from katcore.sandbox.overlay import GET_MAX, Layers, NeedsBox, remove
+
+FIXED_ENV = {
+    "PATH": rootfs.PATH,
+    "HOME": rootfs.HOME,
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONHASHSEED": "0",
+}
+UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
+OVERLAY = "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work,userxattr,volatile merged || exit 9\n"
+"""Shell line for a folder of that shape. Volatile: nothing in a box needs to survive the machine, so never sync."""
+_MISSING = re.compile(rb"bwrap: execvp .*: (?P<why>[^:\n]+)\n?$", re.DOTALL)
+_NO_FOLDER = re.compile(rb"bwrap: Can't chdir to ")
+_BARE = {"PATH": "/usr/bin:/bin"}
+_FILE_S = 60.0
+
+_READ = f'[ -e "$1" ] || exit 66; [ ! -d "$1" ] || exit 67; [ -f "$1" ] || exit 66; exec head -c {GET_MAX + 1} -- "$1"'
+_WRITE = '[ ! -d "$1" ] || exit 67; mkdir -p -- "$(dirname -- "$1")" && rm -f -- "$1" && cat >"$1" && chmod "$2" "$1"'
+
+
+class BubblewrapBox:
+    """One box. Its calls may come from several threads; they are done one after the other."""
+
+    def __init__(
+        self, spec: Spec, folder: Path, group: limits.Group | None, arguments: list[str], overlaid: bool
+    ) -> None:
+        self.spec = spec
+        self.boot_s = 0.0
+        self._folder = folder
+        self._group = group
+        self._arguments = arguments
+        self._overlaid = overlaid
+        self._lock = threading.RLock()
+        self._closed = False
+        self._repo = Layers(folder / "upper", spec.repo.absolute() if spec.repo else None, overlaid)
+        self._tmp = Layers(folder / "tmp")
+
+    def exec(
+        self,
+        command: Sequence[str] | str,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout_s: float = 600.0,
+    ) -> Result:
+        """Run a program (a string is run by `/bin/bash -c`) in the workdir, and wait for it."""
+        argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
+        shown = {**FIXED_ENV, **self.spec.env, **(env or {})}
+        return self._run(argv, self._absolute(cwd or "."), shown, stdin, timeout_s, self.spec.limits.output_bytes)
+
+    def put(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Write a file, folders included; one that is there, be it a link, is replaced."""
+        path = self._absolute(path)
+        with self._lock:
+            self._alive()
+            try:
+                layers, parts = self._layers(path)
+                layers.put(parts, data, mode)
+                return
+            except NeedsBox:
+                done = self._shell(_WRITE, path, f"{mode:o}", stdin=data)
+        if done.code == 67:
+            raise IsADirectoryError(errno.EISDIR, "a folder in the box", path)
+        if done.code != 0:
+            raise OSError(errno.EIO, done.stderr.decode("utf-8", "replace").strip() or "cannot be written", path)
+
+    def get(self, path: str) -> bytes:
+        """Read a regular file; FileNotFoundError when there is none. Links lead to files of the box alone."""
+        path = self._absolute(path)
+        with self._lock:
+            self._alive()
+            try:
+                layers, parts = self._layers(path)
+                return layers.get(parts)
+            except NeedsBox:
+                done = self._shell(_READ, path)
+        if done.code == 0 and len(done.stdout) <= GET_MAX:
+            return done.stdout
+        if done.code == 66:
+            raise FileNotFoundError(errno.ENOENT, "no such file in the box", path)
+        if done.code == 67:
+            raise IsADirectoryError(errno.EISDIR, "a folder in the box", path)
+        if done.code == 0:
+            raise OSError(errno.EFBIG, f"more than {GET_MAX} bytes", path)
+        raise OSError(errno.EIO, done.stderr.decode("utf-8", "replace").strip() or "cannot be read", path)
+
+    def changed(self) -> list[str]:
+        """Files and links of the workdir that differ from the repo, deleted ones included; folders do not count."""
+        with self._lock:
+            self._alive()
+            return self._repo.changed()
+
+    def close(self) -> None:
+        """End every process of the box and forget its files. May be called twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if self._group:
+                self._group.remove()
+            remove(self._folder)
+
+    def _alive(self) -> None:
+        if self._closed:
+            raise SandboxError(f"the box {self.spec.name} is closed")
+
+    def _absolute(self, path: str) -> str:
+        if "\0" in path:
+            raise ValueError("a path with a NUL byte")
+        return posixpath.normpath(posixpath.join(self.spec.workdir, path))
+
+    def _layers(self, path: str) -> tuple[Layers, list[str]]:
+        """The host's folders behind a path of the box. NeedsBox for what lies elsewhere or is mounted over."""
+        if any(path == target or path.startswith(f"{target}/") for target in self._mounted()):
+            raise NeedsBox
+        for top, layers in ((self.spec.workdir, self._repo), ("/tmp", self._tmp)):
+            if path.startswith(f"{top}/"):
+                return layers, path.removeprefix(f"{top}/").split("/")
+        raise NeedsBox
+
+    def _mounted(self) -> list[str]:
+        return [posixpath.normpath(mount.target) for mount in self.spec.mounts]
+
+    def _shell(self, script: str, *arguments: str, stdin: bytes | None = None) -> Result:
+        argv = ["/bin/sh", "-c", script, "sh", *arguments]
+        return self._run(argv, "/", _BARE, stdin, _FILE_S, GET_MAX + 1)
+
+    def _run(
+        self, argv: list[str], cwd: str, env: Mapping[str, str], stdin: bytes | None, timeout_s: float, keep: int
+    ) -> Result:
+        if not argv:
+            raise ValueError("no command")
+        options = [*self._arguments, "--chdir", cwd]
+        for name, value in env.items():
+            options += ["--setenv", name, value]
+        # in a file of its own: not in the process table, and of any length
+        memory = os.memfd_create("bwrap-args")
+        try:
+            with os.fdopen(os.dup(memory), "wb") as file:
+                file.write(b"\0".join(os.fsencode(option) for option in options))
+            with self._lock:
+                self._alive()
+                os.lseek(memory, 0, os.SEEK_SET)
+                return self._ended(argv, memory, stdin, timeout_s, keep)
+        finally:
+            os.close(memory)
+
+    def _ended(self, argv: list[str], memory: int, stdin: bytes | None, timeout_s: float, keep: int) -> Result:
+        if self._overlaid:
+            _fresh_work(self._folder)
+        try:
+            ended = process.run(
+                lambda status: [*self._launcher, "--json-status-fd", str(status), "--args", str(memory), "--", *argv],
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+                cwd=str(self._folder),
+                fds=[memory],
+                stdin=stdin,
+                timeout_s=timeout_s,
+                output_bytes=keep,
+                kill=self._group.kill if self._group else lambda: None,
+            )
+        except OSError as error:
+            if error.errno == errno.E2BIG:
+                return Result(126, stderr=b"Argument list too long\n")
+            raise SandboxError(f"bubblewrap cannot be started: {error.strerror}") from error
+        return _result(ended)
+
+    @cached_property
+    def _launcher(self) -> list[str]:
+        """A shell that enters the group, sets limits, mounts the overlay and becomes bubblewrap."""
+        script = self._group.enter() if self._group else ""
+        script += limits.rlimits(self.spec.limits, grouped=self._group is not None)
+        script += (OVERLAY if self._overlaid else "") + 'exec bwrap "$@"\n'
+        return [*(UNSHARE if self._overlaid else ()), "/bin/sh", "-c", script, "sh"]
+
+
+def _result(ended: process.Ended) -> Result:
+    """Tell the program's end from the sandbox's: bubblewrap reports an exit code only for a program that ran."""
+    code = ended.exit_code
+    if ended.timed_out:
+        code = 124
+    elif code is None and (missing := _MISSING.search(ended.stderr)):
+        code = 127 if missing["why"] == b"No such file or directory" else 126
+    elif code is None and _NO_FOLDER.search(ended.stderr):
+        code = 126
+    elif code is None and ended.started and ended.returncode == -signal.SIGKILL:
+        code = 128 + signal.SIGKILL  # out of memory, and the kernel took bubblewrap itself
+    if code is None:
+        said = ended.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {ended.returncode}"]
+        raise SandboxError(f"the sandbox failed: {said[-1]}")
+    return Result(code, ended.stdout, ended.stderr, ended.timed_out, ended.truncated, ended.seconds)
+
+
+def _fresh_work(folder: Path) -> None:
+    """The kernel refuses a work folder that a volatile overlay was mounted with."""
+    remove(folder / "work")
+    (folder / "work").mkdir()
