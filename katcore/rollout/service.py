@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import threading
+import time
 from pathlib import Path
 
 from katcore.cache import cache_dir
@@ -26,6 +28,8 @@ from katcore.sandbox import Sandbox, sandbox
 from katcore.scaffold import Scaffold, scaffold
 
 UNLIMITED = 1 << 30
+KEPT_S = 7 * 24 * 3600
+"""How long the journals of a killed process stay."""
 
 
 class Service:
@@ -83,10 +87,7 @@ class Service:
             self.gateway.call(self._ours.close())
             self._ours = None
         self.gateway.close()
-        for path in sorted(self.gateway.journals.glob("*.jsonl")):
-            path.unlink()
-        if self.gateway.journals.is_dir():
-            self.gateway.journals.rmdir()
+        _forget(self.gateway.journals)
 
     def _model(self, attempt: Attempt) -> Model:
         if self.script is not None:
@@ -117,6 +118,14 @@ def _caps(options: Options) -> Caps:
         context=context,
         completion=options.max_completion,
     )
+
+
+def _forget(own: Path) -> None:
+    """Remove this process's journals, whose trajectories are written, and those of processes killed a week ago."""
+    for folder in own.parent.iterdir() if own.parent.is_dir() else ():
+        old = folder.stat().st_mtime < time.time() - KEPT_S and not Path("/proc", folder.name).exists()
+        if folder == own or old:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 _LOCK = threading.Lock()
