@@ -179,4 +179,31 @@ def init(
     run.log(f"{parameters:,} parameters")
 
 
+@kat.command("loop", output="folder")
+def loop(
+    run: Run,
+    file: Annotated[Path, typer.Argument(metavar="RUN.toml", help="What to run.", show_default=False)],
+) -> None:
+    """Roll out, grade, pack, train, hand the weights to the engine, and again.
+
+    RUN.toml names a model folder and files of tasks; its tables [loop], [rollout], [verify], [pack-trie] and [train]
+    hold the options of those commands. DIR receives metrics.jsonl with a line an iteration, every iteration's graded
+    attempts, checkpoints for --resume, and the last model at its top.
+    """
+    from katcore.loop import Metrics, learn, plan
+
+    wanted = plan(file, run.seed)
+    if run.dry_run:
+        run.log(f"would run {wanted.file.loop.iterations} iterations on {len(wanted.tasks)} tasks")
+        return
+
+    def report(metrics: Metrics) -> None:
+        run.count("iterations")
+        run.count("attempts", metrics["attempts"])
+        run.log(f"iteration {metrics['iteration']}: {metrics['passed']} of {metrics['attempts']} attempts passed")
+
+    with run.folder() as out:
+        learn(wanted, out, resume=run.resume, report=report)
+
+
 main = kat.main
