@@ -97,6 +97,17 @@ def test_a_chain_that_is_divided_again_and_again() -> None:
         assert [prefix_of(trie, i) for i in place.tolist()] == naive_prefixes(kept(tree))
 
 
+@pytest.mark.parametrize("cuts", [(8, 5, 2), (2, 5, 8), (5, 8, 2), (5, 2, 8)])
+def test_a_node_whose_chain_was_divided_by_its_siblings_goes_on_below_its_own_end(cuts: tuple[int, ...]) -> None:
+    trunk = list(range(100, 110))
+    siblings = [node(2 + i, 0, [*trunk[:cut], 7], True) for i, cut in enumerate(cuts)]
+    below = [node(9, 1, [3], True), node(10, 3, [4], True)]
+    tree = TokenTree.of(attempt([node(0, None, [1]), node(1, 0, trunk, True), *siblings, *below]))
+    trie, (place,) = merge([tree])
+    assert len(trie) == 1 + 10 + 3 + 2
+    assert [prefix_of(trie, i) for i in place.tolist()] == naive_prefixes(kept(tree))
+
+
 def test_other_roots_make_a_forest() -> None:
     trees = [TokenTree.of(attempt([node(0, None, [t, 9], [(1, 2)])])) for t in (4, 5, 4)]
     trie, _ = merge(trees)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -39,14 +40,14 @@ def lines(*records: Any) -> list[Line]:
 
 @st.composite
 def token_trees(draw: st.DrawFn) -> list[Node]:
-    """Forests of up to nine nodes over three tokens, so that siblings and samples often begin alike."""
-    nodes = [node(0, None, draw(st.lists(st.integers(1, 3), min_size=1, max_size=3)))]
-    for i in range(1, draw(st.integers(1, 9))):
-        tokens = draw(st.lists(st.integers(1, 3), max_size=5))
-        parent = draw(st.integers(0, i - 1))
+    """Trees of up to twelve nodes over three tokens, so that siblings and samples often begin alike."""
+    rng = random.Random(draw(st.integers(0, 2**32)))  # left alone, hypothesis draws trees that are nearly empty
+    nodes = [node(0, None, [rng.randint(1, 3) for _ in range(rng.randint(1, 3))])]
+    for i in range(1, rng.randint(1, 12)):
+        tokens = [rng.randint(1, 3) for _ in range(rng.randint(0, 5))]
         spans: list[tuple[int, int]] = []
-        if tokens and draw(st.booleans()):
-            a, b = sorted(draw(st.tuples(st.integers(0, len(tokens)), st.integers(0, len(tokens)))))
-            spans = [(a, b)] if a < b else [(0, len(tokens))]
-        nodes.append(node(i, parent, tokens, spans))
+        if tokens and rng.random() < 0.6:
+            a, b = sorted(rng.sample(range(len(tokens) + 1), 2))
+            spans = rng.choice([[(a, b)], [(0, len(tokens))]])
+        nodes.append(node(i, rng.choice([i - 1, rng.randrange(i)]), tokens, spans))
     return nodes
