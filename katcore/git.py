@@ -50,7 +50,8 @@ class Repository:
 
     def environ(self) -> dict[str, str]:
         """The environment that goes with `command`."""
-        return {**neutral(), "GIT_OBJECT_DIRECTORY": str(self.objects)}
+        shallow = {"GIT_SHALLOW_FILE": str(self.folder / "shallow")} if self.shallow else {}
+        return {**neutral(), "GIT_OBJECT_DIRECTORY": str(self.objects), **shallow}
 
     def git(self, *args: str, env: Mapping[str, str] | None = None) -> bytes:
         """The standard output of a git command that reads this repository through the view."""

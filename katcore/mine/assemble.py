@@ -6,6 +6,7 @@ In: the patch in bytes, and a way to ask git again for single files. Out: `Parts
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from katcore.mine.languages import AMBIGUOUS, language, main_language
 from katcore.mine.patches import FileDiff, Redo, file_diffs, lossless, readable
@@ -58,6 +59,7 @@ def _joined(diffs: list[FileDiff]) -> str:
     return b"".join(diff.raw for diff in diffs).decode()
 
 
+@lru_cache(maxsize=1 << 16)
 def _suffix(path: bytes) -> str:
     name = readable(path.rpartition(b"/")[2]).lower()
     return "." + name.rpartition(".")[2] if "." in name else ""
@@ -67,7 +69,17 @@ def _languages(diffs: list[FileDiff], suffixes: set[str]) -> dict[str, int]:
     """Bytes added per language; 0 for one that only loses lines and may still be the main one."""
     found: dict[str, int] = {}
     for diff in diffs:
-        content = diff.content if _suffix(diff.path) in AMBIGUOUS else diff.added[:200]
-        if name := language(diff.name, content, suffixes):
-            found[name] = found.get(name, 0) + len(diff.added)
+        name = _language(diff, suffixes)
+        if name:
+            found[name] = found.get(name, 0) + diff.size
     return found
+
+
+def _language(diff: FileDiff, suffixes: set[str]) -> str:
+    suffix = _suffix(diff.path)
+    if not suffix:
+        return language(diff.name, diff.added[:200])
+    return language(diff.name, diff.content, suffixes) if suffix in AMBIGUOUS else _by_name(diff.name)
+
+
+_by_name = lru_cache(maxsize=1 << 16)(language)

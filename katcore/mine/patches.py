@@ -7,10 +7,13 @@ and applies to the very bytes. Names that are not ASCII are quoted by git itself
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+
+from katcore.git import Repository
 
 DIFF_OPTIONS = (
     "--patch", "--binary", "--full-index", "--find-renames=50%", "-l1000", "--no-color", "--no-ext-diff",
@@ -20,10 +23,10 @@ DIFF_OPTIONS = (
 )  # fmt: skip
 """One way to print patches, whatever the user's configuration."""
 
-Redo = Callable[[Iterable[bytes], bool], bytes]
+Redo = Callable[[list[bytes], bool], bytes]
 """(paths, as binary) → the patch of these paths alone, without renames."""
 
-_ADDED = re.compile(rb"^\+(.*\n?)", re.M)
+_ADDED = re.compile(rb"\n\+([^\n]*)")
 _SIGN = re.compile(rb"^([-+ ]|@@ [^@]*@@ ?)", re.M)
 _HUNK = re.compile(rb"^@@ -[^\n]*", re.M)
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.S)
@@ -48,7 +51,7 @@ class FileDiff:
         """Both paths."""
         return {path for path in (self.old, self.new) if path is not None}
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The path as text; quoted as git does where it is not UTF-8."""
         return readable(self.path)
@@ -57,7 +60,14 @@ class FileDiff:
     def added(self) -> bytes:
         """The text that the change adds; empty for a binary patch."""
         start = self.raw.find(b"\n@@ -")
-        return b"".join(_ADDED.findall(self.raw, start + 1)) if start >= 0 else b""
+        return b"".join(line + b"\n" for line in _ADDED.findall(self.raw, start + 1)) if start >= 0 else b""
+
+    @property
+    def size(self) -> int:
+        """The bytes that the change adds."""
+        start = self.raw.find(b"\n@@ -")
+        lines = _ADDED.findall(self.raw, start + 1) if start >= 0 else []
+        return sum(map(len, lines)) + len(lines)
 
     @property
     def content(self) -> bytes:
@@ -65,16 +75,14 @@ class FileDiff:
         start = self.raw.find(b"\n@@ -")
         return _SIGN.sub(b"", self.raw[start + 1 :]) if start >= 0 else b""
 
-    @property
-    def is_text(self) -> bool:
-        """Whether a JSON string can hold the patch as it is."""
-        if b"\0" in self.raw:
-            return False
-        try:
-            self.raw.decode()
-        except UnicodeDecodeError:
-            return False
-        return True
+
+def is_text(patch: bytes) -> bool:
+    """Whether a JSON string can hold a patch as it is."""
+    try:
+        patch.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in patch
 
 
 def file_diffs(patch: bytes) -> list[FileDiff]:
@@ -142,8 +150,10 @@ def lossless(diffs: list[FileDiff], split: Callable[[FileDiff], bool], redo: Red
     """
     crossing = [diff for diff in diffs if diff.old != diff.new and diff.old and diff.new and split(diff)]
     diffs = _again(diffs, crossing, redo, False)
-    diffs = [diff if diff.is_text else _mended(diff) for diff in diffs]
-    return _again(diffs, [diff for diff in diffs if not diff.is_text], redo, True)
+    if is_text(b"".join(diff.raw for diff in diffs)):
+        return diffs
+    diffs = [diff if is_text(diff.raw) else _mended(diff) for diff in diffs]
+    return _again(diffs, [diff for diff in diffs if not is_text(diff.raw)], redo, True)
 
 
 def _again(diffs: list[FileDiff], wanted: list[FileDiff], redo: Redo, binary: bool) -> list[FileDiff]:
@@ -161,3 +171,16 @@ def _mended(diff: FileDiff) -> FileDiff:
     """Git may cut the name of a function behind @@ in the middle of a character; that name is only a comment."""
     raw = _HUNK.sub(lambda match: match[0].decode("utf-8", "ignore").encode(), diff.raw)
     return FileDiff(raw, diff.old, diff.new)
+
+
+def diff_again(repository: Repository, base: str, head: str, paths: list[bytes], binary: bool) -> bytes:
+    """The patch of single files, without renames; a part of the paths at a time, since a command line has a limit."""
+    attributes = repository.view / "binary.attributes" if binary else "/dev/null"
+    out = b""
+    for start in range(0, len(paths), 500):
+        names = [os.fsdecode(path) for path in paths[start : start + 500]]
+        out += repository.git(
+            "-c", f"core.attributesFile={attributes}", "diff-tree", *DIFF_OPTIONS, "--no-renames",
+            base, head, "--", *names, env={"GIT_LITERAL_PATHSPECS": "1"},
+        )  # fmt: skip
+    return out

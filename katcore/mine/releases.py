@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,9 +25,8 @@ from katcore.errors import InputError, KatError, RecordError, Rejected, UsageErr
 from katcore.git import Repository, git, last_line, neutral
 from katcore.index import Release, fetch, releases, uploaded
 from katcore.mine.assemble import clean, parts_of
-from katcore.mine.changes import diff_again
 from katcore.mine.license import FILES, spdx
-from katcore.mine.patches import DIFF_OPTIONS, FileDiff, quoted
+from katcore.mine.patches import DIFF_OPTIONS, FileDiff, diff_again, quoted
 from katcore.pool import Item
 from katcore.records import Change, ChangeSource, content_id
 from katcore.source import PURL
@@ -134,7 +134,7 @@ class Releases:
         diffs = compare(_kept(base), _kept(head))
         logs = [diff for diff in diffs if _CHANGE_LOG.fullmatch(diff.name)]
         found = parts_of([diff for diff in diffs if diff not in logs])
-        evidence = {"base": pair.base.filename, "head": pair.head.filename}
+        evidence: dict[str, object] = {"base": pair.base.filename, "head": pair.head.filename}
         if not found.files:
             raise Rejected("releases", "nothing differs", evidence)
         if self.with_tests and not found.test_patch:
@@ -181,7 +181,7 @@ def compare(base: list[Member], head: list[Member]) -> list[FileDiff]:
     with fresh("work") as folder:
         repository = _store(folder, base, head)
         patch = repository.git("diff-tree", *DIFF_OPTIONS, "base", "head")
-        return clean(patch, lambda paths, binary: diff_again(repository, "base", "head", list(paths), binary))
+        return clean(patch, partial(diff_again, repository, "base", "head"))
 
 
 def _store(folder: Path, base: list[Member], head: list[Member]) -> Repository:
