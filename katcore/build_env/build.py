@@ -132,7 +132,8 @@ def _look(change: Change, source: TaskSource) -> tuple[Recipe, dict[str, TestFil
     touched = paths(change.test_patch)
     try:
         with patched(source, change.patch, change.test_patch) as folder:
-            return detect(folder, touched), wanted_files(folder, touched)
+            recipe = detect(folder, touched)
+            return recipe, wanted_files(folder, touched, recipe.source_dirs)
     except BadPatch as error:
         raise Rejected("source", "patch_does_not_apply", {"detail": str(error)[:500]}) from error
     except NoRecipe as error:

@@ -64,7 +64,7 @@ class Recipe:
     setup: tuple[str, ...]
     test_command: str
     env: dict[str, str]
-    config: str = ""
+    source_dirs: tuple[str, ...] = (".",)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def detect(folder: Path, test_paths: Sequence[str], python: tuple[int, int] = sy
         setup=tuple(setup_commands(manifest)),
         test_command=test_command(config, default_paths(folder, config, test_paths)),
         env={"PYTHONPATH": ":".join(["/tmp/kat-site", *(f"{WORKDIR}/{d}".rstrip("/.") for d in dirs)])},
-        config=config.file,
+        source_dirs=tuple(dirs),
     )
 
 

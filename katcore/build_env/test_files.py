@@ -30,9 +30,10 @@ _NAMES = re.compile(r"(test.*|.*_tests?|conftest)\.py")
 _SKIPPED = frozenset({".git", ".tox", ".nox", ".venv", "venv", "node_modules", "__pycache__", "build", "dist"})
 
 
-def wanted_files(folder: Path, touched: Sequence[str]) -> dict[str, TestFile]:
+def wanted_files(folder: Path, touched: Sequence[str], source_dirs: Sequence[str] = ()) -> dict[str, TestFile]:
     """Everything that verification restores before it grades, sorted by path."""
     names = {*touched, *GUARDED, *_tests(folder)}
+    names |= {f"{top}/{name}" for top in source_dirs if top != "." for name in ("sitecustomize.py", "usercustomize.py")}
     config = pytest_config(folder).file
     if config:
         names.add(config)
