@@ -2,7 +2,8 @@
 
 Everything else is derived from these structs: the JSON Schemas in `schemas/`, the Arrow schemas of Parquet files and
 the tables in `docs/formats.md`. Field names are the ecosystem's where one exists. Nothing here carries a path of a
-host or a secret. A minor version only adds fields with defaults; a major one has an upgrade function.
+host or a secret. A minor version only adds fields with defaults; a major one has an upgrade function. Records are trees,
+never cycles, so the garbage collector need not look at them (`gc=False`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def content_id(*parts: str) -> str:
 # --------------------------------------------------------------------------------------------- kat.change
 
 
-class Issue(Struct, kw_only=True):
+class Issue(Struct, kw_only=True, gc=False):
     """An issue that a change answers; `relevance` is the cosine of the two embeddings where it was measured."""
 
     number: int | None = None
@@ -43,7 +44,7 @@ class Issue(Struct, kw_only=True):
     relevance: float | None = None
 
 
-class Labels(Struct, kw_only=True):
+class Labels(Struct, kw_only=True, gc=False):
     """The three axes of the taxonomy."""
 
     language: str = ""
@@ -51,7 +52,7 @@ class Labels(Struct, kw_only=True):
     archetype: str = ""
 
 
-class ChangeSource(Struct, kw_only=True):
+class ChangeSource(Struct, kw_only=True, gc=False):
     """Where a change was mined."""
 
     kind: Literal["commit", "pull", "release"]
@@ -59,7 +60,7 @@ class ChangeSource(Struct, kw_only=True):
     sha256: str | None = None
 
 
-class Change(Struct, kw_only=True, tag_field="schema", tag="kat.change/1"):
+class Change(Struct, kw_only=True, gc=False, tag_field="schema", tag="kat.change/1"):
     """One mined change: a source patch and a test patch between two states of a repository."""
 
     id: str
@@ -82,7 +83,7 @@ class Change(Struct, kw_only=True, tag_field="schema", tag="kat.change/1"):
 # --------------------------------------------------------------------------------------------- kat.sample
 
 
-class Sample(Struct, kw_only=True, tag_field="schema", tag="kat.sample/1"):
+class Sample(Struct, kw_only=True, gc=False, tag_field="schema", tag="kat.sample/1"):
     """Text for supervised stages: chat messages or plain text, with the character spans that carry loss."""
 
     id: str
@@ -99,7 +100,7 @@ class Sample(Struct, kw_only=True, tag_field="schema", tag="kat.sample/1"):
 # ----------------------------------------------------------------------------------------------- kat.task
 
 
-class Instruction(Struct, kw_only=True):
+class Instruction(Struct, kw_only=True, gc=False):
     """How the problem statement came to be."""
 
     kind: Literal["template", "llm", "human"] = "template"
@@ -107,7 +108,7 @@ class Instruction(Struct, kw_only=True):
     language: str = "en"
 
 
-class TaskSource(Struct, kw_only=True):
+class TaskSource(Struct, kw_only=True, gc=False):
     """Where the repository at its base commit comes from; `sha256` is that of the archive, empty for git."""
 
     kind: Literal["git", "sdist", "inline"]
@@ -116,14 +117,14 @@ class TaskSource(Struct, kw_only=True):
     sha256: str = ""
 
 
-class Report(Struct, kw_only=True):
+class Report(Struct, kw_only=True, gc=False):
     """The machine-readable test report that the test command writes, relative to the box's report folder."""
 
     kind: str = "junit"
     path: str = "report.xml"
 
 
-class Environment(Struct, kw_only=True):
+class Environment(Struct, kw_only=True, gc=False):
     """All that is needed to build and run the tests, on any machine; `digest` names the built environment."""
 
     recipe: str = ""
@@ -140,7 +141,7 @@ class Environment(Struct, kw_only=True):
     image: str | None = None
 
 
-class Verification(Struct, kw_only=True):
+class Verification(Struct, kw_only=True, gc=False):
     """How an attempt is judged."""
 
     kind: Literal["tests", "rules", "judge", "references", "web", "dual"] = "tests"
@@ -151,7 +152,7 @@ class Verification(Struct, kw_only=True):
     references: list[Json] | None = None
 
 
-class TestFile(Struct, kw_only=True, omit_defaults=True):
+class TestFile(Struct, kw_only=True, gc=False, omit_defaults=True):
     """A test or test-configuration file as the task wants it: text, or base64 when it is not UTF-8; neither: absent."""
 
     text: str | None = None
@@ -159,7 +160,7 @@ class TestFile(Struct, kw_only=True, omit_defaults=True):
     mode: str = "100644"
 
 
-class Evidence(Struct, kw_only=True):
+class Evidence(Struct, kw_only=True, gc=False):
     """What was seen when the task was built and validated."""
 
     runs: list[Json] = []
@@ -169,7 +170,7 @@ class Evidence(Struct, kw_only=True):
     yields: Json = {}
 
 
-class Task(Struct, kw_only=True, tag_field="schema", tag="kat.task/1"):
+class Task(Struct, kw_only=True, gc=False, tag_field="schema", tag="kat.task/1"):
     """The 5-tuple of environment, toolset, scaffold, instruction and verification."""
 
     instance_id: str
@@ -200,14 +201,14 @@ Boundary = Literal["none", "compaction", "mode", "subagent", "title"]
 Origin = Literal["engine", "scripted", "reference", "external"]
 
 
-class Scaffold(Struct, kw_only=True):
+class Scaffold(Struct, kw_only=True, gc=False):
     """The agent that drove the model."""
 
     name: str
     version: str = ""
 
 
-class ToolCall(Struct, kw_only=True):
+class ToolCall(Struct, kw_only=True, gc=False):
     """One tool call of a sampled message; `span` is its [start, end) in the node's `token_ids`."""
 
     id: str = ""
@@ -216,7 +217,7 @@ class ToolCall(Struct, kw_only=True):
     outcome: Outcome | None = None
 
 
-class Node(Struct, kw_only=True):
+class Node(Struct, kw_only=True, gc=False):
     """One message of the tree, with the tokens that it adds to its parent's.
 
     Concatenating `token_ids` from the root to a node gives exactly a prompt plus completion that the engine saw.
@@ -239,7 +240,7 @@ class Node(Struct, kw_only=True):
     routed_experts: Json | None = None
 
 
-class Sampling(Struct, kw_only=True):
+class Sampling(Struct, kw_only=True, gc=False):
     """The sampling parameters in force for one call."""
 
     temperature: float = 1.0
@@ -250,7 +251,7 @@ class Sampling(Struct, kw_only=True):
     grammar: str | None = None
 
 
-class Call(Struct, kw_only=True):
+class Call(Struct, kw_only=True, gc=False):
     """One model call through the gateway; `node` is the completion's node, null when the call failed."""
 
     id: int
@@ -268,14 +269,14 @@ class Call(Struct, kw_only=True):
     error: str | None = None
 
 
-class Exit(Struct, kw_only=True):
+class Exit(Struct, kw_only=True, gc=False):
     """Why the attempt ended: `submitted`, `turns`, `tokens`, `time`, `context`, `agent_error`, `engine`, `sandbox`."""
 
     kind: str = "submitted"
     detail: str = ""
 
 
-class Timing(Struct, kw_only=True):
+class Timing(Struct, kw_only=True, gc=False):
     """Seconds spent starting the box, running the agent and grading."""
 
     boot: float = 0.0
@@ -283,7 +284,7 @@ class Timing(Struct, kw_only=True):
     grade: float = 0.0
 
 
-class Verdict(Struct, kw_only=True):
+class Verdict(Struct, kw_only=True, gc=False):
     """The reward of one trajectory with its parts. Masked: the infrastructure failed, the attempt says nothing."""
 
     reward: float = 0.0
@@ -296,7 +297,7 @@ class Verdict(Struct, kw_only=True):
     evidence: Json = {}
 
 
-class Trajectory(Struct, kw_only=True, tag_field="schema", tag="kat.trajectory/1"):
+class Trajectory(Struct, kw_only=True, gc=False, tag_field="schema", tag="kat.trajectory/1"):
     """One attempt at a task, as a tree of messages."""
 
     id: str
@@ -321,7 +322,7 @@ class Trajectory(Struct, kw_only=True, tag_field="schema", tag="kat.trajectory/1
 # ----------------------------------------------------------------------------------------------- kat.pack
 
 
-class Teacher(Struct, kw_only=True):
+class Teacher(Struct, kw_only=True, gc=False):
     """The expert whose log-probs a pack carries."""
 
     name: str
@@ -329,7 +330,7 @@ class Teacher(Struct, kw_only=True):
     temperature: float = 1.0
 
 
-class PackSample(Struct, kw_only=True):
+class PackSample(Struct, kw_only=True, gc=False):
     """One trajectory of a pack."""
 
     trajectory_id: str
@@ -340,7 +341,7 @@ class PackSample(Struct, kw_only=True):
     reason: str = ""
 
 
-class StepCounts(Struct, kw_only=True):
+class StepCounts(Struct, kw_only=True, gc=False):
     """Denominators of the whole step: they depend neither on the packs nor on the ranks."""
 
     groups: int = 0
@@ -349,7 +350,7 @@ class StepCounts(Struct, kw_only=True):
     trained_tokens: int = 0
 
 
-class PackStats(Struct, kw_only=True):
+class PackStats(Struct, kw_only=True, gc=False):
     """Tokens of all root-to-leaf paths, unique tokens, and POR = 1 - unique / flat."""
 
     flat: int = 0
@@ -357,7 +358,7 @@ class PackStats(Struct, kw_only=True):
     por: float = 0.0
 
 
-class Pack(Struct, kw_only=True, tag_field="schema", tag="kat.pack/1"):
+class Pack(Struct, kw_only=True, gc=False, tag_field="schema", tag="kat.pack/1"):
     """What a rank trains on: a set of whole trees. N unique tokens, M terms, Q samples, S teachers.
 
     A token's log-prob is read at its parent's hidden state, so a fork needs no duplicate. Losses reduce over the term
