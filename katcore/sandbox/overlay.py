@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OPAQUE = "user.overlay.opaque"
-GET_MAX = 256 << 20
+GET_MAX = 64 << 20
 """Bytes; a box may hold files that are larger than this machine's memory."""
 _DEEPEST = 3000
 """Characters of a relative path; hostile trees are deeper than what a path can name."""

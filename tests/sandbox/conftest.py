@@ -1,0 +1,81 @@
+"""Real boxes in a cache of the test session's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sandbox_cases import ROOT, Make, Script
+
+from katcore.sandbox import Box, Spec
+from katcore.sandbox.bubblewrap import Bubblewrap
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAT_CACHE", str(cache))
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """A small tree with what overlays find hard: folders to rename, links, an executable, odd names."""
+    top = tmp_path / "a repo, with: odd\\name"
+    (top / "pkg" / "sub").mkdir(parents=True)
+    (top / "empty").mkdir()
+    for name in ("README", "pkg/a.py", "pkg/b.py", "pkg/sub/c.py", "with space \n and newline"):
+        (top / name).write_text(f"content of {name}\n")
+    (top / "run.sh").write_text("#!/bin/sh\necho ran\n")
+    (top / "run.sh").chmod(0o755)
+    (top / "link").symlink_to("pkg/a.py")
+    return top
+
+
+@pytest.fixture(params=["overlay", "copy"])
+def layering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to keep the repository unchanged."""
+    if request.param == "copy":
+        monkeypatch.setattr("katcore.sandbox.bubblewrap._overlays", lambda top: False)
+    return str(request.param)
+
+
+@pytest.fixture
+def make(repo: Path) -> Iterator[Make]:
+    """Make a box over the repository; all are closed at the end."""
+    boxes: list[Box] = []
+
+    def made(sandbox: Bubblewrap | None = None, **changes: object) -> Box:
+        box = (sandbox or Bubblewrap()).create(Spec(**{"name": "test", "repo": repo, **changes}))  # type: ignore[arg-type]
+        boxes.append(box)
+        return box
+
+    yield made
+    for box in boxes:
+        box.close()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Script:
+    """Run Python source that imports katcore in a process of its own, behind a prefix command."""
+
+    def run(
+        source: str, *arguments: str, prefix: Sequence[str] = (), python: str = sys.executable, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = [*prefix, python, "-c", source, *arguments]
+        known = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+        return subprocess.run(command, env=known, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture
+def unprivileged() -> bool:
+    return os.getuid() != 0
