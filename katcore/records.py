@@ -2,8 +2,8 @@
 
 Everything else is derived from these structs: the JSON Schemas in `schemas/`, the Arrow schemas of Parquet files and
 the tables in `docs/formats.md`. Field names are the ecosystem's where one exists. Nothing here carries a path of a
-host or a secret. A minor version only adds fields with defaults; a major one has an upgrade function. Records are trees,
-never cycles, so the garbage collector need not look at them (`gc=False`).
+host or a secret. A minor version only adds fields with defaults; a major one has an upgrade function. Records are
+trees, never cycles, so the garbage collector need not look at them (`gc=False`).
 """
 
 from __future__ import annotations
