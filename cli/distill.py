@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -83,18 +84,17 @@ def choose(
     sources: list[tuple[str, list[Path] | None]] = [(name, [Path(path)]) for name, path in named]
     if files or not named:
         sources.append(("", files))
-    attempts = [
-        (name or line.record.model, line.record)
-        for name, paths in [
-            *((name, [Path(path)]) for name, path in named),
-            *([("", files)] if files or not named else []),
-        ]
-        for line in run.read(paths, Task, Trajectory)
-        if isinstance(line.record, Trajectory)
-    ]
-    if not attempts:
+
+    def attempts() -> Iterator[tuple[str, Trajectory]]:
+        for name, paths in sources:
+            for line in run.read(paths, Task, Trajectory):
+                if isinstance(line.record, Trajectory):
+                    run.count("in")
+                    yield name or line.record.model, line.record
+
+    choices = list(best(attempts(), min_samples))
+    if not run.counts.get("in"):
         raise InputError("no graded trajectories in the input", hint="kat-verify writes them")
-    choices = list(best(attempts, min_samples))
     run.count("tasks", len(choices))
     run.text("".join(msgspec.json.encode(choice).decode() + "\n" for choice in choices))
 

@@ -94,9 +94,7 @@ class Scorer:
 
     def _expert(self, sample: PackSample) -> str:
         assert self.choices is not None
-        parts = sample.group_id.split(
-            ":"
-        )  # a group is named task:scaffold:model:attempt, and a task id may have colons
+        parts = sample.group_id.split(":")  # task:scaffold:model:attempt, and the task's id may have colons
         for end in range(len(parts), 0, -1):
             if name := self.choices.get(":".join(parts[:end])):
                 return name
