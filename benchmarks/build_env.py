@@ -3,8 +3,8 @@
     python benchmarks/build_env.py [--package cachetools --from 5.3.3 --to 5.5.2] [--json FILE]
 
 Runs the commands themselves, one worker. `cold`: $KAT_CACHE holds the releases and nothing else, so environments are
-resolved, downloaded, installed and compiled; `warm`: it holds environments and workspaces, so what is left is asking the
-index and running the tests (3 runs before and 3 after each change, each in a fresh sandbox). Times depend on the index.
+resolved, downloaded, installed and compiled; `warm`: it holds environments and workspaces, so what is left is asking
+the index and running the tests (3 runs before and 3 after each change, each in a fresh sandbox).
 """
 
 from __future__ import annotations

@@ -65,8 +65,11 @@ def test_half_a_patch_is_no_patch(folder: Path) -> None:
 )
 def test_a_patch_that_leaves_is_refused(folder: Path, text: str) -> None:
     (folder.parent / "outside.txt").write_text("one\n")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("one\n")
     with pytest.raises(BadPatch):
         apply_here(folder, text)
+    assert (folder / ".git" / "config").read_text() == "one\n"
     assert (folder.parent / "outside.txt").read_text() == "one\n"
 
 
