@@ -129,6 +129,17 @@ def test_the_next_turn_reuses_the_prefix_and_flush_forgets_it(
     assert second.logprobs == pytest.approx(wanted, abs=1e-4)
 
 
+def test_a_long_prompt_is_read_in_chunks(
+    model_folder: Folder, plain_logprobs: Logprobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("katcore.engine.embedded_model._CHUNK", 16)
+    folder = model_folder("mistral-window")
+    with EmbeddedServer(folder) as server:
+        found = use(server.url, lambda e: e.generate(prompt(70), SamplingParams(seed=0, max_new_tokens=8)))
+    wanted = plain_logprobs(folder, prompt(70) + found.token_ids, 70, 1.0)
+    assert found.logprobs == pytest.approx(wanted, abs=1e-4)
+
+
 def test_stop_tokens_end_a_completion_and_stand_at_its_end(server: EmbeddedServer) -> None:
     async def work(engine: SGLangEngine) -> tuple[Any, Any]:
         free = await engine.generate(prompt(12), SamplingParams(seed=2, max_new_tokens=16))
