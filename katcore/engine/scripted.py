@@ -104,10 +104,20 @@ def _read(path: str) -> dict[tuple[str, int | None], list[Json]]:
             line = msgspec.json.decode(text, type=Line)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise InputError(f"{path}:{number}: {error}") from error
-        if any(message.get("role", "assistant") != "assistant" for message in line.messages):
-            raise InputError(f"{path}:{number}: a script holds assistant messages only")
-        lines[line.task, line.sample] = line.messages
+        lines[line.task, line.sample] = [_message(message, f"{path}:{number}") for message in line.messages]
     return lines
+
+
+def _message(given: Json, where: str) -> Json:
+    """An assistant message, its role filled in; InputError when it is none."""
+    if given.get("role", "assistant") != "assistant":
+        raise InputError(f"{where}: a script holds assistant messages only")
+    if not isinstance(given.get("content"), str | None):
+        raise InputError(f"{where}: content is not a string")
+    for call in given.get("tool_calls") or []:
+        if not isinstance(call, dict) or not isinstance(call.get("function", {}).get("name"), str):
+            raise InputError(f"{where}: a tool call without a function's name")
+    return {**given, "role": "assistant"}
 
 
 def script(name: str) -> Script:

@@ -136,6 +136,8 @@ class Gateway:
             session.socket.unlink(missing_ok=True)
         trace = await session.finish()
         session.journal.close()
+        if session.fault is not None:
+            raise session.fault
         return trace
 
     def _session(self, request: web.Request) -> Session:

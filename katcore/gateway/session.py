@@ -17,7 +17,7 @@ from pathlib import Path
 
 from katcore.engine import SamplingParams
 from katcore.engine.sglang import ContextOverflow
-from katcore.errors import EngineError
+from katcore.errors import EngineError, KatError
 from katcore.gateway.dialects import BadRequest, Reply, Request
 from katcore.gateway.journal import Journal
 from katcore.gateway.model import Answer, Model
@@ -81,6 +81,8 @@ class Session:
     agent_sampling: bool = False
     stop: Exit | None = None
     calls: list[Call] = field(default_factory=list)
+    fault: BaseException | None = None
+    """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
         self.tree = Tree(self.model.chat, self.outcome)
@@ -107,8 +109,14 @@ class Session:
         while len(self._known) > REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._ended)
         return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Reply]) -> None:
+        self._running.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, BadRequest):
+            self.fault = error
 
     async def _complete(self, request: Request, dialect: str, digest: str) -> Reply:
         if self.stop is not None:
@@ -148,6 +156,8 @@ class Session:
             raise self._halt("context", str(error)) from error
         except EngineError as error:
             raise Unavailable(str(error)) from error
+        except KatError as error:
+            raise BadRequest(str(error)) from error
         if answer.finish_reason == "abort":
             raise Unavailable("the engine gave the request up")
         return answer

@@ -275,6 +275,19 @@ def test_an_agent_that_leaves_is_recorded_all_the_same(gateway: Gateway) -> None
     assert [call.error for call in trace.calls] == [None] and trace.nodes[-1].sampled
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_mistake_of_ours_is_loud(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens that do not add up must end the command, not become a trajectory."""
+    session = opened(gateway, FakeEngine(lambda n: "x"))
+    monkeypatch.setattr(session.tree, "ids", lambda node: [1])
+    connection = Socket(str(session.socket))
+    body = json.dumps({"messages": USER})
+    connection.request("POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {session.key}"})
+    assert connection.getresponse().status == 500
+    with pytest.raises(AssertionError, match="not those that the engine saw"):
+        gateway.close_session(session)
+
+
 def leave(session: Session, engine: FakeEngine) -> None:
     connection = Socket(str(session.socket))
     body = json.dumps({"messages": USER})
