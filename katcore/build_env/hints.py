@@ -27,6 +27,7 @@ TEST_FILES = (
     "requirements/test.txt",
     "requirements/tests.txt",
     "requirements/testing.txt",
+    "requirements/pytest.txt",
     "tests/requirements.txt",
     "test/requirements.txt",
 )
