@@ -18,7 +18,7 @@ from pathlib import Path
 
 from katcore.errors import InputError
 
-MAX_BYTES = 2 << 30
+MAX_BYTES = 512 << 20
 MAX_MEMBERS = 200_000
 
 FILE, EXECUTABLE, LINK = "100644", "100755", "120000"
@@ -88,13 +88,23 @@ def _read_tar(archive: Path, max_bytes: int) -> Iterator[Member]:
             if entry.issym():
                 yield Member(path, LINK, _target(archive, path, entry.linkname), int(entry.mtime))
             elif entry.isreg() or entry.islnk():
-                file = tar.extractfile(entry)  # follows a hard link to the member that it names
-                if file is None:
-                    raise InputError(f"{archive.name}: {entry.name} links to nothing in the archive")
+                file = tar.extractfile(_linked(archive, tar, entry) if entry.islnk() else entry)
+                assert file is not None
                 mode = EXECUTABLE if entry.mode & 0o100 else FILE
                 yield Member(path, mode, file.read(max_bytes + 1), int(entry.mtime))
             else:
                 raise InputError(f"{archive.name}: {entry.name} is neither a file nor a link")
+
+
+def _linked(archive: Path, tar: tarfile.TarFile, entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The file of the archive that a hard link names."""
+    try:
+        found = tar.getmember(entry.linkname)
+    except KeyError:
+        found = None
+    if found is None or not found.isreg():
+        raise InputError(f"{archive.name}: {entry.name} links to no file of the archive")
+    return found
 
 
 def _read_zip(archive: Path, max_bytes: int) -> Iterator[Member]:

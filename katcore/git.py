@@ -27,6 +27,15 @@ EXACT = "* -text -eol -ident -filter -working-tree-encoding\n"
 """Attributes that let a checkout write the very bytes of the blobs."""
 
 
+LOCAL = frozenset(
+    {
+        "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NAMESPACE",
+    }
+)  # fmt: skip
+"""What git tells a hook about the hook's own repository."""
+
+
 @dataclass(frozen=True)
 class Repository:
     """A repository to read from. `url` is public, without credentials, and null for one that only this host has."""
@@ -78,7 +87,7 @@ def neutral() -> dict[str, str]:
 
 def git(*args: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
     """The standard output of a git command under the user's own configuration (credentials, proxies)."""
-    base = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_INDEX_FILE")}
+    base = {name: value for name, value in os.environ.items() if name not in LOCAL}
     return _run(["git", *args], {**base, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}, data)
 
 

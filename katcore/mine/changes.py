@@ -8,16 +8,14 @@ commits of a shallow history are turned away, since their parents are not here.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
-from katcore.git import Repository, open_repository, remember
+from katcore.git import Repository, git, open_repository, remember
 from katcore.mine.assemble import parts
 from katcore.mine.history import Commit, Selection, history
 from katcore.mine.license import FILES, spdx
@@ -106,10 +104,12 @@ def _resolve(repository: Repository, where: str, revisions: str) -> list[str]:
     words = revisions.split()
     if any(word.startswith("-") for word in words):
         raise UsageError(f"--range {revisions}: revisions only, no options")
-    argv = ["git", f"--git-dir={repository.folder}", "rev-parse", "--revs-only", *words]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
-    found = [line for line in done.stdout.split() if re.fullmatch(r"\^?[0-9a-f]{40,64}", line)]
-    if done.returncode or len(found) < len(words):
+    try:
+        out = git(f"--git-dir={repository.folder}", "rev-parse", "--revs-only", *words).decode("ascii", "replace")
+    except KatError:
+        out = ""
+    found = [line for line in out.split() if re.fullmatch(r"\^?[0-9a-f]{40,64}", line)]
+    if len(found) < max(1, len(words)) or all(line.startswith("^") for line in found):
         if revisions == "HEAD":
             raise InputError(f"{where}: has no commits")
         raise UsageError(f"{where}: no such revision: {revisions}")
