@@ -153,7 +153,7 @@ def _zsh_values(option: Option) -> str:
     if option.values:
         return f"({' '.join(option.values)})"
     if option.dynamic:
-        return f"_kat_dynamic {option.dynamic}"
+        return f" _kat_dynamic {option.dynamic}"  # the blank keeps _arguments from adding words of its own
     return {"file": "_files", "folder": "_files -/"}.get(option.path, " ")
 
 
@@ -164,7 +164,8 @@ def fish(program: Program) -> str:
     names = " ".join(seen.name for seen in subcommands(program))
     lines = [HEAD]
     for seen in subcommands(program):
-        lines.append(f"complete -c {program.prog} -n 'not __fish_seen_subcommand_from {names}' -a {seen.name} -d {quote(seen.summary)}")  # fmt: skip
+        when = quote(f"not __fish_seen_subcommand_from {names}")
+        lines.append(f"complete -c {program.prog} -n {when} -a {seen.name} -d {quote(seen.summary)}")
     for command in program.commands.values():
         seen = surface(command)
         when = f"__fish_seen_subcommand_from {seen.name}" if seen.name else f"not __fish_seen_subcommand_from {names}"

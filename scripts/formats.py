@@ -18,7 +18,13 @@ from katcore import records
 
 def name_of(kind: Any) -> str:
     """A type as people write it."""
-    known = {records.Int32: "int32", records.Float32: "float32", records.Time: "time", records.Json: "object"}
+    known = {
+        records.Int32: "int32",
+        records.Float32: "float32",
+        records.Time: "time",
+        records.CallTime: "time",
+        records.Json: "object",
+    }
     for alias, name in known.items():
         if kind == alias:
             return name

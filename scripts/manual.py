@@ -56,7 +56,8 @@ def entry(option: Option) -> str:
     value = "|".join(option.values) or option.metavar
     shown = f" \\fI{escape(value)}\\fR" if option.takes_value else ""
     if option.flags:
-        term = ", ".join(f"\\fB{escape(flag.replace('/', ', '))}\\fR" for flag in option.flags) + shown
+        spelled = [part for flag in option.flags for part in flag.split("/")]
+        term = ", ".join(f"\\fB{escape(flag)}\\fR" for flag in spelled) + shown
     else:
         term = f"\\fI{escape(value)}\\fR"
     text = option.help + (f" Default: {option.default}." if option.default else "")

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from katcli.surface import COMMANDS, programs, surface
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = [f"kat-{name.replace('_', '-')}" for name in COMMANDS]
 COMPLETIONS = ROOT / "completions"
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 @pytest.mark.parametrize("script", ["manual", "completions", "schemas", "formats"])
@@ -86,30 +88,31 @@ def fish_completes(line: str, cwd: Path) -> set[str]:
 
 def zsh_completes(line: str, cwd: Path) -> set[str]:
     """What a real interactive zsh shows after TAB."""
-    start = (
-        f"PS1='> '; fpath=({COMPLETIONS} $fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=1000; setopt NO_BEEP\n"
-    )
     pid, fd = pty.fork()
     if pid == 0:
         os.chdir(cwd)
-        os.environ.update(TERM="dumb", COLUMNS="400", LINES="200")
+        os.environ.update(TERM="dumb", COLUMNS="400", LINES="200", PS1="ready> ")
         os.execvp("zsh", ["zsh", "-f", "-i"])
-    seen = _until(fd, "% ") and ""
-    os.write(fd, start.encode())
-    _until(fd, "> ")
-    os.write(fd, b"stty -echo cols 400 rows 200\n")
-    _until(fd, "> ")
+    for command in (
+        "stty -echo cols 400 rows 200",
+        f"fpath=({COMPLETIONS} $fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=1000; setopt NO_BEEP",
+    ):
+        _until(fd, "ready> ")
+        os.write(fd, command.encode() + b"\n")
+    _until(fd, "ready> ")
     os.write(fd, line.encode() + b"\t")
     seen = _quiet(fd)
-    os.write(fd, b"\x15exit\n")
+    os.kill(pid, signal.SIGKILL)
     os.close(fd)
     os.waitpid(pid, 0)
-    return set(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|[\x07\x08\r]", " ", seen).split())
+    return set(re.sub(r"[\x07\x08\r]", " ", ESCAPES.sub(" ", seen)).split())
 
 
 def _until(fd: int, end: str) -> str:
-    text = ""
-    while not text.endswith(end):
+    text, deadline = "", time.monotonic() + 20
+    while not ESCAPES.sub("", text).endswith(end):
+        ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"zsh says only {text!r}"
         text += os.read(fd, 4096).decode("utf-8", "replace")
     return text
 

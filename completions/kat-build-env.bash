@@ -1,0 +1,48 @@
+# Generated from the command's signature by scripts/completions.py; do not edit.
+_kat_build_env() {
+    local cur prev sub flags
+    cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} sub=
+    # bash splits words at ':'; put NAME:VALUE together again
+    if [[ $COMP_CWORD -ge 2 && $prev == : ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 3]} cur=${COMP_WORDS[COMP_CWORD - 2]}:$cur
+    elif [[ $cur == : ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]} cur=${COMP_WORDS[COMP_CWORD - 1]}:
+    fi
+    COMPREPLY=()
+    case "  " in
+        *" ${COMP_WORDS[1]} "*) [[ $COMP_CWORD -gt 1 ]] && sub=${COMP_WORDS[1]} ;;
+    esac
+    case "$sub" in
+        "")
+            flags="--sandbox --runs --timeout --memory -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --sandbox) mapfile -t COMPREPLY < <(kat-complete sandbox "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
+                --runs) return ;;
+                --timeout) return ;;
+                --memory) return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --format) mapfile -t COMPREPLY < <(compgen -W "jsonl zst parquet" -- "$cur"); return ;;
+                --dead-letter) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --rejects) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --max-failures) return ;;
+                --lock-wait) return ;;
+                -j|--jobs) return ;;
+                --ray) return ;;
+                --shard) return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
+    esac
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
+    else
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+        if [[ $COMP_CWORD -eq 1 ]]; then
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "" -- "$cur")
+        fi
+    fi
+}
+complete -F _kat_build_env kat-build-env
