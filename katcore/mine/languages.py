@@ -21,7 +21,7 @@ MAIN = frozenset(
 )
 """The 24 languages of the taxonomy."""
 
-_SHEBANG = re.compile(rb"\A#!\s*\S*?([^/\s]+)(?:\s+(?:-S\s+)?(?:-\S+\s+|\w+=\S+\s+)*([^\s/]+))?")
+_SHEBANG = re.compile(rb"\A#!\s*(?:\S*/)?([^/\s]+)(?:\s+(?:-S\s+)?(?:-\S+\s+|\w+=\S+\s+)*([^\s/]+))?")
 
 
 @dataclass(frozen=True)
