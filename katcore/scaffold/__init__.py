@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from katcore.records import Exit, Outcome
+if TYPE_CHECKING:
+    from katcore.records import Exit, Outcome
 
 
 @dataclass(frozen=True)
