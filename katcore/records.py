@@ -19,8 +19,11 @@ Json = dict[str, Any]
 
 Int32 = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 Float32 = Annotated[float, Meta(extra_json_schema={"format": "float32"})]
-Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$")]
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$"
+Time = Annotated[str, Meta(pattern=_TIME)]
 """RFC 3339 in JSON, timestamp[us, UTC] in Parquet."""
+CallTime = Annotated[str, Meta(min_length=20, max_length=32, extra_json_schema={"pattern": _TIME})]
+"""A Time of which reading checks the length alone: a regular expression for every model call costs 8 % of reading."""
 
 
 def content_id(*parts: str) -> str:
@@ -257,7 +260,7 @@ class Call(Struct, kw_only=True, gc=False):
     id: int
     node: int | None = None
     dialect: str = "openai-chat"
-    started_at: Time
+    started_at: CallTime
     first_token_s: float | None = None
     seconds: float = 0.0
     usage: dict[str, int] = {}

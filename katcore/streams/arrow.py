@@ -20,7 +20,7 @@ from msgspec import Struct, inspect
 
 import katcore
 from katcore.errors import InputError
-from katcore.records import Int32, Time, json_object, tag_of
+from katcore.records import CallTime, Int32, Time, json_object, tag_of
 from katcore.streams.lines import TAGS, Line
 
 KINDS = {tag: kind for kind, tag in TAGS.items()}
@@ -28,7 +28,7 @@ RESIDUAL = "kat.residual"
 _INT64 = range(-(2**63), 2**63)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _INT32 = inspect.type_info(Int32)
-_TIME = inspect.type_info(Time)
+_TIMES = (inspect.type_info(Time), inspect.type_info(CallTime))
 _FLAT: dict[Any, Any] = {pa.int32(): "i", pa.int64(): "q", pa.float32(): "f", pa.float64(): "d"}
 
 
@@ -58,7 +58,7 @@ def _field(name: str, of: inspect.Type, loose: bool) -> pa.Field:
 
 
 def _type(of: inspect.Type, loose: bool) -> pa.DataType:
-    if of == _TIME:
+    if of in _TIMES:
         return pa.timestamp("us", "UTC")
     match of:
         case inspect.Metadata(type=inspect.FloatType(), extra_json_schema={"format": "float32"}):
@@ -121,7 +121,7 @@ def _value(value: Any, of: inspect.Type) -> Any:
     of, _ = _optional(of)
     if value is None:
         return None
-    if of == _TIME:
+    if of in _TIMES:
         return _parse_time(value)
     match of:
         case inspect.IntType():
@@ -143,7 +143,8 @@ def _value(value: Any, of: inspect.Type) -> Any:
 
 def _parse_time(text: str) -> datetime.datetime:
     try:
-        return datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
+        time = datetime.datetime.fromisoformat(text)
+        return time.astimezone(datetime.UTC) if time.tzinfo else _EPOCH
     except (ValueError, OverflowError):
         return _EPOCH
 
@@ -212,7 +213,7 @@ def _scalars(column: pa.Array, of: inspect.Type) -> list[Any]:
         start, data = column.offset, column.buffers()[1]
         return memoryview(data).cast(_FLAT[column.type])[start : start + len(column)].tolist() if len(column) else []
     values = column.to_pylist()
-    if of == _TIME:
+    if of in _TIMES:
         return [None if value is None else value.isoformat().replace("+00:00", "Z") for value in values]
     if _is_json(of):
         return [None if value is None else msgspec.json.decode(value) for value in values]

@@ -256,9 +256,7 @@ def _lines(part: Path) -> Iterator[bytes]:
     """The lines of a part that holds zstd frames."""
     with part.open("rb") as file:
         chunks = iter(partial(file.read, CHUNK), b"")
-        for line in split_lines(zst.decompress(chunks, str(part), growing=True)):
-            if line:
-                yield line
+        yield from split_lines(zst.decompress(chunks, str(part), growing=True), str(part))
 
 
 def _records(part: Path) -> Iterator[Line]:

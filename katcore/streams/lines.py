@@ -70,11 +70,13 @@ def read(
     """
     names = [Path(path) for path in paths] or [Path("-")]
     beside = {tasks_beside(name) for name in names}
-    for name in names:
-        if str(name) == "-":
-            yield from _lines(_chunks(stdin or _stdin(), STDIN), STDIN, kinds, warn)
-        elif name not in beside:
-            yield from _read_file(name, kinds, warn)
+    files = (name for name in names if name not in beside)
+    return chain.from_iterable(
+        _lines(_chunks(stdin or _stdin(), STDIN), STDIN, kinds, warn)
+        if str(name) == "-"
+        else _read_file(name, kinds, warn)
+        for name in files
+    )
 
 
 def tasks_beside(path: Path) -> Path:
@@ -133,18 +135,21 @@ def _sniff(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return head, chain((head,), chunks)
 
 
-def split_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines without their newlines; what follows the last newline comes last, empty when all lines are whole."""
+def split_lines(chunks: Iterable[bytes], source: str) -> Iterator[bytes]:
+    """Lines without their newlines; the last one must have had its own."""
     tail: list[bytes] = []
+    number = 1
     for chunk in chunks:
         start = 0
         while (end := chunk.find(b"\n", start)) >= 0:  # bytes.split looks at one byte at a time: four times slower
-            piece, start = chunk[start:end], end + 1
-            yield b"".join((*tail, piece)) if tail else piece
+            line, start = chunk[start:end], end + 1
+            number += 1
+            yield b"".join((*tail, line)) if tail else line
             tail = []
         if start < len(chunk):
             tail.append(chunk[start:])
-    yield b"".join(tail)
+    if tail:
+        raise InputError(f"{source}: line {number}: truncated: the last line has no newline")
 
 
 def _lines(chunks: Iterator[bytes], source: str, kinds: Kinds, warn: Warn | None) -> Iterator[Line]:
@@ -156,14 +161,9 @@ def _lines(chunks: Iterator[bytes], source: str, kinds: Kinds, warn: Warn | None
 
         if zst.is_zstd(head):
             chunks = zst.decompress(chunks, source, warn)
-    lines = split_lines(chunks)
-    number, raw = 1, next(lines)
-    for following in lines:
+    for number, raw in enumerate(split_lines(chunks, source), 1):
         if raw and not raw.isspace():
             yield Line(_record(raw, source, number, kinds), raw, number, source)
-        number, raw = number + 1, following
-    if raw:
-        raise InputError(f"{source}: line {number}: truncated: the last line has no newline")
 
 
 def _record(raw: bytes, source: str, number: int, kinds: Kinds) -> Record:

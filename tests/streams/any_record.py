@@ -28,6 +28,8 @@ def values(of: inspect.Type) -> st.SearchStrategy[Any]:
             return st.one_of([values(one) for one in types])
         case inspect.NoneType():
             return st.none()
+        case inspect.Metadata(type=inspect.StrType()):
+            return times
         case inspect.Metadata():
             return st.floats(width=32, allow_nan=False, allow_infinity=False) | st.floats(-1e300, 1e300)
         case inspect.IntType(ge=None):

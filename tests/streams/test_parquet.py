@@ -20,6 +20,7 @@ from katcore.records import RECORDS, Call, Node, Sample, Scaffold, Task, TaskSou
 from katcore.streams import arrow, open_output, parquet, read
 
 GOLDEN = Path(__file__).parent / "golden"
+EPOCH = "1970-01-01T00:00:00+00:00"
 TRAJECTORY = Trajectory(id="t", task_id="k", group_id="g", scaffold=Scaffold(name="s"), model="m")
 TASK = Task(
     instance_id="k", repo="r", base_commit="b", created_at="2024-01-01T00:00:00Z", source=TaskSource(kind="git")
@@ -112,12 +113,14 @@ def test_times_keep_the_way_they_were_written(tmp_path: Path) -> None:
         "2024-01-01T02:00:00+02:00",
         "2024-01-01T00:00:00.000Z",
         "2024-01-01T00:00:00.120000Z",
+        "2024-01-01T00:00:00.120000",
+        "yesterday, around noon",
     ]
     lines = [encode(msgspec.structs.replace(TRAJECTORY, calls=[Call(id=0, started_at=text)])) for text in written]
     assert through(tmp_path, *lines) == lines
     table = pq.read_table(tmp_path / "x.parquet")
     started = [calls[0]["started_at"].isoformat() for calls in table.column("calls").to_pylist()]
-    assert started == ["2024-01-01T00:00:00+00:00"] * 3 + ["2024-01-01T00:00:00.120000+00:00"]
+    assert started == ["2024-01-01T00:00:00+00:00"] * 3 + ["2024-01-01T00:00:00.120000+00:00"] + [EPOCH] * 2
 
 
 def test_row_groups_are_bounded_and_join_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
