@@ -54,6 +54,7 @@ class BubblewrapBox:
         self._overlaid = overlaid
         self._lock = threading.RLock()
         self._closed = False
+        self._stop = os.eventfd(0)
         self._repo = Layers(folder / "upper", spec.repo.absolute() if spec.repo else None, overlaid)
         self._tmp = Layers(folder / "tmp")
 
@@ -114,11 +115,15 @@ class BubblewrapBox:
             return self._repo.changed()
 
     def close(self) -> None:
-        """End every process of the box and forget its files. May be called twice."""
+        """End every process of the box, also of a call in another thread, and forget its files. May be called twice."""
+        self._closed = True
+        if self._stop >= 0:
+            os.eventfd_write(self._stop, 1)
         with self._lock:
-            if self._closed:
+            if self._stop < 0:
                 return
-            self._closed = True
+            os.close(self._stop)
+            self._stop = -1
             if self._group:
                 self._group.remove()
             remove(self._folder)
@@ -181,11 +186,13 @@ class BubblewrapBox:
                 timeout_s=timeout_s,
                 output_bytes=keep,
                 kill=self._group.kill if self._group else lambda: None,
+                stop=self._stop,
             )
         except OSError as error:
             if error.errno == errno.E2BIG:
                 return Result(126, stderr=b"Argument list too long\n")
             raise SandboxError(f"bubblewrap cannot be started: {error.strerror}") from error
+        self._alive()
         return _result(ended)
 
     @cached_property
@@ -209,8 +216,8 @@ def _result(ended: process.Ended) -> Result:
     elif code is None and ended.started and ended.returncode == -signal.SIGKILL:
         code = 128 + signal.SIGKILL  # out of memory, and the kernel took bubblewrap itself
     if code is None:
-        said = ended.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {ended.returncode}"]
-        raise SandboxError(f"the sandbox failed: {said[-1]}")
+        said = " ".join(ended.stderr.decode("utf-8", "replace").split())[:300] or f"status {ended.returncode}"
+        raise SandboxError(f"the sandbox failed: {said}")
     return Result(code, ended.stdout, ended.stderr, ended.timed_out, ended.truncated, ended.seconds)
 
 

@@ -50,8 +50,8 @@ class Bubblewrap:
             probe, stdin=subprocess.DEVNULL, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"}
         )
         if done.returncode != 0:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
-            raise SandboxError(f"this machine does not let bubblewrap make a sandbox ({said[-1]})", hint=_remedy())
+            said = " ".join(done.stderr.decode("utf-8", "replace").split())[:300] or f"status {done.returncode}"
+            raise SandboxError(f"this machine does not let bubblewrap make a sandbox ({said})", hint=_remedy())
 
     def create(self, spec: Spec) -> Box:
         """Make a box. Its first `exec` starts the first process."""

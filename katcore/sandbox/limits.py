@@ -26,6 +26,7 @@ WANTED = ("memory", "pids")
 MOUNTS = Path("/proc/self/mounts")
 OWN = Path("/proc/self/cgroup")
 PREFIX = "kat-"
+_LAST_WAIT_S = 10.0
 _EXTRA_PIDS = 8
 """bubblewrap's own processes are in the group too."""
 
@@ -48,20 +49,24 @@ class Group:
                     with suppress(ProcessLookupError):
                         os.kill(int(line), signal.SIGKILL)
 
-    def remove(self) -> None:
-        """Remove the group; it stays busy for a moment after its last process ended."""
+    def remove(self) -> bool:
+        """Remove the group; False when a dying process still holds it after some seconds."""
+        deadline, wait_s = time.monotonic() + _LAST_WAIT_S, 0.0005
         for folder in self.folders:
-            for wait_ms in (0, 1, 2, 5, 10, 50, 200, 500):
-                time.sleep(wait_ms / 1000)
+            while folder.exists():
                 try:
                     folder.rmdir()
-                    break
                 except FileNotFoundError:
                     break
                 except OSError as error:
                     if error.errno != errno.EBUSY:
                         raise SandboxError(f"{folder} cannot be removed: {error.strerror}") from error
+                    if time.monotonic() > deadline:
+                        return False
                     self.kill()
+                    time.sleep(wait_s)
+                    wait_s = min(2 * wait_s, 0.1)
+        return True
 
 
 @cache

@@ -51,11 +51,12 @@ def sweep(places: Sequence[Path]) -> list[str]:
         if descriptor is None:
             continue
         try:
-            for group in leftovers(folder.name, places):
+            groups = list(leftovers(folder.name, places))
+            for group in groups:
                 group.kill()
-                group.remove()
-            remove(folder)
-            gone.append(folder.name)
+            if all(group.remove() for group in groups):
+                remove(folder)
+                gone.append(folder.name)
         finally:
             os.close(descriptor)
     return gone

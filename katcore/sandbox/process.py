@@ -7,6 +7,7 @@ its pid namespace.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -14,12 +15,15 @@ import selectors
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from katcore.errors import SandboxError
 
 _CHUNK = 1 << 16
+_PR_SET_CHILD_SUBREAPER = 36
 _LAST_WAIT_S = 30.0
 """For killed processes to be gone."""
 
@@ -70,23 +74,32 @@ class _Status:
             self.exit_code = said.get("exit-code", self.exit_code)
             if "child-pid" in said:
                 self.started = True
-                try:
+                with suppress(ProcessLookupError):
                     self.handle = os.pidfd_open(said["child-pid"])
-                except ProcessLookupError:
-                    self.handle = -1
 
     def wait(self) -> None:
         """Until the box's first process is gone, and with it all others."""
-        if self.handle < 0:
-            return
-        try:
+        if self.handle >= 0:
             poll = select.poll()
             poll.register(self.handle, select.POLLIN)
             if not poll.poll(_LAST_WAIT_S * 1000):
                 raise SandboxError(f"the processes of a box did not end within {_LAST_WAIT_S:.0f} s")
-        finally:
+            with suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self.handle, os.WEXITED)
+
+    def close(self) -> None:
+        if self.handle >= 0:
             os.close(self.handle)
-            self.handle = -1
+
+
+@cache
+def _adopt_orphans(_: int) -> None:
+    """Make this process the parent of what its children leave behind, once for each process id.
+
+    bubblewrap ends a moment before the box's first process, whose zombie then waits for init; containers often have an
+    init that never waits, and would fill up.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def run(
@@ -99,8 +112,13 @@ def run(
     timeout_s: float,
     output_bytes: int,
     kill: Callable[[], None],
+    stop: int,
 ) -> Ended:
-    """Start `argv(status_fd)` and see it through. `kill` ends what the launcher's death alone does not."""
+    """Start `argv(status_fd)` and see it through. `kill` ends what the launcher's death alone does not.
+
+    `stop` is a descriptor that becomes readable when somebody wants the process to end before its time.
+    """
+    _adopt_orphans(os.getpid())
     reader, writer = os.pipe()
     begun = time.monotonic()
     try:
@@ -123,53 +141,65 @@ def run(
     finished = False
     try:
         with os.fdopen(reader, "rb", buffering=0) as said, process:
-            finished = _pump(process, {said: status.add, process.stdout: out.add, process.stderr: err.add}, stdin,
-                             begun + timeout_s)  # fmt: skip
-            if not finished:
-                process.kill()
-                kill()
-                # nothing can hold the pipes any more but processes about to die
-                _pump(process, {said: status.add}, None, time.monotonic() + _LAST_WAIT_S)
+            try:
+                sinks: dict[Any, Callable[[bytes], None]] = {
+                    said: status.add,
+                    process.stdout: out.add,
+                    process.stderr: err.add,
+                }
+                finished = _pump(process, sinks, stdin, begun + timeout_s, stop)
+            finally:
+                if not finished:
+                    process.kill()
+                    kill()
+            # bubblewrap's last words; a killed one's too, for the handle on the box's first process
+            _pump(process, {said: status.add}, None, time.monotonic() + _LAST_WAIT_S)
             returncode = process.wait()
             status.wait()
     finally:
-        if process.poll() is None:
-            process.kill()
-            kill()
-            process.wait()
-        if status.handle >= 0:
-            os.close(status.handle)
-    truncated = out.truncated or err.truncated
-    return Ended(returncode, bytes(out.data), bytes(err.data), status.started, status.exit_code, not finished,
-                 truncated, time.monotonic() - begun)  # fmt: skip
+        status.close()
+    seconds, truncated = time.monotonic() - begun, out.truncated or err.truncated
+    return Ended(
+        returncode, bytes(out.data), bytes(err.data), status.started, status.exit_code, not finished, truncated, seconds
+    )
 
 
 def _pump(
-    process: subprocess.Popen[bytes], sinks: dict[Any, Callable[[bytes], None]], stdin: bytes | None, deadline: float
+    process: subprocess.Popen[bytes],
+    sinks: dict[Any, Callable[[bytes], None]],
+    stdin: bytes | None,
+    deadline: float,
+    stop: int | None = None,
 ) -> bool:
-    """Move bytes until all pipes are closed by the other side. False when the deadline came first."""
+    """Move bytes until all pipes are closed by the other side. False when the deadline or `stop` came first."""
+    rest = memoryview(stdin or b"")
     with selectors.DefaultSelector() as selector:
         for file, sink in sinks.items():
             selector.register(file, selectors.EVENT_READ, sink)
-        rest = memoryview(stdin or b"")
         if process.stdin and not process.stdin.closed:
             os.set_blocking(process.stdin.fileno(), False)
             selector.register(process.stdin, selectors.EVENT_WRITE)
-        while selector.get_map():
+        pipes = len(selector.get_map())
+        if stop is not None:
+            selector.register(stop, selectors.EVENT_READ)
+        while pipes:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             for key, _ in selector.select(left):
-                if key.data is None:
-                    rest = _feed(key.fd, rest)
-                    done = not rest
-                else:
+                if key.fd == stop:
+                    return False
+                if key.data:
                     chunk = os.read(key.fd, _CHUNK)
                     key.data(chunk)
                     done = not chunk
+                else:
+                    rest = _feed(key.fd, rest)
+                    done = not rest
                 if done:
+                    pipes -= 1
                     selector.unregister(key.fileobj)
-                    if key.data is None and process.stdin:
+                    if not key.data and process.stdin:
                         process.stdin.close()
     return True
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, said
+from sandbox_cases import Make, Script, said
 
 from katcore.errors import SandboxError, UsageError
 from katcore.sandbox import ENV, PYTHON, WORKDIR, Limits, Mount, Spec, sandbox
@@ -150,6 +151,45 @@ def test_close_forgets_the_files_and_may_be_repeated(make: Make, cache: Path) ->
     assert len(folders) == len(list((cache / "box").glob("*/test-*"))) + 1
     with pytest.raises(SandboxError, match="closed"):
         box.exec(["true"])
+
+
+def test_close_ends_a_call_in_another_thread(make: Make) -> None:
+    box = make()
+    ends: list[str] = []
+
+    def call() -> None:
+        try:
+            box.exec("touch /tmp/up; sleep 600")
+        except SandboxError as error:
+            ends.append(str(error))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    time.sleep(0.3)
+    box.close()
+    thread.join()
+    assert ends == ["the box test is closed"]
+
+
+def test_an_interrupted_call_leaves_no_process(make: Make, script: Script) -> None:
+    """As when the user presses ^C, or a signal's handler raises."""
+    source = """
+import signal, sys
+from katcore.sandbox import Spec
+from katcore.sandbox.bubblewrap import Bubblewrap
+class Stop(Exception): pass
+def stop(*_): raise Stop
+signal.signal(signal.SIGALRM, stop)
+signal.setitimer(signal.ITIMER_REAL, 1)
+box = Bubblewrap().create(Spec("test"))
+try:
+    box.exec("while :; do echo x >>beat; sleep 0.02; done")
+except Stop:
+    before = box.get("beat")
+    print(box.exec("sleep 0.2; true").code, box.get("beat") == before)
+"""
+    done = script(source)
+    assert done.stdout == "0 True\n", done.stderr
 
 
 def test_close_removes_trees_deeper_than_a_path_can_name(make: Make, cache: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
@@ -114,6 +115,24 @@ def test_what_was_said_before_the_time_was_up_is_kept(make: Make) -> None:
 
 def test_a_program_that_does_not_read_its_input_meets_the_time(make: Make) -> None:
     assert make().exec(["sleep", "60"], stdin=b"x" * 1_000_000, timeout_s=0.5).timed_out
+
+
+def test_no_zombie_is_left_to_an_init_that_may_not_care(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first process of a box outlives bubblewrap by a moment; its number is known from the handle on it."""
+    seen: list[int] = []
+    real = os.pidfd_open
+
+    def spy(pid: int) -> int:
+        seen.append(pid)
+        return real(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", spy)
+    box = make()
+    for command in ("true", "sleep 30 & exit 0", "kill -9 $$", "exit 3"):
+        box.exec(command)
+    box.exec(["sleep", "60"], timeout_s=0.2)
+    assert len(seen) == 5
+    assert not [pid for pid in seen if Path(f"/proc/{pid}").exists()]
 
 
 def groups() -> list[Path]:
