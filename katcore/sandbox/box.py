@@ -1,6 +1,6 @@
 """One box of bubblewrap: its files between two processes, and how a process is started in it.
 
-In: a folder prepared by `bubblewrap.py` (`upper`, `work`, `merged`, `lower`, `tmp`) and bubblewrap's arguments for what
+In: a folder prepared by `bubblewrap.py` (`lower`, `upper`, `tmp`) and bubblewrap's arguments for what
 the box sees. Every `exec` mounts the overlay in a mount namespace of its own and starts bubblewrap on it, so nothing
 stays mounted or running between two of them, and everything ends with the process that called.
 """
@@ -29,8 +29,11 @@ FIXED_ENV = {
     "PYTHONHASHSEED": "0",
 }
 UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
-OVERLAY = "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work,userxattr,volatile merged || exit 9\n"
-"""Shell line for a folder of that shape. Volatile: nothing in a box needs to survive the machine, so never sync."""
+OVERLAY = (
+    "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work,userxattr,volatile ../merged || exit 9\n"
+)
+"""Shell line for a box's folder; all boxes of a runner share the mount point, since each mounts in a namespace of its
+own. Volatile: nothing in a box needs to survive the machine, so never sync."""
 _MISSING = re.compile(rb"bwrap: execvp .*: (?P<why>[^:\n]+)\n?$", re.DOTALL)
 _NO_FOLDER = re.compile(rb"bwrap: Can't chdir to ")
 _BARE = {"PATH": "/usr/bin:/bin"}

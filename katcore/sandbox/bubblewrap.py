@@ -62,7 +62,7 @@ class Bubblewrap:
         owner.sweep(limits.parents())
         name = f"{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}"
         folder = top / name
-        for part in ("upper", "work", "merged", "tmp/home"):
+        for part in ("upper", "tmp/home"):
             (folder / part).mkdir(parents=True)
         (folder / "tmp").chmod(0o1777)
         group = None
@@ -85,7 +85,7 @@ class Bubblewrap:
 
     def _view(self, spec: Spec, folder: Path, overlaid: bool) -> list[str]:
         """bubblewrap's arguments, but for the working folder and the environment of one process."""
-        repo = folder / ("merged" if overlaid else "upper")
+        repo = folder.parent / "merged" if overlaid else folder / "upper"
         view = [*ISOLATION, *(("--share-net",) if spec.network else ())]
         view += [*rootfs.system(), *rootfs.etc(spec.network), *rootfs.python(self._python)]
         view += ["--proc", "/proc", "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
@@ -116,9 +116,9 @@ def _overlays(top: Path) -> bool:
     """Whether overlays can be mounted over folders below `top`; tried once."""
     if top not in _overlay_works:
         trial = top / f"trial-{secrets.token_hex(4)}"
-        for part in ("lower", "upper", "work", "merged"):
+        for part in ("lower", "upper", "work"):
             (trial / part).mkdir(parents=True)
-        script = f"{OVERLAY}: >merged/file"
+        script = f"{OVERLAY}: >../merged/file"
         try:
             done = subprocess.run([*UNSHARE, "/bin/sh", "-c", script], cwd=trial, capture_output=True, check=False)
             _overlay_works[top] = done.returncode == 0 and (trial / "upper" / "file").exists()

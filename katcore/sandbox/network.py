@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+SHOWN = ("/usr", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")
 
 
 def passed_on() -> tuple[dict[str, str], list[Path]]:
@@ -39,6 +40,9 @@ def passed_on() -> tuple[dict[str, str], list[Path]]:
 
 
 def _path_of(word: str) -> Path | None:
+    """A path that the box does not see anyhow; never one that would show a whole home."""
     path = Path(unquote(urlsplit(word).path) if word.startswith("file:") else word)
-    hidden = path.is_absolute() and path.parts[1:2] not in (("usr",), ("etc",)) and len(path.parts) > 2
-    return path if hidden and path.exists() else None
+    if not path.is_absolute() or not path.exists() or path == Path("/") or Path.home().is_relative_to(path):
+        return None
+    shown = any(path.is_relative_to(folder) for folder in SHOWN) and not path.is_relative_to("/usr/local")
+    return None if shown else path

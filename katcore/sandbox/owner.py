@@ -69,6 +69,7 @@ def _claim(top: Path) -> Path | None:
     if not (folder / LOCK).exists():  # a sweep was faster
         os.close(descriptor)
         return None
+    (folder / "merged").mkdir()
     _locks[folder] = descriptor
     return folder
 

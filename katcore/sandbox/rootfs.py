@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -100,10 +100,21 @@ def etc(network: bool) -> tuple[str, ...]:
             (made / "localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
             (made / "mtab").symlink_to("/proc/self/mounts")
             publish(made, final)
-    arguments = ["--ro-bind", str(final), "/etc"]
+    arguments = _one_by_one(final, shown) if network else ["--ro-bind", str(final), "/etc"]
     for name in shown:
         arguments += ["--ro-bind", os.path.realpath(f"/etc/{name}"), f"/etc/{name}"]
     return tuple(arguments)
+
+
+def _one_by_one(etc: Path, instead: Sequence[str]) -> list[str]:
+    """The same files in a folder where more can be shown: a user's certificates may lie anywhere in `/etc`."""
+    arguments: list[str] = []
+    for path in sorted(path for path in etc.iterdir() if path.name not in instead):
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()), f"/etc/{path.name}"]
+        else:
+            arguments += ["--ro-bind", str(path), f"/etc/{path.name}"]
+    return arguments
 
 
 @cache
