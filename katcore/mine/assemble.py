@@ -37,16 +37,17 @@ def clean(patch: bytes, redo: Redo) -> list[FileDiff]:
 
 def parts_of(diffs: list[FileDiff]) -> Parts:
     """Sort files to their sides and count what they add."""
-    tests = [diff for diff in diffs if is_test(diff.name)]
-    source = [diff for diff in diffs if not is_test(diff.name)]
-    suffixes = {_suffix(diff.path) for diff in diffs}
-    in_source, in_tests = _languages(source, suffixes), _languages(tests, suffixes)
-    languages = {name: in_source.get(name, 0) + in_tests.get(name, 0) for name in sorted({*in_source, *in_tests})}
+    source: list[FileDiff] = []
+    tests: list[FileDiff] = []
+    for diff in diffs:
+        (tests if is_test(diff.name) else source).append(diff)
+    in_source, in_tests = _languages(source, diffs), _languages(tests, diffs)
+    every = in_source if not in_tests else {n: in_source.get(n, 0) + in_tests.get(n, 0) for n in in_source | in_tests}
     return Parts(
         patch=_joined(source),
         test_patch=_joined(tests),
-        files=sorted({readable(path) for diff in diffs for path in diff.paths}),
-        languages={name: size for name, size in languages.items() if size},
+        files=sorted({readable(path) for diff in diffs for path in (diff.old, diff.new) if path is not None}),
+        languages={name: every[name] for name in sorted(every) if every[name]},
         labels=Labels(language=main_language(in_source) or main_language(in_tests)),
     )
 
@@ -65,21 +66,22 @@ def _suffix(path: bytes) -> str:
     return "." + name.rpartition(".")[2] if "." in name else ""
 
 
-def _languages(diffs: list[FileDiff], suffixes: set[str]) -> dict[str, int]:
+def _languages(diffs: list[FileDiff], every: list[FileDiff]) -> dict[str, int]:
     """Bytes added per language; 0 for one that only loses lines and may still be the main one."""
     found: dict[str, int] = {}
     for diff in diffs:
-        name = _language(diff, suffixes)
-        if name:
+        if name := _language(diff, every):
             found[name] = found.get(name, 0) + diff.size
     return found
 
 
-def _language(diff: FileDiff, suffixes: set[str]) -> str:
+def _language(diff: FileDiff, every: list[FileDiff]) -> str:
     suffix = _suffix(diff.path)
     if not suffix:
         return language(diff.name, diff.added[:200])
-    return language(diff.name, diff.content, suffixes) if suffix in AMBIGUOUS else _by_name(diff.name)
+    if suffix in AMBIGUOUS:
+        return language(diff.name, diff.content, {_suffix(other.path) for other in every})
+    return _by_name(diff.name)
 
 
 _by_name = lru_cache(maxsize=1 << 16)(language)

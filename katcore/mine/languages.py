@@ -138,6 +138,8 @@ def _by_shebang(text: bytes) -> str:
 
 def main_language(added: Mapping[str, int]) -> str:
     """The programming language with the most bytes; of the 24 if one is there, SQL among them. Empty: none."""
+    if len(added) == 1 and not added.keys() - MAIN:
+        return next(iter(added))
     kinds = facts().kinds
     code = {name: size for name, size in added.items() if kinds.get(name) == "programming" or name in MAIN}
     best = {name: size for name, size in code.items() if name in MAIN} or code

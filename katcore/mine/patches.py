@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
+from typing import NamedTuple
 
 from katcore.git import Repository
 
@@ -33,13 +33,17 @@ _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.S)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
 
-@dataclass(frozen=True)
-class FileDiff:
-    """The part of a patch about one file. `old` and `new` are its paths in bytes; null where there is no file."""
+class FileDiff(NamedTuple):
+    """The part of a patch about one file.
+
+    `old` and `new` are its paths in bytes, null where there is no file; `hunks` is where the hunks start, -1 when there
+    are none.
+    """
 
     raw: bytes
     old: bytes | None
     new: bytes | None
+    hunks: int
 
     @property
     def path(self) -> bytes:
@@ -51,29 +55,29 @@ class FileDiff:
         """Both paths."""
         return {path for path in (self.old, self.new) if path is not None}
 
-    @cached_property
+    @property
     def name(self) -> str:
         """The path as text; quoted as git does where it is not UTF-8."""
         return readable(self.path)
 
-    @cached_property
+    @property
     def added(self) -> bytes:
         """The text that the change adds; empty for a binary patch."""
-        start = self.raw.find(b"\n@@ -")
-        return b"".join(line + b"\n" for line in _ADDED.findall(self.raw, start + 1)) if start >= 0 else b""
+        return b"".join(line + b"\n" for line in self._added_lines())
 
     @property
     def size(self) -> int:
         """The bytes that the change adds."""
-        start = self.raw.find(b"\n@@ -")
-        lines = _ADDED.findall(self.raw, start + 1) if start >= 0 else []
+        lines = self._added_lines()
         return sum(map(len, lines)) + len(lines)
 
     @property
     def content(self) -> bytes:
         """All lines that the patch shows, without their signs."""
-        start = self.raw.find(b"\n@@ -")
-        return _SIGN.sub(b"", self.raw[start + 1 :]) if start >= 0 else b""
+        return _SIGN.sub(b"", self.raw[self.hunks :]) if self.hunks >= 0 else b""
+
+    def _added_lines(self) -> list[bytes]:
+        return _ADDED.findall(self.raw, self.hunks) if self.hunks >= 0 else []
 
 
 def is_text(patch: bytes) -> bool:
@@ -99,13 +103,14 @@ def _split(patch: bytes) -> list[bytes]:
 
 
 def _file_diff(raw: bytes) -> FileDiff:
-    head = raw[: raw.find(b"\n@@ -")] if b"\n@@ -" in raw else raw[:20000]
+    hunks = raw.find(b"\n@@ -") + 1 or -1
+    head = raw[: hunks if hunks >= 0 else 20000]
     if b"\nrename from " in head:
-        return FileDiff(raw, unquoted(_line(head, b"rename from ")), unquoted(_line(head, b"rename to ")))
+        return FileDiff(raw, unquoted(_line(head, b"rename from ")), unquoted(_line(head, b"rename to ")), hunks)
     path = _same(head[11 : head.find(b"\n")])
     if b"\nnew file mode " in head:
-        return FileDiff(raw, None, path)
-    return FileDiff(raw, path, None if b"\ndeleted file mode " in head else path)
+        return FileDiff(raw, None, path, hunks)
+    return FileDiff(raw, path, None if b"\ndeleted file mode " in head else path, hunks)
 
 
 def _line(head: bytes, start: bytes) -> bytes:
@@ -135,6 +140,7 @@ def quoted(path: bytes) -> bytes:
     return b'"' + b"".join(b"\\%03o" % c if c < 32 or c > 126 or c in b'"\\' else bytes([c]) for c in path) + b'"'
 
 
+@lru_cache(maxsize=1 << 16)
 def readable(path: bytes) -> str:
     """A path as text: itself where it is UTF-8, else git's quoted form."""
     try:
@@ -170,7 +176,7 @@ def _again(diffs: list[FileDiff], wanted: list[FileDiff], redo: Redo, binary: bo
 def _mended(diff: FileDiff) -> FileDiff:
     """Git may cut the name of a function behind @@ in the middle of a character; that name is only a comment."""
     raw = _HUNK.sub(lambda match: match[0].decode("utf-8", "ignore").encode(), diff.raw)
-    return FileDiff(raw, diff.old, diff.new)
+    return _file_diff(raw)
 
 
 def diff_again(repository: Repository, base: str, head: str, paths: list[bytes], binary: bool) -> bytes:

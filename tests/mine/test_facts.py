@@ -82,9 +82,13 @@ def test_the_main_language_is_a_programming_language() -> None:
     assert main_language({"Markdown": 10}) == ""
 
 
-MIT = """MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy\nof this
-software and associated documentation files.\n\nThe above copyright notice and this permission notice shall be included in
-all copies"""
+MIT = """MIT License
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files.
+
+The above copyright notice and this permission notice shall be included in all
+copies."""
 BSD = "Redistributions of source code must retain x. * Redistributions in binary form must reproduce y."
 
 
