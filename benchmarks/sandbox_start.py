@@ -3,9 +3,9 @@
     python benchmarks/sandbox_start.py [--runs 200] [--alive 200] [--json FILE]
 
 `box`: create over a repository, `exec` of /bin/true through an overlay, close, one after the other; `exec`: the exec
-alone in a box that is kept; `bare`: `bwrap true` with the same namespaces and none of KAT's mounts. The three take turns,
-so that a busy machine slows all of them. `alive`: that many boxes at once, each with one sleeping process; memory is what
-the kernel charges to the boxes' cgroups (page tables, namespaces and their own page cache included).
+alone in a box that is kept; `bare`: `bwrap true` with the same namespaces and none of KAT's mounts. The three take
+turns, so that a busy machine slows all of them. `alive`: that many boxes at once, each with one sleeping process; their
+memory is what the kernel charges to the boxes' cgroups (page tables, namespaces and their own page cache included).
 """
 
 from __future__ import annotations

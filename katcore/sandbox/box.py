@@ -201,10 +201,14 @@ class BubblewrapBox:
     @cached_property
     def _launcher(self) -> list[str]:
         """A shell that enters the group, sets limits, mounts the overlay and becomes bubblewrap."""
-        script = self._group.enter() if self._group else ""
-        script += limits.rlimits(self.spec.limits, grouped=self._group is not None)
-        script += (OVERLAY if self._overlaid else "") + 'exec bwrap "$@"\n'
-        return [*(UNSHARE if self._overlaid else ()), "/bin/sh", "-c", script, "sh"]
+        lines = [
+            f"{{ {self._group.enter()}; }} &" if self._group else "",
+            limits.rlimits(self.spec.limits, grouped=self._group is not None),
+            OVERLAY if self._overlaid else "",
+            "wait $! || exit 9" if self._group else "",
+            'exec bwrap "$@"',
+        ]
+        return [*(UNSHARE if self._overlaid else ()), "/bin/sh", "-c", "\n".join(lines), "sh"]
 
 
 def _result(ended: process.Ended) -> Result:

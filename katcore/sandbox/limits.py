@@ -38,8 +38,11 @@ class Group:
     folders: tuple[Path, ...]
 
     def enter(self) -> str:
-        """Shell lines that put the shell and what it starts into the group."""
-        return "".join(f"echo 0 >{shlex.quote(str(folder / 'cgroup.procs'))} || exit 9\n" for folder in self.folders)
+        """A shell command that puts the shell, and what it starts from then on, into the group.
+
+        Moving a process waits for all processors to pass through the scheduler: run it beside other work.
+        """
+        return " && ".join(f"echo $$ >{shlex.quote(str(folder / 'cgroup.procs'))}" for folder in self.folders)
 
     def kill(self) -> None:
         """End what is in the group, also what a dying init has not ended yet."""
