@@ -174,7 +174,7 @@ def _again(diffs: list[FileDiff], wanted: list[FileDiff], redo: Redo, binary: bo
 
 
 def _mended(diff: FileDiff) -> FileDiff:
-    """Git may cut the name of a function behind @@ in the middle of a character; that name is only a comment."""
+    """The name of a function behind @@ is only a comment: it may lose its bytes that are not UTF-8."""
     raw = _HUNK.sub(lambda match: match[0].decode("utf-8", "ignore").encode(), diff.raw)
     return _file_diff(raw)
 

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import tarfile
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,13 +64,18 @@ class Repo:
         return self.git("rev-parse", f"{commit}^{{tree}}").decode().strip()
 
     def applied(self, base: str, *patches: str) -> str:
-        """The tree that comes out when the patches are applied to a base, one after the other."""
-        index = {"GIT_INDEX_FILE": str(self.folder / ".git" / "test-index")}
-        self.git("read-tree", base, env=index)
-        for patch in patches:
-            if patch:
-                self.git("apply", "--cached", "--binary", "--whitespace=nowarn", "-", data=patch.encode(), env=index)
-        return self.git("write-tree", env=index).decode().strip()
+        """The tree that comes out when patches are applied to a base, in a repository that has nothing but the base."""
+        with tempfile.TemporaryDirectory() as name:
+            other = Repo(Path(name), f"--object-format={'sha256' if len(base) == 64 else 'sha1'}")
+            if self.git("cat-file", "-t", base) == b"commit\n":
+                base = self.tree(base)
+            pack = self.git("pack-objects", "--revs", "--stdout", "-q", data=f"{base}\n".encode())
+            other.git("unpack-objects", "-q", data=pack)
+            other.git("read-tree", base)
+            for patch in patches:
+                if patch:
+                    other.git("apply", "--cached", "--binary", "--whitespace=nowarn", "-", data=patch.encode())
+            return other.git("write-tree").decode().strip()
 
 
 def sdist(folder: Path, name: str, version: str, files: Mapping[str, bytes | str], mtime: int = 1700000000) -> Path:

@@ -90,6 +90,15 @@ def test_patches_lead_exactly_from_base_to_head(name: str, folder: Path) -> None
     check_exact(repo, changes)
 
 
+def test_a_rename_into_the_tests_leaves_the_sources_by_the_source_patch(folder: Path) -> None:
+    repo = Repo(folder)
+    repo.commit("one", {"a.py": "x\n" * 30})
+    repo.commit("two", {"a.py": None, "tests/test_a.py": "x\n" * 30})
+    change = mine(folder)[0]
+    assert "deleted file mode" in change.patch and "tests/" not in change.patch
+    assert "new file mode" in change.test_patch and "a/a.py" not in change.test_patch
+
+
 def test_modes_links_submodules_and_type_changes(folder: Path) -> None:
     repo = Repo(folder)
     repo.write("run.sh", "#!/bin/sh\necho hi\n")
@@ -123,14 +132,13 @@ def test_a_name_that_is_not_utf8(folder: Path) -> None:
     check_exact(repo, changes)
 
 
-def test_a_function_name_cut_in_the_middle_of_a_character(folder: Path) -> None:
+def test_a_latin1_function_name_outside_the_change_does_not_make_it_binary(folder: Path) -> None:
     repo = Repo(folder)
-    body = "\n" + "    pass\n" * 9
-    for start in range(4):  # git cuts the name of the function behind @@ after 80 bytes
-        repo.commit("one", {f"f{start}.py": "def " + "x" * start + "ü" * 60 + "():" + body})
-        repo.commit("two", {f"f{start}.py": "def " + "x" * start + "ü" * 60 + "():" + body + "    x = 1\n"})
+    body = "def gr\xfc\xdfe():\n".encode("latin-1") + b"    pass\n" * 9
+    repo.commit("one", {"a.py": body})
+    repo.commit("two", {"a.py": body + b"    x = 1\n"})
     changes = mine(folder)
-    assert all("GIT binary patch" not in change.patch for change in changes)
+    assert "def gre():" in changes[0].patch and "GIT binary patch" not in changes[0].patch
     check_exact(repo, changes)
 
 
@@ -166,8 +174,8 @@ def test_the_users_and_the_repositorys_configuration_change_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo = Repo(folder)
-    repo.commit("one", {"a.py": "x\n" * 20, "b.txt": "a\n"})
-    repo.commit("two", {"a.py": None, "b.py": "x\n" * 20, "b.txt": "a\r\nb\n"})
+    repo.commit("one", {"a.py": "x\n" * 20, "b.txt": "a\n", "ü.py": "1\n"})
+    repo.commit("two", {"a.py": None, "b.py": "x\n" * 20, "b.txt": "a\r\nb\n", "ü.py": "2\n"})
     plain = [encode(change) for change in mine(folder)]
     settings = {
         "diff.renames": "false", "diff.noprefix": "true", "diff.external": "/bin/false", "color.ui": "always",
@@ -178,8 +186,8 @@ def test_the_users_and_the_repositorys_configuration_change_nothing(
     text = "".join(
         f"[{key.partition('.')[0]}]\n\t{key.partition('.')[2]} = {value}\n" for key, value in settings.items()
     )
-    (tmp_path / "gitconfig").write_text(text)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    (tmp_path / ".gitconfig").write_text(text)
+    monkeypatch.setenv("HOME", str(tmp_path))
     (folder / ".git" / "config").write_text((folder / ".git" / "config").read_text() + text)
     (folder / ".git" / "info" / "attributes").write_text("*.py binary\n*.txt diff=foo text\n")
     (folder / ".gitattributes").write_text("* -diff\n")
