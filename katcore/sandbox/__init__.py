@@ -98,10 +98,10 @@ class Box(Protocol):
         """Read a file; FileNotFoundError when there is none. Links are not followed out of the box."""
 
     def changed(self) -> list[str]:
-        """Paths relative to the workdir, sorted, that differ from the repo the box was created with."""
+        """Files and links that differ from the repo, deleted ones too, relative to the workdir, sorted."""
 
     def close(self) -> None:
-        """End every process of the box and forget its files. May be called twice."""
+        """End every process of the box, also of a call in another thread, and forget its files. May be called twice."""
 
 
 class Sandbox(Protocol):

@@ -67,7 +67,7 @@ class Bubblewrap:
         (folder / "tmp").chmod(0o1777)
         group = None
         try:
-            overlaid = spec.repo is not None and _overlays(top)
+            overlaid = spec.repo is not None and _overlays(top) and spec.repo.stat().st_uid == os.geteuid()
             if spec.repo is not None and overlaid:
                 (folder / "lower").symlink_to(spec.repo.absolute())
                 (folder / "upper").chmod(spec.repo.stat().st_mode & 0o777)
@@ -129,9 +129,9 @@ def _overlays(top: Path) -> bool:
 
 
 def _copy(repo: Path, target: Path) -> None:
-    done = subprocess.run(
-        ["cp", "-a", "--reflink=auto", "--", f"{repo}/.", str(target)], capture_output=True, check=False
-    )
+    """Copy a repository so that the box owns it; somebody else's files could not be changed through an overlay."""
+    command = ["cp", "-dR", "--preserve=mode,timestamps,links", "--reflink=auto", "--", f"{repo}/.", str(target)]
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip()[-200:]
         raise SandboxError(f"the repository could not be copied into a box: {said}")

@@ -157,6 +157,14 @@ def test_an_unprivileged_user_has_the_same_boxes(script: Script, tmp_path: Path)
         shutil.rmtree(place)
 
 
+def test_root_may_use_somebody_elses_repository(make: Make, repo: Path) -> None:
+    if os.getuid() == 0:
+        subprocess.run(["chown", "-R", "12345:12345", str(repo)], check=True)
+    box = make()
+    assert said(box.exec("echo more >>README; rm -r pkg/sub; stat -c %u README pkg")) == "65534\n65534"
+    assert box.changed() == ["README", "pkg/sub/c.py"]
+
+
 DYING = """
 import sys
 from pathlib import Path
