@@ -28,7 +28,6 @@ Redo = Callable[[list[bytes], bool], bytes]
 
 _ADDED = re.compile(rb"\n\+([^\n]*)")
 _SIGN = re.compile(rb"^([-+ ]|@@ [^@]*@@ ?)", re.M)
-_HUNK = re.compile(rb"^@@ -[^\n]*", re.M)
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.S)
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
@@ -158,7 +157,6 @@ def lossless(diffs: list[FileDiff], split: Callable[[FileDiff], bool], redo: Red
     diffs = _again(diffs, crossing, redo, False)
     if is_text(b"".join(diff.raw for diff in diffs)):
         return diffs
-    diffs = [diff if is_text(diff.raw) else _mended(diff) for diff in diffs]
     return _again(diffs, [diff for diff in diffs if not is_text(diff.raw)], redo, True)
 
 
@@ -171,12 +169,6 @@ def _again(diffs: list[FileDiff], wanted: list[FileDiff], redo: Redo, binary: bo
         paths = paths.union(*(diff.paths for diff in more))
     kept = [diff for diff in diffs if not diff.paths & paths]
     return kept + file_diffs(redo(sorted(paths), binary))
-
-
-def _mended(diff: FileDiff) -> FileDiff:
-    """The name of a function behind @@ is only a comment: it may lose its bytes that are not UTF-8."""
-    raw = _HUNK.sub(lambda match: match[0].decode("utf-8", "ignore").encode(), diff.raw)
-    return _file_diff(raw)
 
 
 def diff_again(repository: Repository, base: str, head: str, paths: list[bytes], binary: bool) -> bytes:

@@ -138,7 +138,7 @@ def test_a_latin1_function_name_outside_the_change_does_not_make_it_binary(folde
     repo.commit("one", {"a.py": body})
     repo.commit("two", {"a.py": body + b"    x = 1\n"})
     changes = mine(folder)
-    assert "def gre():" in changes[0].patch and "GIT binary patch" not in changes[0].patch
+    assert "+    x = 1" in changes[0].patch and "GIT binary patch" not in changes[0].patch
     check_exact(repo, changes)
 
 
