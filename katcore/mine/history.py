@@ -16,7 +16,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from types import TracebackType
 from typing import IO
 
@@ -65,14 +65,16 @@ def history(repository: Repository, tips: list[str], selection: Selection) -> It
     with contextlib.ExitStack() as stack:
         names = _names(stack, repository, tips, selection)
         differs: list[_Differ] = []
-        while chunk := list(islice(names, CHUNK)):
+        for number in count():
+            if not (chunk := list(islice(names, CHUNK))):
+                break
             if len(differs) < PROCESSES:
                 differs.append(stack.enter_context(_Differ(repository)))
-            elif len(waiting) >= PROCESSES:
+            elif len(waiting) >= 2 * PROCESSES:  # one chunk in work and one in hand, so that no process waits for us
                 yield from _read(repository, *waiting.popleft())
-            free = next(differ for differ in differs if all(differ is not busy for busy, _ in waiting))
-            free.feed([name for name in chunk if name not in repository.shallow])
-            waiting.append((free, chunk))
+            differ = differs[number % PROCESSES]
+            differ.feed([name for name in chunk if name not in repository.shallow])
+            waiting.append((differ, chunk))
         while waiting:
             yield from _read(repository, *waiting.popleft())
 
@@ -156,10 +158,10 @@ class _Differ(_Git):
         self.stdin.write("".join(f"{name}\n" for name in names).encode() + _END)
         self.stdin.flush()
 
-    def frames(self, count: int) -> Iterator[bytes]:
+    def frames(self, number: int) -> Iterator[bytes]:
         """The patches of the chunk that was fed first, with their headers."""
         start = 0
-        for left in range(count, 0, -1):
+        for left in range(number, 0, -1):
             end = self._find(b"\n\0", start) if left > 1 else self._find(b"\n" + _END, self._after_header(start))
             yield bytes(memoryview(self._rest)[start : end + 1])
             start = end + 1
