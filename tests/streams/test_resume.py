@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import resumable
 
@@ -72,8 +73,9 @@ def test_killed_at_every_call_into_the_system(
 @pytest.mark.parametrize("suffix", SUFFIXES[:2])
 def test_killed_again_and_again(tmp_path: Path, suffix: str, whole: dict[str, bytes]) -> None:
     path, chance = tmp_path / f"x.{suffix}", random.Random(0)
+    runs = iter(range(100))
     while not in_child(path, chance.randrange(8, 40), True):
-        pass
+        assert next(runs) < 99, "no run gets further than the one before"
     assert contents(tmp_path) == whole
 
 
@@ -112,6 +114,41 @@ def test_a_complete_file_grows_when_there_is_more(tmp_path: Path, suffix: str, w
         assert not in_child(path, calls, True)
     resumable.stage(path, True)
     assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES[:1])
+def test_a_part_of_rejects_that_nobody_finished_is_not_taken_over(
+    tmp_path: Path, suffix: str, whole: dict[str, bytes]
+) -> None:
+    path = tmp_path / f"x.{suffix}"
+    resumable.stage(path, False, items=12)
+    (tmp_path / "rejects.jsonl.part").write_text("an older run's\n" * 99)
+    resumable.stage(path, True)
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES[:2])
+@pytest.mark.parametrize("lost", ["newline", "part"])
+def test_a_journal_that_says_more_than_is_there_is_believed_no_further(
+    tmp_path: Path, suffix: str, lost: str, whole: dict[str, bytes]
+) -> None:
+    path = tmp_path / f"x.{suffix}"
+    assert not in_child(path, 60, False)
+    journal, part = (tmp_path / f"{path.name}.{name}" for name in ("journal", "part"))
+    if lost == "newline":
+        journal.write_bytes(journal.read_bytes()[:-1])
+    else:
+        part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
+    resumable.stage(path, True)
+    assert contents(tmp_path) == whole
+
+
+def test_the_journal_counts_items_bytes_and_records(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    for resume in (False, True):
+        in_child(path, 40, resume)
+    last = msgspec.json.decode((tmp_path / "x.jsonl.journal").read_bytes().splitlines()[-1])
+    assert (tmp_path / "x.jsonl.part").read_bytes()[: last["offset"]].count(b"\n") == last["records"] > 10
 
 
 def test_without_resume_a_run_starts_afresh(tmp_path: Path) -> None:
