@@ -154,15 +154,15 @@ def _parse_time(text: str) -> datetime.datetime:
 
 def from_batch(batch: pa.RecordBatch, kind: type[Struct], source: str) -> list[bytes]:
     """The records of a batch as JSON objects. Columns may be missing (defaults) or come in another's types."""
-    wanted, there = schema(kind, loose=True), batch.schema.names
+    ours, there = schema(kind), batch.schema.names
     own = [(name, of) for name, of in _fields(kind) if name in there]
     try:
-        columns = [_cast(batch.column(name), wanted.field(name).type) for name, _ in own]
+        columns = [_cast(batch.column(name), name, kind) for name, _ in own]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise InputError(f"{source}: not the columns of {tag_of(kind)}: {str(error).splitlines()[0]}") from error
     rows = [{"schema": tag_of(kind)} | row for row in _rows(kind, columns, own)]
     for name in there:
-        if name not in wanted.names:
+        if name not in ours.names:
             for row, value in zip(rows, batch.column(name).to_pylist()):
                 row[name] = value
     if RESIDUAL in there:
@@ -172,8 +172,10 @@ def from_batch(batch: pa.RecordBatch, kind: type[Struct], source: str) -> list[b
     return [msgspec.json.encode(row) for row in rows]
 
 
-def _cast(column: pa.Array, wanted: pa.DataType) -> pa.Array:
-    return column if column.type == wanted else column.cast(wanted)
+def _cast(column: pa.Array, name: str, kind: type[Struct]) -> pa.Array:
+    if column.type == schema(kind).field(name).type:
+        return column
+    return column.cast(schema(kind, loose=True).field(name).type)
 
 
 def _rows(
@@ -245,7 +247,7 @@ def _overlay(wanted: Any, there: Any) -> Any:
         )
     if wanted == there:
         return None
-    if isinstance(wanted, list) and isinstance(there, list) and len(wanted) == len(there) and _has_parts(wanted):
+    if isinstance(wanted, list) and isinstance(there, list) and _has_parts(wanted):
         return _changes((str(i), _overlay(one, other)) for i, (one, other) in enumerate(zip(wanted, there)))
     return [wanted]
 

@@ -79,6 +79,37 @@ def test_golden_records_come_back_and_do_so_again(tmp_path: Path) -> None:
         assert through(tmp_path, *once) == once
 
 
+def test_unknown_fields_at_every_level_come_back(tmp_path: Path) -> None:
+    def strewn(value: Any) -> Any:
+        if isinstance(value, list):
+            return [strewn(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        return {key: strewn(one) for key, one in value.items()} | {"unknown": None, "unknown too": [2**70, {"a": True}]}
+
+    for golden in sorted(GOLDEN.glob("*.jsonl")):
+        for line in golden.read_bytes().splitlines():
+            record = msgspec.json.decode(line) | {"languages": {}, "test_files": {}}  # maps know all their keys
+            record = strewn(record) | {"languages": {}, "test_files": {}}
+            for part in [record.get("environment", {}), *record.get("calls", [])]:
+                part.pop("env", None), part.pop("usage", None)
+            (found,) = through(tmp_path, msgspec.json.encode(record))
+            assert same(record, msgspec.json.decode(found))
+
+
+def test_parts_of_a_batch_are_read_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    golden = (GOLDEN / "trajectory-1.jsonl").read_bytes()
+    path.write_bytes(golden * 3 + (GOLDEN / "trajectory-1.jsonl").read_bytes().replace(b'"id":1,', b'"id":9,'))
+    lines = list(read([path]))
+    batch = arrow.to_batch(lines)
+    for start in range(len(lines)):
+        rows = arrow.from_batch(batch.slice(start, 2), Trajectory, "x")
+        assert [msgspec.json.decode(row, type=Trajectory) for row in rows] == [
+            line.record for line in lines[start : start + 2]
+        ]
+
+
 def test_a_full_record_needs_no_residual(tmp_path: Path) -> None:
     for golden in sorted(GOLDEN.glob("*.jsonl")):
         full = golden.read_bytes().splitlines()[0]

@@ -187,6 +187,17 @@ def test_abandoning_before_anything_is_done_leaves_nothing(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_costly_items_are_on_the_disk_as_soon_as_they_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "PAUSE_S", 3600)
+    monkeypatch.setattr(output, "COSTLY_S", 0.01)
+    out = open_output(tmp_path / "x.jsonl", None, False)
+    time.sleep(0.05)
+    for name in "abc":  # three workers finish at the same time
+        out.write(encode(Sample(id=name)), "kat.sample/1")
+        out.commit(name)
+    assert len((tmp_path / "x.jsonl.journal").read_bytes().splitlines()) == 3
+
+
 def test_resuming_in_another_format_is_refused(tmp_path: Path) -> None:
     assert not in_child(tmp_path / "x", 60, False)
     with pytest.raises(UsageError, match="another format"):
