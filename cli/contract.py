@@ -208,7 +208,8 @@ def _guarded(body: Callable[[], int], log: Callable[[], Log]) -> int:
         log().traceback(error)
         return error.code
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
+        name = error.filename2 or error.filename  # of a copy: where to
+        where = f": {name}" if name else ""
         log().error(f"{error.strerror or error}{where}")
         log().traceback(error)
         return 1

@@ -179,6 +179,8 @@ class Run:
         out = self._options["out"]
         if out is None:
             raise UsageError("no output folder", hint="add --out DIR")
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out}: is not a folder")
         with locked(out, self._options["lock_wait"]):
             out.mkdir(parents=True, exist_ok=True)
             yield out

@@ -10,12 +10,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
-from katcore.errors import InputError
+from katcore.errors import InputError, KatError
 
 _STEP = re.compile(r"step-(\d+)")
 
@@ -25,8 +27,9 @@ def save(out: Path, step: int, write_model: Callable[[Path], None], state: dict[
     part = out / f"step-{step}.tmp"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    write_model(part)
-    torch.save(state, part / "trainer.pt")
+    with _writing(part):
+        write_model(part)
+        torch.save(state, part / "trainer.pt")
     _sync(part)
     final = out / f"step-{step}"
     if final.exists():
@@ -39,6 +42,15 @@ def save(out: Path, step: int, write_model: Callable[[Path], None], state: dict[
     _sync_folder(out)
     for _, old in sorted(_checkpoints(out))[:-keep]:
         _remove(old)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """A full disk is no OSError to safetensors and torch, whose writers are not Python."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        raise KatError(f"cannot write {folder}: {str(error).splitlines()[0]}", hint="is the disk full?") from error
 
 
 def _remove(checkpoint: Path) -> None:
@@ -71,7 +83,8 @@ def publish(out: Path, write_model: Callable[[Path], None]) -> None:
     part = out / "model.tmp"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    write_model(part)
+    with _writing(part):
+        write_model(part)
     _sync(part)
     for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".safetensors"):  # weights mean: it is whole
         path.replace(out / path.name)
