@@ -77,9 +77,9 @@ def settle(process: Process, item: Item) -> Done:
     except KatError:
         raise
     except Exception as error:  # noqa: BLE001 - see above
-        reason = RecordError("internal", f"{type(error).__name__}: {error}")
-        reason.__cause__ = error
-        return Done(item, failed=reason)
+        unforeseen = RecordError("internal", f"{type(error).__name__}: {error}")
+        unforeseen.__cause__ = error
+        return Done(item, failed=unforeseen)
 
 
 def run(process: Process, items: Iterable[Item], jobs: int = 1, ray: str = "") -> Iterator[Done]:

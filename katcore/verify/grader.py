@@ -14,20 +14,20 @@ from functools import lru_cache
 import msgspec
 
 from katcore.cache import cache_dir, digest_of, locked
-from katcore.errors import RecordError, SandboxError
+from katcore.errors import InputError, RecordError, SandboxError
 from katcore.pool import Item
 from katcore.records import Task, Timing, Trajectory, Verdict
 from katcore.sandbox import Limits, Sandbox, Spec, sandbox
 from katcore.streams import splice
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.grade import Grade, judge
-from katcore.testrun.patch import BadPatch
+from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.workspace import workspace
 from katcore.verify.attempts import Attempt
-from katcore.verify.patch import Kept, keep
+from katcore.verify.patch import Kept, keep, reaches
 
-VERSION = "verdict/1"
+VERSION = "verdict/2"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 """Ways to end that say nothing about the attempt."""
@@ -48,7 +48,10 @@ class Grader:
             raise RecordError("task", f"no record of task {trajectory.task_id} came before this trajectory")
         if task.verification.kind != "tests":
             raise RecordError("task", f"verification by {task.verification.kind} is not supported yet")
-        graded = self.graded(trajectory, task)
+        try:
+            graded = self.graded(trajectory, task)
+        except InputError as error:  # this task's repository is not to be had; others' are
+            raise RecordError("source", str(error)) from error
         yield splice(attempt.raw, verdict=graded.verdict, timing=graded.timing)
 
     def graded(self, trajectory: Trajectory, task: Task) -> Trajectory:
@@ -66,8 +69,9 @@ class Grader:
         """The verdict on a patch; masked when the box, and not the patch, is at fault."""
         if not patch.strip():
             return Verdict(reason="no change", evidence={"grading": ""})
+        boxes = _sandbox(self.sandbox)  # a machine that can run no box at all ends the stage
         try:
-            return self._cached(task, patch, _sandbox(self.sandbox))
+            return self._cached(task, patch, boxes)
         except SandboxError as error:
             return masked(f"sandbox: {error}")
         except RecordError as error:
@@ -76,7 +80,7 @@ class Grader:
     def _cached(self, task: Task, patch: str, boxes: Sandbox) -> Verdict:
         base = workspace(task.source)
         kept = keep(patch, task, lambda name: (base / name).exists())
-        what = (task.source, task.environment, task.verification, sorted(task.test_files.items()))
+        what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), self.timeout_s)
         name = digest_of(VERSION, boxes.name, msgspec.json.encode(what), kept.patch, *kept.dropped)
         final = cache_dir("verdict") / name
         with locked(final):
@@ -93,17 +97,15 @@ class Grader:
         flags = [f"dropped:{name}" for name in kept.dropped]
         if not kept.patch.strip():
             return Verdict(reason="the patch changes nothing but tests and their configuration", flags=flags)
+        base = workspace(task.source)
         mounts = environment_mounts(task.environment, boxes)
-        spec = Spec(
-            f"verify-{task.instance_id}",
-            repo=workspace(task.source),
-            workdir=task.environment.workdir,
-            mounts=mounts,
-            limits=Limits(),
-        )
+        spec = Spec(f"verify-{task.instance_id}", base, task.environment.workdir, mounts, limits=Limits())
         box = boxes.create(spec)
         try:
-            rung = prepare(box, task.environment, patch=kept.patch, test_files=task.test_files)
+            rung = apply_in_box(box, kept.patch)
+            if strays := [name for name in box.changed() if reaches(name, task, lambda entry: (base / entry).exists())]:
+                return Verdict(reason=f"the patch changes {strays[0]!r}, which its headers do not name", flags=flags)
+            prepare(box, task.environment, test_files=task.test_files)
             run = run_tests(box, task.environment, timeout_s=self.timeout_s)
         except BadPatch as error:
             return Verdict(reason=f"the patch does not apply: {error}", flags=flags)

@@ -2,17 +2,19 @@
 
 In: a patch in git's format and a task. Out: the patch without the files that decide how tests run, and their names.
 The task's own copies of those files are restored later anyway; what is dropped here are files that the task does not
-know: a new conftest.py, a sitecustomize.py, a module that shadows the test framework.
+know: a new conftest.py, a sitecustomize.py, a module that shadows the test framework. A patch's headers are only what
+its author says: what it really changed is asked of the box, with the same question (`reaches`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from katcore.records import Task
+from katcore.records import Environment, Task
 from katcore.testrun.patch import paths
 
 HOOKS = frozenset(
@@ -35,6 +37,8 @@ SHADOWS = frozenset(
     ["pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "unittest", "coverage", "xdist", "hypothesis"]
 )
 """Top-level modules that a test run imports: a repository that brings a new one of its own would run that first."""
+METADATA = frozenset([".dist-info", ".egg-info", ".egg-link"])
+"""Metadata of an installed project, which importlib finds in a checkout too: its entry points load pytest plugins."""
 
 _FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
 
@@ -50,25 +54,52 @@ class Kept:
 def keep(patch: str, task: Task, existed: Callable[[str], bool]) -> Kept:
     """Drop the files of a patch that are tests or could reach into the test run.
 
-    `existed(name)`: whether the base has that top-level entry, as the repositories of the test tools themselves do.
+    `existed(name)`: whether the base has that file or folder, as the repositories of the test tools themselves do.
     """
-    restored = set(task.test_files)
     kept, dropped = [], []
     for part in _FILE.split(patch):
         names = paths(part)
-        if names and any(name in restored or _hooks(name) or _shadows(name, existed) for name in names):
+        if any(reaches(name, task, existed) for name in names):
             dropped += names
         else:
             kept.append(part)
     return Kept("".join(kept), sorted(set(dropped)))
 
 
+def reaches(name: str, task: Task, existed: Callable[[str], bool]) -> bool:
+    """Whether a file is a test of the task, or decides how a test run goes."""
+    return name in task.test_files or _hooks(name) or _shadows(name, task.environment, existed)
+
+
 def _hooks(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.name.lower() in HOOKS or path.suffix in {".pth", ".pyc", ".pyo"} or ".pytest_cache" in path.parts
+    return (
+        path.name.lower() in HOOKS
+        or path.suffix in {".pth", ".pyc", ".pyo"}
+        or ".pytest_cache" in path.parts
+        or any(PurePosixPath(part).suffix in METADATA for part in path.parts)
+    )
 
 
-def _shadows(name: str, existed: Callable[[str], bool]) -> bool:
-    top, inside, _ = name.partition("/")
-    module = top if inside else top.removesuffix(".py")
-    return module in SHADOWS and (bool(inside) or top.endswith(".py")) and not existed(top)
+def _shadows(name: str, environment: Environment, existed: Callable[[str], bool]) -> bool:
+    """A new module where imports start that has the name of one that a test run imports."""
+    for root in _roots(environment):
+        if not name.startswith(root):
+            continue
+        top, _, inside = name.removeprefix(root).partition("/")
+        module, dot, suffix = top.partition(".")
+        importable = (not dot) if inside else (not dot or suffix == "py" or suffix.endswith("so"))
+        # a folder called like one of the standard library's modules is one only with an __init__
+        known = module in SHADOWS or (module in sys.stdlib_module_names and (not inside or inside == "__init__.py"))
+        if importable and known and not existed(root + top):
+            return True
+    return False
+
+
+def _roots(environment: Environment) -> Iterator[str]:
+    """Where imports start in the repository, as prefixes of names: its top, and what PYTHONPATH says."""
+    yield ""
+    top = environment.workdir.rstrip("/") + "/"
+    for entry in environment.env.get("PYTHONPATH", "").split(":"):
+        if entry.startswith(top) and entry != top:
+            yield entry.removeprefix(top).rstrip("/") + "/"
