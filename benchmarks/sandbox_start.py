@@ -138,8 +138,8 @@ def main() -> None:
             "cpus": os.cpu_count(),
             "load_before": round(load, 2),
             "runs": given.runs,
-            "alive": alive(given.alive, repo),
             "start": start(given.runs, repo),
+            "alive": alive(given.alive, repo),
         }
     given.json.write_text(json.dumps(result, indent=2) + "\n")
     result["start"].pop("samples_ms")
