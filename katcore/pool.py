@@ -101,11 +101,15 @@ def _run_threads(process: Process, items: Iterable[Item], jobs: int) -> Iterator
     stopped = Event()
 
     def feed() -> None:
+        source = iter(items)
         try:
-            for item in items:
-                room.acquire()
+            while True:
+                room.acquire()  # before the item is read: it counts as held
                 if stopped.is_set():
                     return
+                item = next(source, None)
+                if item is None:
+                    break
                 waiting.put(pool.submit(settle, process, item))
             waiting.put(None)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that reads the outcomes, which raises it
