@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from katcore.cache import cache_dir
-from katcore.sandbox.limits import leftovers
+from katcore.sandbox.limits import leftovers, parents
 from katcore.sandbox.overlay import remove
 
 LOCK = "lock"
@@ -35,7 +35,7 @@ def owned() -> Path:
     if key not in _mine or not _mine[key].is_dir():
         top.chmod(0o700)
         while not (folder := _claim(top)):
-            pass
+            group.remove()
         _mine[key] = folder
         atexit.register(_leave, os.getpid(), folder)
     return _mine[key]
@@ -93,5 +93,8 @@ def _lock(folder: Path) -> int | None:
 
 
 def _leave(pid: int, folder: Path) -> None:
+    """What boxes that nobody closed left behind; a forked child has the parent's exit handlers and must not run them."""
     if os.getpid() == pid:
+        for group in leftovers(folder.name, parents()):
+            group.remove()
         remove(folder)

@@ -196,6 +196,17 @@ def test_a_killed_runner_leaves_nothing_after_the_next_create(make: Make, cache:
     assert not [path for place in limits.parents() for path in place.glob("kat-*-orphan-*")]
 
 
+def test_a_runner_that_forgets_its_boxes_leaves_nothing(script: Script, cache: Path) -> None:
+    source = """
+from katcore.sandbox import Spec
+from katcore.sandbox.bubblewrap import Bubblewrap
+print(Bubblewrap().create(Spec("forgotten")).exec(["true"]).code)
+"""
+    assert script(source).stdout == "0\n"
+    assert not list((cache / "box").glob("*/forgotten-*"))
+    assert not [path for place in limits.parents() for path in place.glob("kat-*-forgotten-*")]
+
+
 def _until(condition: object) -> None:
     for _ in range(500):
         if condition():  # type: ignore[operator]
