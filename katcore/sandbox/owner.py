@@ -35,7 +35,7 @@ def owned() -> Path:
     if key not in _mine or not _mine[key].is_dir():
         top.chmod(0o700)
         while not (folder := _claim(top)):
-            group.remove()
+            pass
         _mine[key] = folder
         atexit.register(_leave, os.getpid(), folder)
     return _mine[key]
@@ -93,7 +93,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _leave(pid: int, folder: Path) -> None:
-    """What boxes that nobody closed left behind; a forked child has the parent's exit handlers and must not run them."""
+    """Remove boxes that nobody closed. A forked child has its parent's exit handlers, and leaves them alone."""
     if os.getpid() == pid:
         for group in leftovers(folder.name, parents()):
             group.remove()
