@@ -14,10 +14,10 @@ from functools import lru_cache
 import msgspec
 
 from katcore.cache import cache_dir, digest_of, locked
-from katcore.errors import InputError, RecordError, SandboxError
+from katcore.errors import InputError, RecordError, SandboxError, UsageError
 from katcore.pool import Item
 from katcore.records import Task, Timing, Trajectory, Verdict
-from katcore.sandbox import Limits, Sandbox, Spec, sandbox
+from katcore.sandbox import SANDBOXES, Limits, Sandbox, Spec, sandbox
 from katcore.streams import splice
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.grade import Grade, judge
@@ -40,6 +40,11 @@ class Grader:
     sandbox: str = "bubblewrap"
     timeout_s: float = 1800.0
     reuse: bool = True
+
+    def __post_init__(self) -> None:
+        """An attempt that changed nothing needs no box: a wrong name is told before one does."""
+        if self.sandbox not in SANDBOXES:
+            raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
 
     def __call__(self, item: Item) -> Iterator[bytes]:
         attempt: Attempt = item.payload
