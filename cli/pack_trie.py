@@ -33,6 +33,13 @@ class SharedTokens(StrEnum):
     path = "path"
 
 
+class Baseline(StrEnum):
+    """What a reward is compared with."""
+
+    group = "group"
+    trie = "trie"
+
+
 class Mask(StrEnum):
     """What em-sft masks of a failed tool call."""
 
@@ -63,6 +70,9 @@ def pack(
     min_reward: Annotated[
         float, typer.Option("--min-reward", metavar="REWARD", help="sft, em-sft: turn away attempts below this.")
     ] = 1.0,
+    baseline: Annotated[
+        Baseline, typer.Option("--baseline", help="grpo: compare with the group, or with those that share the prefix.")
+    ] = Baseline.group,
     mask: Annotated[
         Mask, typer.Option("--mask", help="em-sft: mask a failed call's own tokens or its whole turn.")
     ] = Mask.span,
@@ -98,6 +108,7 @@ def pack(
         shared_tokens=shared_tokens.value,
         min_reward=min_reward,
         mask=mask.value,
+        baseline=baseline.value,
         tokenizer=_digest(model),
     )
     stream = run.read(files, records.Task, records.Trajectory, records.Sample)

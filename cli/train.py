@@ -183,6 +183,12 @@ def init(
 def loop(
     run: Run,
     file: Annotated[Path, typer.Argument(metavar="RUN.toml", help="What to run.", show_default=False)],
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="DIR", help="The model to start from, instead of RUN.toml's.")
+    ] = None,
+    tasks: Annotated[
+        list[Path] | None, typer.Option("--tasks", metavar="FILE", help="The tasks, instead of RUN.toml's.")
+    ] = None,
 ) -> None:
     """Roll out, grade, pack, train, hand the weights to the engine, and again.
 
@@ -192,7 +198,7 @@ def loop(
     """
     from katcore.loop import Metrics, learn, plan
 
-    wanted = plan(file, run.seed)
+    wanted = plan(file, model=model, tasks=tasks or (), seed=run.seed)
     if run.dry_run:
         run.log(f"would run {wanted.file.loop.iterations} iterations on {len(wanted.tasks)} tasks")
         return

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
-from katcore.errors import InputError, UsageError
+from katcore.errors import InputError, KatError, UsageError
 from katcore.pool import Item, run
 from katcore.records import Pack, Task, Trajectory, encode, tag_of
 from katcore.streams import Line, open_output, read
@@ -69,6 +69,7 @@ class PackTrie(Section):
 
     budget: int = 32768
     groups_per_step: int = 0
+    baseline: Literal["group", "trie"] = "group"
 
 
 class Train(Section):
@@ -87,10 +88,10 @@ class Train(Section):
 
 
 class RunFile(Section):
-    """RUN.toml; paths are relative to the file."""
+    """RUN.toml; paths are relative to the file. Without tasks they come from standard input."""
 
-    model: str
-    tasks: list[str]
+    model: str = ""
+    tasks: list[str] = []
     seed: int = 0
     loop: Loop = field(default_factory=Loop)
     rollout: Rollout = field(default_factory=Rollout)
@@ -108,8 +109,8 @@ class Plan:
     tasks: list[Task]
 
 
-def plan(path: Path, seed: int | None = None) -> Plan:
-    """Read RUN.toml; UsageError says what is wrong with it."""
+def plan(path: Path, *, model: Path | None = None, tasks: Sequence[Path] = (), seed: int = 0) -> Plan:
+    """Read RUN.toml, in which `model`, `tasks` and `seed` replace its own. UsageError says what is wrong."""
     try:
         file = msgspec.convert(tomllib.loads(path.read_text("utf-8")), RunFile)
     except OSError as error:
@@ -118,14 +119,16 @@ def plan(path: Path, seed: int | None = None) -> Plan:
         raise UsageError(f"{path}: {error}") from error
     if file.train.objective != "grpo":
         raise UsageError(f"{path}: the loop trains by grpo, not {file.train.objective}")
-    if seed:
-        file.seed = seed
+    file.seed = seed or file.seed
     here = path.parent
-    lines = read([here / name for name in file.tasks], (Task,))
-    tasks = [line.record for line in lines if isinstance(line.record, Task)]
-    if not tasks:
-        raise InputError("no tasks", hint=f"{path}: tasks = {file.tasks}")
-    return Plan(file, here / file.model, tasks)
+    start = model or (here / file.model if file.model else None)
+    if start is None:
+        raise UsageError(f"{path}: no model to start from", hint="model = DIR, or --model DIR")
+    lines = read(list(tasks) or [here / name for name in file.tasks] or ["-"], (Task,))
+    loaded = [line.record for line in lines if isinstance(line.record, Task)]
+    if not loaded:
+        raise InputError("no tasks", hint=f"{path}: tasks = {file.tasks}, or --tasks FILE")
+    return Plan(file, start, loaded)
 
 
 def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metrics], None] = lambda m: None) -> None:
@@ -151,13 +154,15 @@ def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metr
         done = state["iteration"]
     collector = Collector(plan, last or plan.model)
     try:
+        if last is not None:
+            collector.update(last, str(done))
         for iteration in range(done, plan.file.loop.iterations):
             graded = collector.collect(iteration, out)
             metrics = {"iteration": iteration + 1, **_rates(graded), **_train(trainer, graded, plan)}
             state = {"trainer": trainer.state(), "iteration": iteration + 1}
+            _note(out, metrics, iteration)  # ahead of the checkpoint: what it replaces is done again, and noted again
             checkpoint.save(out, iteration + 1, trainer.save, state, plan.file.loop.keep)
             collector.update(out / f"step-{iteration + 1}", str(iteration + 1))
-            _note(out, metrics, iteration)
             report(metrics)
     finally:
         collector.close()
@@ -196,8 +201,8 @@ class Collector:
             command_timeout_s=rollout.command_timeout,
             seed=plan.file.seed,
         )
-        self.service = Service(self.options)
         self.grader = Grader(sandbox=verify.sandbox, timeout_s=verify.timeout, reuse=verify.reuse)
+        self.service = Service(self.options)
 
     def collect(self, iteration: int, out: Path) -> list[Line]:
         """The iteration's tasks and graded attempts, also written to OUT/iteration-N.jsonl.zst."""
@@ -223,8 +228,7 @@ class Collector:
         from katcore.rollout.roller import Roller
 
         options = replace(self.options, attempt=iteration)
-        self.service.options = options
-        roller = Roller(options, self.service)
+        roller = Roller(options, self.service.at(options))
         tasks = _turn(self.plan.tasks, self.plan.file.loop.tasks, iteration)
         yield from tasks
         items = (
@@ -237,14 +241,12 @@ class Collector:
 
         for done in run(roll_and_grade, items, self.plan.file.rollout.jobs):
             if done.failed is not None:
-                raise done.failed
+                raise KatError(f"{done.item.payload.task.instance_id}: {done.failed}") from done.failed
             yield from done.output
 
     def update(self, folder: Path, version: str) -> None:
         """Give the engine the weights of a model folder."""
-        engine = self.service.engine
-        assert engine is not None
-        self.service.gateway.call(engine.update_weights(str(folder), version))
+        self.service.update_weights(str(folder), version)
 
     def close(self) -> None:
         """End engine and gateway."""
@@ -268,7 +270,9 @@ def _train(trainer: Any, graded: Iterable[Line], plan: Plan) -> Metrics:
     from katcore.pack_trie import Settings, items
 
     options = plan.file.pack_trie
-    settings = Settings(objective="grpo", budget=options.budget, groups_per_step=options.groups_per_step)
+    settings = Settings(
+        "grpo", budget=options.budget, groups_per_step=options.groups_per_step, baseline=options.baseline
+    )
     packs = [item.payload for item in items(graded, settings) if isinstance(item.payload, Pack)]
     metrics: Metrics = {}
     for _, step in groupby(packs, key=lambda pack: pack.step):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from katcore.errors import Rejected
+from katcore.pack_trie.objective import Objective
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.terms import Terms, joined, terms_of
@@ -76,7 +78,25 @@ def settle(members: list[Member], settings: Settings) -> Settled:
     if objective.advantages is not None:
         advantages = objective.advantages([r or 0.0 for r in rewards])
     tree = _tree(kept, masked, advantages, settings)
+    if advantages is not None and settings.baseline == "trie" and any(advantages):
+        tree = _by_branch(tree, kept, [r or 0.0 for r in rewards], objective)
     return Settled(tree, away, zero_variance=advantages is not None and not any(advantages))
+
+
+def _by_branch(tree: Tree, kept: list[Member], rewards: list[float], objective: Objective) -> Tree:
+    """Advantages of tokens instead of samples: the terms carry them, each sample's own is 1."""
+    if objective.branch_advantages is None:
+        return tree
+    _, places = merge([m.tree for m in kept])
+    owner = {m.trajectory.id: i for i, m in enumerate(kept)}
+    terms, rl = tree.terms, np.array(tree.terms.rl)
+    of_member = np.array([owner.get(sample.trajectory_id, -1) for sample in tree.samples])[terms.sample]
+    rows = [np.flatnonzero(of_member == i) for i in range(len(kept))]
+    gains = objective.branch_advantages(rewards, places, tree.trie.parent, [terms.token[row] for row in rows])
+    for row, gain in zip(rows, gains):
+        rl[row] *= gain
+    samples = [s if s.advantage is None else msgspec.structs.replace(s, advantage=1.0) for s in tree.samples]
+    return replace(tree, terms=replace(terms, rl=rl), samples=samples)
 
 
 def _tree(kept: list[Member], masked: list[Member], advantages: list[float] | None, settings: Settings) -> Tree:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.terms import Weights
-from katcore.pack_trie.tree import TokenTree
+from katcore.pack_trie.tree import Floats, Index, Ints, TokenTree
 from katcore.records import Verdict
 
 
@@ -24,6 +24,8 @@ class Objective:
     """Why an attempt with this verdict is not trained on; empty when it is."""
     advantages: Callable[[Sequence[float]], list[float]] | None = None
     """From the rewards of a group's unmasked samples."""
+    branch_advantages: Callable[[Sequence[float], Sequence[Index], Ints, Sequence[Index]], list[Floats]] | None = None
+    """The same for each trained token, from where the samples part: what `--baseline trie` asks for."""
     needs_reward: bool = True
     needs_logprobs: bool = False
     """Tokens must be the policy's own: a sampled token without the engine's log-prob is refused."""

@@ -21,5 +21,7 @@ class Settings:
     """Supervised objectives take attempts with at least this reward."""
     mask: Literal["span", "turn"] = "span"
     """What of a failed tool call `em-sft` masks: the call's own tokens, or its whole turn."""
+    baseline: Literal["group", "trie"] = "group"
+    """What a reward is compared with: the group's mean, or the mean of the samples that share the prefix."""
     tokenizer: str = ""
     """Digest that every trajectory's tokenizer must have; empty: they must only agree with each other."""
