@@ -1,0 +1,134 @@
+"""How long one grading takes, beside the same tests without a box in the same environment.
+
+    python benchmarks/grade.py [--rounds 20] [--json FILE]
+
+A project of 20 modules and 200 tests is made on the spot. `grade`: a fresh box, the patch, the task's test files, the
+tests, the verdict; nothing is taken from the cache but the built environment and the checkout. `bare`: the same test
+command with the same environment's interpreter in a folder of this machine where the patch is applied already. The two
+take turns, so that a busy machine slows both; ratios are those of the rounds, each of its own pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests/verify"))
+
+from grading import calm_task, environment_with_pytest, grade, patch  # noqa: E402
+
+from katcore.records import Task  # noqa: E402
+from katcore.sandbox import ENV, sandbox  # noqa: E402
+from katcore.testrun.environment import ensure_environment  # noqa: E402
+from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE  # noqa: E402
+from katcore.testrun.workspace import patched  # noqa: E402
+
+MODULES, EACH = 20, 10
+
+
+def project() -> dict[str, str]:
+    """The files at the base: module 0 is wrong."""
+    files = {"pyproject.toml": '[project]\nname = "calm"\nversion = "1"\n', "calm/__init__.py": ""}
+    for m in range(MODULES):
+        files[f"calm/m{m}.py"] = f"def f(n):\n    return n + {0 if m == 0 else m + 1}\n"
+        tests = [f"def test_{n}():\n    assert f({n}) == {n + m + 1}\n" for n in range(EACH)]
+        files[f"tests/test_m{m}.py"] = f"from calm.m{m} import f\n\n" + "\n".join(tests)
+    return files
+
+
+def make_task(files: dict[str, str]) -> Task:
+    task = calm_task(environment_with_pytest(), "bench", files)
+    every = [[f"tests/test_m{m}.py::test_{n}" for n in range(EACH)] for m in range(MODULES)]
+    task.verification.FAIL_TO_PASS = every[0]
+    task.verification.PASS_TO_PASS = [test for tests in every[1:] for test in tests]
+    return task
+
+
+def bare(task: Task, folder: Path, report: Path, python: Path) -> None:
+    """The task's test command outside any box, with the paths of this machine."""
+    (report / "plugin").mkdir(parents=True, exist_ok=True)
+    (report / "plugin" / f"{PLUGIN}.py").write_text(PLUGIN_SOURCE)
+    command = task.environment.test_command.replace(f"{ENV}/bin/python", str(python)).replace("/testbed", str(folder))
+    shown = {"PATH": os.environ["PATH"], "KAT_REPORT": str(report), "PYTHONPATH": f"{report}/plugin:{folder}",
+             "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}  # fmt: skip
+    done = subprocess.run(["/bin/bash", "-c", command], cwd=folder, env=shown, capture_output=True, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-500:]
+
+
+def interpreter(env: Path, folder: Path) -> Path:
+    """A virtual environment of this machine with the packages of a built one, whose own interpreter is a box's."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (packages,), (ours,) = env.glob("lib/python*/site-packages"), folder.glob("lib/python*/site-packages")
+    ours.rmdir()
+    ours.symlink_to(packages)
+    return folder / "bin/python"
+
+
+def seconds(action: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun
+
+
+def measure(rounds: int, scratch: Path) -> dict[str, Any]:
+    files = project()
+    task, fix = make_task(files), patch({"calm/m0.py": "def f(n):\n    return n + 1\n"}, files)
+    python = interpreter(ensure_environment(task.environment, sandbox()), scratch / "env")
+    samples: dict[str, list[float]] = {"grade": [], "bare": []}
+
+    def graded() -> None:
+        verdict = grade(task, fix)
+        assert verdict.reward == 1.0, verdict
+
+    with patched(task.source, fix) as folder:
+        for turn in range(rounds + 2):  # the first two warm caches up
+            for name, action in (("grade", graded), ("bare", lambda: bare(task, folder, scratch / "report", python))):
+                taken = seconds(action)
+                if turn >= 2:
+                    samples[name].append(round(taken, 4))
+    ratios = sorted(g / b for g, b in zip(samples["grade"], samples["bare"]))
+    return {
+        **{f"{name}_p50_s": round(median(taken), 3) for name, taken in samples.items()},
+        "ratio_p50": round(median(ratios), 3),
+        "ratio_min_max": [round(ratios[0], 3), round(ratios[-1], 3)],
+        "samples_s": samples,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/grade.json")
+    given = parser.parse_args()
+    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    with tempfile.TemporaryDirectory(prefix="kat-bench-") as scratch:
+        os.environ["KAT_CACHE"] = f"{scratch}/cache"
+        load = os.getloadavg()[0]
+        result = {
+            "benchmark": "grade",
+            "commit": commit.stdout.strip(),
+            "python": platform.python_version(),
+            "kernel": platform.release(),
+            "cpus": os.cpu_count(),
+            "load_before": round(load, 2),
+            "tests": MODULES * EACH,
+            "rounds": given.rounds,
+            **measure(given.rounds, Path(scratch)),
+        }
+    given.json.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps({key: value for key, value in result.items() if key != "samples_s"}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
