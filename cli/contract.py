@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from katcli import config as configuration
 from katcli.log import Log
@@ -117,18 +118,24 @@ class Program:
         )
         if {"-h", "--help"} & set(args):
             _print_help(app, args, prog)
-        app(args=args, prog_name=prog)
+        sys.exit(_call(app, args, prog))
+
+
+def _call(app: typer.Typer, args: list[str], prog: str) -> int:
+    """Typer's own words about a wrong call take four lines; here they are one, and a hint."""
+    try:
+        return int(app(args=args, prog_name=prog, standalone_mode=False) or 0)
+    except TyperException as error:
+        message = error.format_message().rstrip(".")
+        Log(prog.partition(" ")[0]).error(message[:1].lower() + message[1:], f"{prog} --help tells more", 2)
+        return 2
 
 
 def _print_help(app: typer.Typer, args: list[str], prog: str) -> NoReturn:
     """Typer turns a reader that leaves into exit status 1; so the text is made first, and written here."""
     text = io.StringIO()
-    code: Any = 0
-    try:
-        with contextlib.redirect_stdout(text):
-            app(args=args, prog_name=prog)
-    except SystemExit as end:
-        code = end.code
+    with contextlib.redirect_stdout(text):
+        code = _call(app, args, prog)
     try:
         sys.stdout.write(text.getvalue())
         sys.stdout.flush()

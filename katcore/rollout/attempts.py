@@ -48,6 +48,8 @@ class Options:
         if self.sandbox not in SANDBOXES:
             raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
         parse(self.engine_name())
+        if (folder := self.model_folder()) and not folder.is_dir():
+            raise UsageError(f"no model in {folder}", hint="kat-train init --out DIR makes a small one")
 
     def engine_name(self) -> str:
         """The engine: a control's script, the one named, else the embedded one over the model folder."""
