@@ -67,7 +67,7 @@ def main() -> None:
         print(f"Usage: kat-complete KIND [PREFIX]\n\n  Kinds: {', '.join(KINDS)}")
         sys.exit(0 if args else 2)
     prefix = args[1] if len(args) > 1 else ""
-    listed = KINDS.get(args[0], lambda prefix: iter(()))(prefix)
-    for value in listed:
+    known = KINDS.get(args[0])
+    for value in known(prefix) if known is not None else ():
         if value.startswith(prefix):
             print(value)

@@ -40,7 +40,8 @@ def changes(
     --first-parent is given. URLs are cloned into the cache once and fetched again later. Commits that change nothing
     are turned away.
     """
-    from katcore.mine.changes import Changes, Selection, commits
+    from katcore.mine.changes import Changes, commits
+    from katcore.mine.history import Selection
 
     selection = Selection(range, since, until, first_parent)
     run.stage(commits(repos, selection), Changes(with_tests))
