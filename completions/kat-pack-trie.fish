@@ -4,6 +4,7 @@ complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l for -d '
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l budget -d 'Unique tokens of a row; a larger tree gets its own row.' -x
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l groups-per-step -d 'Task groups of one optimiser step; 0: all of the input.' -x
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l min-reward -d 'sft, em-sft: turn away attempts below this.' -x
+complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l baseline -d 'grpo: compare with the group, or with those that share the prefix.' -x -a 'group trie'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l mask -d 'em-sft: mask a failed call'\''s own tokens or its whole turn.' -x -a 'span turn'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l shared-tokens -d 'Count a sampled token once per trajectory, or once per root-to-leaf path.' -x -a 'sample path'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l model -d 'Refuse trajectories of another tokenizer than this folder'\''s.' -r -a '(__fish_complete_directories)'

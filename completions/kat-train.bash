@@ -63,8 +63,10 @@ _kat_train() {
             esac
             ;;
         "loop")
-            flags="--out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--model --tasks --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
+                --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                --tasks) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --out|-o) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --lock-wait) return ;;
                 --seed) return ;;

@@ -52,6 +52,8 @@ complete -c kat-train -n '__fish_seen_subcommand_from init' -l dry-run -d 'Say w
 complete -c kat-train -n '__fish_seen_subcommand_from init' -s q -l quiet -d 'Only errors on standard error.'
 complete -c kat-train -n '__fish_seen_subcommand_from init' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-train -n '__fish_seen_subcommand_from init' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
+complete -c kat-train -n '__fish_seen_subcommand_from loop' -l model -d 'The model to start from, instead of RUN.toml'\''s.' -r -a '(__fish_complete_directories)'
+complete -c kat-train -n '__fish_seen_subcommand_from loop' -l tasks -d 'The tasks, instead of RUN.toml'\''s.' -r -F
 complete -c kat-train -n '__fish_seen_subcommand_from loop' -l out -s o -d 'The folder to write.' -r -a '(__fish_complete_directories)'
 complete -c kat-train -n '__fish_seen_subcommand_from loop' -l resume -d 'Go on where an interrupted run of the same output stopped.'
 complete -c kat-train -n '__fish_seen_subcommand_from loop' -l lock-wait -d 'Wait this long for a busy output.' -x

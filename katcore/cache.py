@@ -63,7 +63,7 @@ def publish(made: Path, final: Path) -> Path:
                 raise
             shutil.rmtree(made, ignore_errors=True)
     else:
-        os.replace(made, final)
+        made.replace(final)
     return final
 
 

@@ -120,7 +120,7 @@ def test_names_that_are_none_are_refused_in_one_line(tasks: Path, args: list[str
 @pytest.mark.parametrize("message", ['{"role": "user"}', '{"content": 5}', '{"tool_calls": [{"name": "bash"}]}'])
 def test_a_script_that_is_bad_is_exit_4(tasks: Path, tmp_path: Path, message: str) -> None:
     bad = tmp_path / "bad.jsonl"
-    bad.write_text('{"messages": [' + message + ']}\n')
+    bad.write_text('{"messages": [' + message + "]}\n")
     done = rollout(tasks, "--engine", f"scripted:{bad}", check=False)
     assert done.returncode == 4 and b"bad.jsonl:1" in done.stderr
 
