@@ -191,9 +191,9 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
                 return 0
             return _run(command, log, options, counts)
 
-        code = _guarded(body, lambda: log)
+        code, at_once = _guarded(body, lambda: log)
         log.summary(code, counts | _about(options))
-        if code or sys.stdout.closed:
+        if at_once:
             _leave(code)
 
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
@@ -202,34 +202,35 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
     return inner
 
 
-def _guarded(body: Callable[[], int], log: Callable[[], Log]) -> int:
-    """Run, and turn whatever ends it into one line and an exit code."""
+def _guarded(body: Callable[[], int], log: Callable[[], Log]) -> tuple[int, bool]:
+    """Run, and turn whatever ends it into one line and an exit code; and whether to end at once."""
     try:
         code = body()
         _flush()
-        return code
+        return code, code != 0
     except (ReaderLeft, BrokenPipeError):
-        return 0
+        _mute()
+        return 0, True
     except KatError as error:
         log().error(str(error), error.hint, error.code)
         log().traceback(error)
-        return error.code
+        return error.code, True
     except OSError as error:
         name = error.filename2 or error.filename  # of a copy: where to
         where = f": {name}" if name else ""
         log().error(f"{error.strerror or error}{where}")
         log().traceback(error)
-        return 1
+        return 1, True
     except KeyboardInterrupt:
         log().error("interrupted", code=130)
-        return 130
+        return 130, True
     except Terminated as stop:
         log().error("terminated", code=128 + stop.signal)
-        return 128 + stop.signal
+        return 128 + stop.signal, True
     except Exception as error:  # noqa: BLE001 - the edge: whatever is left is a bug of ours, and gets one line
         log().error(f"internal error: {type(error).__name__}: {error}", "-vv shows the traceback")
         log().traceback(error)
-        return 1
+        return 1, True
 
 
 def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, Any]) -> int:
@@ -297,10 +298,15 @@ def _flush() -> None:
         raise KatError(f"cannot write standard output: {error.strerror}") from error
 
 
-def _leave(code: int) -> NoReturn:
-    """End at once: worker threads may still wait for processes, which die with this one."""
+def _mute() -> None:
+    """Let what is still buffered go nowhere: Python flushes standard output again at its end."""
     with open(os.devnull, "w") as null:  # noqa: PTH123
         os.dup2(null.fileno(), 1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: worker threads may still wait for processes, which die with this one."""
+    _mute()
     sys.stderr.flush()
     os._exit(code)
 

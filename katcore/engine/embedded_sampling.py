@@ -61,11 +61,20 @@ def _draw(logprobs: Tensor, draws: Sequence[Draw]) -> Tensor:
     return torch.minimum(chosen, last)
 
 
+_HEAD = 64
+"""Sorting a whole vocabulary at every step is most of a small model's time: usually the head of it decides."""
+
+
 def _filter(probs: Tensor, draw: Draw) -> Tensor:
     """Zero what top-k, top-p and min-p exclude: [V]. The most probable token always stays."""
-    ordered, ids = probs.sort(descending=True, stable=True)
+    most = probs.shape[0] if draw.top_k <= 0 else min(draw.top_k, probs.shape[0])
+    if most > _HEAD:
+        ordered, ids = probs.topk(_HEAD)
+        if draw.top_p >= 1.0 or float(ordered.sum()) <= draw.top_p:
+            ordered, ids = probs.sort(descending=True, stable=True)
+            ordered, ids = ordered[:most], ids[:most]
+    else:
+        ordered, ids = probs.topk(most)
     dropped = (ordered.cumsum(0) - ordered) > draw.top_p
-    if draw.top_k > 0:
-        dropped[draw.top_k :] = True
     dropped |= ordered < ordered[0] * draw.min_p
     return torch.zeros_like(probs).scatter(0, ids, ordered.masked_fill(dropped, 0.0))

@@ -168,13 +168,18 @@ def test_output_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def _interruptible() -> None:
+    """A background job of a script inherits an ignored SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("jobs", ["1", "3"])
 def test_signals_end_it_after_clean_up(number: signal.Signals, code: int, jobs: str, tmp_path: Path) -> None:
     (tmp_path / "in").write_text(samples(100))
     out = tmp_path / "out.jsonl"
     command = [*COMMAND, "--sleep", "0.1", "-j", jobs, "-o", str(out), str(tmp_path / "in")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_interruptible)
     while not out.with_name("out.jsonl.journal").exists():
         time.sleep(0.05)
     process.send_signal(number)
