@@ -87,6 +87,9 @@ def train(
     ] = 1024,
     clip_low: Annotated[float, typer.Option("--clip-low", metavar="E", min=0, help="grpo: ratio above 1 - E.")] = 0.2,
     clip_high: Annotated[float, typer.Option("--clip-high", metavar="E", min=0, help="grpo: below 1 + E.")] = 0.28,
+    negative_weight: Annotated[
+        float, typer.Option("--negative-weight", metavar="W", min=0, help="grpo: weight of negative advantages.")
+    ] = 1.0,
     opd_weight: Annotated[
         float, typer.Option("--opd-weight", metavar="W", help="opd: weight of the teacher's stream beside grpo's.")
     ] = 1.0,
@@ -119,7 +122,12 @@ def train(
 
     folder = required(model, "model", "kat-train init --out DIR makes a small one")
     wanted = Objective(
-        objective.value, reducer.value, constant, temperature, updates, Settings(clip_low, clip_high, opd_weight)
+        objective.value,
+        reducer.value,
+        constant,
+        temperature,
+        updates,
+        Settings(clip_low, clip_high, opd_weight, negative_weight),
     )
     optimizer = Optimizer(lr, (0.9, 0.95), weight_decay, grad_clip, warmup, schedule.value, max_steps)
     stop = Plateau.parse(plateau) if plateau else None

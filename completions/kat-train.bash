@@ -14,7 +14,7 @@ _kat_train() {
     esac
     case "$sub" in
         "")
-            flags="--objective --model --lr --epochs --max-steps --plateau --schedule --warmup --weight-decay --grad-clip --reducer --constant --clip-low --clip-high --opd-weight --temperature --updates --batch-packs --save-every --keep --attention --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--objective --model --lr --epochs --max-steps --plateau --schedule --warmup --weight-decay --grad-clip --reducer --constant --clip-low --clip-high --negative-weight --opd-weight --temperature --updates --batch-packs --save-every --keep --attention --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --objective) mapfile -t COMPREPLY < <(compgen -W "sft em-sft grpo opd" -- "$cur"); return ;;
                 --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
@@ -30,6 +30,7 @@ _kat_train() {
                 --constant) return ;;
                 --clip-low) return ;;
                 --clip-high) return ;;
+                --negative-weight) return ;;
                 --opd-weight) return ;;
                 --temperature) return ;;
                 --updates) return ;;

@@ -15,6 +15,7 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l reducer 
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l constant -d 'What `--reducer constant` divides a sample by.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l clip-low -d 'grpo: ratio above 1 - E.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l clip-high -d 'grpo: below 1 + E.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l negative-weight -d 'grpo: weight of negative advantages.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l opd-weight -d 'opd: weight of the teacher'\''s stream beside grpo'\''s.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l temperature -d 'Temperature that the tokens were sampled at.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l updates -d 'Optimiser steps on each step'\''s packs.' -x

@@ -83,6 +83,7 @@ class Train(Section):
     updates: int = 1
     clip_low: float = 0.2
     clip_high: float = 0.28
+    negative_weight: float = 1.0
     reducer: str = "token-mean"
     attention: str = "auto"
 
@@ -172,7 +173,7 @@ def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metr
 def _clip(options: Train) -> Any:
     from katcore.train.losses import Settings
 
-    return Settings(options.clip_low, options.clip_high)
+    return Settings(options.clip_low, options.clip_high, negative_weight=options.negative_weight)
 
 
 class Collector:

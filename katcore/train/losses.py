@@ -49,6 +49,7 @@ class Settings:
     clip_low: float = 0.2
     clip_high: float = 0.28
     opd_weight: float = 1.0
+    negative_weight: float = 1.0
 
 
 def sft(inputs: LossInputs, settings: Settings) -> LossOutputs:
@@ -63,17 +64,21 @@ def sft(inputs: LossInputs, settings: Settings) -> LossOutputs:
 
 
 def grpo(inputs: LossInputs, settings: Settings) -> LossOutputs:
-    """L = −Σ_t scale_t · w_t · min(r_t A, clip(r_t, 1 − ε_l, 1 + ε_h) A),  r_t = π(y_t) / π_old(y_t).
+    """L = −Σ_t scale_t · min(r_t A_t, clip(r_t, 1 − ε_l, 1 + ε_h) A_t),  r_t = π(y_t) / π_old(y_t),  A_t = w_t A.
 
-    GRPO (arXiv 2402.03300) with DAPO's clip-higher (arXiv 2503.14476); no KL term.
+    GRPO (arXiv 2402.03300) with DAPO's clip-higher (arXiv 2503.14476); no KL term. The weight is inside the minimum:
+    with a baseline of its own a token's weight may be negative, and clipping depends on the sign of the product.
+    `negative_weight` (ours) scales tokens with A_t < 0: pushing rare tokens down is most of a small policy's noise.
     """
     used = inputs.rl_weight != 0
     log_ratio = inputs.logprob - inputs.old_logprob
     ratio = log_ratio.exp()
     clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
-    gain = torch.minimum(ratio * inputs.advantage, clipped * inputs.advantage)
-    loss = -(inputs.scale * inputs.rl_weight * gain).sum()
-    up, down = inputs.advantage > 0, inputs.advantage < 0
+    advantage = inputs.rl_weight * inputs.advantage
+    up, down = advantage > 0, advantage < 0
+    advantage = torch.where(down, settings.negative_weight * advantage, advantage)
+    gain = torch.minimum(ratio * advantage, clipped * advantage)
+    loss = -(inputs.scale * gain).sum()
     metrics = {
         "entropy": inputs.entropy[used],
         "clip_high": ((ratio > 1 + settings.clip_high) & up)[used].float(),

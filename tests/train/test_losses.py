@@ -108,3 +108,19 @@ def test_opd_pushes_towards_the_teacher_and_depends_on_it() -> None:
 def test_opd_without_a_teacher_is_bad_input() -> None:
     with pytest.raises(InputError, match="teacher"):
         opd(inputs(teacher_logprob=None), Settings())
+
+
+def test_a_negative_weight_is_a_negative_advantage() -> None:
+    """With a baseline of its own a token's weight carries the sign: clipping must follow the product."""
+    turned = inputs(rl_weight=-RL, advantage=-ADVANTAGE)
+    plain = inputs()
+    out, wanted = grpo(turned, Settings()), grpo(plain, Settings())
+    assert out.loss.item() == pytest.approx(wanted.loss.item(), rel=1e-12)
+    assert slope(turned, out) == pytest.approx(slope(plain, wanted), rel=1e-12)
+
+
+def test_negative_advantages_can_count_less() -> None:
+    down = np.where(ADVANTAGE < 0, 0.25 * ADVANTAGE, ADVANTAGE)
+    less, wanted = grpo(inputs(), Settings(negative_weight=0.25)), grpo(inputs(advantage=down), Settings())
+    assert less.loss.item() == pytest.approx(wanted.loss.item(), rel=1e-12)
+    assert grpo(inputs(), Settings(negative_weight=0.0)).loss.item() != pytest.approx(wanted.loss.item())
