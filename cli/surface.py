@@ -5,6 +5,7 @@ Read off the functions' own signatures with public parts of Typer only, so that 
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
 from collections.abc import Iterator
@@ -68,8 +69,6 @@ def programs() -> Iterator[Program]:
 
 def surface(command: Command) -> Surface:
     """One command's arguments and options, its own first."""
-    import inspect
-
     shared = {option.name for option in SHARED}
     seen = [
         _option(name, hint, command.signature.parameters[name].default, name in shared)
@@ -141,7 +140,7 @@ def _metavar(kind: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    if value is None or isinstance(value, bool) or value == "":
+    if value is inspect.Parameter.empty or value is None or isinstance(value, bool) or value == "":
         return ""
     if isinstance(value, float):
         return f"{value:g}"
