@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """`$KAT_CACHE`: shared by all tests and workers of a session, so that an environment is built once."""
+    before = os.environ.get("KAT_CACHE")
+    folder = Path(before) if before else tmp_path_factory.getbasetemp().parent / "kat-cache"
+    os.environ["KAT_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["KAT_CACHE"]
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +29,6 @@ timeout = 60.0
 [verify]
 timeout = 60.0
 """
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """`$KAT_CACHE`, of this session unless it is set already."""
-    before = os.environ.get("KAT_CACHE")
-    folder = Path(before) if before else tmp_path_factory.getbasetemp().parent / "kat-cache"
-    os.environ["KAT_CACHE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["KAT_CACHE"]
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """`$KAT_CACHE` that all tests and workers of a session share, so that the environments they need are built once."""
-    before = os.environ.get("KAT_CACHE")
-    folder = Path(before) if before else tmp_path_factory.getbasetemp().parent / "kat-cache"
-    os.environ["KAT_CACHE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["KAT_CACHE"]
 
 
 @pytest.fixture(scope="session")
