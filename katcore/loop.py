@@ -8,6 +8,7 @@ This is the one place that composes rooms. Resumed after a crash it goes on at t
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -125,7 +126,10 @@ def plan(path: Path, *, model: Path | None = None, tasks: Sequence[Path] = (), s
     start = model or (here / file.model if file.model else None)
     if start is None:
         raise UsageError(f"{path}: no model to start from", hint="model = DIR, or --model DIR")
-    lines = read(list(tasks) or [here / name for name in file.tasks] or ["-"], (Task,))
+    sources: list[str | Path] = [*tasks] or [here / name for name in file.tasks]
+    if not sources and sys.stdin.isatty():
+        raise UsageError(f"{path}: no tasks", hint="tasks = [FILE], --tasks FILE, or a pipe")
+    lines = read(sources or ["-"], (Task,))
     loaded = [line.record for line in lines if isinstance(line.record, Task)]
     if not loaded:
         raise InputError("no tasks", hint=f"{path}: tasks = {file.tasks}, or --tasks FILE")
