@@ -51,9 +51,9 @@ def _draw(logprobs: Tensor, draws: Sequence[Draw]) -> Tensor:
     """Inverse of the cumulative distribution at each row's number, in fp64: [B]."""
     at = torch.tensor([draw.uniform for draw in draws], dtype=torch.float64, device=logprobs.device)[:, None]
     probs = logprobs.double().exp()
-    for row, draw in enumerate(draws):
-        if draw.filtered:
-            probs[row] = _filter(probs[row], draw)
+    rows = [row for row, draw in enumerate(draws) if draw.filtered]
+    if rows:
+        probs[rows] = _filter(probs[rows], [draws[row] for row in rows])
     total = probs.cumsum(dim=-1)
     chosen = torch.searchsorted(total, at * total[:, -1:], right=True)[:, 0]
     # The last id with any probability, should rounding push the number past the end.
@@ -65,16 +65,18 @@ _HEAD = 64
 """Sorting a whole vocabulary at every step is most of a small model's time: usually the head of it decides."""
 
 
-def _filter(probs: Tensor, draw: Draw) -> Tensor:
-    """Zero what top-k, top-p and min-p exclude: [V]. The most probable token always stays."""
-    most = probs.shape[0] if draw.top_k <= 0 else min(draw.top_k, probs.shape[0])
-    if most > _HEAD:
-        ordered, ids = probs.topk(_HEAD)
-        if draw.top_p >= 1.0 or float(ordered.sum()) <= draw.top_p:
-            ordered, ids = probs.sort(descending=True, stable=True)
-            ordered, ids = ordered[:most], ids[:most]
-    else:
-        ordered, ids = probs.topk(most)
-    dropped = (ordered.cumsum(0) - ordered) > draw.top_p
-    dropped |= ordered < ordered[0] * draw.min_p
-    return torch.zeros_like(probs).scatter(0, ids, ordered.masked_fill(dropped, 0.0))
+def _filter(probs: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Zero what top-k, top-p and min-p exclude: [B, V]. The most probable token always stays."""
+    size = probs.shape[1]
+    most, top_p, min_p = (
+        torch.tensor([[value] for value in column], dtype=torch.float64, device=probs.device)  # [B, 1]
+        for column in zip(*((draw.top_k if 0 < draw.top_k < size else size, draw.top_p, draw.min_p) for draw in draws))
+    )
+    ordered, ids = probs.topk(min(_HEAD, size))  # [B, K]
+    decided = (most <= ordered.shape[1]) | ((top_p < 1.0) & (ordered.sum(-1, keepdim=True) > top_p))
+    if not bool(decided.all()):
+        ordered, ids = probs.sort(descending=True, stable=True)
+    dropped = (ordered.cumsum(-1) - ordered) > top_p
+    dropped |= ordered < ordered[:, :1] * min_p
+    dropped |= torch.arange(ordered.shape[1], device=probs.device) >= most
+    return torch.zeros_like(probs).scatter(1, ids, ordered.masked_fill(dropped, 0.0))

@@ -11,10 +11,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
+from threading import RLock
+from typing import ParamSpec, TypeVar, cast
 
 from katcore.cache import cache_dir, digest_of, fresh, publish
 from katcore.errors import SandboxError
@@ -25,6 +27,8 @@ PATH = f"{ENV}/bin:/opt/python/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 USER = 65534
 PACKAGES = frozenset({"site-packages", "dist-packages"})
 _INSIDE = "/opt/python"
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ETC = {
     "passwd": f"root:x:0:0:root:/nonexistent:/usr/sbin/nologin\nnobody:x:{USER}:{USER}:nobody:{HOME}:/bin/bash\n",
@@ -37,6 +41,21 @@ ETC = {
 _FROM_HOST = ("alternatives", "ld.so.cache")
 """What programs below `/usr` need: Debian's links to the chosen awk, cc and editor, and where libraries lie."""
 _FOR_NETWORK = ("resolv.conf", "hosts", "ssl", "ca-certificates", "pki", "crypto-policies")
+
+
+_LOCK = RLock()
+
+
+def _once(compute: Callable[P, T]) -> Callable[P, T]:
+    """`functools.cache` that makes other threads wait: a hundred boxes must not walk `/usr` a hundred times."""
+    known = cast(Callable[P, T], cache(compute))
+
+    @wraps(compute)
+    def wait(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _LOCK:
+            return known(*args, **kwargs)
+
+    return wait
 
 
 @dataclass(frozen=True)
@@ -64,7 +83,7 @@ class Python:
         return cls(Path(prefix), Path(executable), version)
 
 
-@cache
+@_once
 def system() -> tuple[str, ...]:
     """The system's programs and libraries, without anybody's Python packages."""
     arguments = ["--ro-bind", "/usr", "/usr"]
@@ -85,7 +104,7 @@ SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
 """Goes after all mounts below it."""
 
 
-@cache
+@_once
 def etc(network: bool) -> tuple[str, ...]:
     """A minimal `/etc`; with `network`, this machine's names and certificates too."""
     shown = [name for name in _FROM_HOST + (_FOR_NETWORK if network else ()) if Path("/etc", name).exists()]
@@ -117,7 +136,7 @@ def _one_by_one(etc: Path, instead: Sequence[str]) -> list[str]:
     return arguments
 
 
-@cache
+@_once
 def python(which: Python) -> tuple[str, ...]:
     """The interpreter at `/opt/python/bin/python3`. A shared libpython is found by the path it was linked with."""
     arguments = ["--ro-bind", str(_executables(which)), f"{_INSIDE}/bin"]
