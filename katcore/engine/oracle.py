@@ -3,11 +3,14 @@
 In: a git diff. Out: commands whose text holds the whole edit, with as few tokens as possible: hunks without context
 lines (`git apply --unidiff-zero`) for plain edits, the diff's own section for all that hunks cannot say (renames,
 modes, binary files), base64 for bytes that a shell's here-document does not carry. Nothing is read from a repository.
+Samples after the first look at some of the places before they edit them, so that several verified attempts at a task
+are not copies of one.
 """
 
 from __future__ import annotations
 
 import base64
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +19,8 @@ from katcore.errors import InputError
 
 HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 PLAIN_NAME = re.compile(r"[\w./+@-]+\Z")
+LOOKS = 2  # places of one file that a sample may look at
+LOOKED_AT = 3  # lines of a place
 EXTENDED = ("old mode", "new mode", "rename ", "copy ", "similarity", "GIT binary patch", "Binary files")
 
 
@@ -137,3 +142,24 @@ def command(section: Section) -> str:
 def edits(patch: str) -> list[str]:
     """The commands that turn the base into the gold tree."""
     return [command(section) for section in sections(patch)]
+
+
+def looks(section: Section) -> list[str]:
+    """Commands that show the first places of a file that the section changes; none for a new file."""
+    named = [line[4:] for line in section.header if line.startswith("--- a/")]
+    path = named[0].removeprefix("a/") if named else ""
+    if not PLAIN_NAME.match(path):
+        return []
+    return [f"sed -n '{hunk.old},{hunk.old + LOOKED_AT - 1}p' {path}" for hunk in section.hunks[:LOOKS]]
+
+
+def attempt(patch: str, sample: int, key: str) -> list[str]:
+    """The edits of one sample, after looks that a coin of its own chose: sample 0 has none."""
+    if sample == 0:
+        return edits(patch)
+    coin = random.Random(f"{key}\0{sample}")
+    commands: list[str] = []
+    for section in sections(patch):
+        commands += [look for look in looks(section) if coin.random() < 0.5]
+        commands.append(command(section))
+    return commands
