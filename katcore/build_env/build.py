@@ -31,6 +31,7 @@ from katcore.sandbox import WORKDIR, Limits, Sandbox, Spec, sandbox
 from katcore.source import source_of
 from katcore.streams import Line
 from katcore.testrun.environment import environment_digest, environment_mounts, this_base, this_platform
+from katcore.testrun.guard import Guard
 from katcore.testrun.patch import BadPatch, paths
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.workspace import patched, workspace
@@ -68,17 +69,19 @@ class _Bench:
     limits: Limits
 
     def run(self, environment: Environment, patch: str) -> TestRun:
-        """One run in a fresh box. A set-up that fails is a run without outcomes."""
+        """One run in a fresh box, as a grading goes. A set-up that fails is a run without outcomes."""
+        base = workspace(self.source)
+        kept = Guard(self.files, environment, lambda name: (base / name).exists()).keep(patch)
         spec = Spec(
             "build-env",
-            repo=workspace(self.source),
+            repo=base,
             workdir=environment.workdir,
             mounts=environment_mounts(environment, self.sandbox),
             limits=self.limits,
         )
         box = self.sandbox.create(spec)
         try:
-            prepare(box, environment, patch=patch, test_files=self.files)
+            prepare(box, environment, patch=kept.patch, test_files=self.files)
             return run_tests(box, environment, timeout_s=self.timeout_s)
         except RecordError as error:
             if error.stage != "setup":

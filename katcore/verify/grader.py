@@ -21,11 +21,11 @@ from katcore.sandbox import SANDBOXES, Limits, Sandbox, Spec, sandbox
 from katcore.streams import splice
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.grade import Grade, judge
+from katcore.testrun.guard import Guard, Kept
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.workspace import workspace
 from katcore.verify.attempts import Attempt
-from katcore.verify.patch import Kept, keep, reaches
 
 VERSION = "verdict/2"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
@@ -83,32 +83,31 @@ class Grader:
             return masked(str(error))
 
     def _cached(self, task: Task, patch: str, boxes: Sandbox) -> Verdict:
-        base = workspace(task.source)
-        kept = keep(patch, task, lambda name: (base / name).exists())
+        guard = _guard(task)
+        kept = guard.keep(patch)
         what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), self.timeout_s)
         name = digest_of(VERSION, boxes.name, msgspec.json.encode(what), kept.patch, *kept.dropped)
         final = cache_dir("verdict") / name
         with locked(final):
             if self.reuse and final.is_file():
                 return msgspec.json.decode(final.read_bytes(), type=Verdict)
-            verdict = self._grade(task, kept, boxes)
+            verdict = self._grade(task, guard, kept, boxes)
             verdict.evidence["grading"] = name
             part = final.with_suffix(".new")
             part.write_bytes(msgspec.json.encode(verdict))
             part.replace(final)
         return verdict
 
-    def _grade(self, task: Task, kept: Kept, boxes: Sandbox) -> Verdict:
+    def _grade(self, task: Task, guard: Guard, kept: Kept, boxes: Sandbox) -> Verdict:
         flags = [f"dropped:{name}" for name in kept.dropped]
         if not kept.patch.strip():
             return Verdict(reason="the patch changes nothing but tests and their configuration", flags=flags)
-        base = workspace(task.source)
         mounts = environment_mounts(task.environment, boxes)
-        spec = Spec(f"verify-{task.instance_id}", base, task.environment.workdir, mounts, limits=Limits())
+        spec = Spec(f"verify-{task.instance_id}", workspace(task.source), task.environment.workdir, mounts, limits=Limits())
         box = boxes.create(spec)
         try:
             rung = apply_in_box(box, kept.patch)
-            if strays := [name for name in box.changed() if reaches(name, task, lambda entry: (base / entry).exists())]:
+            if strays := [name for name in box.changed() if guard.reaches(name)]:
                 return Verdict(reason=f"the patch changes {strays[0]!r}, which its headers do not name", flags=flags)
             prepare(box, task.environment, test_files=task.test_files)
             run = run_tests(box, task.environment, timeout_s=self.timeout_s)
@@ -123,6 +122,11 @@ class Grader:
         if rung == "patch":
             flags.append("applied_with_fuzz")
         return _verdict(run, judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS), flags)
+
+
+def _guard(task: Task) -> Guard:
+    base = workspace(task.source)
+    return Guard(task.test_files, task.environment, lambda name: (base / name).exists())
 
 
 def masked(reason: str) -> Verdict:

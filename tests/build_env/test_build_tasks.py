@@ -150,3 +150,15 @@ def test_changes_that_make_no_task(tmp_path: Path, mined: Change) -> None:
     assert rejected(change(tmp_path / "d", {**BASE, "pyproject.toml": none}, HEAD)) == ("environment", "unresolved")
     hangs = {**HEAD, "src/calm_sums/__init__.py": "import os\nos._exit(0)\n"}
     assert rejected(change(tmp_path / "e", BASE, hangs)) == ("after_run", "nothing_passes")
+
+
+def test_a_change_is_validated_as_attempts_are_graded(tmp_path: Path) -> None:
+    """A new tox.ini never reaches the grading box, so what works only with it is no task."""
+    source = BASE["src/calm_sums/__init__.py"].replace("a - b", "a + b if os.path.exists('tox.ini') else a - b")
+    zero = "from calm_sums import add\ndef test_zero(): assert add(1, 0) == 1\n"
+    base = {**BASE, "tests/test_add.py": zero}
+    head = {
+        "src/calm_sums/__init__.py": "import os\n" + source,
+        "tests/test_add.py": zero + "def test_two(): assert add(1, 1) == 2\n",
+    }
+    assert rejected(change(tmp_path / "tox", base, {**head, "tox.ini": "[tox]\n"})) == ("f2p", "no_f2p")

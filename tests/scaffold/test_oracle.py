@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from katcore.engine.oracle import edits
+from katcore.engine.oracle import attempt, edits
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-c", "core.autocrlf=false"]
 State = dict[str, tuple[bytes, int] | None]
@@ -106,6 +106,21 @@ def test_one_command_a_file_and_no_context(tmp_path: Path) -> None:
     commands = replay(tmp_path, patch)
     assert len(commands) == 2
     assert "\n " not in commands[0] and len(commands[1].encode()) < 90
+
+
+def test_further_samples_look_before_they_edit(tmp_path: Path) -> None:
+    old, new = {"a": text(*NUMBERS), "b c": text("1")}, {"a": text(*NUMBERS[:9], "new", *NUMBERS[9:]), "b c": text("2")}
+    patch = gold(tmp_path, old, new)
+    plain = edits(patch)
+    assert attempt(patch, 0, "task") == plain
+    samples = [attempt(patch, n, "task") for n in range(1, 9)]
+    assert samples == [attempt(patch, n, "task") for n in range(1, 9)] != [attempt(patch, n, "x") for n in range(1, 9)]
+    looked = [[command for command in commands if command not in plain] for commands in samples]
+    assert {len(found) for found in looked} == {0, 1}  # a name with a space is not looked at
+    assert all([command for command in commands if command in plain] == plain for commands in samples)
+    look = max(looked)[0]
+    shown = subprocess.run(["/bin/bash", "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines() == list(NUMBERS[6:9])
 
 
 def test_nothing_for_an_empty_patch() -> None:

@@ -1,11 +1,13 @@
-"""What of a hostile patch reaches the grading box: each test is named after the attack it stops."""
+"""What of a hostile patch reaches a box where tests run: each test is named after the attack it stops."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 
 from katcore.records import Task, TaskSource, TestFile
-from katcore.verify.patch import keep
+from katcore.testrun.guard import Guard
 
 TASK = Task(
     instance_id="t",
@@ -17,13 +19,17 @@ TASK = Task(
 )
 
 
+def guarded(existed: Callable[[str], bool]) -> Guard:
+    return Guard(TASK.test_files, TASK.environment, existed)
+
+
 def change(name: str, line: str = "x = 1") -> str:
     return f"diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1 @@\n+{line}\n"
 
 
 def test_source_changes_are_kept_byte_for_byte() -> None:
     patch = change("src/a.py") + change("src/b b.py", "diff --git is a word") + change("docs/é.md")
-    assert keep(patch, TASK, lambda name: False).patch == patch
+    assert guarded(lambda name: False).keep(patch).patch == patch
 
 
 @pytest.mark.parametrize(
@@ -48,16 +54,16 @@ def test_source_changes_are_kept_byte_for_byte() -> None:
     ],
 )
 def test_files_that_reach_into_the_test_run_are_dropped(name: str) -> None:
-    kept = keep(change("src/a.py") + change(name), TASK, lambda name: False)
+    kept = guarded(lambda name: False).keep(change("src/a.py") + change(name))
     assert (kept.patch, kept.dropped) == (change("src/a.py"), [name])
 
 
 def test_a_test_renamed_away_is_dropped() -> None:
     rename = "diff --git a/tests/test_a.py b/src/x.py\nsimilarity index 100%\n"
     rename += "rename from tests/test_a.py\nrename to src/x.py\n"
-    assert keep(rename, TASK, lambda name: False).patch == ""
+    assert guarded(lambda name: False).keep(rename).patch == ""
 
 
 def test_a_repository_of_a_test_tool_may_change_itself() -> None:
     patch = change("_pytest/config.py")
-    assert keep(patch, TASK, lambda name: name == "_pytest").patch == patch
+    assert guarded(lambda name: name == "_pytest").keep(patch).patch == patch

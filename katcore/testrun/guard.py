@@ -1,20 +1,21 @@
-"""Which parts of an attempt's patch may reach the grading box.
+"""Which parts of a patch may reach a box where tests run: an attempt's when it is graded, the known change's when a
+task is made, by the same rule, so that what is validated is what is graded.
 
-In: a patch in git's format and a task. Out: the patch without the files that decide how tests run, and their names.
-The task's own copies of those files are restored later anyway; what is dropped here are files that the task does not
-know: a new conftest.py, a sitecustomize.py, a module that shadows the test framework. A patch's headers are only what
-its author says: what it really changed is asked of the box, with the same question (`reaches`).
+In: a patch in git's format, a task's test files and environment. Out: the patch without the files that decide how tests
+run, and their names. The task's own copies of those files are restored later anyway; what is dropped here are files
+that the task does not know: a new conftest.py, a sitecustomize.py, a module that shadows the test framework. A patch's
+headers are only what its author says: what it really changed is asked of the box, with the same question (`reaches`).
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from katcore.records import Environment, Task
+from katcore.records import Environment
 from katcore.testrun.patch import paths
 
 HOOKS = frozenset(
@@ -45,30 +46,35 @@ _FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Kept:
-    """What is graded, and what was dropped."""
+    """What goes into the box, and the files that do not."""
 
     patch: str
     dropped: list[str]
 
 
-def keep(patch: str, task: Task, existed: Callable[[str], bool]) -> Kept:
-    """Drop the files of a patch that are tests or could reach into the test run.
+@dataclass(frozen=True)
+class Guard:
+    """`tests`: the task's own test files; `existed(name)`: whether the base has that file or folder, as the
+    repositories of the test tools themselves do."""
 
-    `existed(name)`: whether the base has that file or folder, as the repositories of the test tools themselves do.
-    """
-    kept, dropped = [], []
-    for part in _FILE.split(patch):
-        names = paths(part)
-        if any(reaches(name, task, existed) for name in names):
-            dropped += names
-        else:
-            kept.append(part)
-    return Kept("".join(kept), sorted(set(dropped)))
+    tests: Container[str]
+    environment: Environment
+    existed: Callable[[str], bool]
 
+    def keep(self, patch: str) -> Kept:
+        """Drop the files of a patch that are tests or could reach into the test run."""
+        kept, dropped = [], []
+        for part in _FILE.split(patch):
+            names = paths(part)
+            if any(self.reaches(name) for name in names):
+                dropped += names
+            else:
+                kept.append(part)
+        return Kept("".join(kept), sorted(set(dropped)))
 
-def reaches(name: str, task: Task, existed: Callable[[str], bool]) -> bool:
-    """Whether a file is a test of the task, or decides how a test run goes."""
-    return name in task.test_files or _hooks(name) or _shadows(name, task.environment, existed)
+    def reaches(self, name: str) -> bool:
+        """Whether a file is a test of the task, or decides how a test run goes."""
+        return name in self.tests or _hooks(name) or _shadows(name, self.environment, self.existed)
 
 
 def _hooks(name: str) -> bool:
