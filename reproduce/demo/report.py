@@ -20,7 +20,7 @@ from katcore.verify.report import wilson
 POLICIES = ("base", "sft", "rl", "expert-a", "expert-b", "student")
 NOTES = {
     "base": "random weights",
-    "sft": "supervised on the oracle's attempts",
+    "sft": "supervised on verified attempts of the oracle, to a plateau",
     "rl": "reinforcement learning from sft",
     "expert-a": "reinforcement learning from sft, first task alone",
     "expert-b": "reinforcement learning from sft, second task alone",
@@ -59,18 +59,23 @@ def summaries(out: Path) -> Iterator[tuple[str, dict]]:
 
 def tokens(out: Path) -> Iterator[tuple[str, int, int]]:
     """Flat and unique tokens that each training computed, summed over its steps."""
-    for folder in ("sft", "rl", "expert-a", "expert-b", *(p.name for p in sorted(out.glob("student-?")))):
+    for folder in ("sft-fast", "sft", "rl", "expert-a", "expert-b", *(p.name for p in sorted(out.glob("student-?")))):
         path = out / folder / "metrics.jsonl"
         rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
         yield folder, sum(r.get("tokens_flat", 0) for r in rows), sum(r.get("tokens_unique", 0) for r in rows)
 
 
-def plateau(out: Path) -> str:
-    """How much the supervised loss still fell at its end."""
-    losses = [json.loads(line)["loss"] for line in (out / "sft" / "metrics.jsonl").read_text("utf-8").splitlines()]
-    window = min(10, len(losses) // 2)
-    before, last = sum(losses[-2 * window : -window]) / window, sum(losses[-window:]) / window
-    return f"supervised loss, mean of the last {window} steps: {last:.4f}; of the {window} before: {before:.4f}"
+def plateaus(out: Path) -> Iterator[str]:
+    """How each supervised run ended."""
+    for name in ("sft-fast", "sft"):
+        rows = [json.loads(line) for line in (out / name / "metrics.jsonl").read_text("utf-8").splitlines()]
+        losses, stop = [row["loss"] for row in rows], rows[-1].get("stop", "end of data")
+        window = min(24, len(losses) // 2)
+        before, last = sum(losses[-2 * window : -window]) / window, sum(losses[-window:]) / window
+        yield (
+            f"  {name:<10} {len(rows)} steps at rate {rows[-1]['lr']:g}, ended by {stop}: "
+            f"mean loss of the last {window} {last:.5f}, of the {window} before {before:.5f}"
+        )
 
 
 def main() -> None:
@@ -83,11 +88,12 @@ def main() -> None:
         print(f"  {control:<10} {rate(graded(out / f'{control}.graded.jsonl'))}   control")
     for policy in POLICIES:
         print(f"  {policy:<10} {rate(graded(out / f'eval-{policy}.jsonl'))}   {NOTES[policy]}")
-    print(f"\n{plateau(out)}")
+    print("\nsupervised loss")
+    print(*plateaus(out), sep="\n")
     print("\ntokens computed in training      flat     unique    POR")
     for name, flat, unique in tokens(out):
         print(f"  {name:<24} {flat:>12,} {unique:>10,}   {1 - unique / flat if flat else 0:.3f}")
-    files = [*out.glob("*.graded.jsonl"), *out.glob("eval-*.jsonl"), *out.glob("*/iteration-*.jsonl.zst")]
+    files = [*out.glob("*.graded.jsonl"), out / "demonstrations.jsonl", *out.glob("eval-*.jsonl"), *out.glob("*/iteration-*.jsonl.zst")]
     names = Counter(str(a.verdict.evidence.get("grading", "")) for f in files for a in graded(f) if a.verdict)
     empty = names.pop("", 0)
     print(f"\ngradings: {len(names)} run, {sum(names.values()) - len(names)} reused, {empty} with nothing to grade")
