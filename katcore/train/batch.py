@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from katcore.errors import InputError, UsageError
-from katcore.model.tree_lm import Tree
+from katcore.model.tree import Tree
 from katcore.records import Pack, StepCounts
 
 REDUCERS = ("token-mean", "seq-mean-token-mean", "turn-mean", "constant")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One pack. N unique tokens, M terms (a trained occurrence of a token in a sample), Q samples; floats are fp64."""
 

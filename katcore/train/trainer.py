@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -25,9 +26,11 @@ from katcore.errors import InputError, KatError, UsageError
 from katcore.model.folder import ChatModel
 from katcore.model.folder import load as load_chat_model
 from katcore.model.tree_lm import TreeLM
+from katcore.model.walk import walk
 from katcore.records import Pack
 from katcore.train.batch import Row, Step, steps
-from katcore.train.losses import OBJECTIVES, LossInputs, LossOutputs, Settings
+from katcore.train.losses import OBJECTIVES, LossOutputs, Settings
+from katcore.train.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,12 @@ class Optimizer:
 class Trainer:
     """A model, its optimiser and the number of steps taken."""
 
-    def __init__(self, lm: TreeLM, chat: ChatModel | None, objective: Objective, optimizer: Optimizer) -> None:
+    def __init__(
+        self, lm: TreeLM, chat: ChatModel | None, objective: Objective, optimizer: Optimizer, budget: int = 0
+    ) -> None:
         self.lm = lm
+        self.budget = budget
+        self._cut: WeakKeyDictionary[Row, Terms] = WeakKeyDictionary()
         self.tokenizer = chat.digest if chat is not None else ""
         self.files = _files(chat) if chat is not None else {}
         self.objective = objective
@@ -104,10 +111,11 @@ class Trainer:
         dtype: torch.dtype = torch.float32,
         device: str = "",
         backend: str = "auto",
+        budget: int = 0,
     ) -> Trainer:
-        """A trainer of the model in a folder."""
+        """A trainer of the model in a folder. `budget`: tokens whose activations are alive at once, 0: a whole row."""
         lm = TreeLM.load(folder, dtype=dtype, device=device, backend=backend)
-        return cls(lm, load_chat_model(Path(folder)), objective, optimizer)
+        return cls(lm, load_chat_model(Path(folder)), objective, optimizer, budget)
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -163,43 +171,46 @@ class Trainer:
         }
 
     def gradients(self, step: Step) -> list[LossOutputs]:
-        """Leave the step's gradients in the parameters, and return each pack's part of the loss."""
+        """Leave the step's gradients in the parameters, and return the parts' shares of the loss."""
         return self._accumulate(step, [])[0]
 
     def _accumulate(self, step: Step, old: Sequence[Tensor]) -> tuple[list[LossOutputs], list[Tensor]]:
         self.adamw.zero_grad(set_to_none=True)
-        outputs, seen = [], []
+        outputs: list[LossOutputs] = []
+        seen = []
         for i, row in enumerate(step.rows):
-            inputs = self._inputs(row, old[i] if old else None)
-            out = OBJECTIVES[self.objective.name][0](inputs, self.objective.settings)
-            if not bool(out.loss.isfinite()):
-                raise KatError(f"the loss of pack {row.id} is {float(out.loss)} at step {self.steps + 1}")
-            out.loss.backward()
-            outputs.append(LossOutputs(out.loss.detach(), out.metrics))
-            seen.append(inputs.old_logprob)
+            terms = self._terms(row)
+            first = terms.old if not old else old[i]
+            kept, now = self._row(row, terms, first)
+            outputs += kept
+            seen.append(now if first is None else first)
         return outputs, seen
 
-    def _inputs(self, row: Row, old: Tensor | None) -> LossInputs:
-        """Run the model once per unique token, and gather into path space."""
-        device = self.lm.device
-        index, term = row.term_token.to(device).unique(return_inverse=True)
-        logprob, entropy = self.lm.logprobs(row.tree.to(device), index, self.objective.temperature)
-        logprob, entropy = logprob[term], entropy.detach()[term]  # [M]
-        if old is None:
-            old = logprob.detach() if row.old_logprob is None else row.old_logprob[row.term_token].to(logprob)
-        return LossInputs(  # .to(logprob): its device and dtype
-            logprob=logprob,
-            entropy=entropy,
-            scale=row.scale.to(logprob),
-            kl_scale=row.kl_scale.to(logprob),
-            rl_weight=row.rl_weight.to(logprob),
-            ce_weight=row.ce_weight.to(logprob),
-            kl_weight=row.kl_weight.to(logprob),
-            advantage=row.advantage.to(logprob),
-            old_logprob=old,
-            engine_logprob=None if row.engine_logprob is None else row.engine_logprob.to(logprob),
-            teacher_logprob=None if row.teacher_logprob is None else row.teacher_logprob[row.term_token].to(logprob),
-        )
+    def _terms(self, row: Row) -> Terms:
+        """The row's terms and parts, made once for all epochs and updates."""
+        if row not in self._cut:
+            self._cut[row] = Terms.of_row(row, self.budget, self.lm.device)
+        return self._cut[row]
+
+    def _row(self, row: Row, terms: Terms, old: Tensor | None) -> tuple[list[LossOutputs], Tensor]:
+        """The row's gradients, part by part; the parts' losses, and all terms' log-probs [M] as they were."""
+        loss = OBJECTIVES[self.objective.name][0]
+        outputs: list[LossOutputs] = []
+        seen = torch.zeros(len(terms.place), dtype=torch.float64, device=self.lm.device)
+
+        def visit(which: Tensor, logprob: Tensor, entropy: Tensor) -> Tensor:
+            chosen, local = terms.of(which)
+            lp = logprob[local]
+            seen[chosen] = lp.detach().to(seen.dtype)
+            inputs = terms.inputs(chosen, lp, entropy.detach()[local], lp.detach() if old is None else old[chosen])
+            out = loss(inputs, self.objective.settings)
+            if not bool(out.loss.isfinite()):
+                raise KatError(f"the loss of pack {row.id} is {float(out.loss)} at step {self.steps + 1}")
+            outputs.append(LossOutputs(out.loss.detach(), out.metrics))
+            return out.loss
+
+        walk(self.lm, terms.plan, visit, self.objective.temperature)
+        return outputs, seen
 
     def _apply(self) -> float:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.optimizer.grad_clip or math.inf)

@@ -9,7 +9,10 @@ import torch
 from random_packs import Paths, make_pack, path_logprobs, tiny_model
 from torch import Tensor
 
-from katcore.model.tree_lm import Tree, TreeLM
+from katcore.model.partition import partition
+from katcore.model.seams import Seam, Shown
+from katcore.model.tree import Tree
+from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
 from katcore.train.losses import Settings
@@ -47,19 +50,21 @@ def gradients(model: Any) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
-def compare(objective: str, seed: int, backend: str, **kwargs: Any) -> tuple[float, float]:
+def compare(objective: str, seed: int, backend: str, budget: float = 0, **kwargs: Any) -> tuple[float, float]:
+    """Errors of the gradients and of the loss; `budget` below 1 is a share of the tree."""
     pack, paths = make_pack(seed, **kwargs)
+    tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
     model = tiny_model(seed)
     path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).backward()
     expected = gradients(model)
     reference = float(path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).detach())
     trainer = Trainer(
-        TreeLM(model, backend), None, Objective(objective, settings=Settings(opd_weight=0.7)), Optimizer()
+        TreeLM(model, backend), None, Objective(objective, settings=Settings(opd_weight=0.7)), Optimizer(), tokens
     )
     (step,) = steps([pack], "token-mean")
-    (out,) = trainer.gradients(step)
+    loss = sum(float(out.loss) for out in trainer.gradients(step))
     # opd's value is not its path form's (a surrogate's value is arbitrary); its gradient is
-    value = 0.0 if objective == "opd" else abs(float(out.loss) - reference) / abs(reference)
+    value = 0.0 if objective == "opd" else abs(loss - reference) / abs(reference)
     return worst(gradients(model), expected), value
 
 
@@ -68,6 +73,15 @@ def compare(objective: str, seed: int, backend: str, **kwargs: Any) -> tuple[flo
 @pytest.mark.parametrize("seed", range(6))
 def test_gradients_equal_path_by_path(objective: str, backend: str, seed: int) -> None:
     gradient, value = compare(objective, seed, backend, trees=1 + seed % 3, samples=2 + seed)
+    assert gradient <= TOLERANCE
+    assert value <= TOLERANCE
+
+
+@pytest.mark.parametrize("objective", ["sft", "grpo", "opd"])
+@pytest.mark.parametrize("budget", [1, 2, 3, 0.1, 0.25, 0.5])
+@pytest.mark.parametrize("seed", range(6))
+def test_parts_equal_path_by_path(objective: str, budget: float, seed: int) -> None:
+    gradient, value = compare(objective, seed, "segments", budget, trees=1 + seed % 3, samples=2 + seed)
     assert gradient <= TOLERANCE
     assert value <= TOLERANCE
 
@@ -133,6 +147,11 @@ def test_clipping_over_several_updates_is_exact_at_shared_tokens() -> None:
     assert worst(gradients(model), expected) <= TOLERANCE
 
 
+def hidden(model: TreeLM, tree: Tree) -> Tensor:
+    (part,) = partition(tree)
+    return model.hidden(Seam(part, Shown(), ()))
+
+
 @pytest.mark.parametrize("change", ["sibling", "ancestor"])
 def test_what_a_token_sees(change: str) -> None:
     model = TreeLM(tiny_model(1), "segments")
@@ -143,7 +162,7 @@ def test_what_a_token_sees(change: str) -> None:
     changed = ids.clone()
     changed[2 if change == "sibling" else 1] = 30
     with torch.no_grad():
-        before, after = (model.hidden(Tree(x, parent, depth, end)) for x in (ids, changed))
+        before, after = (hidden(model, Tree(x, parent, depth, end)) for x in (ids, changed))
     moved = ((before - after).abs().max(-1).values > 0).tolist()
     touched = range(2, 5) if change == "sibling" else range(1, 8)
     assert moved == [i in touched for i in range(8)]
