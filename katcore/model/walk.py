@@ -59,8 +59,12 @@ def order(parts: Sequence[Part]) -> Iterator[tuple[int, bool]]:
             stack += [(child, False) for child in reversed(parts[index].children)]
 
 
-def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0) -> None:
-    """Visit every part; where gradients are enabled, add its loss's to the parameters'."""
+def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0, *, recompute: bool = False) -> int:
+    """Visit every part; where gradients are enabled, add its loss's to the parameters'. Returns the tokens computed.
+
+    `recompute`: let a part below which nothing hangs keep its layers' inputs only, too.
+    """
+    computed = 0
     shown: dict[int, Shown] = {}
     losses: dict[int, Tensor] = {}
     for index, leaving in order(plan.parts):
@@ -74,12 +78,14 @@ def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0) -> None
         if not part.children and not len(plan.which[index]):
             continue  # nobody wants to know anything of it
         seam = Seam(part, shown[index], [(shown[above], rows) for above, rows in part.above])
-        hidden = lm.hidden(seam, recompute=bool(part.children) and torch.is_grad_enabled())
+        hidden = lm.hidden(seam, recompute=(recompute or bool(part.children)) and torch.is_grad_enabled())
+        computed += len(part)
         loss = _loss(lm, plan, index, hidden, visit, temperature)
         if torch.is_grad_enabled():
             # The gradients that come back from below enter through every layer, so even a part without a loss of its
             # own has a backward pass.
             losses[index] = hidden.sum() * 0.0 if loss is None else loss
+    return computed
 
 
 def _loss(lm: TreeLM, plan: Plan, index: int, hidden: Tensor, visit: Visit, temperature: float) -> Tensor | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -77,13 +79,65 @@ def test_gradients_equal_path_by_path(objective: str, backend: str, seed: int) -
     assert value <= TOLERANCE
 
 
-@pytest.mark.parametrize("objective", ["sft", "grpo", "opd"])
-@pytest.mark.parametrize("budget", [1, 2, 3, 0.1, 0.25, 0.5])
-@pytest.mark.parametrize("seed", range(6))
-def test_parts_equal_path_by_path(objective: str, budget: float, seed: int) -> None:
-    gradient, value = compare(objective, seed, "segments", budget, trees=1 + seed % 3, samples=2 + seed)
+CASES = list(itertools.product(["sft", "grpo", "opd"], [1, 2, 3, 0.1, 0.25, 0.5]))
+"""Objectives and budgets: tokens, or a share of the tree. One token cuts everywhere: inside a turn, at every fork, at
+the first sampled token, and any path is longer than the budget."""
+
+
+@pytest.mark.parametrize("seed", range(54))
+def test_parts_equal_path_by_path(seed: int) -> None:
+    objective, budget = CASES[seed % len(CASES)]
+    gradient, value = compare(objective, seed, "segments", budget, trees=1 + seed % 3, samples=3 + seed % 7)
     assert gradient <= TOLERANCE
     assert value <= TOLERANCE
+
+
+def test_the_random_trees_are_deep_and_wide_and_have_branches_of_one_token() -> None:
+    deep = wide = single = 0
+    for seed in range(54):
+        pack, _ = make_pack(seed, trees=1 + seed % 3, samples=3 + seed % 7)
+        children = Counter(p for p in pack.parent if p >= 0)
+        deep += max(pack.depth) >= 4
+        wide += max(children.values()) >= 3
+        single += any(children[p] > 1 and e == t + 1 for t, (p, e) in enumerate(zip(pack.parent, pack.end)) if p >= 0)
+    assert deep == 54 and wide > 20 and single > 20
+
+
+@pytest.mark.parametrize("budget", [0, 1, 7, 0.25])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, recompute: bool) -> None:
+    """Recomputation of all parts or only of those that others hang below; each layer at most once more a part."""
+    pack, _ = make_pack(8, trees=2, samples=6)
+    (step,) = steps([pack], "token-mean")
+    model = tiny_model(8)
+    runs: Counter[int] = Counter()
+    for number, layer in enumerate(model.model.layers):
+        layer.self_attn.register_forward_hook(lambda *_, number=number: runs.update([number]))
+    lm = TreeLM(model)
+    runs.clear()
+    tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
+    trainer = Trainer(lm, None, Objective("grpo"), Optimizer(), tokens, recompute=recompute)
+    trainer.gradients(step)
+    got = gradients(model)
+    parts = partition(step.rows[0].tree, tokens)
+    again = sum(bool(part.children) or recompute for part in parts)
+    assert set(runs.values()) == {len(parts) + again}
+    Trainer(lm, None, Objective("grpo"), Optimizer()).gradients(step)
+    assert worst(got, gradients(model)) <= 1e-12
+
+
+def test_computed_tokens_are_the_unique_ones_at_any_budget() -> None:
+    pack, _ = make_pack(3, trees=2, samples=7)
+    (step,) = steps([pack], "token-mean")
+    for budget in (0, 1, 2, 5, 17):
+        model = tiny_model(3)
+        seen: list[int] = []
+        model.model.embed_tokens.register_forward_hook(lambda _, given, out: seen.append(given[0].numel()))
+        lm = TreeLM(model)
+        seen.clear()
+        metrics = Trainer(lm, None, Objective("grpo"), Optimizer(), budget).take(step)
+        assert sum(seen) == len(pack.tokens) == metrics["tokens_unique"] == metrics["tokens_computed"]
+        assert metrics["forward_only_tokens"] == 0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
