@@ -117,8 +117,8 @@ def train(
     """
     from katcore.records import Pack, Task
     from katcore.train.losses import Settings
+    from katcore.train.objective import Objective, Optimizer
     from katcore.train.run import Limits, Metrics, Plateau, fit
-    from katcore.train.trainer import Objective, Optimizer
 
     folder = required(model, "model", "kat-train init --out DIR makes a small one")
     wanted = Objective(

@@ -139,7 +139,8 @@ def plan(path: Path, *, model: Path | None = None, tasks: Sequence[Path] = (), s
 def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metrics], None] = lambda m: None) -> None:
     """Run all iterations and leave the trained model in `out`."""
     from katcore.train import checkpoint
-    from katcore.train.trainer import Objective, Optimizer, Trainer
+    from katcore.train.objective import Objective, Optimizer
+    from katcore.train.trainer import Trainer
 
     last = checkpoint.newest(out) if resume else None
     if not resume and any(out.glob("step-*")):

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch  # noqa: TID253 - only code that runs a model imports this module
-from torch import Tensor, nn  # noqa: TID253
+from torch import Tensor  # noqa: TID253
 from torch.utils.checkpoint import checkpoint  # noqa: TID253
 
 from katcore.errors import InputError, UsageError
-from katcore.model.partition import Part, partition
+from katcore.model.partition import partition
 from katcore.model.seams import Seam, Shown
 from katcore.model.tree import Tree
 from katkernels.linear_logprob import linear_logprob

@@ -75,8 +75,6 @@ def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0, *, reco
             continue
         part = plan.parts[index]
         shown[index] = Shown()
-        if not part.children and not len(plan.which[index]):
-            continue  # nobody wants to know anything of it
         seam = Seam(part, shown[index], [(shown[above], rows) for above, rows in part.above])
         hidden = lm.hidden(seam, recompute=(recompute or bool(part.children)) and torch.is_grad_enabled())
         computed += len(part)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from katcore.errors import UsageError
-from katcore.model.tree_lm import Tree
+from katcore.model.tree import Tree
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from katcore.errors import InputError, UsageError
 from katcore.records import Pack
 from katcore.train import checkpoint
 from katcore.train.batch import Step, steps
-from katcore.train.trainer import Objective, Optimizer, Trainer
+from katcore.train.objective import Objective, Optimizer
+from katcore.train.trainer import Trainer
 
 Metrics = dict[str, Any]
 

@@ -55,7 +55,9 @@ def keys(parts: list[Part], index: int) -> list[int]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 10**6), size=st.integers(1, 60), fork=st.sampled_from([0.05, 0.3, 0.9]), share=st.floats(0, 1))
+@given(
+    seed=st.integers(0, 10**6), size=st.integers(1, 60), fork=st.sampled_from([0.05, 0.3, 0.9]), share=st.floats(0, 1)
+)
 def test_any_forest(seed: int, size: int, fork: float, share: float) -> None:
     tree = grown(seed, size, fork)
     assert tree.problem() == ""

@@ -18,7 +18,8 @@ from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
 from katcore.train.losses import Settings
-from katcore.train.trainer import Objective, Optimizer, Trainer
+from katcore.train.objective import Objective, Optimizer
+from katcore.train.trainer import Trainer
 
 BACKENDS = ("reference", "segments")
 TOLERANCE = 1e-6  # transformers' norms and rotary positions are computed in fp32 whatever the model's dtype

@@ -45,7 +45,7 @@ def as_inputs(row: Row, logprob: Tensor, old: Tensor) -> LossInputs:
         logprob=logprob[row.term_token],
         entropy=torch.zeros_like(row.scale),
         scale=row.scale,
-        kl_scale=row.kl_scale,
+        kl_scale=row.flat_scale,
         rl_weight=row.rl_weight,
         ce_weight=row.ce_weight,
         kl_weight=row.kl_weight,
