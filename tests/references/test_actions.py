@@ -44,6 +44,8 @@ def test_command_lines(command: str, kind: str, files: set[str]) -> None:
 def test_the_same_call_written_differently_is_the_same() -> None:
     assert bash("ls src", timeout=5, description="look") == bash("ls   src") == bash(["bash", "-lc", "ls src"])
     assert action_of("Shell", {"cmd": "ls src"}) == bash("ls src")
+    read = {"path": "a.py", "explanation": "to see"}
+    assert action_of("read_file", read) == action_of("read_file", {"path": "a.py", "timeout": 3})
     written = '{"path": "/testbed/a.py", "content": "x = 1"}'
     assert action_of("write_file", written) == action_of("Write", {"content": "x = 1", "path": "./a.py"})
 

@@ -61,8 +61,8 @@ def _reduced(name: str, values: Tensor) -> float:
 
 def _percentile(values: Tensor, percent: int) -> float:
     """With linear interpolation between the two nearest. torch.quantile takes no more than 2^24 values."""
-    ordered = values.sort().values
     place = (len(values) - 1) * percent / 100
     low = int(place)
-    high = min(low + 1, len(values) - 1)
-    return float(torch.lerp(ordered[low], ordered[high], place - low))
+    below = values.kthvalue(low + 1).values
+    above = values.kthvalue(min(low + 2, len(values))).values
+    return float(torch.lerp(below, above, place - low))
