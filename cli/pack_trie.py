@@ -146,7 +146,6 @@ def stats(
     run.text(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_json else table(found))
 
 
-
 @kat.command("show", output="text")
 def show(
     run: Run,
@@ -155,7 +154,8 @@ def show(
         str, typer.Option("--group", metavar="ID", help="The group to draw; by default the one with most samples.")
     ] = "",
     pack: Annotated[
-        str, typer.Option("--pack", metavar="ID", help="The pack to draw; by default the first, if no trajectories come.")
+        str,
+        typer.Option("--pack", metavar="ID", help="The pack to draw; by default the first, if no trajectories come."),
     ] = "",
     objective: Annotated[
         ObjectiveName | None,
@@ -180,9 +180,7 @@ def show(
 
     settings = None
     if objective is not None:
-        settings = Settings(
-            objective=objective.value, min_reward=min_reward, baseline=baseline.value, mask=mask.value
-        )
+        settings = Settings(objective=objective.value, min_reward=min_reward, baseline=baseline.value, mask=mask.value)
     stream = run.read(files, records.Task, records.Trajectory, records.Pack)
     run.text(drawn(stream, group=group, pack=pack, settings=settings, rows=rows, warn=run.warn))
 

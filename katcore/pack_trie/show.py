@@ -14,8 +14,9 @@ from katcore.pack_trie.group import Member
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.show_layout import lay_out
+from katcore.pack_trie.show_margins import TOP
 from katcore.pack_trie.show_picture import Picture, of_group, of_pack
-from katcore.pack_trie.show_svg import TOP, draw
+from katcore.pack_trie.show_svg import draw
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Pack, Trajectory
 from katcore.streams import Line
@@ -23,7 +24,7 @@ from katcore.streams import Line
 
 @dataclass
 class Choice:
-    """What of a stream is to be drawn: the named group or pack, else the group with most samples, else the first pack."""
+    """What of a stream to draw: the named group or pack, else the group with most samples, else the first pack."""
 
     group: str = ""
     pack: str = ""

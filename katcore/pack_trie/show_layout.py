@@ -7,8 +7,10 @@ children alone. Drawn as rivers: a branch is as wide as the samples in it, and i
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +97,7 @@ class Layout:
 
 
 def lay_out(picture: Picture, limit: int, top: float = 0.0) -> Layout:
-    """Place the picture's branches, on at most `limit` rows (more only where a kept leaf lies below many forks)."""
+    """Place the picture's branches, on at most `limit` rows."""
     roots = _branches(picture)
     _limit(roots, limit)
     order = _depth_first(roots)
@@ -107,8 +109,6 @@ def lay_out(picture: Picture, limit: int, top: float = 0.0) -> Layout:
         b.width = max(THINNEST, unit * b.samples)
         b.x0 = axis(b.depth)
         b.x1 = axis(b.hidden.deepest if b.hidden else b.depth + len(b))
-        room = b.x1 - b.x0
-        b.bend = STUB if room == 0 else min(BEND, 0.6 * room)
     bottom = _stack(order, top, captions)
     _join(order)
     return Layout(order, axis, captions, unit, top, bottom)
@@ -163,35 +163,40 @@ def _having(samples: int, ends: Iterable[End]) -> NDArray[np.bool_]:
 
 
 def _limit(roots: list[Branch], limit: int) -> None:
-    """Keep the leaves with most samples, then with most tokens, and put what goes on a row for each fork."""
+    """Draw the branches with most samples, then with most tokens below; what is left of a fork shares one row."""
     order = _depth_first(roots)
-    leaves = [b for b in order if not b.children]
-    if len(leaves) <= limit:
+    if sum(not b.children for b in order) <= limit:
         return
-    above = {child: b for b in order for child in b.children}
-    ranked = sorted(leaves, key=lambda b: (-b.samples, -len(b), b.start))
-    for kept in range(limit, 0, -1):
-        alive: set[Branch] = set()
-        for leaf in ranked[:kept]:
-            at: Branch | None = leaf
-            while at is not None and at not in alive:
-                alive.add(at)
-                at = above.get(at)
-        gaps = sum(any(child not in alive for child in b.children) for b in alive)
-        gaps += any(root not in alive for root in roots)
-        if kept + gaps <= limit or kept == 1:
-            break
-    for b in alive:
-        gone = [child for child in b.children if child not in alive]
+    top = Branch(0, 0, 0, np.empty(0, bool), children=list(roots))
+    tokens = _below(order)
+    drawn, rows = {top}, 1  # a branch takes a row as long as not all of its children are drawn
+    missing = {b: len(b.children) for b in (top, *order)}
+    heap = [(-b.samples, -tokens[b], b.start, len(b), b, top) for b in roots]
+    heapq.heapify(heap)
+    while heap:
+        *_, branch, above = heapq.heappop(heap)
+        more = 0 if missing[above] == 1 else 1
+        if rows + more <= limit:
+            rows += more
+            missing[above] -= 1
+            drawn.add(branch)
+            for child in branch.children:
+                heapq.heappush(heap, (-child.samples, -tokens[child], child.start, len(child), child, branch))
+    for branch in drawn:
+        gone = [child for child in branch.children if child not in drawn]
         if gone:
-            place = b.children.index(gone[0])
-            b.children = [child for child in b.children if child in alive]
-            b.children.insert(place, _merged(b.depth + len(b), gone))
-    gone = [root for root in roots if root not in alive]
-    if gone:
-        place = roots.index(gone[0])
-        roots[:] = [root for root in roots if root in alive]
-        roots.insert(place, _merged(0, gone))
+            place = branch.children.index(gone[0])
+            branch.children = [child for child in branch.children if child in drawn]
+            branch.children.insert(place, _merged(branch.depth + len(branch), gone))
+    roots[:] = top.children
+
+
+def _below(order: Sequence[Branch]) -> dict[Branch, int]:
+    """Tokens of each subtree."""
+    tokens: dict[Branch, int] = {}
+    for branch in reversed(order):
+        tokens[branch] = len(branch) + sum(tokens[child] for child in branch.children)
+    return tokens
 
 
 def _merged(depth: int, gone: Sequence[Branch]) -> Branch:
@@ -215,11 +220,11 @@ def _axis(order: Sequence[Branch]) -> Axis:
     lengths = np.diff(depths)
     span = RIGHT - LEFT
     plain = span * lengths / lengths.sum()
-    linear = bool(plain.min() >= min(12.0, span / (2 * len(lengths))))
+    linear = bool(plain.min() >= min(36.0, span / (3 * len(lengths))))
     if linear:
         widths = plain
     else:
-        least = min(9.0, span / (3 * len(lengths)))
+        least = min(36.0, span / (2.2 * len(lengths)))
         root = np.sqrt(lengths)
         widths = least + (span - least * len(lengths)) * root / root.sum()
     return Axis(depths, LEFT + np.concatenate([[0.0], np.cumsum(widths)]), linear)
@@ -231,8 +236,8 @@ def _stack(order: Sequence[Branch], top: float, captions: bool) -> float:
     for b in order:
         if not b.children:
             over = CAPTION if captions else 0.0
-            height = max(b.width + over + 5.0, 15.0)
-            b.top, b.bottom, b.y = y, y + height, y + height - 3.0 - b.width / 2
+            height = max(b.width + 5.0 + over, 16.0)
+            b.top, b.bottom, b.y = y, y + height, y + over + (height - over) / 2
             y += height
     for b in reversed(order):
         if b.children:
@@ -242,17 +247,21 @@ def _stack(order: Sequence[Branch], top: float, captions: bool) -> float:
 
 
 def _join(order: Sequence[Branch]) -> None:
-    """Children leave their parent side by side, inside its width."""
+    """Children leave their parent side by side, inside its width, and bend alike: so they never cross."""
     roots = set(order) - {child for b in order for child in b.children}
     for b in roots:
         b.y0, b.bend = b.y, 0.0
     for b in order:
-        whole = sum(c.width for c in b.children)
-        scale = min(1.0, b.width / whole) if whole else 1.0
-        y = b.y - whole * scale / 2
-        for child in b.children:
-            child.y0 = y + child.width * scale / 2
-            y += child.width * scale
+        if b.children:
+            whole = sum(c.width for c in b.children)
+            scale = min(1.0, b.width / whole)
+            y = b.y - whole * scale / 2
+            rooms = [c.x1 - c.x0 for c in b.children if c.x1 > c.x0]
+            bend = min(BEND, 0.6 * min(rooms)) if rooms else STUB
+            for child in b.children:
+                child.bend = bend
+                child.y0 = y + child.width * scale / 2
+                y += child.width * scale
 
 
 # ---------------------------------------------------------------------------------------------- curves
@@ -287,13 +296,13 @@ def bend_between(branch: Branch, a: float, b: float) -> Curve:
     def blossom(u: float, v: float, z: float) -> tuple[float, float]:
         q = list(points)
         for at in (u, v, z):
-            q = [((1 - at) * m[0] + at * n[0], (1 - at) * m[1] + at * n[1]) for m, n in zip(q, q[1:])]
+            q = [((1 - at) * m[0] + at * n[0], (1 - at) * m[1] + at * n[1]) for m, n in pairwise(q)]
         return q[0]
 
     return blossom(s, s, s), blossom(s, s, t), blossom(s, t, t), blossom(t, t, t)
 
 
-def starts_of(branch: Branch, tokens: Index) -> list[int]:
+def tokens_in(branch: Branch, tokens: Index) -> list[int]:
     """Which of these rising tokens lie in the branch."""
     a, b = np.searchsorted(tokens, (branch.start, branch.stop))
     found: list[int] = tokens[a:b].tolist()

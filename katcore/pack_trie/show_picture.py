@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from katcore.errors import InputError
 from katcore.pack_trie.group import Member, settle
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.tree import Floats, Index, Ints
@@ -65,6 +66,7 @@ class Picture:
     title: str
     notes: list[str]
     trie: Trie
+    flat: int  # tokens of all root-to-leaf paths
     samples: list[Sample]
     through: list[Index]  # for each sample the tokens that it passes through, each once, rising
     ends: list[End]
@@ -76,11 +78,6 @@ class Picture:
     messages: list[Message]
     message_of: Index  # [N] index into messages, -1 where unknown
 
-    @property
-    def flat(self) -> int:
-        """Tokens of all root-to-leaf paths."""
-        return sum(int(self.trie.depth[end.token]) + 1 for end in self.ends)
-
 
 def of_group(members: Sequence[Member], settings: Settings | None = None) -> Picture:
     """All members of a group, those too that the objective would turn away: their tokens are untrained."""
@@ -89,17 +86,21 @@ def of_group(members: Sequence[Member], settings: Settings | None = None) -> Pic
     state = np.full(len(trie), CONTEXT, np.int32)
     message_of = np.full(len(trie), -1)
     messages: list[Message] = []
+    named = len({call.name for m in members for node in m.tree.nodes for call in node.tool_calls}) > 1
     for member, place in reversed(list(zip(members, places))):  # where texts differ, the first member's is shown
         state[place[member.tree.sampled]] = SAMPLED if settings is None else UNTRAINED
         for node, a, b in zip(member.tree.nodes, member.tree.start, member.tree.start[1:]):
             message_of[place[a:b]] = len(messages)
-            messages.append(Message(node.role, node.turn, node.lineage, text_of(node)[:TEXT]))
+            messages.append(Message(node.role, node.turn, node.lineage, text_of(node, named)[:TEXT]))
     first = members[0].trajectory
+    again = len({m.trajectory.sample_index for m in members}) < len(members)
+    samples = [_sample(m, again) for m in members]
     picture = Picture(
-        title=" · ".join([first.task_id, f"{first.scaffold.name} {first.scaffold.version}".strip(), first.model]),
-        notes=_passed([_sample(m) for m in members]),
+        title=f"{first.task_id} · {first.scaffold.name} {first.scaffold.version} · model {first.model}",
+        notes=_passed(samples),
         trie=trie,
-        samples=[_sample(m) for m in members],
+        flat=sum(m.tree.flat for m in members),
+        samples=samples,
         through=[np.unique(place) for place in places],
         ends=[end for i, (m, place) in enumerate(zip(members, places)) for end in _ends(i, m, place)],
         state=state,
@@ -139,7 +140,11 @@ def _packed(picture: Picture, members: Sequence[Member], places: Sequence[Index]
 
 
 def of_pack(pack: Pack, group: str | None = None) -> Picture | None:
-    """A pack's trees, or those of one group; None when it has no such group. Masked samples have no tokens in it."""
+    """A pack's trees, or those of one group; None when it has no such group. Masked samples have no tokens in it.
+
+    InputError when its arrays contradict each other.
+    """
+    _check(pack)
     term = np.array(pack.term_token, np.int64)
     names = list(dict.fromkeys(s.trajectory_id for s in pack.samples if group in (None, s.group_id)))
     known = {name: i for i, name in enumerate(names)}
@@ -158,17 +163,20 @@ def of_pack(pack: Pack, group: str | None = None) -> Picture | None:
     rows = [np.flatnonzero(sample == i) for i in drawn]
     counts = [_marked(trie, term[row]) for row in rows]
     masked = sum(of[name].masked for name in names)
+    ends = [end for k, row in enumerate(rows) for end in _last(k, trie, counts[k], term[row], turn[row])]
+    flat = sum(int(trie.depth[end.token]) + 1 for end in ends)  # as far as terms tell where paths end
     groups = list(dict.fromkeys(of[name].group_id for name in names))
     picture = Picture(
         title=" · ".join([f"pack {pack.id}", groups[0] if len(groups) == 1 else f"{len(groups)} groups"]),
         notes=[f"{len(drawn)} samples", f"for {pack.objective}", f"step {pack.step}"]
         + ([f"{masked} masked"] if masked else []),
         trie=trie,
+        flat=flat if len(trie) < len(pack.tokens) else pack.stats.flat,
         samples=[
             Sample(names[i][:8], of[names[i]].reward, None, of[names[i]].advantage, of[names[i]].masked) for i in drawn
         ],
         through=[np.flatnonzero(count[trie.end] > count[:-1]) for count in counts],
-        ends=[e for k, (row, count) in enumerate(zip(rows, counts)) for e in _last(k, trie, count, term[row], turn[row])],
+        ends=ends,
         state=np.full(len(trie), CONTEXT, np.int32),
         weight=np.zeros(len(trie), np.float32),
         weighs="",
@@ -196,9 +204,10 @@ def _weighed(picture: Picture, token: Index, weight: Floats, objective: str) -> 
 # ------------------------------------------------------------------------------------------- of a group
 
 
-def _sample(member: Member) -> Sample:
+def _sample(member: Member, again: bool) -> Sample:
+    """A sample by its number, and by its attempt where numbers occur again."""
     trajectory, verdict = member.trajectory, member.trajectory.verdict
-    name = f"{trajectory.sample_index}" + (f".{trajectory.attempt}" if trajectory.attempt else "")
+    name = f"{trajectory.sample_index}" + (f".{trajectory.attempt}" if again else "")
     if verdict is None:
         return Sample(name)
     return Sample(name, verdict.reward, verdict.passed, masked=verdict.masked)
@@ -217,9 +226,7 @@ def _ends(sample: int, member: Member, place: Index) -> list[End]:
     lineages = [tree.nodes[k].lineage for k in tree.leaves]
     whole = [i for i, name in enumerate(lineages) if not name.startswith(("subagent", "title"))]
     final = (whole or range(len(lineages)))[-1] if lineages else -1
-    return [
-        End(int(place[tree.start[k + 1] - 1]), sample, i == final, lineages[i]) for i, k in enumerate(tree.leaves)
-    ]
+    return [End(int(place[tree.start[k + 1] - 1]), sample, i == final, lineages[i]) for i, k in enumerate(tree.leaves)]
 
 
 def _turn_starts(member: Member, place: Index) -> Index:
@@ -234,7 +241,9 @@ def _boundaries(members: Sequence[Member], places: Sequence[Index], trie: Trie) 
     found: dict[tuple[int, str], None] = {}
     for member, place in zip(members, places):
         tree = member.tree
-        open_: list[str] = []  # of each message whose tokens stand with one below it: the boundary that is still to mark
+        open_: list[
+            str
+        ] = []  # of each message whose tokens stand with one below it: the boundary that is still to mark
         for node, above, (a, b) in zip(tree.nodes, tree.parent, pairwise(tree.start)):
             kind = node.boundary if node.boundary != "none" else open_[above] if above >= 0 else ""
             open_.append("" if a < b else kind)
@@ -244,15 +253,19 @@ def _boundaries(members: Sequence[Member], places: Sequence[Index], trie: Trie) 
     return list(found)
 
 
-def text_of(node: Node) -> str:
-    """What a message says: its text, and its tool calls as `name arguments`. Any shape of message is taken."""
+def text_of(node: Node, named: bool = True) -> str:
+    """What a message says: its text, and its tool calls as `name arguments`, or as arguments alone.
+
+    Any shape of message is taken.
+    """
     message = node.message if isinstance(node.message, dict) else {}
     parts = [_text(message.get("reasoning_content")), _text(message.get("content"))]
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else []:
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict):
-            parts.append(f"{_text(function.get('name'))} {_arguments(function.get('arguments'))}".strip())
+            name = _text(function.get("name")) if named else ""
+            parts.append(f"{name} {_arguments(function.get('arguments'))}".strip())
     return "\n".join(part for part in parts if part)
 
 
@@ -275,6 +288,18 @@ def _arguments(arguments: Any) -> str:
 
 
 # -------------------------------------------------------------------------------------------- of a pack
+
+
+def _check(pack: Pack) -> None:
+    tokens, terms = len(pack.tokens), len(pack.term_token)
+    arrays = (pack.parent, pack.depth, pack.end)
+    table = (pack.term_sample, pack.term_turn, pack.rl_weight, pack.ce_weight, pack.kl_weight)
+    fits = all(len(a) == tokens for a in arrays) and all(len(a) == terms for a in table)
+    fits = fits and all(-1 <= parent < i < end <= tokens for i, (parent, end) in enumerate(zip(pack.parent, pack.end)))
+    fits = fits and all(depth == (pack.depth[p] + 1 if p >= 0 else 0) for depth, p in zip(pack.depth, pack.parent))
+    fits = fits and all(0 <= token < tokens for token in pack.term_token)
+    if not fits or not all(0 <= sample < len(pack.samples) for sample in pack.term_sample):
+        raise InputError(f"pack {pack.id}: its arrays do not fit together")
 
 
 def _trees_with(trie: Trie, tokens: Index) -> tuple[Trie, Index]:
