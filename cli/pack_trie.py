@@ -1,4 +1,4 @@
-"""kat-pack-trie: pack trajectories for training, and say how much they share."""
+"""kat-pack-trie: pack trajectories for training, say how much they share, and draw it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ Budget = Annotated[
     typer.Option("--budget", metavar="TOKENS", min=1, help="Unique tokens of a row; a larger tree gets its own row."),
 ]
 
+MinReward = Annotated[
+    float, typer.Option("--min-reward", metavar="REWARD", help="sft, em-sft: turn away attempts below this.")
+]
+BaselineOption = Annotated[
+    Baseline, typer.Option("--baseline", help="grpo: compare with the group, or with those that share the prefix.")
+]
+MaskOption = Annotated[Mask, typer.Option("--mask", help="em-sft: mask a failed call's own tokens or its whole turn.")]
+
 
 @kat.command()
 def pack(
@@ -67,15 +75,9 @@ def pack(
             "--groups-per-step", metavar="N", min=0, help="Task groups of one optimiser step; 0: all of the input."
         ),
     ] = 16,
-    min_reward: Annotated[
-        float, typer.Option("--min-reward", metavar="REWARD", help="sft, em-sft: turn away attempts below this.")
-    ] = 1.0,
-    baseline: Annotated[
-        Baseline, typer.Option("--baseline", help="grpo: compare with the group, or with those that share the prefix.")
-    ] = Baseline.group,
-    mask: Annotated[
-        Mask, typer.Option("--mask", help="em-sft: mask a failed call's own tokens or its whole turn.")
-    ] = Mask.span,
+    min_reward: MinReward = 1.0,
+    baseline: BaselineOption = Baseline.group,
+    mask: MaskOption = Mask.span,
     shared_tokens: Annotated[
         SharedTokens,
         typer.Option(
@@ -142,6 +144,45 @@ def stats(
 
     found = tabulate(run.read(files, records.Task, records.Trajectory, records.Pack), budget)
     run.text(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_json else table(found))
+
+
+@kat.command("show", output="text")
+def show(
+    run: Run,
+    files: Files = None,
+    group: Annotated[
+        str, typer.Option("--group", metavar="ID", help="The group to draw; by default the one with most samples.")
+    ] = "",
+    pack: Annotated[
+        str,
+        typer.Option("--pack", metavar="ID", help="The pack to draw; by default the first, if no trajectories come."),
+    ] = "",
+    objective: Annotated[
+        ObjectiveName | None,
+        typer.Option("--for", help="Colour trajectories by what this objective trains.", show_default=False),
+    ] = None,
+    min_reward: MinReward = 1.0,
+    baseline: BaselineOption = Baseline.group,
+    mask: MaskOption = Mask.span,
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=1, help="Draw at most N branch ends one by one.")
+    ] = 48,
+) -> None:
+    """Draw a trie as SVG: the shared trunk, the branches, their boundaries, and what is trained.
+
+    Tokens run from left to right, branches from top to bottom in depth-first order, each as wide as the samples that
+    pass through it. With --for, colours are the weights that packing a group for that objective would give; of packs
+    they are the packs' own. Tooltips say what a branch's tokens are.
+    """
+    from katcore import records
+    from katcore.pack_trie import Settings
+    from katcore.pack_trie.show import show as drawn
+
+    settings = None
+    if objective is not None:
+        settings = Settings(objective=objective.value, min_reward=min_reward, baseline=baseline.value, mask=mask.value)
+    stream = run.read(files, records.Task, records.Trajectory, records.Pack)
+    run.text(drawn(stream, group=group, pack=pack, settings=settings, rows=rows, warn=run.warn))
 
 
 main = kat.main

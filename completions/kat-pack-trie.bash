@@ -9,7 +9,7 @@ _kat_pack_trie() {
         prev=${COMP_WORDS[COMP_CWORD - 2]} cur=${COMP_WORDS[COMP_CWORD - 1]}:
     fi
     COMPREPLY=()
-    case " stats " in
+    case " stats show " in
         *" ${COMP_WORDS[1]} "*) [[ $COMP_CWORD -gt 1 ]] && sub=${COMP_WORDS[1]} ;;
     esac
     case "$sub" in
@@ -48,6 +48,22 @@ _kat_pack_trie() {
                 --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
             esac
             ;;
+        "show")
+            flags="--group --pack --for --min-reward --baseline --mask --rows -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --group) return ;;
+                --pack) return ;;
+                --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft grpo opd" -- "$cur"); return ;;
+                --min-reward) return ;;
+                --baseline) mapfile -t COMPREPLY < <(compgen -W "group trie" -- "$cur"); return ;;
+                --mask) mapfile -t COMPREPLY < <(compgen -W "span turn" -- "$cur"); return ;;
+                --rows) return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
@@ -55,7 +71,7 @@ _kat_pack_trie() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         if [[ $COMP_CWORD -eq 1 ]]; then
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "stats" -- "$cur")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "stats show" -- "$cur")
         fi
     fi
 }
