@@ -1,13 +1,14 @@
 # Generated from the command's signature by scripts/completions.py; do not edit.
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -a stats -d 'Tabulate how much trajectories or packs share: unique and flat tokens, POR, rows.'
-complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l for -d 'The training objective.' -x -a 'sft em-sft grpo opd'
+complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l for -d 'The training objective.' -x -a 'sft em-sft tst rft grpo gspo opd'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l budget -d 'Unique tokens of a row; a larger tree gets its own row.' -x
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l groups-per-step -d 'Task groups of one optimiser step; 0: all of the input.' -x
-complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l min-reward -d 'sft, em-sft: turn away attempts below this.' -x
+complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l min-reward -d 'sft, em-sft, tst, rft: turn away attempts below this.' -x
+complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l top -d 'rft: take the N best attempts of a group; 0: all.' -x
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l baseline -d 'grpo: compare with the group, or with those that share the prefix.' -x -a 'group trie'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l mask -d 'em-sft: mask a failed call'\''s own tokens or its whole turn.' -x -a 'span turn'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l shared-tokens -d 'Count a sampled token once per trajectory, or once per root-to-leaf path.' -x -a 'sample path'
-complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l model -d 'Refuse trajectories of another tokenizer than this folder'\''s.' -r -a '(__fish_complete_directories)'
+complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l model -d 'Render text with this folder'\''s tokenizer; refuse another'\''s tokens.' -r -a '(__fish_complete_directories)'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l resume -d 'Go on where an interrupted run of the same output stopped.'
