@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +12,12 @@ from katcli.contract import Program, required
 from katcli.options import Files
 from katcli.run import Run
 
+if TYPE_CHECKING:
+    from katcore.model.folder import ChatModel
+
 kat = Program("kat-pack-trie", "Pack trajectories for training, every shared token once.")
 
-OBJECTIVE_HINT = "say what for: --for sft, em-sft, grpo or opd"
+OBJECTIVE_HINT = "say what for: --for sft, em-sft, tst, rft, grpo, gspo or opd"
 
 
 class ObjectiveName(StrEnum):
@@ -22,7 +25,10 @@ class ObjectiveName(StrEnum):
 
     sft = "sft"
     em_sft = "em-sft"
+    tst = "tst"
+    rft = "rft"
     grpo = "grpo"
+    gspo = "gspo"
     opd = "opd"
 
 
@@ -53,7 +59,7 @@ Budget = Annotated[
 ]
 
 MinReward = Annotated[
-    float, typer.Option("--min-reward", metavar="REWARD", help="sft, em-sft: turn away attempts below this.")
+    float, typer.Option("--min-reward", metavar="REWARD", help="sft, em-sft, tst, rft: turn away attempts below this.")
 ]
 BaselineOption = Annotated[
     Baseline, typer.Option("--baseline", help="grpo: compare with the group, or with those that share the prefix.")
@@ -76,6 +82,9 @@ def pack(
         ),
     ] = 16,
     min_reward: MinReward = 1.0,
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=0, help="rft: take the N best attempts of a group; 0: all.")
+    ] = 0,
     baseline: BaselineOption = Baseline.group,
     mask: MaskOption = Mask.span,
     shared_tokens: Annotated[
@@ -86,15 +95,22 @@ def pack(
     ] = SharedTokens.sample,
     model: Annotated[
         Path | None,
-        typer.Option("--model", metavar="DIR", help="Refuse trajectories of another tokenizer than this folder's."),
+        typer.Option(
+            "--model", metavar="DIR", help="Render text with this folder's tokenizer; refuse another's tokens."
+        ),
     ] = None,
 ) -> None:
     """Pack trajectories for training, every shared token once.
 
     The samples of a task are merged into one token trie, flattened depth-first, and put as whole trees into rows of
     at most --budget unique tokens. Beside the tokens stands the term table: one term for each token that is trained,
-    with its weights. grpo adds advantages inside each group; groups with fewer than two unmasked samples are turned
-    away. sft and em-sft take attempts with a reward of at least --min-reward.
+    with its weights. grpo and gspo add advantages inside each group; groups with fewer than two unmasked samples are
+    turned away. sft, em-sft, tst and rft take attempts with a reward of at least --min-reward: em-sft masks failed tool
+    calls; tst cuts an attempt where its context was compacted or switched, and each piece is a sample; rft takes the
+    --top best of a group, the shortest first, and each only once.
+
+    Text is rendered with the template of --model, by default that of KAT's small model: kat.sample records, and
+    trajectories whose messages have no tokens. grpo, gspo and opd need the policy's own tokens and refuse text.
 
     A group is packed once its group_size members have come, or at the end of the input. A step is --groups-per-step
     groups; every pack carries the denominators of its whole step, so a step's packs are written together.
@@ -103,26 +119,28 @@ def pack(
     from katcore.pack_trie import Settings, emit, items
 
     name = required(objective, "for", hint=OBJECTIVE_HINT)
+    chat = _chat(model)
     settings = Settings(
         objective=str(name.value),
         budget=budget,
         groups_per_step=groups_per_step,
         shared_tokens=shared_tokens.value,
         min_reward=min_reward,
+        top=top,
         mask=mask.value,
         baseline=baseline.value,
-        tokenizer=_digest(model),
+        tokenizer=chat.digest if chat else "",
     )
     stream = run.read(files, records.Task, records.Trajectory, records.Sample)
-    run.stage(items(stream, settings, run.count), emit)
+    run.stage(items(stream, settings, run.count, chat), emit)
 
 
-def _digest(model: Path | None) -> str:
+def _chat(model: Path | None) -> ChatModel | None:
     if model is None:
-        return ""
+        return None
     from katcore.model.folder import load
 
-    return load(model).digest
+    return load(model)
 
 
 @kat.command("stats", output="text")

@@ -14,12 +14,13 @@ _kat_pack_trie() {
     esac
     case "$sub" in
         "")
-            flags="--for --budget --groups-per-step --min-reward --baseline --mask --shared-tokens --model -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--for --budget --groups-per-step --min-reward --top --baseline --mask --shared-tokens --model -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
-                --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft grpo opd" -- "$cur"); return ;;
+                --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft tst rft grpo gspo opd" -- "$cur"); return ;;
                 --budget) return ;;
                 --groups-per-step) return ;;
                 --min-reward) return ;;
+                --top) return ;;
                 --baseline) mapfile -t COMPREPLY < <(compgen -W "group trie" -- "$cur"); return ;;
                 --mask) mapfile -t COMPREPLY < <(compgen -W "span turn" -- "$cur"); return ;;
                 --shared-tokens) mapfile -t COMPREPLY < <(compgen -W "sample path" -- "$cur"); return ;;
@@ -53,7 +54,7 @@ _kat_pack_trie() {
             case "$prev" in
                 --group) return ;;
                 --pack) return ;;
-                --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft grpo opd" -- "$cur"); return ;;
+                --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft tst rft grpo gspo opd" -- "$cur"); return ;;
                 --min-reward) return ;;
                 --baseline) mapfile -t COMPREPLY < <(compgen -W "group trie" -- "$cur"); return ;;
                 --mask) mapfile -t COMPREPLY < <(compgen -W "span turn" -- "$cur"); return ;;

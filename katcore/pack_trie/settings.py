@@ -19,6 +19,8 @@ class Settings:
     """`sample`: each sampled token counts once per trajectory that drew it; `path`: once per root-to-leaf path."""
     min_reward: float = 1.0
     """Supervised objectives take attempts with at least this reward."""
+    top: int = 0
+    """The best attempts of a group that `rft` takes; 0: all that are good enough."""
     mask: Literal["span", "turn"] = "span"
     """What of a failed tool call `em-sft` masks: the call's own tokens, or its whole turn."""
     baseline: Literal["group", "trie"] = "group"

@@ -88,11 +88,20 @@ def test_a_record_that_cannot_be_read_does_not_hold_its_group_open() -> None:
     assert [item.key.partition(":")[0] for item in stream] == ["kat.trajectory/1", "kat.pack/1", "kat.trajectory/1"]
 
 
-def test_text_samples_are_dead_letters_for_now() -> None:
-    (item,) = whole("sft", Sample(id="s", text="hello"))
-    assert item.key == "kat.sample/1:s" and "not supported yet" in str(item.payload)
-    with pytest.raises(RecordError):
+def test_a_sample_that_cannot_be_read_is_a_dead_letter() -> None:
+    (item,) = whole("sft", Sample(id="s"))
+    assert item.key == "kat.sample/1:s" and item.raw and item.line == 1
+    with pytest.raises(RecordError, match="either messages or text"):
         list(emit(item))
+
+
+def test_text_samples_are_groups_of_their_own() -> None:
+    counts: Counter[str] = Counter()
+    records = [Sample(id="s", text="hello there"), sampled("a", 1, 1, tokenizer=""), Sample(id="t", text="and here")]
+    stream = list(items(lines(*records), Settings("sft"), lambda name, n: counts.update({name: n})))
+    (pack,) = packs(stream)
+    assert [(s.trajectory_id, s.group_id) for s in pack.samples] == [("s", "s"), ("a1", "a"), ("t", "t")]
+    assert pack.step_counts.groups == 3 and (counts["samples"], counts["trajectories"]) == (2, 1)
 
 
 # ------------------------------------------------------------------------------------- who is trained on
