@@ -47,9 +47,23 @@ class Mask(StrEnum):
     turn = "turn"
 
 
+class CutName(StrEnum):
+    """What becomes of a tree above the budget."""
+
+    none = "none"
+    repeat = "repeat"
+
+
 Budget = Annotated[
     int,
     typer.Option("--budget", metavar="TOKENS", min=1, help="Unique tokens of a row; a larger tree gets its own row."),
+]
+CutOption = Annotated[
+    CutName,
+    typer.Option("--cut", help="Keep a tree above --budget whole, or cut it into packs that repeat what they share."),
+]
+Ranks = Annotated[
+    int, typer.Option("--ranks", metavar="R", min=1, help="Lay rows out so that R ranks get about equal work.")
 ]
 
 
@@ -61,6 +75,8 @@ def pack(
         ObjectiveName | None, typer.Option("--for", help="The training objective.", show_default=False)
     ] = None,
     budget: Budget = 32768,
+    cut: CutOption = CutName.none,
+    ranks: Ranks = 1,
     groups_per_step: Annotated[
         int,
         typer.Option(
@@ -96,14 +112,24 @@ def pack(
 
     A group is packed once its group_size members have come, or at the end of the input. A step is --groups-per-step
     groups; every pack carries the denominators of its whole step, so a step's packs are written together.
+
+    A tree above --budget stays whole by default, because kat-train computes it in parts that repeat nothing. To divide
+    it between ranks, --cut repeat cuts it into packs of whole root-to-leaf paths that repeat as few tokens as possible;
+    each term is still in one pack only, so that the gradients of all packs sum to the tree's. With --ranks R rows are
+    made small enough for R ranks to be done at about the same time, cutting trees only with --cut repeat, and written
+    from the largest to the smallest: give each one to the rank that has the least so far. The summary then tells
+    repeated tokens, POR and ERR (1 - computed / flat), and the work of the slowest rank over the mean.
     """
     from katcore import records
     from katcore.pack_trie import Settings, emit, items
+    from katcore.pack_trie.packing import ratios
 
     name = required(objective, "for", hint=OBJECTIVE_HINT)
     settings = Settings(
         objective=str(name.value),
         budget=budget,
+        cut=cut.value,
+        ranks=ranks,
         groups_per_step=groups_per_step,
         shared_tokens=shared_tokens.value,
         min_reward=min_reward,
@@ -113,6 +139,7 @@ def pack(
     )
     stream = run.read(files, records.Task, records.Trajectory, records.Sample)
     run.stage(items(stream, settings, run.count), emit)
+    run.counts |= ratios(run.counts)
 
 
 def _digest(model: Path | None) -> str:

@@ -12,7 +12,7 @@ from katcore.pack_trie.objective import Objective
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.terms import Terms, joined, terms_of
-from katcore.pack_trie.tree import TokenTree
+from katcore.pack_trie.tree import Index, TokenTree
 from katcore.pack_trie.trie import Trie, merge
 from katcore.records import PackSample, StepCounts, Trajectory
 from katcore.streams import Line
@@ -39,8 +39,13 @@ class Tree:
     trie: Trie
     terms: Terms
     samples: list[PackSample]
-    flat: int
+    tips: Index  # the last token of each path of each trajectory, into the trie
     counts: StepCounts
+
+    @property
+    def flat(self) -> int:
+        """Tokens of all paths: what path-by-path training computes."""
+        return int((self.trie.depth[self.tips] + 1).sum())
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,8 @@ def _tree(kept: list[Member], masked: list[Member], advantages: list[float] | No
         samples += [_sample(member, None if advantages is None else advantages[i])] * len(parts)
     terms = joined(tables, [0] * len(tables), [0] * len(tables))
     counts = StepCounts(groups=1, samples=len(np.unique(terms.sample)), turns=terms.turns, trained_tokens=len(terms))
-    return Tree(trie, terms, samples + [_sample(m, None) for m in masked], sum(m.tree.flat for m in kept), counts)
+    tips = [place[[m.tree.start[leaf + 1] - 1 for leaf in m.tree.leaves]] for m, place in zip(kept, places)]
+    return Tree(trie, terms, samples + [_sample(m, None) for m in masked], np.concatenate(tips), counts)
 
 
 def _sample(member: Member, advantage: float | None) -> PackSample:

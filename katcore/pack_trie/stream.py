@@ -44,7 +44,8 @@ def emit(item: Item) -> Iterator[Pack]:
 def items(lines: Iterable[Line], settings: Settings, count: Count = lambda name, n: None) -> Iterator[Item]:
     """One item for each pack and for each record that is not in one; InputError ends the stream.
 
-    `count` is told of trajectories, groups, groups_dropped, groups_zero_variance, trees_over_budget.
+    `count` is told of trajectories, groups, groups_dropped, groups_zero_variance, trees_over_budget, and of what
+    `packs` counts.
     """
     tokenizer = Tokenizer(settings.tokenizer)
     trees: list[Tree] = []
@@ -58,10 +59,10 @@ def items(lines: Iterable[Line], settings: Settings, count: Count = lambda name,
         if tree is not None:
             trees.append(tree)
         if trees and len(trees) == settings.groups_per_step:
-            yield from _step(trees, step, tokenizer.digest, settings)
+            yield from _step(trees, step, tokenizer.digest, settings, count)
             trees, step = [], step + 1
     if trees:
-        yield from _step(trees, step, tokenizer.digest, settings)
+        yield from _step(trees, step, tokenizer.digest, settings, count)
 
 
 def groups(lines: Iterable[Line], settings: Settings, tokenizer: Tokenizer, count: Count) -> Iterator[Group | Item]:
@@ -133,8 +134,8 @@ def _settled(group: Group, settings: Settings, count: Count) -> tuple[Tree | Non
     return settled.tree, [_away(member.line, reason) for member, reason in settled.away]
 
 
-def _step(trees: list[Tree], step: int, tokenizer: str, settings: Settings) -> Iterator[Item]:
-    for pack in packs(trees, step, tokenizer, settings):
+def _step(trees: list[Tree], step: int, tokenizer: str, settings: Settings, count: Count) -> Iterator[Item]:
+    for pack in packs(trees, step, tokenizer, settings, count):
         yield Item(f"kat.pack/1:{pack.id}", payload=pack)
 
 
