@@ -155,19 +155,24 @@ def stats(
     run: Run,
     files: Files = None,
     budget: Budget = 32768,
+    cut: CutOption = CutName.none,
+    ranks: Ranks = 1,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Tabulate how much trajectories or packs share: unique and flat tokens, POR, rows.
+    """Tabulate how much trajectories or packs share: unique, repeated and flat tokens, POR, ERR, rows.
 
     Flat is what training path by path would compute, unique what the trie does; POR is 1 - unique / flat, and
-    1 / (1 - POR) the most that sharing can gain in tokens. Trajectories need no verdict here: all of them are counted.
+    1 / (1 - POR) the most that sharing can gain in tokens. With --cut repeat, or from packs that were cut so, repeated
+    tokens are counted, and ERR is 1 - computed / flat. Trajectories need no verdict here: all of them are counted.
     """
     import msgspec
 
     from katcore import records
+    from katcore.pack_trie import Settings
     from katcore.pack_trie.stats import table, tabulate
 
-    found = tabulate(run.read(files, records.Task, records.Trajectory, records.Pack), budget)
+    settings = Settings(objective="sft", budget=budget, cut=cut.value, ranks=ranks)
+    found = tabulate(run.read(files, records.Task, records.Trajectory, records.Pack), settings)
     run.text(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_json else table(found))
 
 

@@ -23,6 +23,7 @@ from katcore.pack_trie.leaves import Leaves, total
 from katcore.pack_trie.tree import Index
 
 REPAIRS = 200
+"""At most so many for a tree: below 0.5 s at 10,000 leaves, below 0.2 s at 100."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,19 @@ def whole(leaves: Leaves) -> Cut:
     return Cut.of(leaves, [np.arange(len(leaves))], leaves.tokens)
 
 
-def cut(leaves: Leaves, budget: int) -> Cut:
+def cut(leaves: Leaves, budget: int, repairs: int = REPAIRS) -> Cut:
     """The tree in packs of at most `budget` tokens; one pack when it has no more."""
     if leaves.tokens <= budget:
         return whole(leaves)
     alone = np.flatnonzero(leaves.length > budget)
     short = np.flatnonzero(leaves.length <= budget)
     some = leaves.take(short)
-    packs, bound = _cut(some, budget)
+    packs, bound = _cut(some, budget, repairs)
     packs = [short[pack] for pack in packs] + [np.array([leaf]) for leaf in alone.tolist()]
     return Cut.of(leaves, packs, bound + int(leaves.length[alone].sum()), len(alone))
 
 
-def _cut(leaves: Leaves, budget: int) -> tuple[list[Index], int]:
+def _cut(leaves: Leaves, budget: int, repairs: int) -> tuple[list[Index], int]:
     """Packs, and how few tokens they could have at best."""
     bound = lower_bound(leaves, budget)
     packs = consecutive(leaves, budget)
@@ -82,4 +83,4 @@ def _cut(leaves: Leaves, budget: int) -> tuple[list[Index], int]:
         packs = partition(leaves, budget)
         return packs, total(leaves, packs)
     packs = min(packs, insertion(leaves, budget), key=lambda found: total(leaves, found))
-    return improve(leaves, packs, budget, bound, REPAIRS), bound
+    return improve(leaves, packs, budget, bound, repairs), bound

@@ -40,8 +40,10 @@ class Leaves:
         """Some of the leaves, by rising number: two that follow each other share the least of what lies between."""
         if len(chosen) == 0:
             return Leaves(self.length[:0], self.shared[:0])
-        between = np.minimum.reduceat(self.shared[: chosen[-1] + 1], chosen[:-1] + 1) if len(chosen) > 1 else []
-        return Leaves(self.length[chosen], np.concatenate([[0], between]).astype(np.int64))
+        shared = np.zeros(len(chosen), np.int64)
+        if len(chosen) > 1:
+            shared[1:] = np.minimum.reduceat(self.shared[: chosen[-1] + 1], chosen[:-1] + 1)
+        return Leaves(self.length[chosen], shared)
 
     def joined(self, first: Index) -> Leaves:
         """Leaves `first[k]` up to the next one as one: what a run of them adds to a pack as a whole."""

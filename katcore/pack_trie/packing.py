@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from katcore.pack_trie.cut import Cut, cut, whole
+from katcore.pack_trie.cut import REPAIRS, Cut, cut, whole
 from katcore.pack_trie.group import Tree
 from katcore.pack_trie.leaves import Leaves
 from katcore.pack_trie.pieces import pieces
@@ -23,7 +23,7 @@ from katcore.records import Pack, PackStats, StepCounts, content_id
 
 Count = Callable[[str, int], None]
 
-SHARES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
+SHARES = (2.0, 1.5, 1.25, 1.1, 1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
 """Parts of a rank's share of the tokens that are tried as the size of a row."""
 
 
@@ -65,25 +65,25 @@ class Layout:
         return sum(cut.repeated for cut in self.cuts)
 
     @property
-    def mean(self) -> float:
-        """Work of a rank if it were divided evenly and nothing were repeated more."""
-        return sum(self.ranks) / len(self.ranks)
+    def slowest(self) -> float:
+        """Work of the rank that has the most."""
+        return max(self.ranks)
 
 
 def layout(trees: Sequence[Leaves], settings: Settings) -> Layout:
     """Rows of at most the budget; for several ranks of less, where the slowest one is done at least 1 % earlier."""
-    best = _layout(trees, settings.budget, settings)
+    best = _layout(trees, settings.budget, settings, REPAIRS)
     if settings.ranks > 1:
         share = sum(leaves.tokens for leaves in trees) / settings.ranks
-        for part in SHARES:
-            if 0 < share * part < settings.budget:
-                smaller = _layout(trees, int(share * part) + 1, settings)
-                best = smaller if max(smaller.ranks) < 0.99 * max(best.ranks) else best
+        sizes = [size for part in SHARES if 0 < (size := int(share * part)) < settings.budget]
+        tried = [(_layout(trees, size, settings, repairs=0).slowest, size) for size in sizes]
+        if tried and min(tried)[0] < 0.99 * best.slowest:
+            best = min(best, _layout(trees, min(tried)[1], settings, REPAIRS), key=lambda found: found.slowest)
     return best
 
 
-def _layout(trees: Sequence[Leaves], budget: int, settings: Settings) -> Layout:
-    cuts = [cut(leaves, budget) if settings.cut == "repeat" else whole(leaves) for leaves in trees]
+def _layout(trees: Sequence[Leaves], budget: int, settings: Settings, repairs: int) -> Layout:
+    cuts = [cut(leaves, budget, repairs) if settings.cut == "repeat" else whole(leaves) for leaves in trees]
     places = [(t, p) for t, found in enumerate(cuts) for p in range(len(found.packs))]
     rows = [[places[i] for i in row] for row in first_fit([cuts[t].sizes[p] for t, p in places], budget)]
     if settings.ranks == 1:
@@ -127,14 +127,14 @@ def _report(trees: Sequence[Tree], found: Layout, count: Count) -> None:
     count("trees_cut", sum(len(cut.packs) > 1 for cut in found.cuts))
     count("paths_over_budget", sum(cut.too_long for cut in found.cuts))
     if found.ranks:
-        count("rank_cost_max", round(max(found.ranks)))
-        count("rank_cost_mean", round(found.mean))
+        count("rank_cost_max", round(found.slowest))
+        count("rank_cost_mean", round(sum(found.ranks) / len(found.ranks)))
 
 
 def ratios(counts: Mapping[str, float]) -> dict[str, float]:
     """What the counts of `packs` say in ratios: POR, ERR (what of it is left after the cut), slowest rank over mean."""
     flat, unique = int(counts.get("flat_tokens", 0)), int(counts.get("unique_tokens", 0))
-    found = {}
+    found: dict[str, float] = {}
     if flat:
         computed = unique + int(counts.get("repeated_tokens", 0))
         found |= {"por": round(por(unique, flat), 4), "err": round(por(computed, flat), 4)}
