@@ -82,5 +82,7 @@ def _cut(leaves: Leaves, budget: int, repairs: int) -> tuple[list[Index], int]:
     if len(leaves) <= MOST_LEAVES:
         packs = partition(leaves, budget)
         return packs, total(leaves, packs)
-    packs = min(packs, insertion(leaves, budget), key=lambda found: total(leaves, found))
-    return improve(leaves, packs, budget, bound, repairs), bound
+    starts = [packs, insertion(leaves, budget, nearest=True), insertion(leaves, budget, nearest=False)]
+    starts.sort(key=lambda found: total(leaves, found))
+    ends = [improve(leaves, start, budget, bound, repairs) for start in starts[:2]]
+    return min(ends, key=lambda found: total(leaves, found)), bound

@@ -21,8 +21,11 @@ PIECES = 8
 """Parts that the leaves of a repaired group of packs are divided into: 1 ms a repair."""
 
 
-def insertion(leaves: Leaves, budget: int) -> list[Index]:
-    """Depth-first, each leaf into the pack with room that has most of its path, the fullest of several such."""
+def insertion(leaves: Leaves, budget: int, nearest: bool) -> list[Index]:
+    """Depth-first, each leaf into a pack that has room for what it adds.
+
+    `nearest`: the one that has most of its path, the fullest of several such; else the first one.
+    """
     n = len(leaves)
     packs: list[list[int]] = []
     load = np.zeros(n, np.int64)
@@ -31,7 +34,7 @@ def insertion(leaves: Leaves, budget: int) -> list[Index]:
         have, tokens = common[: len(packs)], load[: len(packs)]
         np.minimum(have, shared, out=have)
         after = tokens + (length - have)
-        value = np.where(after <= budget, have * (budget + 1) + after, -1)
+        value = np.where(after <= budget, (have * (budget + 1) + after) * nearest, -1)
         best = int(value.argmax()) if packs else -1
         if best < 0 or value[best] < 0:
             best = len(packs)

@@ -128,7 +128,7 @@ def test_trees_of_many_leaves(seed: int) -> None:
     found = cut(leaves, budget)
     check(trie, leaves, found, budget)
     assert sum(found.sizes) <= total(leaves, consecutive(leaves, budget))
-    assert sum(found.sizes) <= total(leaves, insertion(leaves, budget))
+    assert sum(found.sizes) <= total(leaves, insertion(leaves, budget, nearest=True))
     assert sum(found.sizes) <= 1.1 * found.bound
     sizes = sorted(found.sizes)
     assert len(sizes) == 1 or sizes[0] + sizes[1] > budget, "no two packs go into one row"
@@ -139,7 +139,7 @@ def test_repairs_never_make_a_cut_worse() -> None:
     for _ in range(5):
         leaves = Leaves.of(random_trie(rng, 40, chain=20))
         budget = budgets(rng, leaves)
-        start = insertion(leaves, budget)
+        start = insertion(leaves, budget, nearest=False)
         end = improve(leaves, start, budget, 0, 20)
         assert sorted(np.concatenate(end).tolist()) == list(range(40))
         again = improve(leaves, start, budget, 0, 20)
