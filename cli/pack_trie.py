@@ -53,9 +53,23 @@ class Mask(StrEnum):
     turn = "turn"
 
 
+class CutName(StrEnum):
+    """What becomes of a tree above the budget."""
+
+    none = "none"
+    repeat = "repeat"
+
+
 Budget = Annotated[
     int,
     typer.Option("--budget", metavar="TOKENS", min=1, help="Unique tokens of a row; a larger tree gets its own row."),
+]
+CutOption = Annotated[
+    CutName,
+    typer.Option("--cut", help="Keep a tree above --budget whole, or cut it into packs that repeat what they share."),
+]
+Ranks = Annotated[
+    int, typer.Option("--ranks", metavar="R", min=1, help="Lay rows out so that R ranks get about equal work.")
 ]
 
 MinReward = Annotated[
@@ -75,6 +89,8 @@ def pack(
         ObjectiveName | None, typer.Option("--for", help="The training objective.", show_default=False)
     ] = None,
     budget: Budget = 32768,
+    cut: CutOption = CutName.none,
+    ranks: Ranks = 1,
     groups_per_step: Annotated[
         int,
         typer.Option(
@@ -114,15 +130,25 @@ def pack(
 
     A group is packed once its group_size members have come, or at the end of the input. A step is --groups-per-step
     groups; every pack carries the denominators of its whole step, so a step's packs are written together.
+
+    A tree above --budget stays whole by default, because kat-train computes it in parts that repeat nothing. To divide
+    it between ranks, --cut repeat cuts it into packs of whole root-to-leaf paths that repeat as few tokens as possible;
+    each term is still in one pack only, so that the gradients of all packs sum to the tree's. With --ranks R rows are
+    made small enough for R ranks to be done at about the same time, cutting trees only with --cut repeat, and written
+    from the largest to the smallest: give each one to the rank that has the least so far. The summary then tells
+    repeated tokens, POR and ERR (1 - computed / flat), and the work of the slowest rank over the mean.
     """
     from katcore import records
     from katcore.pack_trie import Settings, emit, items
+    from katcore.pack_trie.packing import ratios
 
     name = required(objective, "for", hint=OBJECTIVE_HINT)
     chat = _chat(model)
     settings = Settings(
         objective=str(name.value),
         budget=budget,
+        cut=cut.value,
+        ranks=ranks,
         groups_per_step=groups_per_step,
         shared_tokens=shared_tokens.value,
         min_reward=min_reward,
@@ -133,6 +159,7 @@ def pack(
     )
     stream = run.read(files, records.Task, records.Trajectory, records.Sample)
     run.stage(items(stream, settings, run.count, chat), emit)
+    run.counts |= ratios(run.counts)
 
 
 def _chat(model: Path | None) -> ChatModel | None:
@@ -148,19 +175,24 @@ def stats(
     run: Run,
     files: Files = None,
     budget: Budget = 32768,
+    cut: CutOption = CutName.none,
+    ranks: Ranks = 1,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
-    """Tabulate how much trajectories or packs share: unique and flat tokens, POR, rows.
+    """Tabulate how much trajectories or packs share: unique, repeated and flat tokens, POR, ERR, rows.
 
     Flat is what training path by path would compute, unique what the trie does; POR is 1 - unique / flat, and
-    1 / (1 - POR) the most that sharing can gain in tokens. Trajectories need no verdict here: all of them are counted.
+    1 / (1 - POR) the most that sharing can gain in tokens. With --cut repeat, or from packs that were cut so, repeated
+    tokens are counted, and ERR is 1 - computed / flat. Trajectories need no verdict here: all of them are counted.
     """
     import msgspec
 
     from katcore import records
+    from katcore.pack_trie import Settings
     from katcore.pack_trie.stats import table, tabulate
 
-    found = tabulate(run.read(files, records.Task, records.Trajectory, records.Pack), budget)
+    settings = Settings(objective="sft", budget=budget, cut=cut.value, ranks=ranks)
+    found = tabulate(run.read(files, records.Task, records.Trajectory, records.Pack), settings)
     run.text(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_json else table(found))
 
 

@@ -12,7 +12,7 @@ from katcore.pack_trie.objective import Objective, Parts
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.terms import Terms, joined, terms_of
-from katcore.pack_trie.tree import TokenTree
+from katcore.pack_trie.tree import Index, TokenTree
 from katcore.pack_trie.trie import Trie, merge
 from katcore.records import PackSample, StepCounts, Trajectory
 from katcore.streams import Line
@@ -41,8 +41,13 @@ class Tree:
     trie: Trie
     terms: Terms
     samples: list[PackSample]
-    flat: int
+    tips: Index  # the last token of each path of each trajectory, into the trie
     counts: StepCounts
+
+    @property
+    def flat(self) -> int:
+        """Tokens of all paths: what path-by-path training computes."""
+        return int((self.trie.depth[self.tips] + 1).sum())
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,8 @@ def _tree(
     terms = joined(tables, [0] * len(tables), [0] * len(tables))
     counts = StepCounts(groups=1, samples=len(np.unique(terms.sample)), turns=terms.turns, trained_tokens=len(terms))
     samples += [_sample(m, None) for m in masked]
-    flat = sum(tree.flat for _, tree in parts)
-    return Tree(trie, terms, samples, flat, counts), sum(each.dropped for each in cut)
+    tips = [place[[part.start[leaf + 1] - 1 for leaf in part.leaves]] for (_, part), place in zip(parts, places)]
+    return Tree(trie, terms, samples, np.concatenate(tips), counts), sum(each.dropped for each in cut)
 
 
 def _parts(objective: Objective, member: Member) -> Parts:

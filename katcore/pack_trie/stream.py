@@ -59,7 +59,8 @@ def items(
     """One item for each pack and for each record that is not in one; InputError ends the stream.
 
     `chat` renders text; without one, the small model shipped with KAT does. `count` is told of trajectories, samples,
-    groups, groups_dropped, groups_zero_variance, trees_over_budget and, where attempts are cut, subtrees_dropped.
+    groups, groups_dropped, groups_zero_variance, trees_over_budget, where attempts are cut subtrees_dropped, and of
+    what `packs` counts.
     """
     objective = OBJECTIVES[settings.objective]
     if settings.baseline == "trie" and objective.advantages is not None and objective.branch_advantages is None:
@@ -76,10 +77,10 @@ def items(
         if tree is not None:
             trees.append(tree)
         if trees and len(trees) == settings.groups_per_step:
-            yield from _step(trees, step, reader.tokenizer.digest, settings)
+            yield from _step(trees, step, reader.tokenizer.digest, settings, count)
             trees, step = [], step + 1
     if trees:
-        yield from _step(trees, step, reader.tokenizer.digest, settings)
+        yield from _step(trees, step, reader.tokenizer.digest, settings, count)
 
 
 def groups(lines: Iterable[Line], reader: Reader, count: Count) -> Iterator[Group | Item]:
@@ -217,8 +218,8 @@ def _settled(group: Group, settings: Settings, count: Count) -> tuple[Tree | Non
     return settled.tree, [_away(member.line, reason) for member, reason in settled.away]
 
 
-def _step(trees: list[Tree], step: int, tokenizer: str, settings: Settings) -> Iterator[Item]:
-    for pack in packs(trees, step, tokenizer, settings):
+def _step(trees: list[Tree], step: int, tokenizer: str, settings: Settings, count: Count) -> Iterator[Item]:
+    for pack in packs(trees, step, tokenizer, settings, count):
         yield Item(f"kat.pack/1:{pack.id}", payload=pack)
 
 

@@ -17,6 +17,8 @@ from katcore.pool import Item, run
 from katcore.records import Pack, Sample, Task, TaskSource, Trajectory, Verdict, encode
 from katcore.streams import Line
 
+TEN = Settings("sft", budget=10)
+
 
 def sampled(group: str, sample: int, size: int = 2, length: int = 4, **fields: object) -> Trajectory:
     nodes = [node(0, None, [1, 2]), node(1, 0, [10 + sample] * length, True)]
@@ -243,12 +245,12 @@ def test_ids_come_from_the_content_and_threads_change_nothing() -> None:
 
 def test_stats_of_trajectories_and_of_their_packs_agree() -> None:
     records = [sampled(g, i, reward=None) for g in "ab" for i in range(2)]
-    found = tabulate(lines(task("a"), *records), 10)
+    found = tabulate(lines(task("a"), *records), TEN)
     assert [(r.name, r.samples, r.flat, r.unique) for r in found.rows] == [("a", 2, 12, 10), ("b", 2, 12, 10)]
     assert (found.packs, found.over_budget, found.total.flat) == (2, 0, 24) and found.ceiling == pytest.approx(1.2)
-    of_packs = tabulate(lines(*packs(whole("opd", *records, budget=10))), 10)
+    of_packs = tabulate(lines(*packs(whole("opd", *records, budget=10))), TEN)
     assert (of_packs.total, of_packs.packs) == (found.total, found.packs)
-    assert tabulate(lines(*records), 9).over_budget == 2
+    assert tabulate(lines(*records), Settings("sft", budget=9)).over_budget == 2
     text = table(found)
     assert "0.167" in text and "2 packs of at most 10 tokens; sharing gains at most 1.20x" in text
 
@@ -256,8 +258,8 @@ def test_stats_of_trajectories_and_of_their_packs_agree() -> None:
 def test_stats_count_what_they_cannot_read_and_refuse_an_empty_stream() -> None:
     silent = sampled("a", 0)
     silent.nodes[0].token_ids = None
-    found = tabulate(lines(silent, sampled("a", 1)), 10)
+    found = tabulate(lines(silent, sampled("a", 1)), TEN)
     assert found.unreadable == 1 and found.rows[0].samples == 1
     assert "1 trajectories have no exact tokens" in table(found)
     with pytest.raises(InputError, match="no trajectories and no packs"):
-        tabulate(lines(task("a")), 10)
+        tabulate(lines(task("a")), TEN)
