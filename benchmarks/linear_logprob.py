@@ -1,6 +1,6 @@
 """The output layer's log-probs: ours against all logits at once, torch's chunked loss, Liger, and the bare products.
 
-    OMP_NUM_THREADS=2 python benchmarks/linear_logprob.py [--device cpu|cuda] [--shape R,H,V]... [--runs 5] [--json FILE]
+    OMP_NUM_THREADS=2 python benchmarks/linear_logprob.py [--device cuda] [--shape R,H,V]... [--runs 5] [--json FILE]
 
 Timed is forward and backward of Σ log-prob with both gradients, medians of interleaved runs. Who runs: `ours`, the
 default backend, with the entropies that it always gives; `ours_entropy`, their gradient too; `ours_recompute` (CPU), no

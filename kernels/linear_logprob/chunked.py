@@ -57,11 +57,11 @@ def logprob_chunked(
 
 def workspace_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype, keep_bytes: int = KEEP_BYTES) -> int:
     """Memory of forward and backward beyond inputs, outputs and gradients, for `rows` rows that are read."""
-    width = torch.promote_types(dtype, torch.float32).itemsize
+    width: int = torch.promote_types(dtype, torch.float32).itemsize
     probabilities = rows * vocabulary * width
     tile = min(probabilities, max(TILE_BYTES, vocabulary * width))
     kept = probabilities if probabilities <= keep_bytes else tile
-    cast = 0 if dtype.itemsize == width else 2 * vocabulary * size * width  # the weight and its gradient
+    cast: int = 0 if dtype.itemsize == width else 2 * vocabulary * size * width  # the weight and its gradient
     return kept + cast + 4 * rows * size * width
 
 

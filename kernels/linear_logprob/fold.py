@@ -45,7 +45,8 @@ def logprob_fold(
 
 def workspace_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype) -> int:
     """Device memory of forward and backward beyond inputs, outputs and gradients, for `rows` rows that are read."""
-    width = torch.promote_types(dtype, torch.float32).itemsize
+    width: int = torch.promote_types(dtype, torch.float32).itemsize
+    half: int = dtype.itemsize
     logits = rows * tile_width(rows, vocabulary, width)
     apart = (
         dtype.itemsize != width
@@ -56,8 +57,8 @@ def workspace_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype) -
 def tile_width(rows: int, vocabulary: int, itemsize: int, tile_bytes: int = TILE_BYTES) -> int:
     """Columns of a tile: tiles of nearly one width, so that no product is a narrow rest."""
     most = max(NARROWEST, tile_bytes // (max(1, rows) * itemsize))
-    tiles = triton.cdiv(vocabulary, most)
-    return min(vocabulary, triton.cdiv(triton.cdiv(vocabulary, tiles), NARROWEST) * NARROWEST)
+    tiles = -(-vocabulary // most)
+    return min(vocabulary, -(-vocabulary // (tiles * NARROWEST)) * NARROWEST)
 
 
 class _Tiles:
@@ -148,4 +149,4 @@ def product(a: Tensor, b: Tensor, out: Tensor, *, alpha: float, beta: float) -> 
 
 
 def _block(columns: int) -> int:
-    return min(4096, triton.next_power_of_2(columns))
+    return min(4096, 1 << (columns - 1).bit_length())

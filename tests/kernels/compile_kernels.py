@@ -1,4 +1,4 @@
-"""Compile every Triton kernel of ours for a GPU that is not here: Triton to PTX, PTX to machine code with its own ptxas.
+"""Compile every Triton kernel of ours for a GPU that is not here: Triton to PTX, PTX to machine code with its ptxas.
 
     python tests/kernels/compile_kernels.py [--sm 90]     one JSON line a kernel; needs triton, no GPU, no driver
 
