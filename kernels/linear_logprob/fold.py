@@ -48,10 +48,9 @@ def workspace_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype) -
     width: int = torch.promote_types(dtype, torch.float32).itemsize
     half: int = dtype.itemsize
     logits = rows * tile_width(rows, vocabulary, width)
-    apart = (
-        dtype.itemsize != width
-    )  # dz does not fit the logits' place, nor the sum over tiles that of hidden's gradient
-    return logits * (width + apart * dtype.itemsize) + apart * rows * size * width + 8 * rows * width
+    if half == width:
+        return logits * width + 8 * rows * width
+    return logits * (width + half) + rows * size * width + 8 * rows * width  # dz and the sum of dh lie apart
 
 
 def tile_width(rows: int, vocabulary: int, itemsize: int, tile_bytes: int = TILE_BYTES) -> int:
