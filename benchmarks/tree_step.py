@@ -6,8 +6,8 @@ Trees: synthetic rollouts at POR 0.3, 0.6 and 0.85 (a trunk, forks at turns), an
 (benchmarks/data/real_rollouts.jsonl.zst: 16 samples of a policy at each of two tasks, packed by kat-pack-trie). Every
 sampled token carries the loss; same model, dtype, loss, attention and threads on both sides.
 
-Linear is the faster of: each path by itself through the model's own code and SDPA, and all paths in unpadded rows, sorted
-by length. Tree is one row, and again in parts of at most a tenth of its tokens. Sides are interleaved; medians.
+Linear is the faster of: each path by itself through the model's own code and SDPA, and all paths in unpadded rows,
+sorted by length. Tree is one row, and again in parts of at most a tenth of its tokens. Sides are interleaved; medians.
 
 `token_ceiling` is 1/(1 − POR). `flop_ceiling` is what the same work would take at the measured flat rates, linear over
 tree: FLOPs of the dense layers and of attention apart, each divided by the rate that linear training reaches there.

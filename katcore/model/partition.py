@@ -2,9 +2,9 @@
 
 In: a `Tree` and a budget. Out: `Part`s, each a connected subtree, or several that hang below one token; every token of
 the forest belongs to exactly one. A part's tokens see its `above`, the path from the root to the token it hangs below
-(`cut`), whose keys and values other parts have computed. So the parts themselves form a tree, and while a part is
-worked on only its ancestors need to be kept. This is the cut inside a rank, made at run time, because the budget depends
-on the rank's memory; dividing trees between ranks is packing's (`katcore/pack_trie`).
+(the cut token), whose keys and values other parts have computed. So the parts themselves form a tree, and while a part
+is worked on only its ancestors need to be kept. This is the cut inside a rank, made at run time, because the budget
+depends on the rank's memory; dividing trees between ranks is packing's (`katcore/pack_trie`).
 
 The rule, bottom up over unary chains: a fork keeps its lightest branches and detaches the heaviest while the subtree is
 over budget, which makes the fewest parts when branches cannot be divided (Kundu and Misra 1977); a chain is cut so that

@@ -1,7 +1,7 @@
 """A row's trained terms on the model's device, ready to be read part by part.
 
-In: a `Row`, a budget. Out: `Terms`: the row's forest cut into parts, and for any of the tokens that a part evaluates the
-`LossInputs` of the terms that train them.
+In: a `Row`, a budget. Out: `Terms`: the row's forest cut into parts, and for any of the tokens that a part evaluates
+the `LossInputs` of the terms that train them.
 """
 
 from __future__ import annotations

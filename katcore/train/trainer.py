@@ -30,6 +30,9 @@ from katcore.train.objective import Objective, Optimizer
 from katcore.train.passes import Passes
 
 
+DEFAULT = Optimizer()
+
+
 class Trainer:
     """A model, its optimiser and the number of steps taken."""
 
@@ -61,7 +64,7 @@ class Trainer:
         cls,
         folder: str | Path,
         objective: Objective,
-        optimizer: Optimizer = Optimizer(),
+        optimizer: Optimizer = DEFAULT,
         *,
         dtype: torch.dtype = torch.float32,
         device: str = "",

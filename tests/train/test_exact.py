@@ -133,7 +133,7 @@ def test_computed_tokens_are_the_unique_ones_at_any_budget() -> None:
     for budget in (0, 1, 2, 5, 17):
         model = tiny_model(3)
         seen: list[int] = []
-        model.model.embed_tokens.register_forward_hook(lambda _, given, out: seen.append(given[0].numel()))
+        model.model.embed_tokens.register_forward_hook(lambda _, given, out, seen=seen: seen.append(given[0].numel()))
         lm = TreeLM(model)
         seen.clear()
         metrics = Trainer(lm, None, Objective("grpo"), Optimizer(), budget).take(step)
