@@ -29,7 +29,6 @@ from katcore.train.losses import OBJECTIVES, LossOutputs, reduce_metrics
 from katcore.train.objective import Objective, Optimizer
 from katcore.train.passes import Passes
 
-
 DEFAULT = Optimizer()
 
 
