@@ -95,7 +95,6 @@ def _texts(
         said = cut(said, most) if most >= min(SHORTEST, columns(said)) else ""
         if said:
             yield label(x, y, said, "cap")
-            free = x + (columns(said) + 1) * COLUMN
 
 
 def _stop(branch: Branch) -> float:

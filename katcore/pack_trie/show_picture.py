@@ -93,10 +93,11 @@ def of_group(members: Sequence[Member], settings: Settings | None = None) -> Pic
             message_of[place[a:b]] = len(messages)
             messages.append(Message(node.role, node.turn, node.lineage, text_of(node, named)[:TEXT]))
     first = members[0].trajectory
+    scaffold = f"{first.scaffold.name} {first.scaffold.version}".strip()
     again = len({m.trajectory.sample_index for m in members}) < len(members)
     samples = [_sample(m, again) for m in members]
     picture = Picture(
-        title=f"{first.task_id} · {first.scaffold.name} {first.scaffold.version} · model {first.model}",
+        title=f"{first.task_id} · {scaffold} · model {first.model}",
         notes=_passed(samples),
         trie=trie,
         flat=sum(m.tree.flat for m in members),

@@ -203,6 +203,16 @@ def test_what_is_turned_away_masked_or_failed_is_drawn_untrained() -> None:
     assert 'class="u"' in svg and "1 turned away" in texts(svg) and "#2 masked" in texts(svg)
 
 
+def test_weights_stand_at_the_right_tokens_when_an_earlier_sample_is_not_packed() -> None:
+    trajectories = group((0.0, 1.0, 0.0))
+    assert trajectories[0].verdict is not None
+    trajectories[0].verdict.masked = True
+    picture = of_group(members(trajectories), Settings("grpo"))
+    by_token = dict(zip(picture.trie.tokens.tolist(), picture.weight.tolist()))
+    assert by_token[21] == pytest.approx(1, abs=1e-4) and by_token[31] == pytest.approx(-1, abs=1e-4)
+    assert by_token[20] == pytest.approx(0, abs=1e-6) and by_token[11] == 0 and picture.samples[0].advantage is None
+
+
 def test_lone_weights_are_wide_enough_to_see_and_the_strongest_wins() -> None:
     picture = of_group(members([attempt([node(0, None, [1]), node(1, 0, list(range(5000)), True)], 0)]))
     layout = lay_out(picture, 10)
