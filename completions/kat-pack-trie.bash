@@ -14,10 +14,12 @@ _kat_pack_trie() {
     esac
     case "$sub" in
         "")
-            flags="--for --budget --groups-per-step --min-reward --baseline --mask --shared-tokens --model -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--for --budget --cut --ranks --groups-per-step --min-reward --baseline --mask --shared-tokens --model -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft grpo opd" -- "$cur"); return ;;
                 --budget) return ;;
+                --cut) mapfile -t COMPREPLY < <(compgen -W "none repeat" -- "$cur"); return ;;
+                --ranks) return ;;
                 --groups-per-step) return ;;
                 --min-reward) return ;;
                 --baseline) mapfile -t COMPREPLY < <(compgen -W "group trie" -- "$cur"); return ;;
@@ -39,9 +41,11 @@ _kat_pack_trie() {
             esac
             ;;
         "stats")
-            flags="--budget --json -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--budget --cut --ranks --json -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --budget) return ;;
+                --cut) mapfile -t COMPREPLY < <(compgen -W "none repeat" -- "$cur"); return ;;
+                --ranks) return ;;
                 -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --seed) return ;;
                 --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;

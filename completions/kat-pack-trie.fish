@@ -1,7 +1,9 @@
 # Generated from the command's signature by scripts/completions.py; do not edit.
-complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -a stats -d 'Tabulate how much trajectories or packs share: unique and flat tokens, POR, rows.'
+complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -a stats -d 'Tabulate how much trajectories or packs share: unique, repeated and flat tokens, POR, ERR, rows.'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l for -d 'The training objective.' -x -a 'sft em-sft grpo opd'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l budget -d 'Unique tokens of a row; a larger tree gets its own row.' -x
+complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l cut -d 'Keep a tree above --budget whole, or cut it into packs that repeat what they share.' -x -a 'none repeat'
+complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l ranks -d 'Lay rows out so that R ranks get about equal work.' -x
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l groups-per-step -d 'Task groups of one optimiser step; 0: all of the input.' -x
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l min-reward -d 'sft, em-sft: turn away attempts below this.' -x
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l baseline -d 'grpo: compare with the group, or with those that share the prefix.' -x -a 'group trie'
@@ -28,6 +30,8 @@ complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -s q -l qui
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-pack-trie -n 'not __fish_seen_subcommand_from stats' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
 complete -c kat-pack-trie -n '__fish_seen_subcommand_from stats' -l budget -d 'Unique tokens of a row; a larger tree gets its own row.' -x
+complete -c kat-pack-trie -n '__fish_seen_subcommand_from stats' -l cut -d 'Keep a tree above --budget whole, or cut it into packs that repeat what they share.' -x -a 'none repeat'
+complete -c kat-pack-trie -n '__fish_seen_subcommand_from stats' -l ranks -d 'Lay rows out so that R ranks get about equal work.' -x
 complete -c kat-pack-trie -n '__fish_seen_subcommand_from stats' -l json -d 'JSON instead of a table.'
 complete -c kat-pack-trie -n '__fish_seen_subcommand_from stats' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-pack-trie -n '__fish_seen_subcommand_from stats' -l seed -d 'Seed of everything random.' -x
