@@ -23,182 +23,18 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from packing_trees import SHAPES, Case, made, random_tree, real, star
 
 from katcore.pack_trie import Settings, cut_exact
 from katcore.pack_trie import cut as cut_module
 from katcore.pack_trie.cut import cut
 from katcore.pack_trie.leaves import Leaves
 from katcore.pack_trie.packing import layout
-from katcore.pack_trie.tree import TokenTree
-from katcore.pack_trie.trie import Trie, merge
-from katcore.records import Trajectory
-from katcore.streams import read
-
-# ------------------------------------------------------------------------------------------------- trees
-
-
-@dataclass
-class Case:
-    """A tree: for each leaf the chains from the root, as (name, tokens), in the order in which the paths arrived."""
-
-    name: str
-    trie: Trie
-    paths: list[list[int]] = field(default_factory=list)  # chains on each path
-    size: list[int] = field(default_factory=list)  # tokens of each chain
-
-    @classmethod
-    def of(cls, name: str, trie: Trie, arrived: Sequence[int]) -> Case:
-        """From the last tokens of the paths; paths that another one extends are no leaves."""
-        case, chain_of = cls(name, trie), [0] * len(trie)
-        above: list[int] = []
-        parents, ends = trie.parent.tolist(), trie.end.tolist()
-        for i, parent in enumerate(parents):
-            if parent == i - 1 >= 0 and ends[i] == ends[i - 1]:
-                chain_of[i] = chain_of[i - 1]
-                case.size[-1] += 1
-                continue
-            chain_of[i] = len(case.size)
-            above.append(chain_of[parent] if parent >= 0 else -1)
-            case.size.append(1)
-        for tip in dict.fromkeys(arrived):
-            if ends[tip] == tip + 1:
-                chain, path = chain_of[tip], []
-                while chain >= 0:
-                    path.append(chain)
-                    chain = above[chain]
-                case.paths.append(path[::-1])
-        return case
-
-    def length(self, path: Sequence[int]) -> int:
-        """Tokens of some chains."""
-        return sum(self.size[chain] for chain in path)
-
-
-def made(name: str, paths: Sequence[Sequence[int]]) -> Case:
-    """A tree of token sequences, in the order of arrival."""
-    none, ints = np.empty(0, np.float32), np.empty(0, np.int32)
-    trees = [
-        TokenTree((), (-1,), (0, len(p)), np.array(p, np.int32), ints.astype(np.int64), ints, ints, none, [])
-        for p in paths
-    ]
-    trie, places = merge(trees)
-    return Case.of(name, trie, [int(place[-1]) for place in places])
-
-
-class Tokens:
-    """New tokens, each other than all before it."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
-        self.next = 0
-
-    def __call__(self, low: int, high: int) -> list[int]:
-        count = self.rng.randint(low, high)
-        self.next += count
-        return list(range(self.next - count, self.next))
-
-
-def rollouts(seed: int, scale: int) -> list[list[int]]:
-    """16 samples of a task over one prompt, each leaving an older one at a turn, half of them late."""
-    new, paths = Tokens(seed), []
-    prompt = new(20 * scale, 30 * scale)
-    for _ in range(16):
-        turns = [new(scale, 6 * scale) for _ in range(new.rng.randint(8, 20))]
-        older = new.rng.choice(paths) if paths and new.rng.random() < 0.7 else [prompt]
-        keep = older[: new.rng.randint(max(1, len(older) // 2), len(older))]
-        paths.append(keep + turns[: max(2, 20 - len(keep))])
-    return [sum(path, []) for path in paths]
-
-
-def subagents(seed: int, scale: int) -> list[list[int]]:
-    """4 samples, each of which calls sub-agents that start over with a system prompt of their own."""
-    new, paths = Tokens(seed), []
-    prompt, other = new(20 * scale, 20 * scale), new(10 * scale, 10 * scale)
-    for _ in range(4):
-        main = [prompt]
-        for _ in range(new.rng.randint(2, 5)):
-            main.append(new(2 * scale, 10 * scale))
-            task = [other, *(new(2 * scale, 6 * scale) for _ in range(new.rng.randint(1, 6)))]
-            paths += [task, [*task, new(scale, 9 * scale)]]
-        paths.append(main)
-    return [sum(path, []) for path in paths]
-
-
-def compaction(seed: int, scale: int) -> list[list[int]]:
-    """8 samples that sum up their context again and again: each time system prompt, task and summary stay."""
-    new, paths = Tokens(seed), []
-    prompt = new(15 * scale, 25 * scale)
-    for _ in range(8):
-        summary: list[int] = []
-        for _ in range(new.rng.randint(1, 5)):
-            paths.append(prompt + summary + new(20 * scale, 60 * scale))
-            summary = new(2 * scale, 5 * scale)
-    return paths
-
-
-def binary(seed: int, scale: int) -> list[list[int]]:
-    """32 leaves, two children at each fork."""
-    new = Tokens(seed)
-    level = [new(4 * scale, 8 * scale)]
-    for _ in range(5):
-        level = [path + new(2 * scale, 8 * scale) for path in level for _ in range(2)]
-    return level
-
-
-def comb(seed: int, scale: int) -> list[list[int]]:
-    """One long path with a branch at each of 24 turns."""
-    new, spine, paths = Tokens(seed), [], []
-    for _ in range(24):
-        spine = spine + new(scale, 4 * scale)
-        paths.append(spine + new(scale, 8 * scale))
-    return paths
-
-
-def star(seed: int, scale: int) -> list[list[int]]:
-    """A prompt and 40 answers of very different lengths."""
-    new = Tokens(seed)
-    prompt = new(10 * scale, 10 * scale)
-    return [prompt + new(scale, 30 * scale) for _ in range(40)]
-
-
-def random_tree(seed: int, scale: int, leaves: int = 50) -> list[list[int]]:
-    """Paths that leave older ones anywhere."""
-    new = Tokens(seed)
-    paths = [new(scale, 20 * scale)]
-    while len(paths) < leaves:
-        base = new.rng.choice(paths)
-        paths.append(base[: new.rng.randint(1, len(base))] + new(scale, 10 * scale))
-    return paths
-
-
-SHAPES: dict[str, Callable[[int, int], list[list[int]]]] = {
-    "rollouts": rollouts, "sub-agents": subagents, "compaction": compaction, "binary": binary, "comb": comb,
-    "star": star, "random": random_tree,
-}  # fmt: skip
-
-
-def real(files: Sequence[Path]) -> Iterator[list[Case]]:
-    """The trees of rollouts, a list of them for each file."""
-    for file in files:
-        groups: dict[str, list[TokenTree]] = {}
-        for line in read([file]):
-            if isinstance(line.record, Trajectory):
-                groups.setdefault(line.record.group_id, []).append(TokenTree.of(line.record))
-        cases = []
-        for number, trees in enumerate(groups.values()):
-            trie, places = merge(trees)
-            tips = [int(at[t.start[leaf + 1] - 1]) for t, at in zip(trees, places) for leaf in t.leaves]
-            cases.append(Case.of(f"{file.name.partition('.')[0]}/{number}", trie, tips))
-        yield cases
-
-
-# ------------------------------------------------------------------------------------------------- rules
 
 Arrival = Sequence[tuple[int, list[int]]]  # (tree, chains of a path)
 
@@ -209,7 +45,7 @@ def _first_fit(cases: Sequence[Case], arrival: Arrival, budget: int, by_group: b
     for tree, path in arrival:
         order = range(len(rows))
         if by_group:
-            order = sorted(order, key=lambda r: (tree, path[0]) not in rows[r] and all(t != tree for t, _ in rows[r]))
+            order = sorted(order, key=lambda r: all(t != tree for t, _ in rows[r]))
         for r in order:
             adds = sum(cases[tree].size[c] for c in path if (tree, c) not in rows[r])
             if load[r] + adds <= budget:
@@ -390,13 +226,13 @@ def markdown(found: dict[str, Any]) -> str:
     lines = ["# Tokens that a cut repeats", "", f"`{found['command']}`, commit {found['commit']}.", "",
              "## Small trees: tokens computed over the fewest of all divisions",
              "", "Mean / worst, and the share of trees on which the rule is optimal.", "",
-             "| leaves | trees | " + " | ".join(n for n in found["small"][0] if n not in ("leaves", "trees")) + " |"]  # fmt: skip
+             "| leaves | trees | " + " | ".join(list(found["small"][0])[2:]) + " |"]  # fmt: skip
     lines.append("|" + "---|" * (len(found["small"][0])))
     for row in found["small"]:
         cells = [f"{x['mean']:.2%} / {x['worst']:.1%}, {x['optimal']:.0%}" for x in row.values() if isinstance(x, dict)]
         lines.append(f"| {row['leaves']} | {row['trees']} | " + " | ".join(cells) + " |")
     lines += ["", "## Larger trees: tokens repeated, over those of the tree", "",
-              "Sums over the trees of a kind. `bound`: no cut repeats fewer. `exact`: trees where ours is proved optimal.",
+              "Sums over the trees of a kind. `bound`: no cut repeats fewer. `exact`: trees where ours is proved best.",
               "", "| kind | budget | trees | bound | ours | exact | arrival | group | deepest | POR | ERR |",
               "|" + "---|" * 11]  # fmt: skip
     for kind, budget in dict.fromkeys((row["kind"], row["budget"]) for row in found["large"]):
@@ -404,9 +240,10 @@ def markdown(found: dict[str, Any]) -> str:
         unique, flat = sum(row["unique"] for row in rows), sum(row["flat"] for row in rows)
         share = {n: sum(row["repeated"][n] for row in rows) / unique for n in rows[0]["repeated"]}
         err = 1 - unique * (1 + share["ours"]) / flat
-        cells = [f"{share[n]:.1%}" for n in ("arrival", "group", "deepest")]
-        lines.append(f"| {kind} | {budget} | {len(rows)} | {share['bound']:.1%} | {share['ours']:.1%} | "
-                     f"{sum(row['exact'] for row in rows)} | {' | '.join(cells)} | {1 - unique / flat:.3f} | {err:.3f} |")  # fmt: skip
+        figures = [f"{share[n]:.1%}" for n in ("bound", "ours")]
+        figures += [str(sum(row["exact"] for row in rows)), *(f"{share[n]:.1%}" for n in PEERS)]
+        figures += [f"{1 - unique / flat:.3f}", f"{err:.3f}"]
+        lines.append(f"| {kind} | {budget} | {len(rows)} | " + " | ".join(figures) + " |")
     lines += ["", "## Batches: several trees, paths arriving in turn", "",
               "| kind | budget | trees | ours | arrival | group | deepest |", "|" + "---|" * 7]  # fmt: skip
     for row in found["batches"]:

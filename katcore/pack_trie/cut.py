@@ -6,7 +6,7 @@ that is longer than the budget is alone in a pack. The method is chosen by size:
 
     any size     the best cut into runs of consecutive leaves; done when it reaches the lower bound
     ≤ 12 leaves  dynamic programming over sets of leaves: exact
-    more         the better one of that and greedy insertion, then repairs, a few packs at a time, each of them exact
+    more         that and greedy insertion, then repairs of the best two, a few packs at a time, each of them exact
 
 What is trained in which pack is decided by `pieces.py`.
 """

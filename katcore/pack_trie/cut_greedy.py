@@ -1,6 +1,6 @@
 """A cut for trees with too many leaves to try all divisions: greedy insertion, then exact repair of few packs at once.
 
-    insertion(leaves, budget)              O(n · packs) in numpy: every leaf into the pack that it shares most with
+    insertion(leaves, budget, ...)         O(n · packs) in numpy: each leaf into the nearest or first pack with room
     improve(leaves, packs, budget, ...)    takes a few packs apart, divides their leaves anew by `cut_exact.partition`
 
 Takes leaves of which none is longer than the budget. No pack of the result fits together with another one. The same
