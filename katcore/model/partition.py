@@ -15,7 +15,7 @@ so that few tokens lie in parts that others hang below.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch  # noqa: TID253 - only code that runs a model imports this module
@@ -39,6 +39,7 @@ class Part:
     children: tuple[int, ...]
     shown: Tensor  # [E], places in `own`
     above: tuple[tuple[int, Tensor], ...]  # the path, root first: a part, and which of its shown tokens
+    _plans: dict[int | None, Plan] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.own)
@@ -49,9 +50,16 @@ class Part:
         return len(self.end) - len(self.own)
 
     @cached_property
-    def plan(self) -> Plan:
+    def key_depth(self) -> Tensor:
+        """[P + n], each key's position on its own path."""
+        return torch.cat([torch.arange(self.inherited, device=self.depth.device), self.depth])
+
+    def plan(self, window: int | None = None) -> Plan:
         """How attention walks this part: made once, used by every layer, pass and epoch."""
-        return make_plan(self.end, len(self.own), self.inherited)
+        if window not in self._plans:
+            depth = None if window is None else self.key_depth
+            self._plans[window] = make_plan(self.end, len(self.own), self.inherited, depth, window)
+        return self._plans[window]
 
 
 def partition(tree: Tree, budget: int = 0) -> list[Part]:

@@ -4,7 +4,7 @@ In: a model folder, and trees in the layout of kat.pack (tokens in depth-first o
 states, and log-probs and entropies of chosen tokens. The model's code is untouched: its attention goes through
 transformers' attention interface to `katkernels.tree_attention`, and positions are depths. No loss and no optimiser
 here. A model whose layers do more than full softmax attention with rotary positions is refused by name, and the first
-thing a loaded model does is to agree with its own linear forward on a small tree, whole and in parts.
+thing a loaded model does is to agree with its own linear forward on a small tree.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """transformers' attention function: q [1, H, n, D], k and v [1, Hkv, n, D] → [1, n, H, D]."""
     seam: Seam = kwargs["kat_seam"]
+    window = kwargs.get("sliding_window")
     k, v = seam.join(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1))  # [P + n, Hkv, D]
     out = tree_attention(
         query[0].transpose(0, 1),  # [n, H, D]
@@ -45,8 +46,9 @@ def _attention(
         seam.part.end,
         q_offset=seam.part.inherited,
         scale=kwargs.get("scaling"),
+        window=window,
         backend=kwargs["kat_backend"],
-        plan=seam.part.plan,
+        plan=seam.part.plan(window),
     )
     return out.unsqueeze(0), None
 
@@ -173,10 +175,8 @@ def refuse_unsupported(model: Any) -> None:
     config = model.config
     reasons = []
     kinds = set(getattr(config, "layer_types", None) or [])
-    if kinds - {"full_attention"}:
-        reasons.append(f"has {', '.join(sorted(kinds - {'full_attention'}))} layers")
-    elif not kinds and getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
-        reasons.append("has sliding-window layers")
+    if others := sorted(kinds - {"full_attention", "sliding_attention"}):
+        reasons.append(f"has {', '.join(others)} layers")
     if not getattr(model, "_supports_attention_backend", False):
         reasons.append("does not let its attention be replaced")
     if getattr(config, "is_encoder_decoder", False):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from random_packs import Paths, make_pack, path_logprobs, tiny_model
+from random_packs import KINDS, Paths, make_pack, path_logprobs, tiny_model
 from torch import Tensor
 
 from katcore.model.partition import partition
@@ -53,11 +53,13 @@ def gradients(model: Any) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
-def compare(objective: str, seed: int, backend: str, budget: float = 0, **kwargs: Any) -> tuple[float, float]:
+def compare(
+    objective: str, seed: int, backend: str, budget: float = 0, kind: str = "qwen3", **kwargs: Any
+) -> tuple[float, float]:
     """Errors of the gradients and of the loss; `budget` below 1 is a share of the tree."""
     pack, paths = make_pack(seed, **kwargs)
     tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
-    model = tiny_model(seed)
+    model = tiny_model(seed, kind=kind)
     path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).backward()
     expected = gradients(model)
     reference = float(path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).detach())
@@ -89,6 +91,15 @@ the first sampled token, and any path is longer than the budget."""
 def test_parts_equal_path_by_path(seed: int) -> None:
     objective, budget = CASES[seed % len(CASES)]
     gradient, value = compare(objective, seed, "segments", budget, trees=1 + seed % 3, samples=3 + seed % 7)
+    assert gradient <= TOLERANCE
+    assert value <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("budget", [0, 1, 0.2])
+@pytest.mark.parametrize("seed", [60, 61])
+def test_kinds_of_models(kind: str, budget: float, seed: int) -> None:
+    gradient, value = compare("grpo", seed, "segments", budget, kind, trees=2, samples=6)
     assert gradient <= TOLERANCE
     assert value <= TOLERANCE
 
