@@ -1,8 +1,9 @@
 """Compile the tree attention kernels for GPUs that are not here: to SASS, with registers, spills and shared memory.
 
-In: nothing but the code; needs triton, and for --fa4 flash-attn-4 with its dependencies, but no GPU and no driver. Out: a
-line per kernel and launch configuration; exit 1 when a tile size of `triton_backend` has no configuration that fits its
-GPU. Nothing is run: whether results are right is for `tests/kernels`, how fast for `tree_attention.py` beside this file.
+In: nothing but the code; needs triton, and for --fa4 flash-attn-4 with its dependencies, but no GPU and no driver.
+Out: a line per kernel and launch configuration; exit 1 when a tile size of `triton_backend` has no configuration that
+fits its GPU. Nothing is run: whether results are right is for `tests/kernels`, how fast for `tree_attention.py` beside
+this file.
 
     python benchmarks/gpu/compile_tree_attention.py [--quick] [--json FILE]
     python benchmarks/gpu/compile_tree_attention.py --fa4 [--quick]
@@ -56,12 +57,12 @@ def compiled(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from katkernels.tree_attention import triton_kernel
+    from katkernels.tree_attention import triton_backend, triton_kernel
 
     kernel = getattr(triton_kernel, name)
     types, aligned = signature(kernel, dtype)
     constants = {
-        "HEADS": 32, "KV_HEADS": 8, "D": head_size, "M": tiles[0], "N": tiles[1], "WINDOW": window, "PRECISION": "ieee",
+        "HEADS": 32, "KV_HEADS": 8, "D": head_size, "M": tiles[0], "N": tiles[1], "WINDOW": window, "PRECISION": triton_backend.precision(head_size),
     }  # fmt: skip
     source = ASTSource(kernel, types, constants, aligned)
     started = time.perf_counter()
@@ -109,7 +110,7 @@ def compile_triton(quick: bool) -> tuple[list[dict[str, Any]], list[str]]:
                 compiled(f"{name}_kernel", getattr(tiles, name), architecture, dtype, head_size, window, launch)
                 for launch in launches
                 for window in (False, True)
-                if not window or launch is launches[0]
+                if not window or (launch is launches[0] and not quick)
             ]
             for row in case:
                 print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
@@ -167,7 +168,7 @@ def main() -> int:
     """Compile, print, and say by the exit code whether all fits."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--fa4", action="store_true", help="FlashAttention-4's kernels in place of ours")
-    parser.add_argument("--quick", action="store_true", help="bf16, head size 128, one launch configuration")
+    parser.add_argument("--quick", action="store_true", help="bf16, head size 128, no window, one launch configuration")
     parser.add_argument("--json", type=Path, help="write the rows here too")
     options = parser.parse_args()
     rows, misfits = (compile_fa4(options.quick), []) if options.fa4 else compile_triton(options.quick)

@@ -44,9 +44,9 @@ def tree_attention(
 ) -> Tensor:
     """Attention [Nq, H, D] of every query over its own path; differentiable in q, k and v.
 
-    `scale` is 1/sqrt(D) by default. `plan` is `make_plan(end, Nq, q_offset, depth, window)`, which a caller keeps for all
-    layers of a row with the same window; without it, it is made anew. ValueError for shapes that do not fit, KatError
-    for a backend that is not there, cannot take these tensors or fails its check on this machine.
+    `scale` is 1/sqrt(D) by default. `plan` is `make_plan(end, Nq, q_offset, depth, window)`, which a caller keeps for
+    all layers of a row with the same window; without it, it is made anew. ValueError for shapes that do not fit,
+    KatError for a backend that is not there, cannot take these tensors or fails its check on this machine.
     """
     _check_shapes(q, k, v, end, q_offset)
     if backend not in BACKENDS:

@@ -18,7 +18,7 @@ from katkernels.tree_attention.blocks import Blocks, TileList
 STEP = 128  # tiles of the other side that a program looks at together
 
 
-@triton.jit(do_not_specialize=["size"])
+@triton.jit(do_not_specialize=["size"])  # type: ignore[untyped-decorator]
 def _bounds_kernel(values, least, most, size, TILE: tl.constexpr) -> None:  # type: ignore[no-untyped-def]
     """least[t], most[t] = the bounds of values[t · TILE : (t + 1) · TILE]."""
     tile = tl.program_id(0)
@@ -28,7 +28,7 @@ def _bounds_kernel(values, least, most, size, TILE: tl.constexpr) -> None:  # ty
     tl.store(most + tile, tl.max(value, 0))
 
 
-@triton.jit(do_not_specialize=["queries", "keys", "q_offset", "window", "columns"])
+@triton.jit(do_not_specialize=["queries", "keys", "q_offset", "window", "columns"])  # type: ignore[untyped-decorator]
 def _rows_kernel(  # type: ignore[no-untyped-def]
     end_least, end_most, q_least, q_most, k_least, k_most,
     partial_count, partial_index, full_count, full_index,

@@ -2,15 +2,15 @@
 
 Fast attention kernels have been silently wrong for single head sizes, on single architectures, in gradients only. So
 each (backend, head size, dtype, device, window or not) proves itself on a random row of two trees with inherited keys,
-long enough that tiles of 128 are skipped, computed whole and computed with a mask, with one and with four query heads to
-a key head. A backend that is wrong is refused, never used.
+long enough that tiles of 128 are skipped, computed whole and computed with a mask, with one and with four query heads
+to a key head. A backend that is wrong is refused, never used.
 """
 
 from __future__ import annotations
 
 import random
 import warnings
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ def check_backend(
     _checked.add(case)
 
 
-@lru_cache(maxsize=None)
+@cache
 def choose(head_size: int, dtype: torch.dtype, device: torch.device, windowed: bool) -> str:
     """What `auto` takes: the fastest backend that passes its check; a warning for each that fails."""
     for backend in candidates(head_size, dtype, device):

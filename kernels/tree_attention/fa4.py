@@ -1,12 +1,13 @@
 """Backend `fa4`: FlashAttention-4's CuTe kernels on Hopper, told our interval mask and our tile lists.
 
 Package flash-attn-4 (`flash_attn.cute`, written against 4.0.0b36; kernels are compiled at their first use). A pair is
-compared only in partial tiles, by the masks of `fa4_mask.py`; full tiles take the unmasked path. Keys after the last query are seen
-by nobody and cut off, so that queries end where keys end and q_offset is the difference of the two lengths, which the
-kernels know: no constant that changes between rows is compiled in.
+compared only in partial tiles, by the masks of `fa4_mask.py`; full tiles take the unmasked path. Keys after the last
+query are seen by nobody and cut off, so that queries end where keys end and q_offset is the difference of the two
+lengths, which the kernels know: no constant that changes between rows is compiled in.
 
-Known trap: earlier releases gave silently wrong gradients for head size 64 with tile lists (flash-attention issue 2623).
-The check at first use (`check.py`) compares gradients on a row with skipped, full and partial tiles, and refuses.
+Known trap: earlier releases gave silently wrong gradients for head size 64 with tile lists (flash-attention issue
+2623). The check at first use (`check.py`) compares gradients on a row with skipped, full and partial
+tiles, and refuses.
 Not supported: fp32 (the kernels take bf16 and fp16), head size 192 (its backward wants 96 keys a tile).
 """
 
@@ -68,7 +69,7 @@ def aux_tensors(plan: Plan, tile_q: int, tile_k: int) -> list[Tensor]:
 
 
 def arguments(plan: Plan, head_size: int, block_sparse_tensors: Callable[..., Any]) -> dict[str, Any]:
-    """What `flash_attn_func` wants of a plan, apart from the mask: forward lists, transposed backward lists, aux tensors."""
+    """What `flash_attn_func` wants of a plan, apart from the mask: lists for both directions, and aux tensors."""
     tile_q, tile_k = TILES[head_size]
     last = plan.q_offset + plan.queries
     blocks = classify(

@@ -22,11 +22,9 @@ TILE = 128  # FlexAttention's own tiles must divide it
 
 def refusal(head_size: int, dtype: torch.dtype, device: torch.device) -> str:
     """Why this backend cannot take such tensors; empty if it can."""
-    if dtype == torch.float64:
-        return "FlexAttention computes in fp32 at most"
-    if device.type not in ("cuda", "cpu"):
-        return f"it is not built for {device.type}"
-    return "" if head_size >= 16 else "it takes head sizes from 16"
+    if dtype == torch.float64 or head_size < 16:
+        return "it takes head sizes from 16 in fp32, bf16 and fp16"
+    return "" if device.type == "cuda" else "it runs on CUDA (torch has no gradient of FlexAttention on a CPU)"
 
 
 def block_mask(plan: Plan) -> BlockMask:
@@ -64,7 +62,8 @@ def _mask_mod(plan: Plan) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
 
 @lru_cache(maxsize=1)
 def _compiled() -> Callable[..., Tensor]:
-    return torch.compile(flex_attention, dynamic=True)
+    compiled: Callable[..., Tensor] = torch.compile(flex_attention, dynamic=True)
+    return compiled
 
 
 def attend_flex(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scale: float) -> Tensor:

@@ -77,10 +77,10 @@ class Plan:
 def make_plan(
     end: Tensor, queries: int, q_offset: int = 0, depth: Tensor | None = None, window: int | None = None
 ) -> Plan:
-    """The plan of queries [q_offset, q_offset + queries); ValueError when subtrees do not nest or a window has no depths.
+    """The plan of queries [q_offset, q_offset + queries) over all keys.
 
-    `end` and `depth` are integers [Nk] on one device; a window of w lets a query see itself and the w - 1 keys before it
-    on its path.
+    `end` and `depth` are integers [Nk] on one device; a window of w lets a query see itself and the w - 1 keys before
+    it on its path. ValueError when subtrees do not nest, or for a window without depths.
     """
     if window is not None and (window < 1 or depth is None or depth.shape != end.shape):
         raise ValueError(f"a window of {window} wants to be positive and a depth for each of {len(end)} keys")

@@ -58,7 +58,7 @@ class _Chain:
 def cut(
     end: Tensor, queries: int, q_offset: int = 0, depth: Tensor | None = None, window: int | None = None
 ) -> Segments:
-    """Cut queries [q_offset, q_offset + queries) of a row into runs; `end` is that of a forest, `depth` for a window."""
+    """Cut queries [q_offset, q_offset + queries) of a forest into runs; a window needs depths."""
     ends = end.detach().to("cpu", torch.int64)
     depths = None if depth is None or window is None else depth.detach().to("cpu", torch.int64)
     pieces = _chains(ends, q_offset, q_offset + queries, window)

@@ -8,7 +8,7 @@ for tests.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -54,7 +54,8 @@ TILES = {
 
 _INTERPRETED = Tiles((128, 128), (128, 128), (128, 128))  # the fewer tiles, the fewer interpreted steps
 
-LAUNCHES = [triton.Config({}, num_warps=warps, num_stages=stages) for warps in (8, 4) for stages in (2, 3, 1)]
+LAUNCHES = [triton.Config({}, num_warps=warps, num_stages=stages) for warps, stages in ((8, 2), (8, 3), (8, 1), (4, 2))]
+LONG = 4096  # keys of a row from which on the launches are tried; a shorter row takes the first, compiled once
 
 
 def tiles_for(device: torch.device, dtype: torch.dtype, head_size: int) -> Tiles:
@@ -65,13 +66,30 @@ def tiles_for(device: torch.device, dtype: torch.dtype, head_size: int) -> Tiles
     return TILES[architecture, dtype.itemsize, next(x for x in (64, 128, 256) if head_size <= x)]
 
 
-@lru_cache(maxsize=None)
-def _tuned(name: str) -> Any:
-    """The kernel, choosing warps and pipeline stages by trial at its first use (per head size, dtype, window)."""
-    kernel = getattr(triton_kernel, name)
+def precision(head_size: int) -> str:
+    """How products of fp32 are formed (bf16 and fp16 have one way only); the result is always fp32.
+
+    Three TF32 products on tensor cores give nearly fp32; at head size 256 they would not fit a consumer card's memory.
+    """
     if INTERPRETED:
-        return kernel
-    return triton.autotune(LAUNCHES, key=["D", "M", "N", "HEADS", "KV_HEADS", "WINDOW"])(kernel)
+        return "interpreted"
+    return "tf32x3" if head_size <= 128 else "ieee"
+
+
+@cache
+def _tuned(name: str) -> Any:
+    """The kernel, choosing warps and pipeline stages by trial at its first use (per heads, head size, dtype)."""
+    key = ["D", "M", "N", "HEADS", "KV_HEADS", "WINDOW"]
+    return triton.autotune(LAUNCHES, key=key)(getattr(triton_kernel, name))
+
+
+def _kernel(name: str, keys: int) -> tuple[Any, dict[str, int]]:
+    """The kernel for a row of so many keys, and its launch parameters where they are not tried."""
+    if INTERPRETED:
+        return getattr(triton_kernel, name), {}
+    if keys < LONG:
+        return getattr(triton_kernel, name), {"num_warps": LAUNCHES[0].num_warps, "num_stages": LAUNCHES[0].num_stages}
+    return _tuned(name), {}
 
 
 def refusal(head_size: int, dtype: torch.dtype, device: torch.device) -> str:
@@ -87,7 +105,7 @@ def refusal(head_size: int, dtype: torch.dtype, device: torch.device) -> str:
     return ""
 
 
-class TreeAttention(torch.autograd.Function):
+class TreeAttention(torch.autograd.Function):  # type: ignore[misc]
     """Autograd over the kernels; q [Nq, H, D], k and v [Nk, Hkv, D]."""
 
     @staticmethod
@@ -135,11 +153,12 @@ def _launch(
     tile_q: int, tile_k: int, scale: float, grid: tuple[int, int], q: Tensor, k: Tensor,
 ) -> None:  # fmt: skip
     """Call a kernel with the arguments that all of them share."""
-    _tuned(name)[grid](
+    kernel, launch = _kernel(name, len(k))
+    kernel[grid](
         *tensors, *plan.key_data, partial.count, partial.index, full.count, full.index,
         len(q), len(k), plan.q_offset, plan.window or 0, partial.index.shape[1], scale,
         HEADS=q.shape[1], KV_HEADS=k.shape[1], D=q.shape[-1], M=tile_q, N=tile_k,
-        WINDOW=plan.window is not None, PRECISION="interpreted" if INTERPRETED else "ieee",
+        WINDOW=plan.window is not None, PRECISION=precision(q.shape[-1]), **launch,
     )  # fmt: skip
 
 

@@ -3,9 +3,9 @@
 Legend: Nq queries, Nk keys, H query heads, Hkv key heads, D head size; M queries and N keys in a tile.
 
 Forward: a program owns M queries of one head and walks two lists of key tiles: those that all its queries see whole
-(no mask), and those where pairs are compared (j ≤ i < end[j], and depths under a window). Softmax is online (Milakov and
-Gimelshein 2018, as in FlashAttention), in base 2, sums in fp32; the log-sum-exp of each query is kept. Backward, with
-delta = Σ_d out · d_out:
+(no mask), and those where pairs are compared (j ≤ i < end[j], and depths under a window). Softmax is online (Milakov
+and Gimelshein 2018, as in FlashAttention), in base 2, sums in fp32; the log-sum-exp of each query is kept. Backward,
+with delta = Σ_d out · d_out:
 
     p = 2^(s − lse)    d_v = pᵀ d_out    d_s = p · (d_out vᵀ − delta)    d_q = d_s k · scale    d_k = d_sᵀ q · scale
 
@@ -17,27 +17,26 @@ These are the kernels alone; `triton_backend.py` chooses tiles and calls them. E
 
 from __future__ import annotations
 
-# ruff: noqa: N803 - upper case is what Triton's users call compile-time arguments
 import triton
 import triton.language as tl
 
 SIZES = ["queries", "keys", "q_offset", "window", "columns"]  # a row of another length must not compile anew
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _load_rows(base, rows, size, head, HEADS, D: tl.constexpr):  # type: ignore[no-untyped-def]
     """[rows, D] of a tensor [size, HEADS, D], zeros beyond its end."""
     at = (rows.to(tl.int64) * HEADS + head)[:, None] * D + tl.arange(0, D)[None, :]
     return tl.load(base + at, mask=(rows < size)[:, None], other=0.0)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _store_rows(base, rows, size, head, HEADS, value, D: tl.constexpr):  # type: ignore[no-untyped-def]
     at = (rows.to(tl.int64) * HEADS + head)[:, None] * D + tl.arange(0, D)[None, :]
     tl.store(base + at, value.to(base.dtype.element_ty), mask=(rows < size)[:, None])
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _dot(a, b, PRECISION: tl.constexpr):  # type: ignore[no-untyped-def]
     """a b in fp32; PRECISION "interpreted": Triton's interpreter would multiply the bits of bf16 as integers."""
     if PRECISION == "interpreted":
@@ -45,7 +44,7 @@ def _dot(a, b, PRECISION: tl.constexpr):  # type: ignore[no-untyped-def]
     return tl.dot(a, b, input_precision=PRECISION)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _visible(i, j, keys, end, depth, window, WINDOW: tl.constexpr):  # type: ignore[no-untyped-def]
     """[M, N]: which of queries i [M] see which of keys j [N]."""
     inside = j < keys
@@ -57,13 +56,13 @@ def _visible(i, j, keys, end, depth, window, WINDOW: tl.constexpr):  # type: ign
     return seen
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _forward_tiles(  # type: ignore[no-untyped-def]
     acc, total, top, q_tile, i, k, v, end, depth, index, count, keys, window, kv_head, factor,
     KV_HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr,
     MASKED: tl.constexpr, WINDOW: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Fold the key tiles index[:count] into acc [M, D], total [M] (of the exponentials) and top [M] (greatest score)."""
+    """Fold the key tiles index[:count] into acc [M, D], total [M] of exponentials and top [M], the greatest scores."""
     for n in range(count):
         j = tl.load(index + n) * N + tl.arange(0, N)
         k_tile = _load_rows(k, j, keys, kv_head, KV_HEADS, D)
@@ -83,7 +82,7 @@ def _forward_tiles(  # type: ignore[no-untyped-def]
     return acc, total, top
 
 
-@triton.jit(do_not_specialize=SIZES)
+@triton.jit(do_not_specialize=SIZES)  # type: ignore[untyped-decorator]
 def forward_kernel(  # type: ignore[no-untyped-def]
     q, k, v, out, lse, end, depth,
     partial_count, partial_index, full_count, full_index,
@@ -115,7 +114,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
     tl.store(lse + head * queries + row, top + tl.log2(total), mask=row < queries)
 
 
-@triton.jit(do_not_specialize=["queries"])
+@triton.jit(do_not_specialize=["queries"])  # type: ignore[untyped-decorator]
 def delta_kernel(  # type: ignore[no-untyped-def]
     out, d_out, delta, queries, HEADS: tl.constexpr, D: tl.constexpr, M: tl.constexpr
 ) -> None:
@@ -127,7 +126,7 @@ def delta_kernel(  # type: ignore[no-untyped-def]
     tl.store(delta + head * queries + row, tl.sum(a * b, 1), mask=row < queries)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _d_q_tiles(  # type: ignore[no-untyped-def]
     d_q, q_tile, d_out_tile, lse, delta, i, k, v, end, depth, index, count, keys, window, kv_head, factor,
     KV_HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr,
@@ -147,7 +146,7 @@ def _d_q_tiles(  # type: ignore[no-untyped-def]
     return d_q
 
 
-@triton.jit(do_not_specialize=SIZES)
+@triton.jit(do_not_specialize=SIZES)  # type: ignore[untyped-decorator]
 def d_q_kernel(  # type: ignore[no-untyped-def]
     q, k, v, d_out, lse, delta, d_q, end, depth,
     partial_count, partial_index, full_count, full_index,
@@ -180,7 +179,7 @@ def d_q_kernel(  # type: ignore[no-untyped-def]
     _store_rows(d_q, row, queries, head, HEADS, acc * scale, D)
 
 
-@triton.jit
+@triton.jit  # type: ignore[untyped-decorator]
 def _d_kv_tiles(  # type: ignore[no-untyped-def]
     d_k, d_v, k_tile, v_tile, j, q, d_out, lse, delta, end, depth, index, count,
     queries, keys, q_offset, window, head, factor,
@@ -206,7 +205,7 @@ def _d_kv_tiles(  # type: ignore[no-untyped-def]
     return d_k, d_v
 
 
-@triton.jit(do_not_specialize=SIZES)
+@triton.jit(do_not_specialize=SIZES)  # type: ignore[untyped-decorator]
 def d_kv_kernel(  # type: ignore[no-untyped-def]
     q, k, v, d_out, lse, delta, d_k, d_v, end, depth,
     partial_count, partial_index, full_count, full_index,
