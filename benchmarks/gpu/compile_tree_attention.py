@@ -57,12 +57,12 @@ def compiled(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from katkernels.tree_attention import triton_kernel
+    from katkernels.tree_attention import triton_backend, triton_kernel
 
     kernel = getattr(triton_kernel, name)
     types, aligned = signature(kernel, dtype)
     constants = {
-        "HEADS": 32, "KV_HEADS": 8, "D": head_size, "M": tiles[0], "N": tiles[1], "WINDOW": window, "PRECISION": "tf32x3",
+        "HEADS": 32, "KV_HEADS": 8, "D": head_size, "M": tiles[0], "N": tiles[1], "WINDOW": window, "PRECISION": triton_backend.precision(head_size),
     }  # fmt: skip
     source = ASTSource(kernel, types, constants, aligned)
     started = time.perf_counter()

@@ -66,9 +66,19 @@ def tiles_for(device: torch.device, dtype: torch.dtype, head_size: int) -> Tiles
     return TILES[architecture, dtype.itemsize, next(x for x in (64, 128, 256) if head_size <= x)]
 
 
+def precision(head_size: int) -> str:
+    """How products of fp32 are formed (bf16 and fp16 have one way only); the result is always fp32.
+
+    Three TF32 products on tensor cores give nearly fp32; at head size 256 they would not fit a consumer card's memory.
+    """
+    if INTERPRETED:
+        return "interpreted"
+    return "tf32x3" if head_size <= 128 else "ieee"
+
+
 @cache
 def _tuned(name: str) -> Any:
-    """The kernel, choosing warps and pipeline stages by trial at its first use (per heads, head size, dtype, window)."""
+    """The kernel, choosing warps and pipeline stages by trial at its first use (per heads, head size, dtype)."""
     key = ["D", "M", "N", "HEADS", "KV_HEADS", "WINDOW"]
     return triton.autotune(LAUNCHES, key=key)(getattr(triton_kernel, name))
 
@@ -148,7 +158,7 @@ def _launch(
         *tensors, *plan.key_data, partial.count, partial.index, full.count, full.index,
         len(q), len(k), plan.q_offset, plan.window or 0, partial.index.shape[1], scale,
         HEADS=q.shape[1], KV_HEADS=k.shape[1], D=q.shape[-1], M=tile_q, N=tile_k,
-        WINDOW=plan.window is not None, PRECISION="interpreted" if INTERPRETED else "ieee", **launch,
+        WINDOW=plan.window is not None, PRECISION=precision(q.shape[-1]), **launch,
     )  # fmt: skip
 
 
