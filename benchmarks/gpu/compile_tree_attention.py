@@ -62,7 +62,8 @@ def compiled(
     kernel = getattr(triton_kernel, name)
     types, aligned = signature(kernel, dtype)
     constants = {
-        "HEADS": 32, "KV_HEADS": 8, "D": head_size, "M": tiles[0], "N": tiles[1], "WINDOW": window, "PRECISION": triton_backend.precision(head_size),
+        "HEADS": 32, "KV_HEADS": 8, "D": head_size, "M": tiles[0], "N": tiles[1],
+        "WINDOW": window, "PRECISION": triton_backend.precision(head_size),
     }  # fmt: skip
     source = ASTSource(kernel, types, constants, aligned)
     started = time.perf_counter()
