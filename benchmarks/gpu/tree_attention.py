@@ -138,7 +138,7 @@ def pack_ends(file: Path, most: int) -> Iterator[tuple[str, Tensor]]:
     from katcore.records import Pack
     from katcore.streams import read
 
-    packs = [line.record for line in read([file], kinds=Pack)]
+    packs = [line.record for line in read([file], kinds=(Pack,)) if isinstance(line.record, Pack)]
     for pack in sorted(packs, key=lambda pack: -len(pack.tokens))[:most]:
         yield f"pack {pack.id}", torch.tensor(list(pack.end))
 
