@@ -27,57 +27,45 @@ import torch
 SHARED = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one program may have (CUDA C++ programming guide, table of
 # compute capabilities)
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-SCALARS = {"scale": "fp32", "factor": "fp32"}
+SIZES = ("queries", "keys", "size", "q_offset", "window", "columns")
 
 
 def signature(kernel: Any, dtype: torch.dtype) -> tuple[dict[str, str], dict[tuple[int, ...], list[list[Any]]]]:
     """Triton's type of each argument, and which are multiples of 16 (pointers: torch aligns them)."""
-    types, aligned = {}, {}
-    for at, name in enumerate(kernel.arg_names):
+    types: dict[str, str] = {}
+    for name in kernel.arg_names:
         if name.isupper():
             types[name] = "constexpr"
+        elif name in SIZES or name == "scale":
+            types[name] = "fp32" if name == "scale" else "i32"
         elif name in ("q", "k", "v", "out", "d_out", "d_q", "d_k", "d_v"):
             types[name] = f"*{TYPES[dtype]}"
-        elif name in ("lse", "delta"):
-            types[name] = "*fp32"
-        elif name in ("end", "depth") or name.endswith(("_count", "_index")):
-            types[name] = "*i32"
         else:
-            types[name] = SCALARS.get(name, "i32")
-        if types[name].startswith("*"):
-            aligned[at,] = [["tt.divisibility", 16]]
-    return types, aligned
+            types[name] = "*fp32" if name in ("lse", "delta") else "*i32"
+    pointers = (at for at, kind in enumerate(types.values()) if kind.startswith("*"))
+    return types, {(at,): [["tt.divisibility", 16]] for at in pointers}
 
 
-def compiled(
-    name: str, tiles: tuple[int, int], capability: int, dtype: torch.dtype, head_size: int, window: bool, launch: Any
-) -> dict[str, Any]:
-    """What one kernel needs in one launch configuration, 32 query heads on 8 key heads."""
+def built(kernel: Any, constants: dict[str, Any], capability: int, dtype: torch.dtype, launch: Any) -> dict[str, Any]:
+    """What one kernel needs in one launch configuration."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from katkernels.tree_attention import triton_backend, triton_kernel
-
-    kernel = getattr(triton_kernel, name)
     types, aligned = signature(kernel, dtype)
-    constants = {
-        "HEADS": 32, "KV_HEADS": 8, "D": head_size, "M": tiles[0], "N": tiles[1], "WINDOW": window,
-        "PRECISION": triton_backend.precision(head_size),
-    }  # fmt: skip
-    source = ASTSource(kernel, types, constants, aligned)
+    constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
     started = time.perf_counter()
     result = triton.compile(
-        source,
+        ASTSource(kernel, types, constants, aligned),
         target=GPUTarget("cuda", capability, 32),
         options={"num_warps": launch.num_warps, "num_stages": launch.num_stages},
     )
     seconds = time.perf_counter() - started
     registers, spilled = resources(result.asm["cubin"])
     return {
-        "kernel": name, "sm": capability, "dtype": TYPES[dtype], "head_size": head_size, "window": window,
-        "tile": list(tiles), "warps": launch.num_warps, "stages": launch.num_stages, "registers": registers,
-        "spilled_bytes": spilled, "shared_bytes": result.metadata.shared, "seconds": round(seconds, 2),
+        "kernel": kernel.__name__, "sm": capability, "dtype": TYPES[dtype], **constants,
+        "warps": launch.num_warps, "stages": launch.num_stages, "registers": registers, "spilled_bytes": spilled,
+        "shared_bytes": result.metadata.shared, "seconds": round(seconds, 2),
         "fits": result.metadata.shared <= SHARED[capability],
     }  # fmt: skip
 
@@ -98,27 +86,39 @@ def resources(cubin: bytes) -> tuple[int, int]:
 
 def compile_triton(quick: bool) -> tuple[list[dict[str, Any]], list[str]]:
     """Every tile size of the backend; the rows, and the cases in which no configuration fits."""
-    from katkernels.tree_attention import triton_backend
+    from katkernels.tree_attention import block_kernel, triton_backend, triton_kernel
 
+    launches = triton_backend.LAUNCHES[:1] if quick else triton_backend.LAUNCHES
     rows, misfits = [], []
     for (architecture, size, head_size), tiles in triton_backend.TILES.items():
         if quick and (size, head_size) != (2, 128):
             continue
         dtype = torch.bfloat16 if size == 2 else torch.float32
+        constants = {"HEADS": 32, "KV_HEADS": 8, "D": head_size, "PRECISION": triton_backend.precision(head_size)}
         for name in ("forward", "d_q", "d_kv"):
-            launches = triton_backend.LAUNCHES[:1] if quick else triton_backend.LAUNCHES
-            case = [
-                compiled(f"{name}_kernel", getattr(tiles, name), architecture, dtype, head_size, window, launch)
-                for launch in launches
-                for window in (False, True)
-                if not window or (launch is launches[0] and not quick)
-            ]
-            for row in case:
-                print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+            kernel = getattr(triton_kernel, f"{name}_kernel")
+            m, n = getattr(tiles, name)
+            plain = [constants | {"M": m, "N": n, "WINDOW": False}] * len(launches)
+            todo = list(zip(plain, launches))
+            if not quick:
+                todo.append((plain[0] | {"WINDOW": True}, launches[0]))
+            case = [_shown(built(kernel, chosen, architecture, dtype, launch)) for chosen, launch in todo]
             rows += case
             if not any(row["fits"] for row in case):
                 misfits.append(f"{name} sm_{architecture} {TYPES[dtype]} {head_size}")
+        rows.append(_shown(built(triton_kernel.delta_kernel, constants | {"M": 64}, architecture, dtype, launches[0])))
+    for architecture in SHARED:
+        constants = {"TILE": 128, "TILE_Q": 128, "TILE_K": 128, "STEP": block_kernel.STEP, "WINDOW": True}
+        for by_key in (False, True):
+            for kernel in (block_kernel._bounds_kernel, block_kernel._rows_kernel):
+                chosen = constants | {"BY_KEY": by_key}
+                rows.append(_shown(built(kernel, chosen, architecture, torch.float32, launches[0])))
     return rows, misfits
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    return row
 
 
 def compile_fa4(quick: bool) -> list[dict[str, Any]]:
@@ -132,8 +132,7 @@ def compile_fa4(quick: bool) -> list[dict[str, Any]]:
         started = time.perf_counter()
         _compile_fa4_case(head_size, window, heads, kv_heads)
         row = {"kernel": "fa4", "head_size": head_size, "window": window, "heads": f"{heads}:{kv_heads}"}
-        rows.append(row | {"seconds": round(time.perf_counter() - started, 1)})
-        print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
+        rows.append(_shown(row | {"seconds": round(time.perf_counter() - started, 1)}))
     return rows
 
 

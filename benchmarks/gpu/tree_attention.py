@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from katcore.errors import KatError
 from katkernels.tree_attention import Plan, check_backend, make_plan
 from katkernels.tree_attention.backends import attend, installed
+from katkernels.tree_attention.segments import LONGEST, Run
 
 PORS = (0.0, 0.3, 0.6, 0.85)
 BACKENDS = ("fa4", "triton", "flex", "segments")
@@ -136,7 +138,7 @@ def pack_ends(file: Path, most: int) -> Iterator[tuple[str, Tensor]]:
     from katcore.records import Pack
     from katcore.streams import read
 
-    packs = [line.record for line in read([file], kinds=Pack)]
+    packs = [line.record for line in read([file], kinds=(Pack,)) if isinstance(line.record, Pack)]
     for pack in sorted(packs, key=lambda pack: -len(pack.tokens))[:most]:
         yield f"pack {pack.id}", torch.tensor(list(pack.end))
 
@@ -189,10 +191,19 @@ def computed_products(backend: str, case: Case, plan: Plan, q: Tensor) -> tuple[
     elif backend == "flex":
         return 2 * plan.blocks(128, 128).pairs, 7 * plan.blocks(128, 128).pairs  # d_q and d_k, d_v apart, as in triton
     elif backend == "segments":
-        pairs = sum((run.stop - run.start) * (run.above + run.stop - run.start) for run in plan.segments.runs)
+        pairs = sum(_run_pairs(run) for run in plan.segments.runs)
     else:
         pairs = plan.queries * plan.keys
     return 2 * pairs, 5 * pairs
+
+
+def _run_pairs(run: Run) -> int:
+    """Pairs of a run's calls: the lower half of a chain at the root, else each call's queries by all its keys."""
+    size = run.stop - run.start
+    if run.chain and run.above == 0:
+        return size * (size + 1) // 2
+    ends = [*range(LONGEST, size, LONGEST), size]
+    return sum((stop - start) * (run.above + stop) for start, stop in pairwise([0, *ends]))
 
 
 def _flat_works(case: Case, inputs: list[Tensor], device: torch.device) -> Iterator[Work | str]:

@@ -11,7 +11,9 @@ from types import ModuleType
 
 import pytest
 import torch
-from forests import CHAIN, COMB, STARS, depths, paths
+from forests import CHAIN, COMB, ROOTS, STARS, depths, paths
+
+from katcore.records import Pack, encode
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/gpu/tree_attention.py"
 
@@ -29,9 +31,7 @@ def script() -> ModuleType:
 @pytest.mark.parametrize("end", [CHAIN, COMB, STARS], ids=["chain", "comb", "stars"])
 def test_depths_and_paths(script: ModuleType, end: torch.Tensor) -> None:
     assert torch.equal(script.depths(end), depths(end))
-    ends = [i for i, path in enumerate(paths(end)) if int(end[i]) == i + 1]
-    assert script.leaves(end).tolist() == ends
-    assert [script.path_of(end, leaf).tolist() for leaf in ends] == [paths(end)[leaf] for leaf in ends]
+    assert [script.path_of(end, leaf).tolist() for leaf in script.leaves(end).tolist()] == leaf_paths(end)
 
 
 @pytest.mark.parametrize("por", [0.0, 0.3, 0.6, 0.85])
@@ -44,13 +44,41 @@ def test_synthetic_trees_have_the_por_asked_for(script: ModuleType, por: float) 
     assert abs(1 - len(end) / flat - por) < 0.02
 
 
+def leaf_paths(end: torch.Tensor) -> list[list[int]]:
+    return [path for i, path in enumerate(paths(end)) if int(end[i]) == i + 1]
+
+
+def pack(end: torch.Tensor, name: str) -> Pack:
+    parent = [path[-2] if len(path) > 1 else -1 for path in paths(end)]
+    none: list[int] = []
+    return Pack(
+        id=name, objective="sft", tokens=[5] * len(end), parent=parent, depth=depths(end).tolist(), end=end.tolist(),
+        term_token=none, term_sample=none, term_turn=none, rl_weight=[], ce_weight=[], kl_weight=[],
+    )  # fmt: skip
+
+
 def test_a_run_on_a_cpu(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--rounds", "1", "--json", str(tmp_path / "rows.json")]
+    (tmp_path / "packs.jsonl").write_bytes(
+        b"".join(encode(pack(end, name)) + b"\n" for name, end in (("small", ROOTS), ("large", COMB)))
+    )
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "--device",
+        "cpu",
+        "--rounds",
+        "1",
+        "--packs",
+        str(tmp_path / "packs.jsonl"),
+    ]
+    command += ["--json", str(tmp_path / "rows.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "FlashAttention runs on CUDA" in done.stderr
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert {row["backend"] for row in rows} == {"reference", "segments", "flat sdpa"}
-    assert len({row["case"] for row in rows}) == 4
+    assert len({row["case"] for row in rows}) == 6
+    packed = [row for row in rows if row["case"] == "pack large" and row["backend"] == "segments"]
+    assert (packed[0]["tokens"], packed[0]["flat_tokens"]) == (len(COMB), sum(map(len, leaf_paths(COMB))))
     for row in rows:
         assert row["forward_ms"] > 0 and row["backward_ms"] > 0 and 0 < row["tile_efficiency"] <= 1
     reference = [row for row in rows if row["backend"] == "reference" and row["case"] == "synthetic 0.0"]

@@ -72,6 +72,21 @@ def test_lists_are_sound_for_any_forest(end: Tensor, data: st.DataObject) -> Non
     assert_sound(blocks, end, q_offset, queries, window)
 
 
+# Key 3's subtree ends with the last query of a tile of 4, or one before it, or after.
+EDGES = [forest([0] * 7 + [4] + [0] * 4), forest([0] * 6 + [3, 0] + [0] * 4), forest([0] * 8 + [5] + [0] * 3)]
+
+
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("q_offset", range(8))
+def test_lists_are_sound_at_the_edges_of_tiles(q_offset: int, window: int | None) -> None:
+    for end in [CHAIN, *EDGES]:
+        for tile_q, tile_k in ((4, 4), (2, 4), (4, 2)):
+            blocks = classify(
+                end, len(end) - q_offset, q_offset, tile_q=tile_q, tile_k=tile_k, depth=depths(end), window=window
+            )
+            assert_sound(blocks, end, q_offset, len(end) - q_offset, window)
+
+
 def test_a_tile_is_skipped_exactly_when_nothing_is_seen_off_the_diagonal() -> None:
     # Without a window min and max of `end` decide exactly, but for tiles that the diagonal crosses.
     for end in SHAPES:
@@ -99,7 +114,6 @@ def test_a_window_drops_far_tiles_and_masks_the_rest() -> None:
 @cases
 def test_the_kernel_makes_the_same_lists(end: Tensor, data: st.DataObject) -> None:
     from katkernels.tree_attention import block_kernel
-    from katkernels.tree_attention.blocks import classify_in_torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     end, depth = end.to(device), depths(end).to(device)
@@ -109,7 +123,24 @@ def test_the_kernel_makes_the_same_lists(end: Tensor, data: st.DataObject) -> No
     window = data.draw(st.none() | st.integers(1, 20))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(block_kernel, "STEP", data.draw(st.sampled_from([4, 128])))  # rows in one step and in several
-        got = block_kernel.classify_on_gpu(end, queries, q_offset, tile_q, tile_k, depth, window)
+        assert_kernel_agrees(end, queries, q_offset, tile_q, tile_k, depth, window)
+
+
+@pytest.mark.parametrize("q_offset", [0, 3, 4, 5])
+def test_the_kernel_makes_the_same_lists_at_the_edges_of_tiles(q_offset: int) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for end, window in [(CHAIN, None), (CHAIN, 9), *((end, None) for end in EDGES)]:
+        depth = depths(end).to(device)
+        assert_kernel_agrees(end.to(device), len(end) - q_offset, q_offset, 4, 4, depth, window)
+
+
+def assert_kernel_agrees(
+    end: Tensor, queries: int, q_offset: int, tile_q: int, tile_k: int, depth: Tensor, window: int | None
+) -> None:
+    from katkernels.tree_attention import block_kernel
+    from katkernels.tree_attention.blocks import classify_in_torch
+
+    got = block_kernel.classify_on_gpu(end, queries, q_offset, tile_q, tile_k, depth, window)
     expected = classify_in_torch(end, queries, q_offset, tile_q, tile_k, depth, window)
     for name in ("partial", "full", "partial_by_key", "full_by_key"):
         a, b = getattr(got, name), getattr(expected, name)

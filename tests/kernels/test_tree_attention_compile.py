@@ -20,7 +20,7 @@ def test_kernels_compile_for_ampere_and_hopper(tmp_path: Path) -> None:
     subprocess.run(command, check=True, env=environment | {"TRITON_CACHE_DIR": str(tmp_path / "cache")})
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert {(row["kernel"], row["sm"]) for row in rows} == {
-        (f"{name}_kernel", sm) for name in ("forward", "d_q", "d_kv") for sm in (80, 90)
+        (f"{name}_kernel", sm) for name in ("forward", "delta", "d_q", "d_kv", "_bounds", "_rows") for sm in (80, 90)
     }
     for row in rows:
         assert row["fits"] and row["spilled_bytes"] < 128
