@@ -8,7 +8,8 @@ probabilities kept for the backward pass; `reference` and `naive`, all logits, w
 own chunked linear_cross_entropy, where it has one (a scalar loss with the gradients made in the forward pass: no
 per-token upstream gradient, no entropy); `liger`, its fused loss (the same limits), if installed. `floor` is the four
 bare products of a head that keeps no logits: logits twice, and the two gradients. TFLOP/s count three products, since
-recomputation is not work. Workspace is peak memory beyond inputs, gradients and what was there before.
+recomputation is not work. Workspace is peak memory beyond inputs, gradients and what was there before. On a machine
+that others use, `--clock cpu` with OMP_NUM_THREADS=1 counts processor time, which they disturb less.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def heads(device: str) -> dict[str, Head]:
 class Shape:
     """Tensors of one shape and what is measured on them."""
 
-    def __init__(self, text: str, device: str) -> None:
+    def __init__(self, text: str, device: str, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock = clock
         self.rows, self.size, self.vocabulary = map(int, text.split(","))
         self.device = torch.device(device)
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
@@ -110,7 +112,7 @@ class Shape:
         torch.mm(self.hidden, self.weight.T, out=self.logits)
 
     def seconds(self, work: Callable[[], Any]) -> float:
-        """Device time on CUDA, wall time elsewhere."""
+        """Device time on CUDA, elsewhere the clock's."""
         if self.device.type == "cuda":
             start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
@@ -118,9 +120,9 @@ class Shape:
             stop.record()
             torch.cuda.synchronize()
             return float(start.elapsed_time(stop)) / 1e3
-        began = time.perf_counter()
+        began = self.clock()
         work()
-        return time.perf_counter() - began
+        return self.clock() - began
 
     def workspace(self, work: Callable[[], Any]) -> int:
         """Peak bytes of a run beyond what was there before and the two gradients."""
@@ -143,9 +145,9 @@ def _status(key: str) -> int:
     return int(found[1]) * 1024
 
 
-def measure(text: str, device: str, runs: int) -> list[dict[str, Any]]:
+def measure(text: str, device: str, runs: int, clock: Callable[[], float] = time.perf_counter) -> list[dict[str, Any]]:
     """One row a contender of this shape."""
-    shape, found = Shape(text, device), heads(device)
+    shape, found = Shape(text, device, clock), heads(device)
     works: dict[str, Callable[[], Any]] = {"floor": shape.products}
     works |= {name: shape.both_ways(head) for name, head in found.items()}
     works["floor_forward"] = shape.product
@@ -203,12 +205,14 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--shape", action="append", help="R,H,V; repeated for several")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rows = []
+    clock = {"wall": time.perf_counter, "cpu": time.process_time}[options.clock]
+    load, rows = os.getloadavg()[0], []
     for text in options.shape or SHAPES[options.device]:
-        rows += measure(text, options.device, options.runs)
-    found = where(options.device) | {"load": os.getloadavg()[0], "rows": rows}
+        rows += measure(text, options.device, options.runs, clock)
+    found = where(options.device) | {"clock": options.clock, "load_at_start": round(load, 2), "rows": rows}
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -30,8 +30,8 @@ from torch.autograd.function import once_differentiable
 
 from katkernels.linear_logprob.rows import read_rows
 
-TILE_BYTES = 32 << 20
-"""Logits computed at once: large enough for fast products, and an allocation that the C library reuses."""
+TILE_BYTES = 30 << 20
+"""Logits computed at once: large enough for fast products; from 32 MiB on, glibc takes fresh pages each time."""
 
 KEEP_BYTES = 256 << 20
 """The most that softmaxes kept for the backward pass take."""
@@ -90,6 +90,7 @@ class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
         tiles = list(_tiles(rows, vocabulary, width, tile_bytes))
         kept = rows * vocabulary * width <= keep_bytes
         buffer = h.new_empty(rows if kept else tiles[0].stop if tiles else 0, vocabulary)
+        spare = torch.empty_like(buffer if keep_bytes < 0 else buffer[:0])
         averaged = torch.empty_like(h) if keep_bytes >= 0 else None  # s = p W
         normaliser, entropy = h.new_empty(2, rows).unbind()
         logit = h.new_empty(len(targets))
@@ -99,7 +100,7 @@ class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
             top = z.amax(-1)
             logit[m] = z[row[m] - r.start, targets[m]]
             if averaged is None:
-                p = torch.softmax(z, -1)
+                p = torch.softmax(z, -1, out=spare[: len(z)])
                 normaliser[r] = top - p.amax(-1).log_()  # the largest p is exp(top − Z)
                 entropy[r] = normaliser[r] - p.mul_(z).sum(-1)
             else:
