@@ -1,12 +1,13 @@
 # make demo    the main job, from a package's history to a trained, better policy (DEMO=small: a short one)
 # make test    all tests          make check   format, lint, types, imports, drift, fast tests
+# make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: demo test check install generate golden format clean help
+.PHONY: demo test check test-gpu bench-gpu install generate golden format clean help
 
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -17,7 +18,7 @@ export KAT_SEED ?= 0
 JOBS ?= $(shell nproc)
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 3
+	@sed -n 's/^# //p' Makefile | head -n 4
 
 $(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
 	scripts/system-packages run
@@ -44,7 +45,15 @@ lint: $(VENV)/.installed
 	$(MAKE) --no-print-directory drift
 
 check: lint
-	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal -m 'not slow'
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal -m 'not slow and not gpu'
+
+test-gpu:
+	if $(PYTHON) -c 'import pytest' 2>/dev/null; \
+	    then TRITON_INTERPRET=0 scripts/from-source $(PYTHON) -m pytest -m gpu tests/kernels/test_gpu.py; \
+	    else TRITON_INTERPRET=0 scripts/from-source $(PYTHON) tests/kernels/gpu_checks.py; fi
+
+bench-gpu:
+	TRITON_INTERPRET=0 scripts/from-source $(PYTHON) benchmarks/gpu/run.py
 
 .PHONY: drift
 drift:

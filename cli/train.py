@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from katcli import train_options as o
 from katcli.contract import Program, required
 from katcli.options import Files
 from katcli.run import Run
@@ -15,119 +15,92 @@ from katcli.run import Run
 kat = Program("kat-train", "Train a model on packed trees, no token computed twice.")
 
 
-class ObjectiveName(StrEnum):
-    """What is minimised."""
-
-    sft = "sft"
-    em_sft = "em-sft"
-    grpo = "grpo"
-    opd = "opd"
-
-
-class Reducer(StrEnum):
-    """How per-token losses become one number."""
-
-    token_mean = "token-mean"
-    seq_mean_token_mean = "seq-mean-token-mean"
-    turn_mean = "turn-mean"
-    constant = "constant"
-
-
-class Schedule(StrEnum):
-    """The learning rate's course after the warm-up."""
-
-    constant = "constant"
-    cosine = "cosine"
-
-
-class Attention(StrEnum):
-    """Backends of tree attention."""
-
-    auto = "auto"
-    reference = "reference"
-    segments = "segments"
-
-
 @kat.command(output="folder")
 def train(
     run: Run,
     files: Files = None,
-    objective: Annotated[ObjectiveName, typer.Option("--objective", help="What is minimised.")] = ObjectiveName.sft,
-    model: Annotated[
-        Path | None, typer.Option("--model", metavar="DIR", help="The model to start from: a transformers folder.")
-    ] = None,
-    lr: Annotated[float, typer.Option("--lr", metavar="RATE", min=0, help="Learning rate of AdamW.")] = 1e-4,
-    epochs: Annotated[
-        int, typer.Option("--epochs", metavar="N", min=0, help="Passes over the input; 0: until another limit.")
-    ] = 1,
-    max_steps: Annotated[
-        int, typer.Option("--max-steps", metavar="N", min=0, help="Stop after N optimiser steps; 0: no limit.")
-    ] = 0,
-    plateau: Annotated[
-        str,
-        typer.Option(
-            "--plateau",
-            metavar="REL@STEPS",
-            help="Stop when the mean loss of STEPS steps is less than REL (a fraction) below that of the STEPS before.",
-        ),
-    ] = "",
-    schedule: Annotated[Schedule, typer.Option("--schedule", help="Learning rate after the warm-up.")] = (
-        Schedule.constant
-    ),
-    warmup: Annotated[int, typer.Option("--warmup", metavar="N", min=0, help="Steps of linear warm-up.")] = 0,
-    weight_decay: Annotated[float, typer.Option("--weight-decay", metavar="W", min=0, help="AdamW's decay.")] = 0.0,
-    grad_clip: Annotated[
-        float, typer.Option("--grad-clip", metavar="NORM", min=0, help="Largest gradient norm; 0: no limit.")
-    ] = 1.0,
-    reducer: Annotated[Reducer, typer.Option("--reducer", help="How tokens' losses are averaged over the step.")] = (
-        Reducer.token_mean
-    ),
-    constant: Annotated[
-        int, typer.Option("--constant", metavar="TOKENS", min=1, help="What `--reducer constant` divides a sample by.")
-    ] = 1024,
-    clip_low: Annotated[float, typer.Option("--clip-low", metavar="E", min=0, help="grpo: ratio above 1 - E.")] = 0.2,
-    clip_high: Annotated[float, typer.Option("--clip-high", metavar="E", min=0, help="grpo: below 1 + E.")] = 0.28,
-    negative_weight: Annotated[
-        float, typer.Option("--negative-weight", metavar="W", min=0, help="grpo: weight of negative advantages.")
-    ] = 1.0,
-    opd_weight: Annotated[
-        float, typer.Option("--opd-weight", metavar="W", help="opd: weight of the teacher's stream beside grpo's.")
-    ] = 1.0,
-    temperature: Annotated[
-        float, typer.Option("--temperature", metavar="T", help="Temperature that the tokens were sampled at.")
-    ] = 1.0,
-    updates: Annotated[
-        int, typer.Option("--updates", metavar="N", min=1, help="Optimiser steps on each step's packs.")
-    ] = 1,
-    batch_packs: Annotated[
-        int, typer.Option("--batch-packs", metavar="N", min=0, help="Packs a step, instead of the packs' own steps.")
-    ] = 0,
-    save_every: Annotated[
-        int, typer.Option("--save-every", metavar="N", min=1, help="Steps between two checkpoints.")
-    ] = 50,
-    keep: Annotated[int, typer.Option("--keep", metavar="N", min=1, help="Checkpoints to keep.")] = 2,
-    attention: Annotated[Attention, typer.Option("--attention", help="Backend of tree attention.")] = Attention.auto,
+    objective: Annotated[o.ObjectiveName, typer.Option("--objective", help="What is minimised.")] = o.ObjectiveName.sft,
+    model: o.Model = None,
+    lr: o.Rate = 1e-4,
+    epochs: o.Epochs = 1,
+    max_steps: o.MaxSteps = 0,
+    plateau: o.PlateauText = "",
+    schedule: o.ScheduleOption = o.Schedule.constant,
+    warmup: o.Warmup = 0,
+    weight_decay: o.WeightDecay = 0.0,
+    grad_clip: o.GradClip = 1.0,
+    reducer: o.ReducerOption = o.Reducer.own,
+    constant: o.Constant = 1024,
+    clip_low: o.ClipLow = None,
+    clip_high: o.ClipHigh = None,
+    negative_weight: o.NegativeWeight = 1.0,
+    segment: o.SegmentOption = o.SegmentName.own,
+    turn_ratio: o.TurnRatioOption = o.TurnRatio.mean,
+    off_policy: o.OffPolicyOption = o.OffPolicy.none,
+    icepop_low: o.IcepopLow = 0.5,
+    icepop_high: o.IcepopHigh = 5.0,
+    tis_clip: o.TisClip = 2.0,
+    max_staleness: o.MaxStaleness = None,
+    reference: o.Reference = None,
+    kl_ref: o.KlRef = 0.0,
+    kl_estimator: o.KlEstimator = o.Estimator.k3,
+    opd_weight: o.OpdWeight = 1.0,
+    mix_rl: o.MixRl = 1.0,
+    mix_ce: o.MixCe = 1.0,
+    difficulty_weight: o.DifficultyWeight = 0.0,
+    entropy_weight: o.EntropyWeight = 0.0,
+    passes: o.Passes = 1,
+    temperature: o.Temperature = 1.0,
+    updates: o.Updates = 1,
+    batch_packs: o.BatchPacks = 0,
+    budget: o.Budget = 0,
+    recompute: o.Recompute = False,
+    save_every: o.SaveEvery = 50,
+    keep: o.Keep = 2,
+    attention: o.AttentionOption = o.Attention.auto,
 ) -> None:
     """Train a model on packs.
 
-    Every unique token of a tree is computed once; the gradients are those of training each trajectory by itself. The
-    packs of one step number make one optimiser step. DIR receives metrics.jsonl, a line a step; step-N folders with
-    the optimiser's state, which --resume goes on from, and a link `latest`; and at its top the last model, as
-    transformers loads it. Without a pack in the input the exit code is 4.
+    Every unique token of a tree is computed once; the gradients are those of training each trajectory by itself. A row
+    of more than --budget tokens goes in parts, still without computing a token twice. The packs of one step number make
+    one optimiser step. DIR receives metrics.jsonl, a line a step; step-N folders with the optimiser's state, which
+    --resume goes on from, and a link `latest`; and at its top the last model, as transformers loads it. Without a pack
+    in the input the exit code is 4.
     """
     from katcore.records import Pack, Task
     from katcore.train.losses import Settings
+    from katcore.train.mcla import Averaging
+    from katcore.train.objective import Objective, Optimizer
     from katcore.train.run import Limits, Metrics, Plateau, fit
-    from katcore.train.trainer import Objective, Optimizer
 
     folder = required(model, "model", "kat-train init --out DIR makes a small one")
+    settings = Settings(
+        clip_low=clip_low,
+        clip_high=clip_high,
+        opd_weight=opd_weight,
+        negative_weight=negative_weight,
+        segment=o.SEGMENTS[segment],
+        turn_ratio=turn_ratio.value,
+        off_policy=off_policy.value,
+        icepop_low=icepop_low,
+        icepop_high=icepop_high,
+        tis_clip=tis_clip,
+        max_staleness=max_staleness,
+        kl_ref=kl_ref,
+        kl_estimator=kl_estimator.value,
+        mix_rl=mix_rl,
+        mix_ce=mix_ce,
+    )
     wanted = Objective(
         objective.value,
-        reducer.value,
+        "" if reducer is o.Reducer.own else reducer.value,
         constant,
         temperature,
         updates,
-        Settings(clip_low, clip_high, opd_weight, negative_weight),
+        settings,
+        Averaging(passes),
+        difficulty_weight,
+        entropy_weight,
     )
     optimizer = Optimizer(lr, (0.9, 0.95), weight_decay, grad_clip, warmup, schedule.value, max_steps)
     stop = Plateau.parse(plateau) if plateau else None
@@ -139,13 +112,24 @@ def train(
 
     def report(metrics: Metrics) -> None:
         run.count("steps")
-        for name in ("tokens_unique", "tokens_flat", "tokens_trained"):
+        for name in ("tokens_unique", "tokens_flat", "tokens_trained", "tokens_computed", "forward_only_tokens"):
             run.count(name, metrics[name])
         run.detail(f"step {metrics['step']}: loss {metrics['loss']:.4f}, {metrics['seconds']:.2f} s")
 
     with run.folder() as out:
         progress = fit(
-            folder, packs, out, wanted, optimizer, limits, resume=run.resume, backend=attention.value, report=report
+            folder,
+            packs,
+            out,
+            wanted,
+            optimizer,
+            limits,
+            budget=budget,
+            recompute=recompute,
+            reference=reference,
+            resume=run.resume,
+            backend=attention.value,
+            report=report,
         )
     run.log(f"{len(progress.losses)} steps, last loss {progress.losses[-1]:.4f}, ended by {progress.stop}")
 

@@ -9,17 +9,20 @@ _kat_pack_trie() {
         prev=${COMP_WORDS[COMP_CWORD - 2]} cur=${COMP_WORDS[COMP_CWORD - 1]}:
     fi
     COMPREPLY=()
-    case " stats " in
+    case " stats show " in
         *" ${COMP_WORDS[1]} "*) [[ $COMP_CWORD -gt 1 ]] && sub=${COMP_WORDS[1]} ;;
     esac
     case "$sub" in
         "")
-            flags="--for --budget --groups-per-step --min-reward --baseline --mask --shared-tokens --model -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--for --budget --cut --ranks --groups-per-step --min-reward --top --baseline --mask --shared-tokens --model -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
-                --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft grpo opd" -- "$cur"); return ;;
+                --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft tst rft grpo gspo opd" -- "$cur"); return ;;
                 --budget) return ;;
+                --cut) mapfile -t COMPREPLY < <(compgen -W "none repeat" -- "$cur"); return ;;
+                --ranks) return ;;
                 --groups-per-step) return ;;
                 --min-reward) return ;;
+                --top) return ;;
                 --baseline) mapfile -t COMPREPLY < <(compgen -W "group trie" -- "$cur"); return ;;
                 --mask) mapfile -t COMPREPLY < <(compgen -W "span turn" -- "$cur"); return ;;
                 --shared-tokens) mapfile -t COMPREPLY < <(compgen -W "sample path" -- "$cur"); return ;;
@@ -39,9 +42,27 @@ _kat_pack_trie() {
             esac
             ;;
         "stats")
-            flags="--budget --json -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--budget --cut --ranks --json -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --budget) return ;;
+                --cut) mapfile -t COMPREPLY < <(compgen -W "none repeat" -- "$cur"); return ;;
+                --ranks) return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
+        "show")
+            flags="--group --pack --for --min-reward --baseline --mask --rows -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --group) return ;;
+                --pack) return ;;
+                --for) mapfile -t COMPREPLY < <(compgen -W "sft em-sft tst rft grpo gspo opd" -- "$cur"); return ;;
+                --min-reward) return ;;
+                --baseline) mapfile -t COMPREPLY < <(compgen -W "group trie" -- "$cur"); return ;;
+                --mask) mapfile -t COMPREPLY < <(compgen -W "span turn" -- "$cur"); return ;;
+                --rows) return ;;
                 -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --seed) return ;;
                 --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -55,7 +76,7 @@ _kat_pack_trie() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         if [[ $COMP_CWORD -eq 1 ]]; then
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "stats" -- "$cur")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "stats show" -- "$cur")
         fi
     fi
 }

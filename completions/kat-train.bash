@@ -14,30 +14,46 @@ _kat_train() {
     esac
     case "$sub" in
         "")
-            flags="--objective --model --lr --epochs --max-steps --plateau --schedule --warmup --weight-decay --grad-clip --reducer --constant --clip-low --clip-high --negative-weight --opd-weight --temperature --updates --batch-packs --save-every --keep --attention --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--objective --model --lr --epochs --max-steps --plateau --schedule --warmup --weight-decay --grad-clip --reducer --constant --clip-low --clip-high --negative-weight --segment --turn-ratio --off-policy --icepop-low --icepop-high --tis-clip --max-staleness --reference --kl-ref --kl-estimator --opd-weight --mix-rl --mix-ce --difficulty-weight --entropy-weight --passes --temperature --updates --batch-packs --budget --recompute --save-every --keep --attention --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
-                --objective) mapfile -t COMPREPLY < <(compgen -W "sft em-sft grpo opd" -- "$cur"); return ;;
+                --objective) mapfile -t COMPREPLY < <(compgen -W "sft em-sft tst rft grpo gspo opd mixed" -- "$cur"); return ;;
                 --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --lr) return ;;
                 --epochs) return ;;
                 --max-steps) return ;;
                 --plateau) return ;;
-                --schedule) mapfile -t COMPREPLY < <(compgen -W "constant cosine" -- "$cur"); return ;;
+                --schedule) mapfile -t COMPREPLY < <(compgen -W "constant linear cosine wsd" -- "$cur"); return ;;
                 --warmup) return ;;
                 --weight-decay) return ;;
                 --grad-clip) return ;;
-                --reducer) mapfile -t COMPREPLY < <(compgen -W "token-mean seq-mean-token-mean turn-mean constant" -- "$cur"); return ;;
+                --reducer) mapfile -t COMPREPLY < <(compgen -W "own token-mean seq-mean-token-mean turn-mean constant" -- "$cur"); return ;;
                 --constant) return ;;
                 --clip-low) return ;;
                 --clip-high) return ;;
                 --negative-weight) return ;;
+                --segment) mapfile -t COMPREPLY < <(compgen -W "own token turn sequence" -- "$cur"); return ;;
+                --turn-ratio) mapfile -t COMPREPLY < <(compgen -W "mean product" -- "$cur"); return ;;
+                --off-policy) mapfile -t COMPREPLY < <(compgen -W "none icepop tis" -- "$cur"); return ;;
+                --icepop-low) return ;;
+                --icepop-high) return ;;
+                --tis-clip) return ;;
+                --max-staleness) return ;;
+                --reference) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                --kl-ref) return ;;
+                --kl-estimator) mapfile -t COMPREPLY < <(compgen -W "k1 k2 k3" -- "$cur"); return ;;
                 --opd-weight) return ;;
+                --mix-rl) return ;;
+                --mix-ce) return ;;
+                --difficulty-weight) return ;;
+                --entropy-weight) return ;;
+                --passes) return ;;
                 --temperature) return ;;
                 --updates) return ;;
                 --batch-packs) return ;;
+                --budget) return ;;
                 --save-every) return ;;
                 --keep) return ;;
-                --attention) mapfile -t COMPREPLY < <(compgen -W "auto reference segments" -- "$cur"); return ;;
+                --attention) mapfile -t COMPREPLY < <(compgen -W "auto reference segments triton flex fa4" -- "$cur"); return ;;
                 --out|-o) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --lock-wait) return ;;
                 --seed) return ;;

@@ -76,16 +76,31 @@ class PackTrie(Section):
 class Train(Section):
     """`[train]`: options of kat-train."""
 
-    objective: str = "grpo"
+    objective: Literal["grpo", "gspo"] = "grpo"
     lr: float = 1e-4
     weight_decay: float = 0.0
     grad_clip: float = 1.0
     warmup: int = 0
     updates: int = 1
-    clip_low: float = 0.2
-    clip_high: float = 0.28
+    clip_low: float | None = None
+    clip_high: float | None = None
     negative_weight: float = 1.0
-    reducer: str = "token-mean"
+    segment: Literal["own", "token", "turn", "sequence"] = "own"
+    turn_ratio: Literal["mean", "product"] = "mean"
+    off_policy: Literal["none", "icepop", "tis"] = "none"
+    icepop_low: float = 0.5
+    icepop_high: float = 5.0
+    tis_clip: float = 2.0
+    max_staleness: int | None = None
+    kl_ref: float = 0.0
+    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
+    reference: str = ""
+    difficulty_weight: float = 0.0
+    entropy_weight: float = 0.0
+    passes: int = 1
+    reducer: str = "own"
+    budget: int = 0
+    recompute: bool = False
     attention: str = "auto"
 
 
@@ -119,10 +134,10 @@ def plan(path: Path, *, model: Path | None = None, tasks: Sequence[Path] = (), s
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise UsageError(f"{path}: {error}") from error
-    if file.train.objective != "grpo":
-        raise UsageError(f"{path}: the loop trains by grpo, not {file.train.objective}")
     file.seed = seed or file.seed
     here = path.parent
+    if file.train.reference:
+        file.train.reference = str(here / file.train.reference)
     start = model or (here / file.model if file.model else None)
     if start is None:
         raise UsageError(f"{path}: no model to start from", hint="model = DIR, or --model DIR")
@@ -139,7 +154,8 @@ def plan(path: Path, *, model: Path | None = None, tasks: Sequence[Path] = (), s
 def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metrics], None] = lambda m: None) -> None:
     """Run all iterations and leave the trained model in `out`."""
     from katcore.train import checkpoint
-    from katcore.train.trainer import Objective, Optimizer, Trainer
+    from katcore.train.objective import Optimizer
+    from katcore.train.trainer import Trainer
 
     last = checkpoint.newest(out) if resume else None
     if not resume and any(out.glob("step-*")):
@@ -147,11 +163,13 @@ def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metr
     options = plan.file.train
     trainer = Trainer.load(
         last or plan.model,
-        Objective("grpo", options.reducer, temperature=plan.file.rollout.temperature, updates=options.updates,
-                  settings=_clip(options)),
+        _objective(plan.file),
         Optimizer(lr=options.lr, weight_decay=options.weight_decay, grad_clip=options.grad_clip, warmup=options.warmup),
         backend=options.attention,
-    )  # fmt: skip
+        budget=options.budget,
+        recompute=options.recompute,
+        reference=options.reference or None,
+    )
     done = 0
     if last is not None:
         state = checkpoint.load_state(last)
@@ -174,10 +192,27 @@ def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metr
     checkpoint.publish(out, trainer.save)
 
 
-def _clip(options: Train) -> Any:
+def _objective(file: RunFile) -> Any:
     from katcore.train.losses import Settings
+    from katcore.train.mcla import Averaging
+    from katcore.train.objective import Objective
 
-    return Settings(options.clip_low, options.clip_high, negative_weight=options.negative_weight)
+    options = file.train
+    names = [name for name in Settings.__dataclass_fields__ if name in Train.__struct_fields__ and name != "segment"]
+    settings = Settings(
+        segment=None if options.segment == "own" else options.segment,
+        **{name: getattr(options, name) for name in names},
+    )
+    return Objective(
+        options.objective,
+        "" if options.reducer == "own" else options.reducer,
+        temperature=file.rollout.temperature,
+        updates=options.updates,
+        settings=settings,
+        averaging=Averaging(options.passes),
+        difficulty_weight=options.difficulty_weight,
+        entropy_weight=options.entropy_weight,
+    )
 
 
 class Collector:
@@ -276,7 +311,10 @@ def _train(trainer: Any, graded: Iterable[Line], plan: Plan) -> Metrics:
 
     options = plan.file.pack_trie
     settings = Settings(
-        "grpo", budget=options.budget, groups_per_step=options.groups_per_step, baseline=options.baseline
+        plan.file.train.objective,
+        budget=options.budget,
+        groups_per_step=options.groups_per_step,
+        baseline=options.baseline,
     )
     packs = [item.payload for item in items(graded, settings) if isinstance(item.payload, Pack)]
     metrics: Metrics = {}

@@ -9,91 +9,46 @@ thing a loaded model does is to agree with its own linear forward on a small tre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch  # noqa: TID253 - only code that runs a model imports this module
-from torch import Tensor, nn  # noqa: TID253
+from torch import Tensor  # noqa: TID253
+from torch.utils.checkpoint import checkpoint  # noqa: TID253
 
 from katcore.errors import InputError, UsageError
-from katcore.records import Pack
+from katcore.model.partition import partition
+from katcore.model.seams import Seam, Shown
+from katcore.model.tree import Tree
 from katkernels.linear_logprob import linear_logprob
-from katkernels.tree_attention import Plan, make_plan, tree_attention
+from katkernels.tree_attention import tree_attention
+
+__all__ = ["ATTENTION", "Tree", "TreeLM", "refuse_unsupported"]
 
 ATTENTION = "kat_tree"
 """The name under which transformers knows our attention function."""
 
 
-@dataclass(frozen=True)
-class Tree:
-    """A forest of token tries in depth-first order. N unique tokens; all int64."""
-
-    tokens: Tensor  # [N]
-    parent: Tensor  # [N], -1 at a root
-    depth: Tensor  # [N], the token's position
-    end: Tensor  # [N], one past the token's subtree: query i sees key j iff j <= i < end[j]
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @cached_property
-    def plan(self) -> Plan:
-        """How attention walks this forest: made once, used by every layer and epoch."""
-        return make_plan(self.end, len(self))
-
-    def to(self, device: torch.device) -> Tree:
-        """The same forest on another device."""
-        if self.tokens.device == device:
-            return self
-        return Tree(*(x.to(device) for x in (self.tokens, self.parent, self.depth, self.end)))
-
-    @classmethod
-    def of(cls, pack: Pack) -> Tree:
-        """The pack's forest; InputError when its arrays do not describe one."""
-        tree = cls(*(torch.tensor(x, dtype=torch.int64) for x in (pack.tokens, pack.parent, pack.depth, pack.end)))
-        problem = tree.problem()
-        if problem:
-            raise InputError(f"pack {pack.id}: {problem}")
-        return tree
-
-    def problem(self) -> str:
-        """What keeps these arrays from being a depth-first forest; empty when nothing does."""
-        size = len(self)
-        if size == 0 or any(x.numel() != size for x in (self.parent, self.depth, self.end)):
-            return "tokens, parent, depth and end must have one length above 0"
-        index = torch.arange(size)
-        root = self.parent < 0
-        above = self.parent.clamp(min=0)
-        if bool((self.parent >= index).any()) or bool((self.parent < -1).any()):
-            return "a token comes before its parent"
-        if bool((self.depth != torch.where(root, 0, self.depth[above] + 1)).any()):
-            return "depth is not one more than the parent's"
-        if bool((self.end <= index).any()) or bool((self.end > size).any()):
-            return "end lies outside the pack"
-        # Depth-first means: the next token is a child of an open subtree, and subtrees nest.
-        inside = root | ((index < self.end[above]) & (self.end <= self.end[above]))
-        first_child = (self.parent[1:] == index[:-1]) == (self.end[:-1] > index[1:])
-        after_root = self.end[root] == torch.cat([index[root][1:], torch.tensor([size])])
-        if not (bool(inside.all()) and bool(first_child.all()) and bool(after_root.all())):
-            return "end does not close the subtrees in depth-first order"
-        return ""
-
-
 def _attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, None]:
-    """transformers' attention function: q [1, H, N, D], k and v [1, Hkv, N, D] → [1, N, H, D]."""
-    tree: Tree = kwargs["kat_tree"]
+    """transformers' attention function: q [1, H, n, D], k and v [1, Hkv, n, D] → [1, n, H, D]."""
+    seam: Seam = kwargs["kat_seam"]
+    window = kwargs.get("sliding_window")
+    k, v = seam.join(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1))  # [P + n, Hkv, D]
     out = tree_attention(
-        query[0].transpose(0, 1),  # [N, H, D]
-        key[0].transpose(0, 1),
-        value[0].transpose(0, 1),
-        tree.end,
+        query[0].transpose(0, 1),  # [n, H, D]
+        k,
+        v,
+        seam.part.end,
+        q_offset=seam.part.inherited,
         scale=kwargs.get("scaling"),
+        window=window,
         backend=kwargs["kat_backend"],
-        plan=tree.plan,
+        plan=seam.part.plan(window),
     )
     return out.unsqueeze(0), None
 
@@ -137,27 +92,50 @@ class TreeLM:
         weight: Tensor = self.model.get_output_embeddings().weight
         return weight
 
-    def hidden(self, tree: Tree) -> Tensor:
-        """Last hidden states [N, H] of every unique token."""
-        if int(tree.tokens.max()) >= self.head.shape[0]:
-            raise InputError(f"token id {int(tree.tokens.max())} is outside the model's {self.head.shape[0]} tokens")
+    def hidden(self, seam: Seam, *, recompute: bool = False) -> Tensor:
+        """Last hidden states [n, H] of a part's own tokens; `recompute`: keep no more than the layers' inputs."""
+        part = seam.part
+        if int(part.tokens.max()) >= self.head.shape[0]:
+            raise InputError(f"token id {int(part.tokens.max())} is outside the model's {self.head.shape[0]} tokens")
         self.model.set_attn_implementation(ATTENTION)
-        out = self.model.get_decoder()(
-            input_ids=tree.tokens[None],
-            position_ids=tree.depth[None],
-            attention_mask=None,
-            use_cache=False,
-            kat_tree=tree,
-            kat_backend=self.backend,
-        )
+        with self._checkpointing(recompute):
+            out = self.model.get_decoder()(
+                input_ids=part.tokens[None],
+                position_ids=part.depth[None],
+                attention_mask=None,
+                use_cache=False,
+                kat_seam=seam,
+                kat_backend=self.backend,
+            )
         states: Tensor = out.last_hidden_state[0]
         return states
 
+    @contextmanager
+    def _checkpointing(self, wanted: bool) -> Iterator[None]:
+        """Layers that keep their inputs alone and are computed again in the backward pass, while this is open."""
+        layers = [m for m in self.model.modules() if hasattr(m, "gradient_checkpointing")] if wanted else []
+        for layer in layers:
+            layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+            layer.gradient_checkpointing = True
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.gradient_checkpointing = False
+
     def logprobs(self, tree: Tree, index: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-        """log p(token | path before it) and the entropy there, for the tokens at `index` [T], none of them a root."""
-        hidden = self.hidden(tree)
-        rows, row = tree.parent[index].unique(return_inverse=True)  # [R]: states that nobody reads stay out of the head
-        lp, entropy = linear_logprob(hidden[rows], self.head, tree.tokens[index], row, temperature)
+        """log p(token | path before it) and the entropy there, for the tokens at `index` [T], none of them a root.
+
+        The whole forest at once; `katcore.model.walk` goes through it in parts.
+        """
+        (part,) = partition(tree)
+        hidden = self.hidden(Seam(part, Shown(), ()))
+        return self.read(hidden, tree.tokens[index], tree.parent[index], temperature)
+
+    def read(self, hidden: Tensor, targets: Tensor, row: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """(logprob [T], entropy [T]) of `targets` [T] at the states `row` [T] of hidden [n, H]."""
+        rows, local = row.unique(return_inverse=True)  # [R]: states that nobody reads stay out of the head
+        lp, entropy = linear_logprob(hidden[rows], self.head, targets, local, temperature)
         return lp, entropy
 
     def check(self) -> None:
@@ -197,10 +175,8 @@ def refuse_unsupported(model: Any) -> None:
     config = model.config
     reasons = []
     kinds = set(getattr(config, "layer_types", None) or [])
-    if kinds - {"full_attention"}:
-        reasons.append(f"has {', '.join(sorted(kinds - {'full_attention'}))} layers")
-    elif not kinds and getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
-        reasons.append("has sliding-window layers")
+    if others := sorted(kinds - {"full_attention", "sliding_attention"}):
+        reasons.append(f"has {', '.join(others)} layers")
     if not getattr(model, "_supports_attention_backend", False):
         reasons.append("does not let its attention be replaced")
     if getattr(config, "is_encoder_decoder", False):

@@ -5,8 +5,8 @@
 
 `tree.py` reads one trajectory's message tree as tokens, `trie.py` merges those of a task's samples into one token trie
 and flattens it, `terms.py` makes the table of what is trained, `packing.py` puts whole trees into rows, `stream.py`
-groups a stream and counts a step. Each objective is one small file (`sft`, `em_sft`, `grpo`, `opd`), named in
-`objectives.py`. No text is rendered here, and no tree is cut. Needs numpy, not torch.
+groups a stream and counts a step. `render.py` makes tokens of text with the model's template. Each objective is one
+small file (`sft`, `em_sft`, `tst`, `rft`, `grpo`, `gspo`, `opd`), named in `objectives.py`. Needs numpy, not torch.
 """
 
 from katcore.pack_trie.objectives import OBJECTIVES

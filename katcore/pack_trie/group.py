@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from katcore.errors import Rejected
-from katcore.pack_trie.objective import Objective
+from katcore.pack_trie.objective import Objective, Parts
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.terms import Terms, joined, terms_of
-from katcore.pack_trie.tree import TokenTree
+from katcore.pack_trie.tree import Index, TokenTree
 from katcore.pack_trie.trie import Trie, merge
 from katcore.records import PackSample, StepCounts, Trajectory
 from katcore.streams import Line
@@ -20,11 +20,13 @@ from katcore.streams import Line
 
 @dataclass(frozen=True)
 class Member:
-    """A trajectory of an open group, with the line that it came from."""
+    """A trajectory of an open group, with the line that it came from. Of a text sample the trajectory has no nodes."""
 
     trajectory: Trajectory
     tree: TokenTree
     line: Line
+    weight: float = 1.0
+    """Multiplies the cross-entropy weight of its tokens."""
 
     @property
     def masked(self) -> bool:
@@ -39,8 +41,13 @@ class Tree:
     trie: Trie
     terms: Terms
     samples: list[PackSample]
-    flat: int
+    tips: Index  # the last token of each path of each trajectory, into the trie
     counts: StepCounts
+
+    @property
+    def flat(self) -> int:
+        """Tokens of all paths: what path-by-path training computes."""
+        return int((self.trie.depth[self.tips] + 1).sum())
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Settled:
     tree: Tree | None
     away: list[tuple[Member, Rejected]]
     zero_variance: bool = False
+    subtrees_dropped: int = 0
 
 
 def settle(members: list[Member], settings: Settings) -> Settled:
@@ -68,19 +76,26 @@ def settle(members: list[Member], settings: Settings) -> Settled:
             away.append((member, Rejected("reward", reason)))
         else:
             kept.append(member)
+    if objective.choose is not None:
+        refusals = objective.choose([m.tree for m in kept], _rewards(kept), settings)
+        away += [(m, Rejected(*refusal)) for m, refusal in zip(kept, refusals) if refusal]
+        kept = [m for m, refusal in zip(kept, refusals) if not refusal]
     if kept and len(kept) < objective.least:
         reason = f"its group has {len(kept)} unmasked samples, {settings.objective} needs {objective.least}"
         return Settled(None, away + [(m, Rejected("group", reason)) for m in kept])
     if not any(len(m.tree.sampled) for m in kept):
         return Settled(None, away + [(m, Rejected("tokens", "nothing in its group was sampled")) for m in kept])
-    rewards = [m.trajectory.verdict.reward if m.trajectory.verdict else None for m in kept]
-    advantages: list[float] | None = None
-    if objective.advantages is not None:
-        advantages = objective.advantages([r or 0.0 for r in rewards])
-    tree = _tree(kept, masked, advantages, settings)
+    rewards = _rewards(kept)
+    advantages = None if objective.advantages is None else objective.advantages(rewards)
+    tree, dropped = _tree(kept, masked, advantages, settings)
     if advantages is not None and settings.baseline == "trie" and any(advantages):
-        tree = _by_branch(tree, kept, [r or 0.0 for r in rewards], objective)
-    return Settled(tree, away, zero_variance=advantages is not None and not any(advantages))
+        tree = _by_branch(tree, kept, rewards, objective)
+    return Settled(tree, away, advantages is not None and not any(advantages), dropped)
+
+
+def _rewards(members: list[Member]) -> list[float]:
+    """Those of records without a verdict do not matter: no objective that compares rewards takes them."""
+    return [m.trajectory.verdict.reward if m.trajectory.verdict else 0.0 for m in members]
 
 
 def _by_branch(tree: Tree, kept: list[Member], rewards: list[float], objective: Objective) -> Tree:
@@ -99,19 +114,32 @@ def _by_branch(tree: Tree, kept: list[Member], rewards: list[float], objective: 
     return replace(tree, terms=replace(terms, rl=rl), samples=samples)
 
 
-def _tree(kept: list[Member], masked: list[Member], advantages: list[float] | None, settings: Settings) -> Tree:
+def _tree(
+    kept: list[Member], masked: list[Member], advantages: list[float] | None, settings: Settings
+) -> tuple[Tree, int]:
+    """The group's tree, and how many parts of its members were left out because nothing in them was sampled."""
     objective = OBJECTIVES[settings.objective]
-    trie, places = merge([m.tree for m in kept])
+    cut = [_parts(objective, member) for member in kept]
+    parts = [(i, tree) for i, each in enumerate(cut) for tree in each.trees]
+    trie, places = merge([tree for _, tree in parts])
     samples: list[PackSample] = []
     tables: list[Terms] = []
-    for i, (member, place) in enumerate(zip(kept, places)):
-        weights = objective.weigh(member.tree, settings)
-        parts = terms_of(member.tree, place, weights, len(samples), settings)
-        tables += parts
-        samples += [_sample(member, None if advantages is None else advantages[i])] * len(parts)
+    for (i, part), place in zip(parts, places):
+        weights = objective.weigh(part, settings).scaled(kept[i].weight)
+        found = terms_of(part, place, weights, len(samples), settings)
+        tables += found
+        samples += [_sample(kept[i], None if advantages is None else advantages[i])] * len(found)
     terms = joined(tables, [0] * len(tables), [0] * len(tables))
     counts = StepCounts(groups=1, samples=len(np.unique(terms.sample)), turns=terms.turns, trained_tokens=len(terms))
-    return Tree(trie, terms, samples + [_sample(m, None) for m in masked], sum(m.tree.flat for m in kept), counts)
+    samples += [_sample(m, None) for m in masked]
+    tips = [place[[part.start[leaf + 1] - 1 for leaf in part.leaves]] for (_, part), place in zip(parts, places)]
+    return Tree(trie, terms, samples, np.concatenate(tips), counts), sum(each.dropped for each in cut)
+
+
+def _parts(objective: Objective, member: Member) -> Parts:
+    if objective.parts is None or not member.trajectory.nodes:
+        return Parts([member.tree])
+    return objective.parts(member.tree, member.trajectory.nodes)
 
 
 def _sample(member: Member, advantage: float | None) -> PackSample:

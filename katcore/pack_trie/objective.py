@@ -1,4 +1,4 @@
-"""What an objective decides: which attempts it takes, what their tokens weigh, and their advantages."""
+"""What an objective decides: which attempts it takes, what is a sample, what the tokens weigh, and the advantages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from dataclasses import dataclass
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.terms import Weights
 from katcore.pack_trie.tree import Floats, Index, Ints, TokenTree
-from katcore.records import Verdict
+from katcore.records import Node, Verdict
 
 
 def _anything(verdict: Verdict | None, settings: Settings) -> str:
     return ""
+
+
+Refusal = tuple[str, str] | None
+"""Stage and reason of a `Rejected`, or none."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The samples of one attempt, and how many were left out because nothing in them was sampled."""
+
+    trees: list[TokenTree]
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -22,12 +34,16 @@ class Objective:
     weigh: Callable[[TokenTree, Settings], Weights]
     turn_away: Callable[[Verdict | None, Settings], str] = _anything
     """Why an attempt with this verdict is not trained on; empty when it is."""
+    choose: Callable[[Sequence[TokenTree], Sequence[float], Settings], list[Refusal]] | None = None
+    """From the trees and rewards of a group's attempts: why each is not taken, None where it is."""
+    parts: Callable[[TokenTree, Sequence[Node]], Parts] | None = None
+    """Cuts an attempt (its tree, and the nodes of its record) into several samples. Without it, it is one."""
     advantages: Callable[[Sequence[float]], list[float]] | None = None
     """From the rewards of a group's unmasked samples."""
     branch_advantages: Callable[[Sequence[float], Sequence[Index], Ints, Sequence[Index]], list[Floats]] | None = None
     """The same for each trained token, from where the samples part: what `--baseline trie` asks for."""
     needs_reward: bool = True
     needs_logprobs: bool = False
-    """Tokens must be the policy's own: a sampled token without the engine's log-prob is refused."""
+    """Tokens must be the policy's own: text, or a sampled token without the engine's log-prob, is refused."""
     least: int = 1
     """Unmasked samples that a group must have."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from katcore.pack_trie import em_sft, grpo, opd, sft
+from katcore.pack_trie import em_sft, grpo, gspo, opd, rft, sft, tst
 from katcore.pack_trie.objective import Objective
 
 OBJECTIVES: dict[str, Objective] = {
     "sft": sft.OBJECTIVE,
     "em-sft": em_sft.OBJECTIVE,
+    "tst": tst.OBJECTIVE,
+    "rft": rft.OBJECTIVE,
     "grpo": grpo.OBJECTIVE,
+    "gspo": gspo.OBJECTIVE,
     "opd": opd.OBJECTIVE,
 }

@@ -1,21 +1,34 @@
-"""Rows of whole trees, and the packs made of them.
+"""Rows of trees, and the packs made of them.
 
 A tree goes into the first row that has room for it, in the order of arrival; one above the budget gets a row of its
-own. Several trees in a row are a forest: `end` already keeps them apart.
+own, or with `--cut repeat` is cut first. Several trees in a row are a forest: `end` already keeps them apart.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
+from katcore.pack_trie.cut import REPAIRS, Cut, cut, whole
 from katcore.pack_trie.group import Tree
+from katcore.pack_trie.leaves import Leaves
+from katcore.pack_trie.pieces import pieces
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.terms import joined
 from katcore.records import Pack, PackStats, StepCounts, content_id
+
+Count = Callable[[str, int], None]
+
+SHARES = (2.0, 1.5, 1.25, 1.1, 1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
+"""Parts of a rank's share of the tokens that are tried as the size of a row."""
+
+
+def nobody(name: str, n: int) -> None:
+    """Counts for nobody."""
 
 
 def first_fit(sizes: Sequence[int], budget: int) -> list[list[int]]:
@@ -38,12 +51,96 @@ def por(unique: int, flat: int) -> float:
     return 1 - unique / flat if flat else 0.0
 
 
-def packs(trees: Sequence[Tree], step: int, tokenizer: str, settings: Settings) -> Iterator[Pack]:
-    """The packs of one step, each with the whole step's denominators."""
+@dataclass(frozen=True)
+class Layout:
+    """How trees lie in rows. A row is made of (tree, pack of that tree)."""
+
+    cuts: list[Cut]
+    rows: list[list[tuple[int, int]]]
+    ranks: list[float]  # work of each rank when a row goes to the one that has the least, in the order of the rows
+
+    @property
+    def repeated(self) -> int:
+        """Tokens computed more than once."""
+        return sum(cut.repeated for cut in self.cuts)
+
+    @property
+    def slowest(self) -> float:
+        """Work of the rank that has the most."""
+        return max(self.ranks)
+
+
+def layout(trees: Sequence[Leaves], settings: Settings) -> Layout:
+    """Rows of at most the budget; for several ranks of less, where the slowest one is done at least 1 % earlier."""
+    best = _layout(trees, settings.budget, settings, REPAIRS)
+    if settings.ranks > 1:
+        share = sum(leaves.tokens for leaves in trees) / settings.ranks
+        sizes = [size for part in SHARES if 0 < (size := int(share * part)) < settings.budget]
+        tried = [(_layout(trees, size, settings, repairs=0).slowest, size) for size in sizes]
+        if tried and min(tried)[0] < 0.99 * best.slowest:
+            best = min(best, _layout(trees, min(tried)[1], settings, REPAIRS), key=lambda found: found.slowest)
+    return best
+
+
+def _layout(trees: Sequence[Leaves], budget: int, settings: Settings, repairs: int) -> Layout:
+    cuts = [cut(leaves, budget, repairs) if settings.cut == "repeat" else whole(leaves) for leaves in trees]
+    places = [(t, p) for t, found in enumerate(cuts) for p in range(len(found.packs))]
+    rows = [[places[i] for i in row] for row in first_fit([cuts[t].sizes[p] for t, p in places], budget)]
+    if settings.ranks == 1:
+        return Layout(cuts, rows, [])
+    costs = [sum(cuts[t].costs[p] for t, p in row) for row in rows]
+    order = sorted(range(len(rows)), key=lambda row: -costs[row])
+    return Layout(cuts, [rows[i] for i in order], dealt([costs[i] for i in order], settings.ranks))
+
+
+def dealt(costs: Sequence[float], ranks: int) -> list[float]:
+    """Work of each rank when each row goes to the rank that has the least so far: at most 4/3 of the best for the
+    slowest one if the largest come first (Graham 1969)."""
+    work = [0.0] * ranks
+    for cost in costs:
+        work[work.index(min(work))] += cost
+    return work
+
+
+def packs(
+    trees: Sequence[Tree], step: int, tokenizer: str, settings: Settings, count: Count = nobody
+) -> Iterator[Pack]:
+    """The packs of one step, each with the whole step's denominators.
+
+    With a cut or several ranks `count` is told of flat_tokens, unique_tokens, repeated_tokens, trees_cut,
+    paths_over_budget, and of the work of ranks in tokens: rank_cost_max, rank_cost_mean.
+    """
     names = StepCounts.__struct_fields__
     counts = StepCounts(**{name: sum(getattr(tree.counts, name) for tree in trees) for name in names})
-    for row in first_fit([len(tree.trie) for tree in trees], settings.budget):
-        yield _pack([trees[i] for i in row], step, counts, tokenizer, settings.objective)
+    found = layout([Leaves.of(tree.trie) for tree in trees], settings)
+    if settings.cut != "none" or settings.ranks > 1:
+        _report(trees, found, count)
+    parts = [pieces(tree, cut) for tree, cut in zip(trees, found.cuts)]
+    for row in found.rows:
+        yield _pack([parts[t][p] for t, p in row], step, counts, tokenizer, settings.objective)
+
+
+def _report(trees: Sequence[Tree], found: Layout, count: Count) -> None:
+    count("flat_tokens", sum(tree.flat for tree in trees))
+    count("unique_tokens", sum(len(tree.trie) for tree in trees))
+    count("repeated_tokens", found.repeated)
+    count("trees_cut", sum(len(cut.packs) > 1 for cut in found.cuts))
+    count("paths_over_budget", sum(cut.too_long for cut in found.cuts))
+    if found.ranks:
+        count("rank_cost_max", round(found.slowest))
+        count("rank_cost_mean", round(sum(found.ranks) / len(found.ranks)))
+
+
+def ratios(counts: Mapping[str, float]) -> dict[str, float]:
+    """What the counts of `packs` say in ratios: POR, ERR (what of it is left after the cut), slowest rank over mean."""
+    flat, unique = int(counts.get("flat_tokens", 0)), int(counts.get("unique_tokens", 0))
+    found: dict[str, float] = {}
+    if flat:
+        computed = unique + int(counts.get("repeated_tokens", 0))
+        found |= {"por": round(por(unique, flat), 4), "err": round(por(computed, flat), 4)}
+    if counts.get("rank_cost_mean"):
+        found["rank_cost_max_over_mean"] = round(counts["rank_cost_max"] / counts["rank_cost_mean"], 3)
+    return found
 
 
 def _pack(trees: Sequence[Tree], step: int, counts: StepCounts, tokenizer: str, objective: str) -> Pack:

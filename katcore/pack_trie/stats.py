@@ -1,17 +1,23 @@
-"""How much trajectories or packs share: unique and flat tokens, POR, rows.
+"""How much trajectories or packs share: unique, repeated and flat tokens, POR, ERR, rows.
 
 In: a stream of trajectories (grouped and merged as for packing, whatever their verdicts) or of packs. Out: rows as
-plain objects, and a table for people.
+plain objects, and a table for people. POR = 1 - unique / flat says what sharing could save, ERR = 1 - computed / flat
+what it does: a tree that is cut repeats tokens. Packs of one step that hold parts of one group's tree are merged to
+see what they repeat.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import msgspec
+import numpy as np
 
 from katcore.errors import InputError, RecordError
-from katcore.pack_trie.packing import first_fit, por
+from katcore.pack_trie.leaves import Leaves
+from katcore.pack_trie.packing import layout, por
+from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import merge
 from katcore.records import Pack, Trajectory
@@ -33,25 +39,35 @@ class Stats(msgspec.Struct, kw_only=True):
     """All rows and their sum; `packs` rows of at most `budget` tokens, of which `over_budget` hold a larger tree."""
 
     rows: list[Row]
-    total: Row
+    total: Row  # unique: without what packs repeat
     packs: int
     over_budget: int
     budget: int
+    repeated: int  # tokens that packs compute more than once
+    err: float  # effective reuse: 1 - (unique + repeated) / flat
     ceiling: float  # 1 / (1 - POR): the most that sharing can gain, in tokens
     unreadable: int  # trajectories without exact tokens
 
 
-def tabulate(lines: Iterable[Line], budget: int) -> Stats:
-    """The stream's figures; InputError when it has neither trajectories nor packs."""
-    packs: list[Row] = []
+def tabulate(lines: Iterable[Line], settings: Settings) -> Stats:
+    """The stream's figures, trajectories cut and laid out as the settings say; InputError when there is nothing."""
+    packs = Packs()
     trees: dict[str, list[TokenTree]] = {}
     waiting: dict[str, int] = {}
     groups: list[Row] = []
+    leaves: list[Leaves] = []
     unreadable = 0
+
+    def settle(name: str, members: list[TokenTree]) -> None:
+        if members:
+            trie, _ = merge(members)
+            groups.append(_of_group(name, members, len(trie)))
+            leaves.append(Leaves.of(trie))
+
     for line in lines:
         record = line.record
         if isinstance(record, Pack):
-            packs.append(_of_pack(record))
+            packs.add(record)
         elif isinstance(record, Trajectory):
             members = trees.setdefault(record.group_id, [])
             waiting[record.group_id] = waiting.get(record.group_id, record.group_size) - 1
@@ -60,53 +76,111 @@ def tabulate(lines: Iterable[Line], budget: int) -> Stats:
             except RecordError:
                 unreadable += 1
             if waiting[record.group_id] <= 0:
-                groups += _of_group(record.group_id, trees.pop(record.group_id))
+                settle(record.group_id, trees.pop(record.group_id))
                 del waiting[record.group_id]
     for name, members in trees.items():
-        groups += _of_group(name, members)
-    if not (packs or groups or unreadable):
+        settle(name, members)
+    packs.close()
+    if not (packs.rows or groups or unreadable):
         raise InputError("no trajectories and no packs in the input")
-    return _summed(packs, groups, budget, unreadable)
+    return _summed(packs, groups, leaves, settings, unreadable)
 
 
-def _summed(packs: list[Row], groups: list[Row], budget: int, unreadable: int) -> Stats:
-    rows = packs + groups
-    flat, unique = sum(row.flat for row in rows), sum(row.unique for row in rows)
+def _summed(packs: Packs, groups: list[Row], leaves: list[Leaves], settings: Settings, unreadable: int) -> Stats:
+    rows = packs.rows + groups
+    laid = layout(leaves, settings)
+    flat, unique = sum(row.flat for row in rows), sum(row.unique for row in rows) - packs.repeated
+    repeated = packs.repeated + laid.repeated
+    above = sum(size > settings.budget for cut in laid.cuts for size in cut.sizes)
     return Stats(
         rows=rows,
         total=Row(
             name="total",
-            samples=sum(row.samples for row in rows),
+            samples=len(packs.samples) + sum(row.samples for row in groups),
             terms=sum(row.terms for row in rows),
             flat=flat,
             unique=unique,
             por=por(unique, flat),
         ),
-        packs=len(packs) + len(first_fit([row.unique for row in groups], budget)),
-        over_budget=sum(row.unique > budget for row in rows),
-        budget=budget,
+        packs=len(packs.rows) + len(laid.rows),
+        over_budget=sum(row.unique > settings.budget for row in packs.rows) + above,
+        budget=settings.budget,
+        repeated=repeated,
+        err=por(unique + repeated, flat),
         ceiling=flat / unique if unique else 1.0,
         unreadable=unreadable,
     )
 
 
-def _of_pack(pack: Pack) -> Row:
-    stats = pack.stats
-    return Row(
-        name=pack.id, samples=len(pack.samples), terms=len(pack.term_token), flat=stats.flat, unique=stats.unique,
-        por=stats.por,
-    )  # fmt: skip
+class Packs:
+    """The packs of a stream, and what those of one step repeat: the tokens of one step are held until it ends."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.repeated = 0
+        self.samples: set[tuple[int, str, int]] = set()  # step, trajectory, which of its paths
+        self.step = -1
+        self.trees: dict[str, list[TokenTree]] = {}
+
+    def add(self, pack: Pack) -> None:
+        """One more pack."""
+        if pack.step != self.step:
+            self.close()
+            self.step = pack.step
+        stats = pack.stats
+        self.rows.append(
+            Row(name=pack.id, samples=len(pack.samples), terms=len(pack.term_token), flat=stats.flat,
+                unique=stats.unique, por=stats.por)
+        )  # fmt: skip
+        seen: dict[str, int] = {}
+        for sample in pack.samples:
+            seen[sample.trajectory_id] = seen.get(sample.trajectory_id, -1) + 1
+            self.samples.add((pack.step, sample.trajectory_id, seen[sample.trajectory_id]))
+        for group, tree in _trees(pack):
+            self.trees.setdefault(group, []).append(tree)
+
+    def close(self) -> None:
+        """The step is over."""
+        for parts in self.trees.values():
+            if len(parts) > 1:
+                self.repeated += sum(len(part.tokens) for part in parts) - len(merge(parts)[0])
+        self.trees = {}
 
 
-def _of_group(name: str, members: list[TokenTree]) -> Iterator[Row]:
-    if not members:
-        return
-    trie, _ = merge(members)
+def _trees(pack: Pack) -> Iterator[tuple[str, TokenTree]]:
+    """The trees of a pack by the group that is trained on them, as chains of tokens with nothing sampled."""
+    tokens, parent, end = (np.array(x, np.int32) for x in (pack.tokens, pack.parent, pack.end))
+    first = np.ones(len(parent), bool)
+    first[1:] = (parent[1:] != np.arange(len(parent) - 1)) | (end[1:] != end[:-1])
+    start = np.flatnonzero(first)
+    above = np.where(parent[start] < 0, -1, (np.cumsum(first) - 1)[parent[start]])
+    roots = np.flatnonzero(above < 0)
+    term_root = np.searchsorted(start[roots], np.array(pack.term_token, np.int64), side="right") - 1
+    groups = {int(root): pack.samples[s].group_id for root, s in zip(term_root, pack.term_sample)}
+    bounds = [*roots.tolist(), len(start)]
+    stops = [*start.tolist(), len(tokens)]
+    nothing = np.empty(0, np.int32)
+    for k, (a, b) in enumerate(pairwise(bounds)):
+        yield (
+            groups.get(k, ""),
+            TokenTree(
+                nodes=(),
+                parent=tuple(np.where(above[a:b] < 0, -1, above[a:b] - a).tolist()),
+                start=tuple(stop - stops[a] for stop in stops[a : b + 1]),
+                tokens=tokens[stops[a] : stops[b]],
+                sampled=nothing.astype(np.int64),
+                sampled_node=nothing,
+                turn=nothing,
+                engine_logprob=nothing.astype(np.float32),
+                version=[],
+            ),
+        )
+
+
+def _of_group(name: str, members: list[TokenTree], unique: int) -> Row:
     flat = sum(tree.flat for tree in members)
     terms = sum(len(tree.sampled) for tree in members)
-    yield Row(
-        name=name, samples=len(members), terms=terms, flat=flat, unique=len(trie), por=por(len(trie), flat)
-    )  # fmt: skip
+    return Row(name=name, samples=len(members), terms=terms, flat=flat, unique=unique, por=por(unique, flat))
 
 
 def table(stats: Stats) -> str:
@@ -119,6 +193,8 @@ def table(stats: Stats) -> str:
             f"{row.name:<{width}} {row.samples:>8} {row.terms:>10} {row.flat:>11} {row.unique:>11} {row.por:>7.3f}"
         )
     over = f", {stats.over_budget} of them over it" if stats.over_budget else ""
+    if stats.repeated:
+        lines.append(f"{stats.repeated} tokens are repeated; ERR {stats.err:.3f} of a POR of {stats.total.por:.3f}")
     lines.append(
         f"{stats.packs} packs of at most {stats.budget} tokens{over}; sharing gains at most {stats.ceiling:.2f}x"
     )

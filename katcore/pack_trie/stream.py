@@ -1,25 +1,34 @@
-"""A stream of trajectories, interleaved as they finish, becomes a stream of packs.
+"""A stream of trajectories, interleaved as they finish, and of text samples becomes a stream of packs.
 
 A group is settled when `group_size` members have come, or at the end of the input: memory holds the open groups and
 the trees of one step. A step is `groups_per_step` kept groups; its packs are written once it is whole, because each
-carries its denominators. Tasks are not forwarded: nothing after a pack refers to them.
+carries its denominators. A text sample is a group of its own. Tasks are not forwarded: nothing after a pack refers to
+them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from katcore.errors import InputError, RecordError, Rejected
+import msgspec
+
+from katcore.errors import InputError, RecordError, Rejected, UsageError
 from katcore.pack_trie.group import Member, Tree, settle
+from katcore.pack_trie.objective import Objective
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.packing import packs
 from katcore.pack_trie.settings import Settings
 from katcore.pack_trie.tree import TokenTree
 from katcore.pool import Item
-from katcore.records import Pack, Sample, Trajectory
+from katcore.records import Node, Pack, Sample, Scaffold, Trajectory
 from katcore.streams import Line
+
+if TYPE_CHECKING:
+    from katcore.model.folder import ChatModel
+    from katcore.pack_trie.render import Renderer
 
 Count = Callable[[str, int], None]
 
@@ -41,15 +50,25 @@ def emit(item: Item) -> Iterator[Pack]:
     yield item.payload
 
 
-def items(lines: Iterable[Line], settings: Settings, count: Count = lambda name, n: None) -> Iterator[Item]:
+def items(
+    lines: Iterable[Line],
+    settings: Settings,
+    count: Count = lambda name, n: None,
+    chat: ChatModel | None = None,
+) -> Iterator[Item]:
     """One item for each pack and for each record that is not in one; InputError ends the stream.
 
-    `count` is told of trajectories, groups, groups_dropped, groups_zero_variance, trees_over_budget.
+    `chat` renders text; without one, the small model shipped with KAT does. `count` is told of trajectories, samples,
+    groups, groups_dropped, groups_zero_variance, trees_over_budget, where attempts are cut subtrees_dropped, and of
+    what `packs` counts.
     """
-    tokenizer = Tokenizer(settings.tokenizer)
+    objective = OBJECTIVES[settings.objective]
+    if settings.baseline == "trie" and objective.advantages is not None and objective.branch_advantages is None:
+        raise UsageError(f"{settings.objective} has one advantage a segment", hint="leave out --baseline trie")
+    reader = Reader(settings, Tokenizer(settings.tokenizer), chat)
     trees: list[Tree] = []
     step = 0
-    for event in groups(lines, settings, tokenizer, count):
+    for event in groups(lines, reader, count):
         if isinstance(event, Item):
             yield event
             continue
@@ -58,19 +77,23 @@ def items(lines: Iterable[Line], settings: Settings, count: Count = lambda name,
         if tree is not None:
             trees.append(tree)
         if trees and len(trees) == settings.groups_per_step:
-            yield from _step(trees, step, tokenizer.digest, settings)
+            yield from _step(trees, step, reader.tokenizer.digest, settings, count)
             trees, step = [], step + 1
     if trees:
-        yield from _step(trees, step, tokenizer.digest, settings)
+        yield from _step(trees, step, reader.tokenizer.digest, settings, count)
 
 
-def groups(lines: Iterable[Line], settings: Settings, tokenizer: Tokenizer, count: Count) -> Iterator[Group | Item]:
+def groups(lines: Iterable[Line], reader: Reader, count: Count) -> Iterator[Group | Item]:
     """Groups as they become whole, and an item for each record that no group can take."""
     waiting: dict[str, Group] = {}
     for line in lines:
         record = line.record
         if isinstance(record, Sample):
-            yield _away(line, RecordError("render", "a text sample must be rendered, which is not supported yet"))
+            count("samples", 1)
+            try:
+                yield Group(1, members=[reader.sample(line, record)])
+            except RecordError as error:
+                yield _away(line, error)
         if not isinstance(record, Trajectory):
             continue
         count("trajectories", 1)
@@ -80,9 +103,8 @@ def groups(lines: Iterable[Line], settings: Settings, tokenizer: Tokenizer, coun
             continue
         group.ids.add(record.id)
         group.seen += 1
-        tokenizer.check(line, record)
         try:
-            group.members.append(Member(record, _readable(line, record, settings), line))
+            group.members.append(reader.trajectory(line, record))
         except RecordError as error:
             yield _away(line, error)
         if group.seen >= group.size:
@@ -96,32 +118,93 @@ class Tokenizer:
 
     digest: str = ""
 
-    def check(self, line: Line, trajectory: Trajectory) -> None:
-        """InputError for a trajectory of another tokenizer."""
-        self.digest = self.digest or trajectory.tokenizer
-        if trajectory.tokenizer and trajectory.tokenizer != self.digest:
+    def check(self, line: Line, found: str) -> None:
+        """InputError for tokens of another tokenizer."""
+        self.digest = self.digest or found
+        if found and found != self.digest:
             raise InputError(
-                f"{line.source}: line {line.number}: tokenizer {trajectory.tokenizer[:12]} is not {self.digest[:12]}",
+                f"{line.source}: line {line.number}: tokenizer {found[:12]} is not {self.digest[:12]}",
                 hint="pack the trajectories of each model apart, and give --model the folder that made them",
             )
 
 
-def _readable(line: Line, trajectory: Trajectory, settings: Settings) -> TokenTree:
-    """The trajectory's tokens; InputError when the objective cannot be computed from such a stream at all."""
-    objective = OBJECTIVES[settings.objective]
-    where = f"{line.source}: line {line.number}: trajectory {trajectory.id}"
-    if trajectory.verdict is None and objective.needs_reward:
-        raise InputError(f"{where} has no verdict", hint=f"{settings.objective} needs rewards: run kat-verify first")
-    tree = TokenTree.of(trajectory)
-    masked = trajectory.verdict is not None and trajectory.verdict.masked
-    if objective.needs_logprobs and not masked:
+@dataclass
+class Reader:
+    """Reads records as members of groups. InputError when the objective cannot be computed from such a stream."""
+
+    settings: Settings
+    tokenizer: Tokenizer
+    chat: ChatModel | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """What it reads for."""
+        return OBJECTIVES[self.settings.objective]
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """Loaded when the first text comes."""
+        from katcore.model.folder import load
+        from katcore.pack_trie.render import Renderer
+
+        return Renderer(self.chat or load())
+
+    def sample(self, line: Line, sample: Sample) -> Member:
+        """A text sample, as the only attempt of a group; RecordError when it cannot be rendered."""
+        self._check_text(line, f"sample {sample.id}")
+        attempt = Trajectory(
+            id=sample.id, task_id="", group_id=sample.id, scaffold=Scaffold(name=""), model="", domain=sample.domain
+        )  # fmt: skip
+        return Member(attempt, TokenTree.of_nodes(self.renderer.sample(sample)), line, sample.weight)
+
+    def trajectory(self, line: Line, trajectory: Trajectory) -> Member:
+        """A trajectory with its tokens, those of text made now; RecordError when it contradicts itself."""
+        where = f"{line.source}: line {line.number}: trajectory {trajectory.id}"
+        if trajectory.verdict is None and self.objective.needs_reward:
+            hint = f"{self.settings.objective} needs rewards: run kat-verify first"
+            raise InputError(f"{where} has no verdict", hint=hint)
+        if _is_text(trajectory):
+            self._check_text(line, f"trajectory {trajectory.id}")
+            return Member(trajectory, TokenTree.of_nodes(self.renderer.trajectory(trajectory)), line)
+        self.tokenizer.check(line, trajectory.tokenizer)
+        nodes = _without_corrections(trajectory.nodes) if self.objective.needs_logprobs else trajectory.nodes
+        member = Member(trajectory, TokenTree.of_nodes(nodes), line)
+        if self.objective.needs_logprobs and not member.masked:
+            self._check_policy(where, member.tree)
+        return member
+
+    def _check_text(self, line: Line, what: str) -> None:
+        if self.objective.needs_logprobs:
+            raise InputError(
+                f"{line.source}: line {line.number}: {what} is text and has no log-probs of the policy",
+                hint=self._own_tokens,
+            )
+        self.tokenizer.check(line, self.renderer.chat.digest)
+
+    def _check_policy(self, where: str, tree: TokenTree) -> None:
         for node in tree.nodes:
             if node.sampled and (node.engine_logprobs is None or node.origin != "engine"):
                 raise InputError(
                     f"{where}: node {node.id} is {node.origin} and has no log-probs of the policy",
-                    hint=f"{settings.objective} trains on what the policy itself sampled; --for sft takes this",
+                    hint=self._own_tokens,
                 )
-    return tree
+
+    @property
+    def _own_tokens(self) -> str:
+        return f"{self.settings.objective} trains on what the policy itself sampled; --for sft takes this"
+
+
+def _without_corrections(nodes: list[Node]) -> list[Node]:
+    """Steps of the policy that a reference's replaced are context to it, not what it sampled (METHOD § 5.2)."""
+    if not {"engine", "reference"} <= {node.origin for node in nodes if node.sampled}:
+        return nodes
+    context: dict[str, Any] = {"sampled": [], "engine_logprobs": None, "versions": []}
+    return [msgspec.structs.replace(node, **context) if node.origin == "reference" else node for node in nodes]
+
+
+def _is_text(trajectory: Trajectory) -> bool:
+    """Whether no node has tokens: the engine was somebody else's."""
+    return bool(trajectory.nodes) and all(node.token_ids is None for node in trajectory.nodes)
 
 
 def _settled(group: Group, settings: Settings, count: Count) -> tuple[Tree | None, list[Item]]:
@@ -129,12 +212,14 @@ def _settled(group: Group, settings: Settings, count: Count) -> tuple[Tree | Non
     count("groups", 1)
     count("groups_dropped", int(settled.tree is None))
     count("groups_zero_variance", int(settled.zero_variance))
+    if OBJECTIVES[settings.objective].parts is not None:
+        count("subtrees_dropped", settled.subtrees_dropped)
     count("trees_over_budget", int(settled.tree is not None and len(settled.tree.trie) > settings.budget))
     return settled.tree, [_away(member.line, reason) for member, reason in settled.away]
 
 
-def _step(trees: list[Tree], step: int, tokenizer: str, settings: Settings) -> Iterator[Item]:
-    for pack in packs(trees, step, tokenizer, settings):
+def _step(trees: list[Tree], step: int, tokenizer: str, settings: Settings, count: Count) -> Iterator[Item]:
+    for pack in packs(trees, step, tokenizer, settings, count):
         yield Item(f"kat.pack/1:{pack.id}", payload=pack)
 
 

@@ -7,7 +7,7 @@ reduce over terms, and no weight contains the shape of the tree. A segment is (s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,10 @@ class Weights:
     def of(cls, tree: TokenTree, *, rl: float = 0.0, ce: float = 0.0, kl: float = 0.0) -> Weights:
         """The same weights for every sampled token."""
         return cls(*(np.full(len(tree.sampled), weight, np.float32) for weight in (rl, ce, kl)))
+
+    def scaled(self, weight: float) -> Weights:
+        """With the cross-entropy times a sample's own weight."""
+        return self if weight == 1.0 else replace(self, ce=self.ce * np.float32(weight))
 
 
 @dataclass(frozen=True)

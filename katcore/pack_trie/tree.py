@@ -2,7 +2,7 @@
 
 In: a kat.trajectory with exact tokens. Out: a TokenTree, pruned to what can carry a loss: messages after the last
 completion of a branch are computed by nobody. Records whose nodes contradict themselves, or that have no tokens, are
-RecordErrors.
+RecordErrors. `render.py` makes tokens of text first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,12 @@ class TokenTree:
     @classmethod
     def of(cls, trajectory: Trajectory) -> TokenTree:
         """The trajectory's tree; RecordError when it has no tokens or its nodes do not fit together."""
-        nodes, parent = _pruned(trajectory.nodes)
+        return cls.of_nodes(trajectory.nodes)
+
+    @classmethod
+    def of_nodes(cls, all_nodes: Sequence[Node]) -> TokenTree:
+        """The tree of these nodes, a parent before its children."""
+        nodes, parent = _pruned(all_nodes)
         inner = set(parent)
         lengths = [_length(n) if k in inner else _last_sampled(n) for k, n in enumerate(nodes)]
         start = np.cumsum([0, *lengths])
@@ -63,6 +68,47 @@ class TokenTree:
         if any(p < 0 and len(place) and place[0] == 0 for p, place in zip(_first_holders(tree), places)):
             raise RecordError("tokens", "a sampled token has no prompt before it")
         return tree
+
+    def part(self, trained: Sequence[bool]) -> TokenTree:
+        """The tree of the messages with a sampled token that are `trained` [K], and of those above them.
+
+        What the others sampled is context there. Turns keep their numbers.
+        """
+        keep = self._at_or_above([on and last >= 0 for on, last in zip(trained, self._last_sampled)])
+        place = {k: i for i, k in enumerate(keep)}
+        parent = tuple(place.get(self.parent[k], -1) for k in keep)
+        inner = set(parent)
+        stop = [self.start[k + 1] if i in inner else self._last_sampled[k] + 1 for i, k in enumerate(keep)]
+        start = np.cumsum([0, *(b - self.start[k] for b, k in zip(stop, keep))])
+        shift, index = np.zeros(len(self.nodes), np.int64), np.zeros(len(self.nodes), np.int32)
+        shift[keep], index[keep] = start[:-1] - np.array(self.start)[keep], np.arange(len(keep))
+        which = np.flatnonzero(np.array(trained, bool)[self.sampled_node])
+        node = self.sampled_node[which]
+        return TokenTree(
+            nodes=tuple(self.nodes[k] for k in keep),
+            parent=parent,
+            start=tuple(start.tolist()),
+            tokens=_joined([self.tokens[self.start[k] : b] for b, k in zip(stop, keep)], np.int32),
+            sampled=self.sampled[which] + shift[node],
+            sampled_node=index[node],
+            turn=self.turn[which],
+            engine_logprob=self.engine_logprob[which],
+            version=[self.version[i] for i in which.tolist()],
+        )
+
+    def _at_or_above(self, wanted: list[bool]) -> list[int]:
+        wanted = list(wanted)
+        for k in reversed(range(len(wanted))):
+            if wanted[k] and self.parent[k] >= 0:
+                wanted[self.parent[k]] = True
+        return [k for k, keep in enumerate(wanted) if keep]
+
+    @cached_property
+    def _last_sampled(self) -> list[int]:
+        """[K] the last sampled token of each message, -1 where there is none."""
+        last = np.full(len(self.nodes), -1)
+        last[self.sampled_node] = self.sampled  # of several, the last one stays
+        return last.tolist()
 
     @cached_property
     def leaves(self) -> list[int]:
@@ -114,7 +160,7 @@ def _pruned(nodes: Sequence[Node]) -> tuple[tuple[Node, ...], tuple[int, ...]]:
 def _check(node: Node) -> None:
     """RecordError when a node has no tokens, or spans and log-probs that do not fit them."""
     if node.token_ids is None:
-        raise RecordError("tokens", f"node {node.id} is text without tokens: rendering it is not supported yet")
+        raise RecordError("tokens", f"node {node.id} is text without tokens")
     bounds = list(chain.from_iterable(node.sampled))
     rising = all(a < b for a, b in node.sampled) and all(a <= b for a, b in pairwise([0, *bounds]))
     if not rising or (bounds and bounds[-1] > len(node.token_ids)):

@@ -7,6 +7,7 @@ model.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +16,13 @@ import torch
 from torch import Tensor
 
 from katcore.errors import InputError, UsageError
-from katcore.model.tree_lm import Tree
+from katcore.model.tree import Tree
 from katcore.records import Pack, StepCounts
 
 REDUCERS = ("token-mean", "seq-mean-token-mean", "turn-mean", "constant")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One pack. N unique tokens, M terms (a trained occurrence of a token in a sample), Q samples; floats are fp64."""
 
@@ -35,17 +36,39 @@ class Row:
     kl_weight: Tensor  # [M], 0 where the sample is masked
     advantage: Tensor  # [M], the sample's
     engine_logprob: Tensor | None  # [M]
+    version: Tensor | None  # [M], number of the weights that sampled the token; NaN where it is no number
     old_logprob: Tensor | None  # [N]
+    ref_logprob: Tensor | None  # [N]
     teacher_logprob: Tensor | None  # [N], the mean of the teachers'
     samples: tuple[str, ...]  # [Q] names, the same in every pack of the step
+    groups: tuple[str, ...]  # [Q]
+    rewards: Tensor  # [Q], NaN where there is none
     counts: StepCounts
     flat: int  # tokens of all paths, were each run by itself
-    scale: Tensor  # [M], the RL and CE reducer's coefficient of each term
-    kl_scale: Tensor  # [M], the distillation stream's own
+    scale: Tensor  # [M], the reducer's coefficient of each term
+    flat_scale: Tensor  # [M], that of the token mean, for the streams that always take it
+    segment_sample: Tensor  # [M] int64, the sample, numbered over the step
+    segment_turn: Tensor  # [M] int64, the (sample, turn), numbered over the step
+
+    @property
+    def age(self) -> Tensor | None:
+        """[M] steps between the newest weights that sampled any of the row's tokens and those that sampled this one."""
+        if self.version is None:
+            return None
+        known = self.version[~self.version.isnan()]
+        return (known.max() if len(known) else torch.tensor(math.nan)) - self.version
+
+    def facts(self) -> Iterator[tuple[int, tuple[str, float]]]:
+        """(number over the step, (group, reward)) of every sample that has terms."""
+        for number, sample in set(zip(self.segment_sample.tolist(), self.term_sample.tolist())):
+            yield number, (self.groups[sample], float(self.rewards[sample]))
 
     @classmethod
     def of(cls, pack: Pack) -> Row:
-        """The pack as tensors on the CPU; InputError when its arrays contradict each other. Scales are still 0."""
+        """The pack as tensors on the CPU; InputError when its arrays contradict each other.
+
+        What belongs to the step, scales and the numbers of segments, is not set yet.
+        """
         tree = Tree.of(pack)
         token, sample = torch.tensor(pack.term_token), torch.tensor(pack.term_sample)
         count = len(pack.term_token)
@@ -64,14 +87,25 @@ class Row:
             _floats(pack.kl_weight) * live,
             advantage,
             None if pack.engine_logprob is None else _floats(pack.engine_logprob),
+            None if pack.version is None else _floats([_number(version) for version in pack.version]),
             None if pack.old_logprob is None else _floats(pack.old_logprob),
+            None if pack.ref_logprob is None else _floats(pack.ref_logprob),
             None if not pack.teacher_logprob else torch.tensor(pack.teacher_logprob, dtype=torch.float64).mean(0),
             _sample_names(pack),
+            tuple(s.group_id for s in pack.samples),
+            _floats([math.nan if s.reward is None else s.reward for s in pack.samples]),
             pack.step_counts,
             pack.stats.flat or len(tree),
             torch.zeros(count, dtype=torch.float64),
             torch.zeros(count, dtype=torch.float64),
+            sample.long(),
+            torch.tensor(pack.term_turn).long(),
         )
+
+
+def _number(version: str) -> float:
+    """The version's number: weights are counted from those that a run starts with, which have no number of theirs."""
+    return 0.0 if version == "default" else float(version) if version.isdecimal() else math.nan
 
 
 def _sample_names(pack: Pack) -> tuple[str, ...]:
@@ -98,7 +132,7 @@ def _check_terms(pack: Pack, tree: Tree, token: Tensor, sample: Tensor) -> None:
         raise InputError(f"pack {pack.id}: a term points outside the pack")
     if bool((tree.parent[token] < 0).any()):
         raise InputError(f"pack {pack.id}: a root token is trained, but nothing comes before it to predict it from")
-    per_token = [pack.old_logprob, *(pack.teacher_logprob or [])]
+    per_token = [pack.old_logprob, pack.ref_logprob, *(pack.teacher_logprob or [])]
     if any(column is not None and len(column) != len(tree) for column in per_token):
         raise InputError(f"pack {pack.id}: log-probs must have one entry per unique token")
 
@@ -164,18 +198,32 @@ def _whole(packs: Sequence[Pack], reducer: str, constant: int, recount: bool) ->
 
 def counted(rows: Sequence[Row]) -> StepCounts:
     """The counts of these rows themselves, for batches that do not follow the packs' own steps."""
-    samples = {key for row in rows for key in _term_segments(row, "seq-mean-token-mean")}
-    turns = {key for row in rows for key in _term_segments(row, "turn-mean")}
+    rows = _numbered(rows)
     tokens = sum(len(row.scale) for row in rows)
-    return StepCounts(samples=len(samples), turns=len(turns), trained_tokens=tokens)
+    samples, turns = (
+        len(torch.cat([getattr(row, name) for row in rows]).unique()) for name in ("segment_sample", "segment_turn")
+    )
+    return StepCounts(samples=samples, turns=turns, trained_tokens=tokens)
+
+
+def _numbered(rows: Sequence[Row]) -> list[Row]:
+    """The rows with samples, and turns of samples, numbered from 0 over all of them."""
+    known: dict[str, int] = {}
+    sample = [
+        torch.tensor([known.setdefault(name, len(known)) for name in row.samples])[row.term_sample] for row in rows
+    ]
+    turn = torch.cat([(number << 32) | row.term_turn for number, row in zip(sample, rows)])
+    turns = turn.unique(return_inverse=True)[1].split([len(number) for number in sample])
+    return [replace(row, segment_sample=s, segment_turn=t) for row, s, t in zip(rows, sample, turns)]
 
 
 def _step(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts) -> Step:
-    scaled = tuple(
-        replace(row, scale=scale, kl_scale=torch.full_like(scale, 1.0 / max(counts.trained_tokens, 1)))
-        for row, scale in zip(rows, _scales(rows, reducer, constant, counts))
-    )
-    return Step(scaled, counts)
+    rows = _numbered(rows)
+    mean = 1.0 / max(counts.trained_tokens, 1)
+    scales = _scales(rows, reducer, constant, counts)
+    return Step(
+        tuple(replace(r, scale=s, flat_scale=torch.full_like(s, mean)) for r, s in zip(rows, scales)), counts
+    )  # fmt: skip
 
 
 def _scales(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts) -> list[Tensor]:
@@ -188,17 +236,15 @@ def _scales(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts
     if reducer not in REDUCERS:
         raise UsageError(f"unknown reducer {reducer!r}", hint=f"one of: {', '.join(REDUCERS)}")
     samples = max(counts.samples, 1)
+    sizes = [len(row.scale) for row in rows]
     if reducer == "token-mean":
         return [torch.full_like(row.scale, 1.0 / max(counts.trained_tokens, 1)) for row in rows]
     if reducer == "constant":
         return [torch.full_like(row.scale, 1.0 / (samples * constant)) for row in rows]
-    tokens = Counter(key for row in rows for key in _term_segments(row, reducer))  # over all packs of the step
-    turns = Counter(sample for sample, _ in tokens)
-    share = {key: 1.0 / (samples * turns[key[0]] * count) for key, count in tokens.items()}
-    return [_floats([share[key] for key in _term_segments(row, reducer)]) for row in rows]
-
-
-def _term_segments(row: Row, reducer: str) -> list[tuple[str, int]]:
-    """Per term, the segment that its mean is taken over: the sample, or (sample, turn)."""
-    turns = row.term_turn.tolist() if reducer == "turn-mean" else [-1] * len(row.scale)
-    return [(row.samples[sample], turn) for sample, turn in zip(row.term_sample.tolist(), turns)]
+    # tokens of each segment, and segments of each sample, over all packs of the step
+    sample = torch.cat([row.segment_sample for row in rows])
+    segment = sample if reducer == "seq-mean-token-mean" else torch.cat([row.segment_turn for row in rows])
+    tokens = torch.bincount(segment)
+    owner = torch.empty_like(tokens).index_copy_(0, segment, sample)
+    share = 1.0 / (samples * torch.bincount(owner)[owner] * tokens).double()
+    return list(share[segment].split(sizes))

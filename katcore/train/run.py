@@ -20,7 +20,8 @@ from katcore.errors import InputError, UsageError
 from katcore.records import Pack
 from katcore.train import checkpoint
 from katcore.train.batch import Step, steps
-from katcore.train.trainer import Objective, Optimizer, Trainer
+from katcore.train.objective import Objective, Optimizer
+from katcore.train.trainer import Trainer
 
 Metrics = dict[str, Any]
 
@@ -100,13 +101,18 @@ def fit(
     optimizer: Optimizer,
     limits: Limits,
     *,
+    budget: int = 0,
+    recompute: bool = False,
+    reference: str | Path | None = None,
     resume: bool = False,
     backend: str = "auto",
     report: Callable[[Metrics], None] = lambda metrics: None,
 ) -> Progress:
     """Train the model of `folder` on `packs` and leave it in `out`. InputError when there are no packs."""
     last = _checked(out, resume)
-    trainer = Trainer.load(last or folder, objective, optimizer, backend=backend)
+    trainer = Trainer.load(
+        last or folder, objective, optimizer, backend=backend, budget=budget, recompute=recompute, reference=reference
+    )
     state: dict[str, Any] = checkpoint.load_state(last) if last else {"losses": [], "seen": ""}
     if last:
         trainer.restore(state["trainer"])

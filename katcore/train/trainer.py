@@ -13,77 +13,41 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from katcore.errors import InputError, KatError, UsageError
+from katcore.errors import InputError, KatError
 from katcore.model.folder import ChatModel
 from katcore.model.folder import load as load_chat_model
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
-from katcore.train.batch import Row, Step, steps
-from katcore.train.losses import OBJECTIVES, LossInputs, LossOutputs, Settings
+from katcore.train.batch import Step, steps
+from katcore.train.losses import OBJECTIVES, LossOutputs, reduce_metrics
+from katcore.train.objective import Objective, Optimizer
+from katcore.train.passes import Passes
 
-
-@dataclass(frozen=True)
-class Objective:
-    """What is minimised. `temperature`: at which the tokens were sampled, and all log-probs are compared."""
-
-    name: str
-    reducer: str = "token-mean"
-    constant: int = 1024
-    temperature: float = 1.0
-    updates: int = 1
-    settings: Settings = field(default_factory=Settings)
-
-    def __post_init__(self) -> None:
-        if self.name not in OBJECTIVES:
-            raise UsageError(f"unknown objective {self.name!r}", hint=f"one of: {', '.join(OBJECTIVES)}")
-
-    @property
-    def on_policy(self) -> bool:
-        """Whether it learns from what an engine sampled, so that every token needs the engine's log-prob."""
-        return self.name in ("grpo", "opd")
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """AdamW, gradient clipping and the learning rate's course. `total` steps are needed by `cosine` alone."""
-
-    lr: float = 1e-4
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.0
-    grad_clip: float = 1.0
-    warmup: int = 0
-    schedule: str = "constant"
-    total: int = 0
-
-    def __post_init__(self) -> None:
-        if self.schedule not in ("constant", "cosine"):
-            raise UsageError(f"unknown schedule {self.schedule!r}", hint="one of: constant, cosine")
-        if self.schedule == "cosine" and not self.total:
-            raise UsageError("a cosine schedule needs to know where it ends", hint="add --max-steps N")
-
-    def lr_at(self, step: int) -> float:
-        """Learning rate of the step after `step` finished ones: linear warm-up, then constant or a cosine to 0."""
-        if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        if self.schedule == "constant":
-            return self.lr
-        done = (step - self.warmup) / max(self.total - self.warmup, 1)
-        return self.lr * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+DEFAULT = Optimizer()
 
 
 class Trainer:
     """A model, its optimiser and the number of steps taken."""
 
-    def __init__(self, lm: TreeLM, chat: ChatModel | None, objective: Objective, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        lm: TreeLM,
+        chat: ChatModel | None,
+        objective: Objective,
+        optimizer: Optimizer,
+        budget: int = 0,
+        *,
+        recompute: bool = False,
+        reference: TreeLM | None = None,
+    ) -> None:
         self.lm = lm
+        self.passes = Passes(lm, objective, budget, recompute, reference)
         self.tokenizer = chat.digest if chat is not None else ""
         self.files = _files(chat) if chat is not None else {}
         self.objective = objective
@@ -99,15 +63,24 @@ class Trainer:
         cls,
         folder: str | Path,
         objective: Objective,
-        optimizer: Optimizer = Optimizer(),
+        optimizer: Optimizer = DEFAULT,
         *,
         dtype: torch.dtype = torch.float32,
         device: str = "",
         backend: str = "auto",
+        budget: int = 0,
+        recompute: bool = False,
+        reference: str | Path | None = None,
     ) -> Trainer:
-        """A trainer of the model in a folder."""
+        """A trainer of the model in a folder. `budget`: tokens whose activations are alive at once, 0: a whole row.
+
+        `reference` is the folder of the policy that the objective's penalty pulls to.
+        """
         lm = TreeLM.load(folder, dtype=dtype, device=device, backend=backend)
-        return cls(lm, load_chat_model(Path(folder)), objective, optimizer)
+        policy = TreeLM.load(reference, dtype=dtype, device=device, backend=backend) if reference else None
+        return cls(
+            lm, load_chat_model(Path(folder)), objective, optimizer, budget, recompute=recompute, reference=policy
+        )
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -131,7 +104,7 @@ class Trainer:
                 f"pack {pack.id} was made with another tokenizer or chat template than the model's",
                 hint="give kat-rollout and kat-pack-trie the same --model",
             )
-        if pack.objective != name and not any(getattr(pack, OBJECTIVES[name][1])):
+        if pack.objective != name and not any(any(getattr(pack, weight)) for weight in OBJECTIVES[name].weights):
             raise InputError(f"pack {pack.id} was packed for {pack.objective}: nothing in it trains {name}")
         if self.objective.on_policy and pack.engine_logprob is None:
             raise InputError(f"pack {pack.id} has no engine log-probs: {name} learns only from what an engine sampled")
@@ -142,64 +115,32 @@ class Trainer:
         rate = self.optimizer.lr_at(self.steps)
         for group in self.adamw.param_groups:
             group["lr"] = rate
-        old: list[Tensor] = []
-        for update in range(self.objective.updates):
-            outputs, seen = self._accumulate(step, old)
-            if update == 0:
-                old = seen
+        seen = self.passes.begin(step)
+        for _ in range(self.objective.updates):
+            self.adamw.zero_grad(set_to_none=True)
+            outputs = self.passes.gradients(step, seen)
             norm = self._apply()
         self.steps += 1
         return {
             "step": self.steps,
-            "loss": float(sum(float(out.loss.detach()) for out in outputs)),
+            "loss": float(sum(float(out.loss) for out in outputs)),
             "lr": rate,
             "grad_norm": norm,
-            **_averages(outputs),
+            **reduce_metrics(outputs),
+            **seen.metrics,
             "packs": len(step.rows),
             "tokens_unique": step.unique,
             "tokens_flat": step.flat,
             "tokens_trained": step.trained,
+            "tokens_computed": self.passes.computed,
+            "forward_only_tokens": self.passes.forward_only,
             "seconds": round(time.monotonic() - started, 4),
         }
 
     def gradients(self, step: Step) -> list[LossOutputs]:
-        """Leave the step's gradients in the parameters, and return each pack's part of the loss."""
-        return self._accumulate(step, [])[0]
-
-    def _accumulate(self, step: Step, old: Sequence[Tensor]) -> tuple[list[LossOutputs], list[Tensor]]:
+        """Leave the step's gradients in the parameters, and return the parts' shares of the loss."""
         self.adamw.zero_grad(set_to_none=True)
-        outputs, seen = [], []
-        for i, row in enumerate(step.rows):
-            inputs = self._inputs(row, old[i] if old else None)
-            out = OBJECTIVES[self.objective.name][0](inputs, self.objective.settings)
-            if not bool(out.loss.isfinite()):
-                raise KatError(f"the loss of pack {row.id} is {float(out.loss)} at step {self.steps + 1}")
-            out.loss.backward()
-            outputs.append(LossOutputs(out.loss.detach(), out.metrics))
-            seen.append(inputs.old_logprob)
-        return outputs, seen
-
-    def _inputs(self, row: Row, old: Tensor | None) -> LossInputs:
-        """Run the model once per unique token, and gather into path space."""
-        device = self.lm.device
-        index, term = row.term_token.to(device).unique(return_inverse=True)
-        logprob, entropy = self.lm.logprobs(row.tree.to(device), index, self.objective.temperature)
-        logprob, entropy = logprob[term], entropy.detach()[term]  # [M]
-        if old is None:
-            old = logprob.detach() if row.old_logprob is None else row.old_logprob[row.term_token].to(logprob)
-        return LossInputs(  # .to(logprob): its device and dtype
-            logprob=logprob,
-            entropy=entropy,
-            scale=row.scale.to(logprob),
-            kl_scale=row.kl_scale.to(logprob),
-            rl_weight=row.rl_weight.to(logprob),
-            ce_weight=row.ce_weight.to(logprob),
-            kl_weight=row.kl_weight.to(logprob),
-            advantage=row.advantage.to(logprob),
-            old_logprob=old,
-            engine_logprob=None if row.engine_logprob is None else row.engine_logprob.to(logprob),
-            teacher_logprob=None if row.teacher_logprob is None else row.teacher_logprob[row.term_token].to(logprob),
-        )
+        return self.passes.gradients(step, self.passes.begin(step))
 
     def _apply(self) -> float:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.optimizer.grad_clip or math.inf)
@@ -233,11 +174,3 @@ def _files(chat: ChatModel) -> dict[str, bytes]:
     with TemporaryDirectory(prefix="kat-") as folder:
         chat.save(Path(folder))
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
-
-
-def _averages(outputs: Sequence[LossOutputs]) -> dict[str, float]:
-    """Means of the per-term metrics over all packs of the step; the largest for names that end in `_max`."""
-    names = dict.fromkeys(name for out in outputs for name in out.metrics)
-    joined = {name: torch.cat([out.metrics[name] for out in outputs if name in out.metrics]) for name in names}
-    joined = {name: values for name, values in joined.items() if len(values)}
-    return {name: float(v.max() if name.endswith("_max") else v.mean()) for name, v in joined.items()}

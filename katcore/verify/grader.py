@@ -103,7 +103,9 @@ class Grader:
         if not kept.patch.strip():
             return Verdict(reason="the patch changes nothing but tests and their configuration", flags=flags)
         mounts = environment_mounts(task.environment, boxes)
-        spec = Spec(f"verify-{task.instance_id}", workspace(task.source), task.environment.workdir, mounts, limits=Limits())
+        spec = Spec(
+            f"verify-{task.instance_id}", workspace(task.source), task.environment.workdir, mounts, limits=Limits()
+        )
         box = boxes.create(spec)
         try:
             rung = apply_in_box(box, kept.patch)

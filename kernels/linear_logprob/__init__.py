@@ -5,20 +5,28 @@ that a fork in a tree, where one state predicts several tokens, needs no copy of
 
     logprob[m] = z[row, target] − logsumexp(z[row])            entropy[m] = −Σ_v p_v log p_v,  p = softmax(z[row])
 
-Both are computed, summed over chunks included, in max(fp32, the inputs' dtype). `reference` holds all logits;
-`chunked` holds a few rows of them at a time and computes them again in the backward pass.
+Both are computed, summed over tiles included, in max(fp32, the inputs' dtype). `reference` holds all logits; `chunked`
+is for CPUs: a few rows of logits at a time; `fold` is for GPUs: cuBLAS products with a part of the vocabulary at a time
+and Triton kernels between them. `auto` takes `fold` on CUDA and `chunked` elsewhere. The first use of either with a
+dtype is checked against the reference, gradients too; a backend that is wrong is refused, never used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
 from torch import Tensor
 
+from katcore.errors import KatError
+from katkernels.linear_logprob.check import check_backend
 from katkernels.linear_logprob.chunked import logprob_chunked
 from katkernels.linear_logprob.reference import logprob_dense
 
 __all__ = ["BACKENDS", "linear_logprob"]
 
-BACKENDS = ("auto", "reference", "chunked")
+BACKENDS = ("auto", "reference", "chunked", "fold")
 
 
 def linear_logprob(
@@ -32,13 +40,37 @@ def linear_logprob(
 ) -> tuple[Tensor, Tensor]:
     """(logprob [M], entropy [M]) in max(fp32, dtype), natural log; differentiable in hidden and weight.
 
-    Rows that no target names cost nothing. ValueError for shapes or indices that do not fit.
+    Rows that no target names cost nothing. ValueError for shapes or indices that do not fit, KatError for a backend
+    that cannot run here or fails its check.
     """
     _check(hidden, weight, targets, row, temperature)
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
-    compute = logprob_dense if backend == "reference" else logprob_chunked
+    if backend == "auto":
+        backend = "fold" if hidden.is_cuda and find_spec("triton") else "chunked"
+    compute = _backend(backend, hidden.device)
+    if backend != "reference":
+        check_backend(backend, compute, hidden)
     return compute(hidden, weight, targets.long(), row.long(), temperature)
+
+
+def _backend(name: str, device: torch.device) -> Callable[..., tuple[Tensor, Tensor]]:
+    if name == "reference":
+        return logprob_dense
+    if name == "chunked":
+        return logprob_chunked
+    if not find_spec("triton"):
+        raise KatError("linear_logprob backend 'fold' needs triton", hint="pip install triton, or take chunked")
+    from triton import knobs
+
+    from katkernels.linear_logprob.fold import logprob_fold  # triton is not on every machine, and slow to import
+
+    if device.type != "cuda" and not knobs.runtime.interpret:
+        raise KatError(
+            f"linear_logprob backend 'fold' runs on CUDA, not on {device.type}",
+            hint="with TRITON_INTERPRET=1 it runs on a CPU, slowly, for tests",
+        )
+    return logprob_fold
 
 
 def _check(hidden: Tensor, weight: Tensor, targets: Tensor, row: Tensor, temperature: float) -> None:
@@ -52,8 +84,8 @@ def _check(hidden: Tensor, weight: Tensor, targets: Tensor, row: Tensor, tempera
     if not temperature > 0:
         raise ValueError(f"temperature {temperature} must be above 0")
     if len(targets):
-        # A negative index would silently read from the other end.
-        for name, index, size in (("targets", targets, len(weight)), ("row", row, len(hidden))):
-            low, high = int(index.min()), int(index.max())
+        # A negative index would silently read from the other end. One copy from the device for all four ends.
+        ends = torch.stack([f(x) for x in (targets.long(), row.long()) for f in (torch.min, torch.max)]).tolist()
+        for name, (low, high), size in (("targets", ends[:2], len(weight)), ("row", ends[2:], len(hidden))):
             if low < 0 or high >= size:
                 raise ValueError(f"{name} has {low if low < 0 else high}, outside [0, {size})")

@@ -5,7 +5,8 @@ ancestor of a later token that lies before a is an ancestor of a too. So a row i
 its path and masks by `end` what little of it is foreign. Runs are the unary chains (for which the mask is the plain
 causal one, aligned bottom-right); chains so small that a call of their own would cost more than the pairs that it
 saves are merged. Below a prefix a long chain's queries go in several calls, each with the keys up to its own end: SDPA
-skips the causal half only where it starts at the first key.
+skips the causal half only where it starts at the first key. Under a window long chains are cut into runs about as long
+as the window, and what no query of a run can reach is not gathered: a row costs O(N · window), not O(N · depth).
 
 What this does not do: K/V are gathered once per run, Σ path length rows in all, so very many leaves below a very long
 prefix cost memory.
@@ -27,21 +28,19 @@ CALL_PAIRS = 8192  # query-key pairs that take as long as one more call does
 
 @dataclass(frozen=True)
 class Run:
-    """Queries [start, stop) and the keys that they may see: the path above `start`, then [start, stop)."""
+    """Queries [start, stop) and the keys that they may see: some of the path above `start`, then [start, stop)."""
 
     start: int
     stop: int
     above: int  # keys before `start`
-    chain: bool  # every query sees every key up to itself
+    chain: bool  # every query sees every key up to itself, as far as the window lets it
+    near: bool  # no query is too far from any key for the window
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How one row is cut, made once from `end` and used by all layers; `gather` has the keys of all runs in order."""
+class Segments:
+    """How one row is cut; `gather` has the keys of all runs in order."""
 
-    queries: int
-    keys: int
-    q_offset: int
     runs: tuple[Run, ...]
     gather: Tensor  # [Σ keys of a run] int64, on the device of `end`
 
@@ -56,49 +55,56 @@ class _Chain:
     depth: int  # tokens in `above`
 
 
-def make_plan(end: Tensor, queries: int, q_offset: int = 0) -> Plan:
-    """Cut queries [q_offset, q_offset + queries) of a row into runs; ValueError when subtrees do not nest."""
+def cut(
+    end: Tensor, queries: int, q_offset: int = 0, depth: Tensor | None = None, window: int | None = None
+) -> Segments:
+    """Cut queries [q_offset, q_offset + queries) of a forest into runs; a window needs depths."""
     ends = end.detach().to("cpu", torch.int64)
+    depths = None if depth is None or window is None else depth.detach().to("cpu", torch.int64)
+    pieces = _chains(ends, q_offset, q_offset + queries, window)
     runs: list[Run] = []
     keys: list[Tensor] = []
-    for chains in _merged(_chains(ends, q_offset, q_offset + queries)):
+    for chains in _merged(pieces, window):
         first, stop = chains[0], chains[-1].stop
-        runs.append(Run(first.start, stop, first.depth, len(chains) == 1))
-        keys += [torch.arange(a, b) for a, b in first.above] + [torch.arange(first.start, stop)]
+        above = [torch.arange(a, b) for a, b in first.above]
+        path, near = torch.cat(above) if above else torch.empty(0, dtype=torch.int64), True
+        if depths is not None and window is not None:
+            own = depths[first.start : stop]
+            path = path[int(own.min()) - depths[path] < window]  # in reach of the query nearest to the root
+            near = int(own.max() - torch.cat([own, depths[path]]).min()) < window
+        runs.append(Run(first.start, stop, len(path), len(chains) == 1, near))
+        keys += [path, torch.arange(first.start, stop)]
     gather = torch.cat(keys) if keys else torch.empty(0, dtype=torch.int64)
-    return Plan(queries, len(ends), q_offset, tuple(runs), gather.to(end.device))
+    return Segments(tuple(runs), gather.to(end.device))
 
 
-def _chains(ends: Tensor, start: int, stop: int) -> Iterator[_Chain]:
-    """The unary chains of [start, stop) in order."""
+def _chains(ends: Tensor, start: int, stop: int, window: int | None) -> Iterator[_Chain]:
+    """The unary chains of [start, stop) in order; under a window the long ones in pieces."""
     size = len(ends)
-    if bool((ends <= torch.arange(size)).any()) or bool((ends > size).any()):
-        raise ValueError("end[j] must lie in (j, Nk]")
     # A token continues its predecessor's chain iff it is its only child, and then both subtrees end together.
-    cuts = (torch.nonzero(ends[1:] != ends[:-1])[:, 0] + 1).tolist()
-    bounds = sorted({0, start, stop, size, *cuts})
+    forks = {0, start, stop, size, *(torch.nonzero(ends[1:] != ends[:-1])[:, 0] + 1).tolist()}
+    if window is not None:
+        piece = max(window, LONGEST)
+        forks |= {a for lo, hi in pairwise(sorted(forks)) if start <= lo < stop for a in range(lo, hi, piece)}
     path: list[tuple[int, int, int]] = []  # open chains (start, stop, end of the subtree)
-    for a, b in pairwise(bounds):
-        last = int(ends[a])
+    for a, b in pairwise(sorted(forks)):
         while path and path[-1][2] <= a:
             path.pop()
-        if path and last > path[-1][2]:
-            raise ValueError(f"token {a}'s subtree ends after that of the token above it")
         above = [(lo, hi) for lo, hi, _ in path]
         if start <= a < stop:
             yield _Chain(a, b, above, sum(hi - lo for lo, hi in above))
-        path.append((a, b, last))
+        path.append((a, b, int(ends[a])))
 
 
-def _merged(chains: Iterator[_Chain]) -> Iterator[list[_Chain]]:
+def _merged(chains: Iterator[_Chain], window: int | None) -> Iterator[list[_Chain]]:
     """Neighbours in one run while that computes at most CALL_PAIRS more pairs than two calls would."""
     run: list[_Chain] = []
     for chain in chains:
         if run:
-            first = run[0]
-            own, more = chain.start - first.start, chain.stop - chain.start
-            apart = own * (first.depth + own) + more * (chain.depth + more)
-            if (own + more) * (first.depth + own + more) - apart > CALL_PAIRS or own + more > LONGEST:
+            depth, deeper = (min(x.depth, window or x.depth) for x in (run[0], chain))
+            own, more = chain.start - run[0].start, chain.stop - chain.start
+            apart = own * (depth + own) + more * (deeper + more)
+            if (own + more) * (depth + own + more) - apart > CALL_PAIRS or own + more > LONGEST:
                 yield run
                 run = []
         run.append(chain)
@@ -106,36 +112,59 @@ def _merged(chains: Iterator[_Chain]) -> Iterator[list[_Chain]]:
         yield run
 
 
-def attend_segments(q: Tensor, k: Tensor, v: Tensor, end: Tensor, plan: Plan, scale: float) -> Tensor:
+@dataclass(frozen=True)
+class _Mask:
+    """What the mask of a call is made from."""
+
+    end: Tensor  # [Nk]
+    depth: Tensor | None  # [Nk]
+    window: int | None
+
+
+def attend_segments(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    segments: Segments,
+    scale: float,
+    end: Tensor,
+    depth: Tensor | None = None,
+    window: int | None = None,
+) -> Tensor:
     """One SDPA call a run: q [Nq, H, D], k and v [Nk, Hkv, D] → [Nq, H, D]."""
-    if not plan.runs:
-        return torch.zeros_like(q)
-    sizes = [run.above + run.stop - run.start for run in plan.runs]
+    sizes = [run.above + run.stop - run.start for run in segments.runs]
     # One gather for all runs: its backward is one index_add, where a gather for each run would add up whole gradients.
-    ks, vs = (x.index_select(0, plan.gather).split(sizes) for x in (k, v))
-    indices = plan.gather.split(sizes)
-    qs = q.split([run.stop - run.start for run in plan.runs])
-    return torch.cat([_attend_run(*x, end, scale) for x in zip(plan.runs, qs, ks, vs, indices)])
+    ks, vs = (x.index_select(0, segments.gather).split(sizes) for x in (k, v))
+    indices = segments.gather.split(sizes)
+    qs = q.split([run.stop - run.start for run in segments.runs])
+    mask = _Mask(end, depth, window)
+    return torch.cat([_attend_run(*x, mask, scale) for x in zip(segments.runs, qs, ks, vs, indices)])
 
 
-def _attend_run(run: Run, q: Tensor, k: Tensor, v: Tensor, index: Tensor, end: Tensor, scale: float) -> Tensor:
+def _attend_run(run: Run, q: Tensor, k: Tensor, v: Tensor, index: Tensor, mask: _Mask, scale: float) -> Tensor:
     """The run's queries [L, H, D] over its keys [P, Hkv, D], which are those at `index` [P] of the row."""
-    if run.chain and run.above == 0:
+    if run.chain and run.near and run.above == 0:
         return _sdpa(q, k, v, scale, causal=True)
     parts = []
     for a in range(0, len(q), LONGEST):
         b = min(a + LONGEST, len(q))
         keys = run.above + b
-        mask = None if b - a == 1 and run.chain else _mask(run, run.start + a, run.start + b, index[:keys], end)
-        parts.append(_sdpa(q[a:b], k[:keys], v[:keys], scale, mask=mask))
+        all_seen = b - a == 1 and run.chain and run.near
+        chosen = None if all_seen else _mask(run, run.start + a, run.start + b, index[:keys], mask)
+        parts.append(_sdpa(q[a:b], k[:keys], v[:keys], scale, mask=chosen))
     return torch.cat(parts)
 
 
-def _mask(run: Run, start: int, stop: int, index: Tensor, end: Tensor) -> Tensor:
+def _mask(run: Run, start: int, stop: int, index: Tensor, mask: _Mask) -> Tensor:
     """Which keys the queries [start, stop) see: [L, P]."""
     i = torch.arange(start, stop, device=index.device)[:, None]
-    causal = index[None, :] <= i
-    return causal if run.chain else causal & (i < end[index][None, :])
+    seen = index[None, :] <= i
+    if not run.chain:
+        seen = seen & (i < mask.end[index][None, :])
+    if not run.near:
+        assert mask.depth is not None and mask.window is not None
+        seen = seen & (mask.depth[start:stop, None] - mask.depth[index][None, :] < mask.window)
+    return seen
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor, scale: float, mask: Tensor | None = None, causal: bool = False) -> Tensor:

@@ -93,7 +93,12 @@ def main() -> None:
     print("\ntokens computed in training      flat     unique    POR")
     for name, flat, unique in tokens(out):
         print(f"  {name:<24} {flat:>12,} {unique:>10,}   {1 - unique / flat if flat else 0:.3f}")
-    files = [*out.glob("*.graded.jsonl"), out / "demonstrations.jsonl", *out.glob("eval-*.jsonl"), *out.glob("*/iteration-*.jsonl.zst")]
+    files = [
+        *out.glob("*.graded.jsonl"),
+        out / "demonstrations.jsonl",
+        *out.glob("eval-*.jsonl"),
+        *out.glob("*/iteration-*.jsonl.zst"),
+    ]
     names = Counter(str(a.verdict.evidence.get("grading", "")) for f in files for a in graded(f) if a.verdict)
     empty = names.pop("", 0)
     print(f"\ngradings: {len(names)} run, {sum(names.values()) - len(names)} reused, {empty} with nothing to grade")

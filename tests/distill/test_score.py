@@ -20,7 +20,8 @@ from katcore.pool import Item
 from katcore.records import Pack, PackSample, StepCounts
 from katcore.streams import read
 from katcore.train.init import Shape, init
-from katcore.train.trainer import Objective, Optimizer, Trainer
+from katcore.train.objective import Objective, Optimizer
+from katcore.train.trainer import Trainer
 
 TINY = Shape(layers=1, hidden=32, heads=2, kv_heads=1)
 

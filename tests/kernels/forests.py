@@ -28,6 +28,28 @@ def paths(end: Tensor) -> list[list[int]]:
     return [[j for j in range(i + 1) if int(end[j]) > i] for i in range(len(end))]
 
 
+def depths(end: Tensor) -> Tensor:
+    """Each token's position on its own path."""
+    return torch.tensor([len(path) - 1 for path in paths(end)])
+
+
+def by_path(q: Tensor, k: Tensor, v: Tensor, end: Tensor, q_offset: int = 0, window: int | None = None) -> Tensor:
+    """Attention of one query and one head at a time over the keys of its path: nothing of a mask."""
+    group = q.shape[1] // k.shape[1]
+    rows = []
+    for i, path in enumerate(paths(end)):
+        if i < q_offset:
+            continue
+        near = path if window is None else path[-window:]
+        heads = []
+        for h in range(q.shape[1]):
+            keys, values = k[near, h // group], v[near, h // group]
+            weights = torch.softmax(keys @ q[i - q_offset, h] / q.shape[-1] ** 0.5, 0)
+            heads.append(weights @ values)
+        rows.append(torch.stack(heads))
+    return torch.stack(rows)
+
+
 @st.composite
 def forests(draw: st.DrawFn, most: int = 40) -> Tensor:
     """Chains, bushes, combs and several trees in a row; sizes even, for left alone hypothesis draws tiny ones."""

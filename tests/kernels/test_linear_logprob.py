@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from katkernels.linear_logprob import chunked, linear_logprob
+from katcore.errors import KatError
+from katkernels import linear_logprob as package
+from katkernels.linear_logprob import check, linear_logprob
+from katkernels.linear_logprob.chunked import logprob_chunked
 
 
 def case(
@@ -25,22 +28,30 @@ def case(
     ]
 
 
+def gradients_of(values: tuple[Tensor, Tensor], inputs: list[Tensor], used: str = "both") -> list[Tensor]:
+    """Outputs, then the gradients of a loss that weighs every log-prob, every entropy or both differently."""
+    weights = torch.linspace(-1, 2, len(values[0]), dtype=values[0].dtype)
+    parts = {"logprob": (values[0] * weights).sum(), "entropy": (values[1] * weights.flip(0)).sum()}
+    loss = sum(parts.values()) if used == "both" else parts[used]
+    return [*values, *torch.autograd.grad(loss, inputs[:2])]
+
+
 def gradients(backend: str, inputs: list[Tensor], temperature: float = 1.0) -> list[Tensor]:
-    """Outputs, then the gradients of a loss that weighs every log-prob and entropy differently."""
-    logprob, entropy = linear_logprob(*inputs, temperature, backend=backend)
-    weights = torch.linspace(-1, 2, len(logprob), dtype=logprob.dtype)
-    loss = (logprob * weights).sum() + (entropy * weights.flip(0)).sum()
-    return [logprob, entropy, *torch.autograd.grad(loss, inputs[:2])]
+    return gradients_of(linear_logprob(*inputs, temperature, backend=backend), inputs)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 9), st.integers(1, 20), st.sampled_from([1, 100, 1 << 25]), st.sampled_from([1.0, 0.7, 2.5]))
-def test_chunks_equal_the_reference(rows: int, targets: int, chunk_bytes: int, temperature: float) -> None:
+@given(
+    st.integers(1, 9), st.integers(1, 20), st.sampled_from([1, 100, 1 << 25]), st.sampled_from([0, 1 << 25]),
+    st.sampled_from([1.0, 0.7, 2.5]), st.sampled_from(["both", "logprob", "entropy"]),
+)  # fmt: skip
+def test_tiles_equal_the_reference(
+    rows: int, targets: int, tile_bytes: int, keep_bytes: int, temperature: float, used: str
+) -> None:
     inputs = case(rows, targets)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunked, "CHUNK_BYTES", chunk_bytes)
-        got = gradients("chunked", inputs, temperature)
-    for a, b in zip(got, gradients("reference", inputs, temperature)):
+    got = gradients_of(logprob_chunked(*inputs, temperature, tile_bytes, keep_bytes), inputs, used)
+    expected = gradients_of(linear_logprob(*inputs, temperature, backend="reference"), inputs, used)
+    for a, b in zip(got, expected):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
@@ -53,10 +64,37 @@ def test_values_are_those_of_the_definition() -> None:
         assert torch.isclose(entropy[m], -(p * p.log()).sum(), rtol=0, atol=1e-12)
 
 
-def test_gradients_are_those_of_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunked, "CHUNK_BYTES", 11 * 8 * 2)  # two rows at a time
+@pytest.mark.parametrize("keep_bytes", [0, 1 << 20])
+def test_gradients_are_those_of_finite_differences(keep_bytes: int) -> None:
     hidden, weight, targets, row = case(5, 9)
-    assert torch.autograd.gradcheck(lambda h, w: linear_logprob(h, w, targets, row, 0.8), (hidden, weight))
+    two_rows = 11 * 8 * 2
+    assert torch.autograd.gradcheck(
+        lambda h, w: logprob_chunked(h, w, targets, row, 0.8, two_rows, keep_bytes), (hidden, weight)
+    )
+
+
+def test_a_second_backward_gives_the_same() -> None:
+    inputs = case(6, 9)
+    loss = sum(x.sum() for x in linear_logprob(*inputs))
+    first = torch.autograd.grad(loss, inputs[:2], retain_graph=True)
+    for a, b in zip(first, torch.autograd.grad(loss, inputs[:2])):
+        assert torch.equal(a, b)
+
+
+def test_scoring_without_gradients_gives_the_same_values() -> None:
+    inputs = case(7, 12)
+    with torch.no_grad():
+        scored = linear_logprob(*inputs, 0.7, backend="chunked")
+    for a, b in zip(scored, linear_logprob(*inputs, 0.7, backend="reference")):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+def test_probabilities_that_underflow_give_no_nan() -> None:
+    hidden, weight, targets, row = case(4, 6, torch.float32)
+    inputs = [(hidden.detach() * 1e3).requires_grad_(), weight, targets, row]
+    wide = [x.detach().double().requires_grad_() for x in inputs[:2]] + inputs[2:]
+    for a, b in zip(gradients("chunked", inputs), gradients("reference", wide)):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-3)
 
 
 def test_one_of_two_gradients_is_enough() -> None:
@@ -133,3 +171,15 @@ def test_wrong_shapes_and_temperatures_are_refused() -> None:
             linear_logprob(*args)
     with pytest.raises(ValueError, match="temperature"):
         linear_logprob(hidden, weight, targets, row, 0.0)
+
+
+@pytest.mark.parametrize("fault", ["value", "gradient"])
+def test_a_backend_that_is_wrong_here_is_refused(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    def wrong(hidden: Tensor, *rest: object, **options: int) -> tuple[Tensor, Tensor]:
+        h = hidden * 1.001 if fault == "value" else hidden.detach() + 0 * hidden
+        return logprob_chunked(h, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(package, "logprob_chunked", wrong)
+    monkeypatch.setattr(check, "_checked", set())
+    with pytest.raises(KatError, match=r"'chunked' is wrong here: torch\.float32, cpu"):
+        linear_logprob(*case(3, 4, torch.float32))

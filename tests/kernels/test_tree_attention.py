@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from forests import CHAIN, COMB, ROOTS, STARS, forest, forests, paths
+from forests import CHAIN, COMB, ROOTS, STARS, by_path, depths, forest, forests, paths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from katcore.errors import KatError
 from katkernels import tree_attention as package
-from katkernels.tree_attention import check_backend, make_plan, segments, tree_attention
+from katkernels.tree_attention import make_plan, segments, tree_attention
 
 SHAPES = [CHAIN, STARS, COMB, ROOTS, forest([0]), forest([0] * 5 + [2] + [0] * 9 + [12] + [0] * 3 + [40, 0, 0, 1, 0])]
 
@@ -22,26 +21,12 @@ def tensors(end: Tensor, q_offset: int = 0, heads: tuple[int, int] = (4, 2), siz
     return [torch.randn(n, h, size, generator=generator, dtype=torch.float64, requires_grad=True) for n, h in shapes]
 
 
-def by_path(q: Tensor, k: Tensor, v: Tensor, end: Tensor, q_offset: int) -> Tensor:
-    """One query and one head at a time over the keys of its path: nothing of a mask."""
-    group = q.shape[1] // k.shape[1]
-    rows = []
-    for i, path in enumerate(paths(end)):
-        if i < q_offset:
-            continue
-        heads = []
-        for h in range(q.shape[1]):
-            keys, values = k[path, h // group], v[path, h // group]
-            weights = torch.softmax(keys @ q[i - q_offset, h] / q.shape[-1] ** 0.5, 0)
-            heads.append(weights @ values)
-        rows.append(torch.stack(heads))
-    return torch.stack(rows)
-
-
-def assert_same(end: Tensor, q_offset: int, backend: str, heads: tuple[int, int] = (4, 2)) -> None:
+def assert_same(
+    end: Tensor, q_offset: int, backend: str, heads: tuple[int, int] = (4, 2), window: int | None = None
+) -> None:
     q, k, v = tensors(end, q_offset, heads)
-    got = tree_attention(q, k, v, end, q_offset=q_offset, backend=backend)
-    expected = by_path(q, k, v, end, q_offset)
+    got = tree_attention(q, k, v, end, q_offset=q_offset, backend=backend, window=window, depth=depths(end))
+    expected = by_path(q, k, v, end, q_offset, window)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
     upstream = torch.randn_like(got)
     for a, b in zip(torch.autograd.grad(got, (q, k, v), upstream), torch.autograd.grad(expected, (q, k, v), upstream)):
@@ -49,9 +34,10 @@ def assert_same(end: Tensor, q_offset: int, backend: str, heads: tuple[int, int]
 
 
 @pytest.mark.parametrize("backend", ["reference", "segments"])
+@pytest.mark.parametrize("window", [None, 1, 4])
 @pytest.mark.parametrize("end", SHAPES, ids=["chain", "stars", "comb", "roots", "one", "mixed"])
-def test_equals_attention_over_the_path(end: Tensor, backend: str) -> None:
-    assert_same(end, 0, backend)
+def test_equals_attention_over_the_path(end: Tensor, window: int | None, backend: str) -> None:
+    assert_same(end, 0, backend, window=window)
 
 
 @pytest.mark.parametrize("heads", [(1, 1), (4, 4), (6, 2), (8, 1)])
@@ -65,11 +51,11 @@ def test_query_heads_share_key_heads(heads: tuple[int, int]) -> None:
 def test_any_forest_cut_anywhere(end: Tensor, data: st.DataObject) -> None:
     # Small limits: merged runs, single chains and divided chains must all occur in small trees.
     pairs, longest = data.draw(st.sampled_from([0, 20, 8192])), data.draw(st.sampled_from([3, 512]))
-    q_offset = data.draw(st.integers(0, len(end) - 1))
+    q_offset, window = data.draw(st.integers(0, len(end) - 1)), data.draw(st.none() | st.integers(1, 12))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "CALL_PAIRS", pairs)
         patch.setattr(segments, "LONGEST", longest)
-        assert_same(end, q_offset, "segments")
+        assert_same(end, q_offset, "segments", window=window)
 
 
 @settings(max_examples=40, deadline=None)
@@ -78,7 +64,7 @@ def test_runs_cover_the_queries_with_exactly_their_paths(end: Tensor, pairs: int
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "CALL_PAIRS", pairs)
         patch.setattr(segments, "LONGEST", longest)
-        plan = make_plan(end, len(end))
+        plan = make_plan(end, len(end)).segments
     path, at = paths(end), 0
     assert [run.start for run in plan.runs] + [len(end)] == [0] + [run.stop for run in plan.runs]
     for run in plan.runs:
@@ -87,6 +73,40 @@ def test_runs_cover_the_queries_with_exactly_their_paths(end: Tensor, pairs: int
         assert run.chain == (len({int(end[i]) for i in range(run.start, run.stop)}) == 1)
         at += len(keys)
     assert at == len(plan.gather)
+
+
+@settings(max_examples=30, deadline=None)
+@given(forests(most=80), st.integers(1, 20))
+def test_a_window_gathers_what_its_queries_reach_and_little_more(end: Tensor, window: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "CALL_PAIRS", 0)
+        patch.setattr(segments, "LONGEST", 4)
+        plan = make_plan(end, len(end), depth=depths(end), window=window).segments
+    path, at = paths(end), 0
+    for run in plan.runs:
+        keys = plan.gather[at : at + run.above + run.stop - run.start].tolist()
+        reached = {j for i in range(run.start, run.stop) for j in path[i][-window:]}
+        if run.chain:
+            assert keys == sorted(reached | set(range(run.start, run.stop)))
+        assert reached <= set(keys) and set(keys) <= set(path[run.start]) | set(range(run.start, run.stop))
+        assert run.stop - run.start <= max(window, 4)
+        at += len(keys)
+
+
+def test_a_long_chain_under_a_window_costs_its_length_times_the_window() -> None:
+    end = torch.full((4000,), 4000)
+    plan = make_plan(end, 4000, depth=torch.arange(4000), window=200).segments
+    assert len(plan.gather) < 2 * 4000
+
+
+def test_a_window_is_the_sliding_window_of_transformers() -> None:
+    from transformers.masking_utils import sliding_window_causal_mask_function
+
+    theirs = sliding_window_causal_mask_function(7)
+    mask = make_plan(CHAIN, len(CHAIN), depth=torch.arange(len(CHAIN)), window=7).mask
+    zero, index = torch.tensor(0), torch.arange(len(CHAIN))
+    assert torch.equal(mask, theirs(zero, zero, index[:, None], index[None, :]))
+    assert mask.sum(1).max() == 7  # itself and the six before it
 
 
 def test_a_sibling_changes_nothing_and_an_ancestor_everything_below() -> None:
@@ -113,8 +133,9 @@ def test_a_plan_is_shared_by_layers_and_held_to_its_row() -> None:
     q, k, v = (x.detach() for x in tensors(end))
     plan = make_plan(end.int(), len(end))
     torch.testing.assert_close(tree_attention(q, k, v, end, plan=plan), tree_attention(q, k, v, end))
-    with pytest.raises(ValueError, match="the plan is for"):
-        tree_attention(q[1:], k, v, end, q_offset=1, plan=plan)
+    for change in ({"q_offset": 1}, {"window": 3, "depth": depths(end)}):
+        with pytest.raises(ValueError, match="the plan is for"):
+            tree_attention(q[change.get("q_offset", 0) :], k, v, end, plan=plan, **change)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -146,18 +167,7 @@ def test_wrong_shapes_are_refused() -> None:
         tree_attention(q, k, v, CHAIN, backend="magic")
 
 
-@pytest.mark.parametrize("fault", ["forward", "gradient"])
-def test_a_backend_that_is_wrong_here_is_refused(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    right = package.attend_segments
-
-    def wrong(q: Tensor, k: Tensor, *rest: object) -> Tensor:
-        out = right(q, k if fault == "forward" else k.detach() + 0 * k, *rest)  # type: ignore[arg-type]
-        return out * (1.001 if fault == "forward" else 1)
-
-    monkeypatch.setattr(package, "attend_segments", wrong)
-    monkeypatch.setattr(package, "_checked", set())
-    with pytest.raises(KatError, match="'segments' is wrong here: head size 24"):
-        check_backend("segments", 24, torch.float32, torch.device("cpu"))
-    q, k, v = (x.detach() for x in tensors(CHAIN, size=24))
-    with pytest.raises(KatError, match="wrong here"):
-        tree_attention(q, k, v, CHAIN)
+@pytest.mark.parametrize(("depth", "window"), [(None, 3), (torch.arange(3), 3), (torch.arange(30), 0)])
+def test_a_window_wants_depths_and_to_be_positive(depth: Tensor | None, window: int) -> None:
+    with pytest.raises(ValueError, match="a window of"):
+        make_plan(CHAIN, len(CHAIN), depth=depth, window=window)

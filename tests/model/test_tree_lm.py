@@ -50,7 +50,7 @@ def test_qwen3_moe_runs_over_a_tree() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 1}, "sliding_attention layers"),
+        ({"layer_types": ["full_attention", "chunked_attention"]}, "chunked_attention layers"),
         ({"attention_dropout": 0.1}, "attention_dropout is not 0"),
         (
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
@@ -70,11 +70,13 @@ def test_models_without_replaceable_attention() -> None:
         TreeLM(MambaForCausalLM(MambaConfig(vocab_size=32, hidden_size=16, num_hidden_layers=1, state_size=4)))
 
 
-def test_a_window_without_layer_types() -> None:
+def test_windowed_models_run_over_a_tree() -> None:
+    """With a window shorter than the paths of the start-up check: a window over flat indices would be noticed."""
     from transformers import MistralConfig, MistralForCausalLM
 
-    with pytest.raises(UsageError, match="sliding-window"):
-        TreeLM(MistralForCausalLM(MistralConfig(**SIZES, sliding_window=8)))
+    torch.manual_seed(0)
+    TreeLM(MistralForCausalLM(MistralConfig(**SIZES, sliding_window=2)))
+    TreeLM(qwen3(use_sliding_window=True, sliding_window=2, max_window_layers=1))
 
 
 def test_attention_that_sees_a_sibling_is_noticed_at_start(monkeypatch: pytest.MonkeyPatch) -> None:

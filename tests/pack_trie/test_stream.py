@@ -17,6 +17,8 @@ from katcore.pool import Item, run
 from katcore.records import Pack, Sample, Task, TaskSource, Trajectory, Verdict, encode
 from katcore.streams import Line
 
+TEN = Settings("sft", budget=10)
+
 
 def sampled(group: str, sample: int, size: int = 2, length: int = 4, **fields: object) -> Trajectory:
     nodes = [node(0, None, [1, 2]), node(1, 0, [10 + sample] * length, True)]
@@ -88,11 +90,20 @@ def test_a_record_that_cannot_be_read_does_not_hold_its_group_open() -> None:
     assert [item.key.partition(":")[0] for item in stream] == ["kat.trajectory/1", "kat.pack/1", "kat.trajectory/1"]
 
 
-def test_text_samples_are_dead_letters_for_now() -> None:
-    (item,) = whole("sft", Sample(id="s", text="hello"))
-    assert item.key == "kat.sample/1:s" and "not supported yet" in str(item.payload)
-    with pytest.raises(RecordError):
+def test_a_sample_that_cannot_be_read_is_a_dead_letter() -> None:
+    (item,) = whole("sft", Sample(id="s"))
+    assert item.key == "kat.sample/1:s" and item.raw and item.line == 1
+    with pytest.raises(RecordError, match="either messages or text"):
         list(emit(item))
+
+
+def test_text_samples_are_groups_of_their_own() -> None:
+    counts: Counter[str] = Counter()
+    records = [Sample(id="s", text="hello there"), sampled("a", 1, 1, tokenizer=""), Sample(id="t", text="and here")]
+    stream = list(items(lines(*records), Settings("sft"), lambda name, n: counts.update({name: n})))
+    (pack,) = packs(stream)
+    assert [(s.trajectory_id, s.group_id) for s in pack.samples] == [("s", "s"), ("a1", "a"), ("t", "t")]
+    assert pack.step_counts.groups == 3 and (counts["samples"], counts["trajectories"]) == (2, 1)
 
 
 # ------------------------------------------------------------------------------------- who is trained on
@@ -234,12 +245,12 @@ def test_ids_come_from_the_content_and_threads_change_nothing() -> None:
 
 def test_stats_of_trajectories_and_of_their_packs_agree() -> None:
     records = [sampled(g, i, reward=None) for g in "ab" for i in range(2)]
-    found = tabulate(lines(task("a"), *records), 10)
+    found = tabulate(lines(task("a"), *records), TEN)
     assert [(r.name, r.samples, r.flat, r.unique) for r in found.rows] == [("a", 2, 12, 10), ("b", 2, 12, 10)]
     assert (found.packs, found.over_budget, found.total.flat) == (2, 0, 24) and found.ceiling == pytest.approx(1.2)
-    of_packs = tabulate(lines(*packs(whole("opd", *records, budget=10))), 10)
+    of_packs = tabulate(lines(*packs(whole("opd", *records, budget=10))), TEN)
     assert (of_packs.total, of_packs.packs) == (found.total, found.packs)
-    assert tabulate(lines(*records), 9).over_budget == 2
+    assert tabulate(lines(*records), Settings("sft", budget=9)).over_budget == 2
     text = table(found)
     assert "0.167" in text and "2 packs of at most 10 tokens; sharing gains at most 1.20x" in text
 
@@ -247,8 +258,8 @@ def test_stats_of_trajectories_and_of_their_packs_agree() -> None:
 def test_stats_count_what_they_cannot_read_and_refuse_an_empty_stream() -> None:
     silent = sampled("a", 0)
     silent.nodes[0].token_ids = None
-    found = tabulate(lines(silent, sampled("a", 1)), 10)
+    found = tabulate(lines(silent, sampled("a", 1)), TEN)
     assert found.unreadable == 1 and found.rows[0].samples == 1
     assert "1 trajectories have no exact tokens" in table(found)
     with pytest.raises(InputError, match="no trajectories and no packs"):
-        tabulate(lines(task("a")), 10)
+        tabulate(lines(task("a")), TEN)

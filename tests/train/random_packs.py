@@ -109,9 +109,12 @@ def make_pack(seed: int, **kwargs: Any) -> tuple[Pack, Paths]:
     return pack, paths
 
 
-def tiny_model(seed: int = 0, dtype: torch.dtype = torch.float64, **changes: Any) -> Any:
-    """A Qwen3 of two layers with grouped queries and tied embeddings, sharpened so that log-probs differ."""
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+KINDS = ("qwen3", "qwen3-moe", "qwen3-window", "mistral-window")
+
+
+def tiny_model(seed: int = 0, dtype: torch.dtype = torch.float64, kind: str = "qwen3", **changes: Any) -> Any:
+    """Two layers with grouped queries and tied embeddings, sharpened so that log-probs differ."""
+    import transformers
 
     sizes: dict[str, Any] = {
         "vocab_size": VOCAB,
@@ -124,8 +127,17 @@ def tiny_model(seed: int = 0, dtype: torch.dtype = torch.float64, **changes: Any
         "tie_word_embeddings": True,
         "max_position_embeddings": 256,
     }
+    family = {"qwen3-moe": "Qwen3Moe", "mistral-window": "Mistral"}.get(kind, "Qwen3")
+    if kind == "qwen3-moe":
+        sizes |= {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+        sizes |= {"experts_implementation": "eager"}  # the grouped product knows no fp64
+    if kind == "qwen3-window":
+        sizes |= {"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1}
+    if kind == "mistral-window":
+        sizes |= {"sliding_window": 3}
     torch.manual_seed(seed)
-    model = Qwen3ForCausalLM(Qwen3Config(**(sizes | changes)))
+    config = getattr(transformers, f"{family}Config")(**(sizes | changes))
+    model = getattr(transformers, f"{family}ForCausalLM")(config)
     with torch.no_grad():
         for p in model.parameters():
             p.mul_(3.0) if p.ndim > 1 else p.mul_(1 + 0.1 * torch.rand_like(p))

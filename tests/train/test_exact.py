@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
 import torch
-from random_packs import Paths, make_pack, path_logprobs, tiny_model
+from random_packs import KINDS, Paths, make_pack, path_logprobs, tiny_model
 from torch import Tensor
 
-from katcore.model.tree_lm import Tree, TreeLM
+from katcore.model.partition import partition
+from katcore.model.seams import Seam, Shown
+from katcore.model.tree import Tree
+from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
 from katcore.train.losses import Settings
-from katcore.train.trainer import Objective, Optimizer, Trainer
+from katcore.train.objective import Objective, Optimizer
+from katcore.train.trainer import Trainer
 
 BACKENDS = ("reference", "segments")
 TOLERANCE = 1e-6  # transformers' norms and rotary positions are computed in fp32 whatever the model's dtype
@@ -47,19 +53,23 @@ def gradients(model: Any) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
-def compare(objective: str, seed: int, backend: str, **kwargs: Any) -> tuple[float, float]:
+def compare(
+    objective: str, seed: int, backend: str, budget: float = 0, kind: str = "qwen3", **kwargs: Any
+) -> tuple[float, float]:
+    """Errors of the gradients and of the loss; `budget` below 1 is a share of the tree."""
     pack, paths = make_pack(seed, **kwargs)
-    model = tiny_model(seed)
+    tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
+    model = tiny_model(seed, kind=kind)
     path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).backward()
     expected = gradients(model)
     reference = float(path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).detach())
     trainer = Trainer(
-        TreeLM(model, backend), None, Objective(objective, settings=Settings(opd_weight=0.7)), Optimizer()
+        TreeLM(model, backend), None, Objective(objective, settings=Settings(opd_weight=0.7)), Optimizer(), tokens
     )
     (step,) = steps([pack], "token-mean")
-    (out,) = trainer.gradients(step)
+    loss = sum(float(out.loss) for out in trainer.gradients(step))
     # opd's value is not its path form's (a surrogate's value is arbitrary); its gradient is
-    value = 0.0 if objective == "opd" else abs(float(out.loss) - reference) / abs(reference)
+    value = 0.0 if objective == "opd" else abs(loss - reference) / abs(reference)
     return worst(gradients(model), expected), value
 
 
@@ -70,6 +80,76 @@ def test_gradients_equal_path_by_path(objective: str, backend: str, seed: int) -
     gradient, value = compare(objective, seed, backend, trees=1 + seed % 3, samples=2 + seed)
     assert gradient <= TOLERANCE
     assert value <= TOLERANCE
+
+
+CASES = list(itertools.product(["sft", "grpo", "opd"], [1, 2, 3, 0.1, 0.25, 0.5]))
+"""Objectives and budgets: tokens, or a share of the tree. One token cuts everywhere: inside a turn, at every fork, at
+the first sampled token, and any path is longer than the budget."""
+
+
+@pytest.mark.parametrize("seed", range(54))
+def test_parts_equal_path_by_path(seed: int) -> None:
+    objective, budget = CASES[seed % len(CASES)]
+    gradient, value = compare(objective, seed, "segments", budget, trees=1 + seed % 3, samples=3 + seed % 7)
+    assert gradient <= TOLERANCE
+    assert value <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("budget", [0, 1, 0.2])
+@pytest.mark.parametrize("seed", [60, 61])
+def test_kinds_of_models(kind: str, budget: float, seed: int) -> None:
+    gradient, value = compare("grpo", seed, "segments", budget, kind, trees=2, samples=6)
+    assert gradient <= TOLERANCE
+    assert value <= TOLERANCE
+
+
+def test_the_random_trees_are_deep_and_wide_and_have_branches_of_one_token() -> None:
+    deep = wide = single = 0
+    for seed in range(54):
+        pack, _ = make_pack(seed, trees=1 + seed % 3, samples=3 + seed % 7)
+        children = Counter(p for p in pack.parent if p >= 0)
+        deep += max(pack.depth) >= 4
+        wide += max(children.values()) >= 3
+        single += any(children[p] > 1 and e == t + 1 for t, (p, e) in enumerate(zip(pack.parent, pack.end)) if p >= 0)
+    assert deep == 54 and wide > 20 and single > 20
+
+
+@pytest.mark.parametrize("budget", [0, 1, 7, 0.25])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, recompute: bool) -> None:
+    """Recomputation of all parts or only of those that others hang below; each layer at most once more a part."""
+    pack, _ = make_pack(8, trees=2, samples=6)
+    (step,) = steps([pack], "token-mean")
+    model = tiny_model(8)
+    runs: Counter[int] = Counter()
+    for number, layer in enumerate(model.model.layers):
+        layer.self_attn.register_forward_hook(lambda *_, number=number: runs.update([number]))
+    lm = TreeLM(model)
+    runs.clear()
+    tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
+    trainer = Trainer(lm, None, Objective("grpo"), Optimizer(), tokens, recompute=recompute)
+    trainer.gradients(step)
+    got = gradients(model)
+    parts = partition(step.rows[0].tree, tokens)
+    again = sum(bool(part.children) or recompute for part in parts)
+    assert set(runs.values()) == {len(parts) + again}
+    Trainer(lm, None, Objective("grpo"), Optimizer()).gradients(step)
+    assert worst(got, gradients(model)) <= 1e-12
+
+
+def test_computed_tokens_are_the_unique_ones_at_any_budget() -> None:
+    pack, _ = make_pack(3, trees=2, samples=7)
+    (step,) = steps([pack], "token-mean")
+    for budget in (0, 1, 2, 5, 17):
+        model = tiny_model(3)
+        seen: list[int] = []
+        model.model.embed_tokens.register_forward_hook(lambda _, given, out, seen=seen: seen.append(given[0].numel()))
+        lm = TreeLM(model)
+        seen.clear()
+        metrics = Trainer(lm, None, Objective("grpo"), Optimizer(), budget).take(step)
+        assert sum(seen) == len(pack.tokens) == metrics["tokens_unique"] == metrics["tokens_computed"]
+        assert metrics["forward_only_tokens"] == 0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -133,6 +213,11 @@ def test_clipping_over_several_updates_is_exact_at_shared_tokens() -> None:
     assert worst(gradients(model), expected) <= TOLERANCE
 
 
+def hidden(model: TreeLM, tree: Tree) -> Tensor:
+    (part,) = partition(tree)
+    return model.hidden(Seam(part, Shown(), ()))
+
+
 @pytest.mark.parametrize("change", ["sibling", "ancestor"])
 def test_what_a_token_sees(change: str) -> None:
     model = TreeLM(tiny_model(1), "segments")
@@ -143,7 +228,7 @@ def test_what_a_token_sees(change: str) -> None:
     changed = ids.clone()
     changed[2 if change == "sibling" else 1] = 30
     with torch.no_grad():
-        before, after = (model.hidden(Tree(x, parent, depth, end)) for x in (ids, changed))
+        before, after = (hidden(model, Tree(x, parent, depth, end)) for x in (ids, changed))
     moved = ((before - after).abs().max(-1).values > 0).tolist()
     touched = range(2, 5) if change == "sibling" else range(1, 8)
     assert moved == [i in touched for i in range(8)]

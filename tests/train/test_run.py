@@ -19,8 +19,9 @@ from random_packs import make_pack
 from katcore import records
 from katcore.errors import InputError
 from katcore.records import Pack
+from katcore.train.objective import Objective, Optimizer
 from katcore.train.run import Limits, Plateau, fit
-from katcore.train.trainer import Objective, Optimizer, Trainer
+from katcore.train.trainer import Trainer
 
 
 def write_packs(path: Path, count: int, **fields: Any) -> Path:

@@ -1,0 +1,88 @@
+"""Keys and values that parts of a forest lend to the parts below them, and the gradients that come back.
+
+A part is run when all its ancestors have been. Its attention, layer by layer, reads the keys and values of the path
+above as detached tensors, and shows its own to the parts below. In the backward pass, children first, the gradient of
+what was read is added to the ancestors' accumulators, in max(fp32, compute dtype); an ancestor's own backward pass
+starts with what its accumulators hold. That is the gradient of loss + Σ ⟨shown tensor, gradient⟩, taken layer by layer,
+so that nothing but keys, values and their gradients has to be kept along the path, and any layer may be recomputed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch  # noqa: TID253 - only code that runs a model imports this module
+from torch import Tensor  # noqa: TID253
+
+from katcore.model.partition import Part
+
+Pair = tuple[Tensor, Tensor]
+
+
+@dataclass
+class Shown:
+    """What one part lends, by layer: keys and values [E, Hkv, D], and the gradients that have come back."""
+
+    values: dict[int, Pair] = field(default_factory=dict)
+    gradients: dict[int, Pair] = field(default_factory=dict)
+
+    def add(self, layer: int, rows: Tensor, gradient: Pair) -> None:
+        """Add [P, Hkv, D] to the accumulators' `rows`."""
+        if layer not in self.gradients:
+            compute = torch.promote_types(gradient[0].dtype, torch.float32)
+            k, v = self.values[layer]
+            self.gradients[layer] = (torch.zeros_like(k, dtype=compute), torch.zeros_like(v, dtype=compute))
+        for total, part in zip(self.gradients[layer], gradient):
+            total.index_add_(0, rows, part.to(total.dtype))
+
+
+@dataclass(frozen=True)
+class Seam:
+    """The joints of one part while it runs: `above` are its ancestors' stores, `own` is its store."""
+
+    part: Part
+    own: Shown
+    above: Sequence[tuple[Shown, Tensor]]
+
+    def join(self, layer: int, key: Tensor, value: Tensor) -> Pair:
+        """Own keys and values [n, Hkv, D] → with the path's above them, [P + n, Hkv, D]."""
+        if not self.above and not len(self.part.shown):
+            return key, value
+        joined: Pair = _Join.apply(key, value, self, layer)
+        return joined
+
+
+class _Join(torch.autograd.Function):  # type: ignore[misc]
+    """Forward: lend and read. Backward: hand the read rows' gradients up, take in what came back for the lent ones."""
+
+    @staticmethod
+    def forward(ctx: Any, key: Tensor, value: Tensor, seam: Seam, layer: int) -> Pair:
+        """[n, Hkv, D] each → [P + n, Hkv, D] each."""
+        ctx.seam, ctx.layer = seam, layer
+        shown = seam.part.shown
+        if len(shown) and layer not in seam.own.values:  # not when a layer is computed again
+            seam.own.values[layer] = key.detach()[shown], value.detach()[shown]
+        parts = [(*(x[rows] for x in store.values[layer]),) for store, rows in seam.above]
+        return torch.cat([*(k for k, _ in parts), key]), torch.cat([*(v for _, v in parts), value])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the joined tensors → those of the own ones."""
+        seam, layer = ctx.seam, ctx.layer
+        sizes = [*(len(rows) for _, rows in seam.above), len(seam.part)]
+        keys, values = (grad.split(sizes) for grad in grads)
+        for (store, rows), k, v in zip(seam.above, keys, values):
+            store.add(layer, rows, (k, v))
+        own = keys[-1], values[-1]
+        if layer in seam.own.gradients:
+            back = seam.own.gradients.pop(layer)
+            own = _with(own[0], back[0], seam.part.shown), _with(own[1], back[1], seam.part.shown)
+        return own[0], own[1], None, None
+
+
+def _with(gradient: Tensor, came_back: Tensor, shown: Tensor) -> Tensor:
+    """[n, Hkv, D] with [E, Hkv, D] added at its rows `shown`, summed in the accumulator's dtype."""
+    total = came_back + gradient[shown].to(came_back.dtype)
+    return gradient.index_copy(0, shown, total.to(gradient.dtype))

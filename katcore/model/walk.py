@@ -1,0 +1,94 @@
+"""Run a model through a forest in parts, depth first, with a loss on every part: nothing is computed twice.
+
+In: parts of a forest, the tokens whose log-probs are wanted, and `visit`, which turns a part's log-probs into its share
+of the loss. Out: gradients in the model's parameters, or with `visit` alone the log-probs. A part is forgotten as soon
+as its backward pass is done, and that comes as soon as those of the parts below it are; what waits keeps its layers'
+inputs only. A part below which nothing hangs keeps its activations: it is the only one alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch  # noqa: TID253 - only code that runs a model imports this module
+from torch import Tensor  # noqa: TID253
+
+from katcore.model.partition import Part
+from katcore.model.seams import Seam, Shown
+from katcore.model.tree import Tree
+from katcore.model.tree_lm import TreeLM
+
+Visit = Callable[[Tensor, Tensor, Tensor], Tensor | None]
+"""(which [t], logprob [t], entropy [t]) → the loss of these tokens, or None; `which` are places in `index`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A forest cut into parts, and which of the wanted tokens each evaluates: those whose parents it owns.
+
+    A token that hangs below a cut is predicted by the cut token's state, so the part above evaluates it.
+    """
+
+    tree: Tree
+    parts: Sequence[Part]
+    index: Tensor  # [T] wanted tokens, none of them a root
+    which: Sequence[Tensor]  # per part, places in `index`
+    rows: Sequence[Tensor]  # per part, for each of those the place in `own` of the token that predicts it
+
+    @classmethod
+    def of(cls, tree: Tree, parts: Sequence[Part], index: Tensor) -> Plan:
+        owner = torch.empty(len(tree), dtype=torch.int64, device=index.device)
+        place = torch.empty_like(owner)
+        for number, part in enumerate(parts):
+            owner[part.own] = number
+            place[part.own] = torch.arange(len(part), device=index.device)
+        above = tree.parent[index]
+        which = [(owner[above] == number).nonzero()[:, 0] for number in range(len(parts))]
+        return cls(tree, parts, index, which, [place[above[each]] for each in which])
+
+
+def order(parts: Sequence[Part]) -> Iterator[tuple[int, bool]]:
+    """(part, False) when it is entered and (part, True) when everything below it is done."""
+    stack = [(index, False) for index in range(len(parts) - 1, -1, -1) if parts[index].parent < 0]
+    while stack:
+        index, leaving = stack.pop()
+        yield index, leaving
+        if not leaving:
+            stack.append((index, True))
+            stack += [(child, False) for child in reversed(parts[index].children)]
+
+
+def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0, *, recompute: bool = False) -> int:
+    """Visit every part; where gradients are enabled, add its loss's to the parameters'. Returns the tokens computed.
+
+    `recompute`: let a part below which nothing hangs keep its layers' inputs only, too.
+    """
+    computed = 0
+    shown: dict[int, Shown] = {}
+    losses: dict[int, Tensor] = {}
+    for index, leaving in order(plan.parts):
+        if leaving:
+            if (loss := losses.pop(index, None)) is not None:
+                loss.backward()
+            del shown[index]
+            continue
+        part = plan.parts[index]
+        shown[index] = Shown()
+        seam = Seam(part, shown[index], [(shown[above], rows) for above, rows in part.above])
+        hidden = lm.hidden(seam, recompute=(recompute or bool(part.children)) and torch.is_grad_enabled())
+        computed += len(part)
+        loss = _loss(lm, plan, index, hidden, visit, temperature)
+        if torch.is_grad_enabled():
+            # The gradients that come back from below enter through every layer, so even a part without a loss of its
+            # own has a backward pass.
+            losses[index] = hidden.sum() * 0.0 if loss is None else loss
+    return computed
+
+
+def _loss(lm: TreeLM, plan: Plan, index: int, hidden: Tensor, visit: Visit, temperature: float) -> Tensor | None:
+    which = plan.which[index]
+    if not len(which):
+        return None
+    targets = plan.tree.tokens[plan.index[which]]
+    return visit(which, *lm.read(hidden, targets, plan.rows[index], temperature))

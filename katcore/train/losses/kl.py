@@ -1,0 +1,46 @@
+"""The penalty for leaving a reference policy: single-sample estimators of KL(π ‖ π_ref) by name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from katcore.errors import InputError
+from katcore.train.losses.inputs import LossInputs, LossOutputs, Settings
+from katcore.train.losses.off_policy import correction
+
+
+def kl_term(logprob: Tensor, reference: Tensor, estimator: Literal["k1", "k2", "k3"]) -> Tensor:
+    """Per term, with gradient; d = log π(y_t) − log π_ref(y_t)  (J. Schulman, Approximating KL Divergence).
+
+    k1: sg[d] · π/sg[π], the estimate as a cost of policy gradient: differentiating d itself would give a gradient that
+    does not depend on the reference. k2: d²/2, of the same gradient, d · ∇log π. k3: exp(−d) − 1 + d, GRPO's: never
+    negative, of gradient (1 − exp(−d)) · ∇log π, bounded where π is far above the reference.
+    """
+    gap = logprob - reference
+    if estimator == "k1":
+        return gap.detach() * (logprob - logprob.detach()).exp()
+    if estimator == "k2":
+        return gap.square() / 2
+    return (-gap).exp() - 1 + gap
+
+
+def ref_kl(inputs: LossInputs, settings: Settings) -> LossOutputs:
+    """L_ref · kl_ref,  L_ref = Σ_t scale_t · c_t · k(t) over the terms of the on-policy streams, each counting 1.
+
+    The off-policy weight c_t is on it too: it is an expectation under π. InputError when asked for without a reference.
+    """
+    if settings.kl_ref and inputs.ref_logprob is None:
+        raise InputError("these packs carry no log-probs of a reference policy")
+    used = (inputs.rl_weight != 0) | (inputs.kl_weight != 0)
+    if inputs.ref_logprob is None or not bool(used.any()):
+        return LossOutputs(torch.zeros_like(inputs.logprob).sum())
+    reference, logprob = inputs.ref_logprob[used], inputs.logprob[used]
+    metrics = {"ref_kl": kl_term(logprob.detach(), reference, "k3")}
+    if not settings.kl_ref:
+        return LossOutputs(torch.zeros_like(inputs.logprob).sum(), metrics)
+    scale = inputs.scale if inputs.ref_scale is None else inputs.ref_scale
+    weight = (scale * correction(inputs, settings, used).weight)[used]
+    return LossOutputs(settings.kl_ref * (weight * kl_term(logprob, reference, settings.kl_estimator)).sum(), metrics)

@@ -1,0 +1,56 @@
+"""The objectives by name: the loss, what it trains on, whether it couples terms, and its own reducer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from katcore.train.losses.grpo import grpo
+from katcore.train.losses.gspo import gspo, reducer_of, segment_of
+from katcore.train.losses.inputs import Loss, Segment, Settings
+from katcore.train.losses.mixed import mixed
+from katcore.train.losses.opd import opd
+from katcore.train.losses.supervised import sft
+
+
+def _token(settings: Settings) -> Segment:
+    return "token"
+
+
+def _chosen(settings: Settings) -> Segment:
+    return settings.segment or "token"
+
+
+class Objective(NamedTuple):
+    """One objective of the table."""
+
+    loss: Loss
+    weight: str
+    """The column of the pack without which there is nothing to train on; `mixed` takes any of `weights`."""
+    weights: tuple[str, ...]
+    """All columns that it trains on."""
+    segment: Callable[[Settings], Segment] = _token
+    """What its ratios span."""
+
+    def coupled(self, settings: Settings) -> bool:
+        """Whether a term's gradient depends on log-probs of other terms: it then needs all of a segment's at once."""
+        return self.segment(settings) != "token"
+
+    def reducer(self, settings: Settings) -> str:
+        """The reducer of the published formula, for who names none."""
+        return reducer_of(self.segment(settings))
+
+
+_SUPERVISED = Objective(sft, "ce_weight", ("ce_weight",))
+
+OBJECTIVES: dict[str, Objective] = {
+    "sft": _SUPERVISED,
+    "em-sft": _SUPERVISED,
+    "tst": _SUPERVISED,
+    "rft": _SUPERVISED,
+    "grpo": Objective(grpo, "rl_weight", ("rl_weight",)),
+    "gspo": Objective(gspo, "rl_weight", ("rl_weight",), segment_of),
+    "opd": Objective(opd, "kl_weight", ("kl_weight", "rl_weight"), _chosen),
+    "mixed": Objective(mixed, "rl_weight", ("rl_weight", "ce_weight", "kl_weight"), _chosen),
+}
+"""Name → objective."""

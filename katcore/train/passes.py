@@ -1,0 +1,191 @@
+"""Passes over the packs of one step: log-probs without gradient, and the gradient of the step's loss.
+
+In: a step, a model over trees, an objective. Out: gradients in the parameters, what the losses say, log-probs that a
+later pass compares with. A loss that treats terms one by one is taken part by part, in one pass. One that couples terms
+(a turn's ratio may span parts, packs) is first linearised at the whole step's log-probs (METHOD § 6.5). No optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from katcore.errors import KatError
+from katcore.model.tree_lm import TreeLM
+from katcore.model.walk import walk
+from katcore.train.batch import Row, Step
+from katcore.train.losses import OBJECTIVES, LossOutputs, linear_loss, linearise
+from katcore.train.mcla import anchored, averaged, shuffled_siblings
+from katcore.train.objective import Objective
+from katcore.train.rescale import rescaled, sample_entropy
+from katcore.train.terms import Terms, joined
+
+
+@dataclass
+class Seen:
+    """What the passes of one step found. Log-probs and entropies are one tensor [M] a row, over its terms."""
+
+    terms: list[Terms]
+    logprob: list[Tensor] = field(default_factory=list)
+    entropy: list[Tensor] = field(default_factory=list)
+    old: list[Tensor] = field(default_factory=list)
+    """π_old: the trainer's own at the step's start, or what the packs bring."""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Passes:
+    """Runs a model over steps. `budget`: tokens whose activations are alive at once, 0: a whole row's.
+
+    `reference` is the policy that a penalty pulls to. `forward_only` counts tokens computed without gradient.
+    """
+
+    lm: TreeLM
+    objective: Objective
+    budget: int = 0
+    recompute: bool = False
+    reference: TreeLM | None = None
+    computed: int = 0
+    forward_only: int = 0
+    _terms: WeakKeyDictionary[Row, Terms] = field(default_factory=WeakKeyDictionary)
+
+    def begin(self, step: Step) -> Seen:
+        """What all updates of a step share: its terms, and the first pass where the objective wants one."""
+        self.computed = self.forward_only = 0
+        seen = Seen([self._of(row) for row in step.rows])
+        if self.objective.scored:
+            self._score(step, seen)
+            self._rescale(step, seen)
+        return seen
+
+    def gradients(self, step: Step, seen: Seen) -> list[LossOutputs]:
+        """Add the step's gradients to the parameters'; the first call of a step fixes π_old."""
+        if not seen.logprob and (self.objective.coupled or self.objective.averaging.passes > 1):
+            self._score(step, seen)
+        coupled = self._linearised(seen) if self.objective.coupled else None
+        outputs = [] if coupled is None else [coupled[0]]
+        now: list[Tensor] = []
+        for i, terms in enumerate(seen.terms):
+            old = seen.old[i] if seen.old else terms.packed_old
+            weight = None if coupled is None else coupled[1][i]
+            mean = seen.logprob[i] if self.objective.averaging.passes > 1 else None
+            kept, logprob = self._row(step.rows[i], terms, old, weight, mean)
+            outputs += kept
+            now.append(logprob if old is None else old)
+        seen.old = seen.old or now
+        seen.logprob = []  # another update has other weights
+        return outputs
+
+    def _of(self, row: Row) -> Terms:
+        """The row's terms and parts, made once for all epochs."""
+        if row not in self._terms:
+            terms = Terms.of_row(row, self.budget, self.lm.device, weighted=not self.objective.coupled)
+            if self.reference is not None and terms.columns.ref_logprob is None:
+                terms = terms.with_reference(self._logprobs(terms, self.reference)[0])
+            self._terms[row] = terms
+        return self._terms[row]
+
+    # ------------------------------------------------------------------------------------- without gradient
+
+    def _logprobs(self, terms: Terms, lm: TreeLM) -> tuple[Tensor, Tensor]:
+        """(logprob [M], entropy [M]) of the terms under a model."""
+        logprob, entropy = torch.zeros(2, len(terms.plan.index), dtype=torch.float64, device=lm.device).unbind()
+
+        def visit(which: Tensor, lp: Tensor, h: Tensor) -> None:
+            logprob[which], entropy[which] = lp.to(logprob.dtype), h.to(entropy.dtype)
+
+        with torch.no_grad():
+            self.forward_only += walk(lm, terms.plan, visit, self.objective.temperature)
+        return logprob[terms.place], entropy[terms.place]
+
+    def _score(self, step: Step, seen: Seen) -> None:
+        """Log-probs and entropies of all terms, averaged over passes where the objective says so."""
+        entropies: list[Tensor] = []
+
+        def run(k: int) -> Tensor:
+            terms = seen.terms if k == 0 else [self._shuffled(row, k) for row in step.rows]
+            both = [self._logprobs(each, self.lm) for each in terms]
+            if k == 0:
+                entropies.extend(h for _, h in both)
+            return torch.cat([lp for lp, _ in both])
+
+        mean = averaged(run, self.objective.averaging)
+        seen.logprob = list(mean.logprob.split([len(terms) for terms in seen.terms]))
+        seen.entropy = entropies
+        if self.objective.averaging.passes > 1:
+            seen.metrics |= mean.metrics()
+
+    def _shuffled(self, row: Row, seed: int) -> Terms:
+        """The row's terms over the same forest with its siblings in another order: other roundings, other routing."""
+        tree, place = shuffled_siblings(row.tree, seed)
+        moved = replace(row, tree=tree, term_token=place[row.term_token], old_logprob=None, ref_logprob=None)
+        moved = replace(moved, teacher_logprob=None)
+        return Terms.of_row(moved, self.budget, self.lm.device, weighted=not self.objective.coupled)
+
+    def _rescale(self, step: Step, seen: Seen) -> None:
+        """Difficulty- and entropy-aware advantages, over all samples of the step that are trained on."""
+        objective = self.objective
+        if not (objective.difficulty_weight or objective.entropy_weight):
+            return
+        of_term = torch.cat([terms.columns.segment_sample for terms in seen.terms])  # type: ignore[misc]
+        sample, local = of_term.unique(return_inverse=True)
+        facts = {number: fact for row in step.rows for number, fact in row.facts()}
+        groups = {name: i for i, name in enumerate(dict.fromkeys(facts[n][0] for n in sample.tolist()))}
+        group = torch.tensor([groups[facts[n][0]] for n in sample.tolist()], device=sample.device)
+        success = torch.tensor([facts[n][1] for n in sample.tolist()], dtype=torch.float64, device=sample.device)
+        entropy = sample_entropy(torch.cat(seen.entropy), local, len(sample))
+        done = rescaled(
+            torch.ones_like(success), group, success, entropy, objective.difficulty_weight, objective.entropy_weight
+        )
+        factors = done.advantage[local].split([len(terms) for terms in seen.terms])
+        seen.terms = [terms.with_advantages(factor) for terms, factor in zip(seen.terms, factors)]
+        seen.metrics |= {name: float(values.mean()) for name, values in done.metrics().items()}
+
+    def _linearised(self, seen: Seen) -> tuple[LossOutputs, Sequence[Tensor]]:
+        """The step's loss, and each row's coefficients [M] of a linear loss with the same gradient."""
+        every = [torch.arange(len(terms), device=self.lm.device) for terms in seen.terms]
+        packed = [terms.packed_old for terms in seen.terms]
+        old = seen.old or [lp if own is None else own for own, lp in zip(packed, seen.logprob)]
+        inputs = joined(
+            [t.inputs(e, lp, h, o) for t, e, lp, h, o in zip(seen.terms, every, seen.logprob, seen.entropy, old)]
+        )
+        linear = linearise(OBJECTIVES[self.objective.name].loss, inputs, self.objective.settings)
+        seen.old = list(old)
+        return self._finite(linear.outputs, "the step"), linear.weight.split([len(terms) for terms in seen.terms])
+
+    # ---------------------------------------------------------------------------------------- with gradient
+
+    def _row(
+        self, row: Row, terms: Terms, old: Tensor | None, weight: Tensor | None, mean: Tensor | None
+    ) -> tuple[list[LossOutputs], Tensor]:
+        """The row's gradients, part by part; the parts' losses, and all terms' log-probs [M] as they were.
+
+        `weight` [M]: the coefficients of a linear loss. `mean` [M]: averaged log-probs, whose gradient is this pass's.
+        """
+        outputs: list[LossOutputs] = []
+        now = torch.zeros(len(terms), dtype=torch.float64, device=self.lm.device)
+
+        def visit(which: Tensor, logprob: Tensor, entropy: Tensor) -> Tensor:
+            chosen, local = terms.of(which)
+            lp = logprob[local]
+            if weight is not None:
+                return linear_loss(lp, weight[chosen].to(lp))
+            if mean is not None:
+                lp = anchored(lp, mean[chosen].to(lp))
+            now[chosen] = lp.detach().to(now.dtype)
+            inputs = terms.inputs(chosen, lp, entropy.detach()[local], lp.detach() if old is None else old[chosen])
+            out = OBJECTIVES[self.objective.name].loss(inputs, self.objective.settings)
+            outputs.append(self._finite(LossOutputs(out.loss.detach(), out.metrics), f"pack {row.id}"))
+            return out.loss
+
+        self.computed += walk(self.lm, terms.plan, visit, self.objective.temperature, recompute=self.recompute)
+        return outputs, now
+
+    def _finite(self, out: LossOutputs, what: str) -> LossOutputs:
+        if not bool(out.loss.isfinite()):
+            raise KatError(f"the loss of {what} is {float(out.loss)}")
+        return out

@@ -1,0 +1,63 @@
+"""The runner of the GPU benchmarks: what it files of scripts that end well, fail, hang or print nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MACHINE = {"gpu": "NVIDIA H200 SXM", "torch": "2.11"}
+GOOD = """
+import sys, json
+assert sys.argv[1] == "--quick" and sys.argv[2] == "--json"
+open(sys.argv[3], "w").write(json.dumps({"ms": 8.5}))
+print("8.5 ms")
+"""
+
+
+@pytest.fixture
+def runner() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bench_gpu_run", ROOT / "benchmarks/gpu/run.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def made(folder: Path, **sources: str) -> list[Path]:
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
+    return [folder / f"{name}.py" for name in sources]
+
+
+def test_a_result_has_numbers_output_commit_and_machine(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAT_COMMIT", "abc1234")
+    assert runner.run_all(made(tmp_path, topic=GOOD), MACHINE, tmp_path, 60.0) == 0
+    (raw,) = tmp_path.glob("*.json")
+    assert raw.stem.endswith("_h200-sxm_topic")
+    found = json.loads(raw.read_text())
+    assert found["numbers"] == {"ms": 8.5} and found["commit"] == "abc1234" and found["hardware"] == MACHINE
+    text = raw.with_suffix(".md").read_text()
+    assert "8.5 ms" in text and "abc1234" in text and "NVIDIA H200 SXM" in text and ": done after" in text
+
+
+def test_failures_and_time_outs_are_filed_and_do_not_stop_the_rest(runner: ModuleType, tmp_path: Path) -> None:
+    hang = "import time\nprint('started', flush=True)\ntime.sleep(60)"
+    scripts = made(tmp_path, bad="print('half')\nraise SystemExit(3)", good=GOOD, hang=hang)
+    assert runner.run_all(scripts, MACHINE, tmp_path, 4.0) == 1
+    found = {raw.stem.rpartition("_")[2]: json.loads(raw.read_text()) for raw in tmp_path.glob("*.json")}
+    assert {name: x["exit"] for name, x in found.items()} == {"bad": 3, "good": 0, "hang": None}
+    assert "half" in found["bad"]["output"] and found["bad"]["numbers"] is None
+    assert "started" in found["hang"]["output"]
+
+
+def test_every_script_takes_what_the_runner_gives() -> None:
+    for script in (ROOT / "benchmarks/gpu").glob("*.py"):
+        if script.name != "run.py":
+            assert "--quick" in script.read_text() and "--json" in script.read_text(), script

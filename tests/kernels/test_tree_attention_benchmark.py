@@ -1,0 +1,57 @@
+"""The GPU benchmark's forests and figures, and a whole run of it at tiny sizes on a CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from forests import CHAIN, COMB, STARS, depths, paths
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks/gpu/tree_attention.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("benchmark_of_tree_attention", SCRIPT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("end", [CHAIN, COMB, STARS], ids=["chain", "comb", "stars"])
+def test_depths_and_paths(script: ModuleType, end: torch.Tensor) -> None:
+    assert torch.equal(script.depths(end), depths(end))
+    ends = [i for i, path in enumerate(paths(end)) if int(end[i]) == i + 1]
+    assert script.leaves(end).tolist() == ends
+    assert [script.path_of(end, leaf).tolist() for leaf in ends] == [paths(end)[leaf] for leaf in ends]
+
+
+@pytest.mark.parametrize("por", [0.0, 0.3, 0.6, 0.85])
+def test_synthetic_trees_have_the_por_asked_for(script: ModuleType, por: float) -> None:
+    from katkernels.tree_attention import make_plan
+
+    end = script.synthetic(2000, por)
+    make_plan(end, len(end))  # subtrees nest
+    flat = sum(len(script.path_of(end, leaf)) for leaf in script.leaves(end).tolist())
+    assert abs(1 - len(end) / flat - por) < 0.02
+
+
+def test_a_run_on_a_cpu(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--rounds", "1", "--json", str(tmp_path / "rows.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "FlashAttention runs on CUDA" in done.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert {row["backend"] for row in rows} == {"reference", "segments", "flat sdpa"}
+    assert len({row["case"] for row in rows}) == 4
+    for row in rows:
+        assert row["forward_ms"] > 0 and row["backward_ms"] > 0 and 0 < row["tile_efficiency"] <= 1
+    reference = [row for row in rows if row["backend"] == "reference" and row["case"] == "synthetic 0.0"]
+    assert reference[0]["tile_efficiency"] == pytest.approx((256 * 257 / 2) / 256**2, abs=1e-3)
