@@ -3,8 +3,9 @@
     python benchmarks/tree_step.py --device cpu --json
 
 Trees: synthetic rollouts at POR 0.3, 0.6 and 0.85 (a trunk, forks at turns), and one from real rollouts
-(benchmarks/data/real_rollouts.jsonl.zst: 16 samples of a policy at each of two tasks, packed by kat-pack-trie). Every
-sampled token carries the loss; same model, dtype, loss, attention and threads on both sides.
+(benchmarks/data/real_rollouts.jsonl.zst: 16 samples of a policy at each of two tasks, packed by kat-pack-trie; their
+shape and terms, with token ids drawn anew). Every sampled token carries the loss; same model, dtype, loss, attention
+and threads on both sides.
 
 Linear is the faster of: each path by itself through the model's own code and SDPA, and all paths in unpadded rows,
 sorted by length. Tree is one row, and again in parts of at most a tenth of its tokens. Sides are interleaved; medians.
