@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -30,6 +29,8 @@ class Log:
         """One JSON line; `kind` is status, warning, error, summary or exit."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = {"kind": kind, "v": 1, "sid": self.sid, "prog": self.prog, "time": stamp, **fields}
+        import json  # only where it is written: help and completion do without
+
         self._write(json.dumps(line, ensure_ascii=False, default=str))
 
     def status(self, text: str, level: int = 0) -> None:
