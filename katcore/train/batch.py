@@ -49,14 +49,12 @@ class Row:
     flat_scale: Tensor  # [M], that of the token mean, for the streams that always take it
     segment_sample: Tensor  # [M] int64, the sample, numbered over the step
     segment_turn: Tensor  # [M] int64, the (sample, turn), numbered over the step
+    newest: float = math.nan  # the highest version of the step
 
     @property
     def age(self) -> Tensor | None:
-        """[M] steps between the newest weights that sampled any of the row's tokens and those that sampled this one."""
-        if self.version is None:
-            return None
-        known = self.version[~self.version.isnan()]
-        return (known.max() if len(known) else torch.tensor(math.nan)) - self.version
+        """[M] steps between the newest weights that sampled any of the step's tokens and those that sampled this."""
+        return None if self.version is None else self.newest - self.version
 
     def facts(self) -> Iterator[tuple[int, tuple[str, float]]]:
         """(number over the step, (group, reward)) of every sample that has terms."""
@@ -218,7 +216,8 @@ def _numbered(rows: Sequence[Row]) -> list[Row]:
 
 
 def _step(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts) -> Step:
-    rows = _numbered(rows)
+    known = [v for row in rows if row.version is not None for v in row.version.tolist() if not math.isnan(v)]
+    rows = [replace(row, newest=max(known, default=math.nan)) for row in _numbered(rows)]
     mean = 1.0 / max(counts.trained_tokens, 1)
     scales = _scales(rows, reducer, constant, counts)
     return Step(

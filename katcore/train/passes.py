@@ -137,6 +137,7 @@ class Passes:
         groups = {name: i for i, name in enumerate(dict.fromkeys(facts[n][0] for n in sample.tolist()))}
         group = torch.tensor([groups[facts[n][0]] for n in sample.tolist()], device=sample.device)
         success = torch.tensor([facts[n][1] for n in sample.tolist()], dtype=torch.float64, device=sample.device)
+        success = success.clamp(0.0, 1.0)
         entropy = sample_entropy(torch.cat(seen.entropy), local, len(sample))
         done = rescaled(
             torch.ones_like(success), group, success, entropy, objective.difficulty_weight, objective.entropy_weight

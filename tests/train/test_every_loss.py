@@ -188,3 +188,12 @@ def test_the_reference_policys_logprobs_come_from_its_model() -> None:
         trainer.gradients(next(steps([pack], "token-mean")))
         found.append(gradients(model))
     assert worst(found[1], found[0]) <= 1e-6
+
+
+def test_staleness_is_counted_from_the_newest_weights_of_the_step() -> None:
+    """Not of the pack: one whose tokens are all old would otherwise count as fresh."""
+    packs = [packed(seed)[0] for seed in (7, 8)]
+    for pack, version in zip(packs, ("2", "5")):
+        pack.version = [version] * len(pack.term_token)
+    (step,) = steps(packs, "token-mean", batch_packs=2)
+    assert [row.age.unique().tolist() for row in step.rows if row.age is not None] == [[3.0], [0.0]]
