@@ -2,8 +2,8 @@
 
 In: parts of a forest, the tokens whose log-probs are wanted, and `visit`, which turns a part's log-probs into its share
 of the loss. Out: gradients in the model's parameters, or with `visit` alone the log-probs. A part is forgotten as soon
-as its backward pass is done, and that comes as soon as those of the parts below it are; what waits keeps its layers'
-inputs only. A part below which nothing hangs keeps its activations: it is the only one alive.
+as its backward pass is done, and that comes as soon as those of the parts below it are. What waits keeps its
+activations where the budget holds those of all parts alive together, and its layers' inputs elsewhere (`Part.keep`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def order(parts: Sequence[Part]) -> Iterator[tuple[int, bool]]:
 def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0, *, recompute: bool = False) -> int:
     """Visit every part; where gradients are enabled, add its loss's to the parameters'. Returns the tokens computed.
 
-    `recompute`: let a part below which nothing hangs keep its layers' inputs only, too.
+    `recompute`: let every part keep no more than its layers' inputs.
     """
     computed = 0
     shown: dict[int, Shown] = {}
@@ -76,7 +76,7 @@ def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0, *, reco
         part = plan.parts[index]
         shown[index] = Shown()
         seam = Seam(part, shown[index], [(shown[above], rows) for above, rows in part.above])
-        hidden = lm.hidden(seam, recompute=(recompute or bool(part.children)) and torch.is_grad_enabled())
+        hidden = lm.hidden(seam, recompute=(recompute or not part.keep) and torch.is_grad_enabled())
         computed += len(part)
         loss = _loss(lm, plan, index, hidden, visit, temperature)
         if torch.is_grad_enabled():

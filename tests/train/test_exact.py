@@ -118,7 +118,7 @@ def test_the_random_trees_are_deep_and_wide_and_have_branches_of_one_token() -> 
 @pytest.mark.parametrize("budget", [0, 1, 7, 0.25])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, recompute: bool) -> None:
-    """Recomputation of all parts or only of those that others hang below; each layer at most once more a part."""
+    """Recomputation of all parts or only of those that cannot wait whole; each layer at most once more a part."""
     pack, _ = make_pack(8, trees=2, samples=6)
     (step,) = steps([pack], "token-mean")
     model = tiny_model(8)
@@ -132,7 +132,7 @@ def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, r
     trainer.gradients(step)
     got = gradients(model)
     parts = partition(step.rows[0].tree, tokens)
-    again = sum(bool(part.children) or recompute for part in parts)
+    again = sum(recompute or not part.keep for part in parts)
     assert set(runs.values()) == {len(parts) + again}
     Trainer(lm, None, Objective("grpo"), Optimizer()).gradients(step)
     assert worst(got, gradients(model)) <= 1e-12
