@@ -65,11 +65,14 @@ class Seam:
         if not self.above or not self.keep:
             return nullcontext()
 
+        places = [(whole.data_ptr(), whole.shape) for whole in joined]  # no reference: autograd keeps `pack` itself
+
         def pack(tensor: Tensor) -> Tensor | _Joined:
-            for which, whole in enumerate(joined):
-                if tensor.data_ptr() == whole.data_ptr() and tensor.shape == whole.shape:
-                    return _Joined(self, layer, which, own[which].detach())
-            return tensor
+            place = (tensor.data_ptr(), tensor.shape)
+            if place not in places:
+                return tensor
+            which = places.index(place)
+            return _Joined(self, layer, which, own[which].detach())
 
         return torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x.again() if isinstance(x, _Joined) else x)
 

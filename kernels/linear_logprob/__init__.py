@@ -14,6 +14,7 @@ dtype is checked against the reference, gradients too; a backend that is wrong i
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 
 import torch
@@ -24,7 +25,7 @@ from katkernels.linear_logprob.check import check_backend
 from katkernels.linear_logprob.chunked import logprob_chunked
 from katkernels.linear_logprob.reference import logprob_dense
 
-__all__ = ["BACKENDS", "linear_logprob"]
+__all__ = ["BACKENDS", "linear_logprob", "workspace_bytes"]
 
 BACKENDS = ("auto", "reference", "chunked", "fold")
 
@@ -47,11 +48,22 @@ def linear_logprob(
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} is not one of {', '.join(BACKENDS)}")
     if backend == "auto":
-        backend = "fold" if hidden.is_cuda and find_spec("triton") else "chunked"
+        backend = _fastest(hidden.device)
     compute = _backend(backend, hidden.device)
     if backend != "reference":
         check_backend(backend, compute, hidden)
     return compute(hidden, weight, targets.long(), row.long(), temperature)
+
+
+def workspace_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Memory of forward and backward beyond inputs, outputs and gradients, for `rows` rows that are read by `auto`."""
+    module = import_module(f"katkernels.linear_logprob.{_fastest(device)}")
+    needed: int = module.workspace_bytes(rows, size, vocabulary, dtype)
+    return needed
+
+
+def _fastest(device: torch.device) -> str:
+    return "fold" if device.type == "cuda" and find_spec("triton") else "chunked"
 
 
 def _backend(name: str, device: torch.device) -> Callable[..., tuple[Tensor, Tensor]]:
