@@ -40,8 +40,8 @@ from katcore.streams import read
 
 HERE = Path(__file__).parent
 SHAPES = {
-    "por-0.3": ((8,), (270, 512)),
-    "por-0.6": ((4, 2), (768, 512, 256)),
+    "por-0.3": ((16,), (128, 256)),
+    "por-0.6": ((8, 2), (448, 256, 192)),
     "por-0.85": ((4, 4, 2), (768, 256, 128, 48)),
 }
 """Branches at each fork, and tokens of each level, trunk first."""

@@ -4,12 +4,14 @@ A part is run when all its ancestors have been. Its attention, layer by layer, r
 above as detached tensors, and shows its own to the parts below. In the backward pass, children first, the gradient of
 what was read is added to the ancestors' accumulators, in max(fp32, compute dtype); an ancestor's own backward pass
 starts with what its accumulators hold. That is the gradient of loss + Σ ⟨shown tensor, gradient⟩, taken layer by layer,
-so that nothing but keys, values and their gradients has to be kept along the path, and any layer may be recomputed.
+so that nothing but keys, values and their gradients has to be kept along the path, and that once, and any layer may be
+recomputed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +47,8 @@ class Seam:
     part: Part
     own: Shown
     above: Sequence[tuple[Shown, Tensor]]
+    keep: bool = True
+    """Whether the part's activations wait for its backward pass."""
 
     def join(self, layer: int, key: Tensor, value: Tensor) -> Pair:
         """Own keys and values [n, Hkv, D] → with the path's above them, [P + n, Hkv, D]."""
@@ -52,6 +56,37 @@ class Seam:
             return key, value
         joined: Pair = _Join.apply(key, value, self, layer)
         return joined
+
+    def remembered(self, layer: int, own: Pair, joined: Pair) -> AbstractContextManager[object]:
+        """While this is open, whoever saves `joined` for a backward pass saves `own`, and joins it again then.
+
+        Else every part along a path would keep a copy of the path's keys and values for each of its layers.
+        """
+        if not self.above or not self.keep:
+            return nullcontext()
+
+        def pack(tensor: Tensor) -> Tensor | _Joined:
+            for which, whole in enumerate(joined):
+                if tensor.data_ptr() == whole.data_ptr() and tensor.shape == whole.shape:
+                    return _Joined(self, layer, which, own[which].detach())
+            return tensor
+
+        return torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x.again() if isinstance(x, _Joined) else x)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Keys or values (`which`) of a layer with the path's above them, without those of the path."""
+
+    seam: Seam
+    layer: int
+    which: int
+    own: Tensor  # [n, Hkv, D]
+
+    def again(self) -> Tensor:
+        """[P + n, Hkv, D]."""
+        above = (store.values[self.layer][self.which][rows] for store, rows in self.seam.above)
+        return torch.cat([*above, self.own])
 
 
 class _Join(torch.autograd.Function):  # type: ignore[misc]

@@ -38,18 +38,20 @@ def _attention(
     """transformers' attention function: q [1, H, n, D], k and v [1, Hkv, n, D] → [1, n, H, D]."""
     seam: Seam = kwargs["kat_seam"]
     window = kwargs.get("sliding_window")
-    k, v = seam.join(module.layer_idx, key[0].transpose(0, 1), value[0].transpose(0, 1))  # [P + n, Hkv, D]
-    out = tree_attention(
-        query[0].transpose(0, 1),  # [n, H, D]
-        k,
-        v,
-        seam.part.end,
-        q_offset=seam.part.inherited,
-        scale=kwargs.get("scaling"),
-        window=window,
-        backend=kwargs["kat_backend"],
-        plan=seam.part.plan(window),
-    )
+    own = key[0].transpose(0, 1), value[0].transpose(0, 1)  # [n, Hkv, D]
+    k, v = seam.join(module.layer_idx, *own)  # [P + n, Hkv, D]
+    with seam.remembered(module.layer_idx, own, (k, v)):
+        out = tree_attention(
+            query[0].transpose(0, 1),  # [n, H, D]
+            k,
+            v,
+            seam.part.end,
+            q_offset=seam.part.inherited,
+            scale=kwargs.get("scaling"),
+            window=window,
+            backend=kwargs["kat_backend"],
+            plan=seam.part.plan(window),
+        )
     return out.unsqueeze(0), None
 
 

@@ -2,8 +2,8 @@
 
 In: parts of a forest, the tokens whose log-probs are wanted, and `visit`, which turns a part's log-probs into its share
 of the loss. Out: gradients in the model's parameters, or with `visit` alone the log-probs. A part is forgotten as soon
-as its backward pass is done, and that comes as soon as those of the parts below it are; what waits keeps its layers'
-inputs only. A part below which nothing hangs keeps its activations: it is the only one alive.
+as its backward pass is done, and that comes as soon as those of the parts below it are. What waits keeps its
+activations where the budget holds those of all parts alive together, and its layers' inputs elsewhere (`Part.keep`).
 """
 
 from __future__ import annotations
@@ -62,33 +62,40 @@ def order(parts: Sequence[Part]) -> Iterator[tuple[int, bool]]:
 def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0, *, recompute: bool = False) -> int:
     """Visit every part; where gradients are enabled, add its loss's to the parameters'. Returns the tokens computed.
 
-    `recompute`: let a part below which nothing hangs keep its layers' inputs only, too.
+    `recompute`: let every part keep no more than its layers' inputs.
     """
     computed = 0
     shown: dict[int, Shown] = {}
-    losses: dict[int, Tensor] = {}
+    waiting: dict[int, tuple[Tensor, Tensor]] = {}
     for index, leaving in order(plan.parts):
         if leaving:
-            if (loss := losses.pop(index, None)) is not None:
-                loss.backward()
+            if index in waiting:
+                torch.autograd.backward(*waiting.pop(index))
             del shown[index]
             continue
         part = plan.parts[index]
         shown[index] = Shown()
-        seam = Seam(part, shown[index], [(shown[above], rows) for above, rows in part.above])
-        hidden = lm.hidden(seam, recompute=(recompute or bool(part.children)) and torch.is_grad_enabled())
+        keep = part.keep and not recompute
+        seam = Seam(part, shown[index], [(shown[above], rows) for above, rows in part.above], keep)
+        hidden = lm.hidden(seam, recompute=not keep and torch.is_grad_enabled())
         computed += len(part)
-        loss = _loss(lm, plan, index, hidden, visit, temperature)
-        if torch.is_grad_enabled():
-            # The gradients that come back from below enter through every layer, so even a part without a loss of its
-            # own has a backward pass.
-            losses[index] = hidden.sum() * 0.0 if loss is None else loss
+        gradient = _read(lm, plan, index, hidden, visit, temperature)
+        # The gradients that come back from below enter through every layer, so a part without a loss of its own has a
+        # backward pass too.
+        if torch.is_grad_enabled() and (gradient is not None or part.children):
+            waiting[index] = hidden, torch.zeros_like(hidden) if gradient is None else gradient
     return computed
 
 
-def _loss(lm: TreeLM, plan: Plan, index: int, hidden: Tensor, visit: Visit, temperature: float) -> Tensor | None:
+def _read(lm: TreeLM, plan: Plan, index: int, hidden: Tensor, visit: Visit, temperature: float) -> Tensor | None:
+    """The gradient [n, H] of a part's loss at its last hidden states: known at once, so that the head keeps nothing."""
     which = plan.which[index]
     if not len(which):
         return None
+    states = hidden.detach().requires_grad_(torch.is_grad_enabled())
     targets = plan.tree.tokens[plan.index[which]]
-    return visit(which, *lm.read(hidden, targets, plan.rows[index], temperature))
+    loss = visit(which, *lm.read(states, targets, plan.rows[index], temperature))
+    if loss is None or not loss.requires_grad:
+        return None
+    loss.backward()
+    return states.grad

@@ -11,7 +11,7 @@ are what a partition inherits from its ancestors. A sliding window counts along 
 it also wants depth[i] − depth[j] < window, so that a query sees itself and the window − 1 keys before it, as in
 transformers' `sliding_window`.
 
-Backends: `reference` (dense, what the others are held against), `segments` (SDPA over the paths, on any device),
+Backends: `reference` (dense, what the others are held against), `segments` (torch's own attention, on any device),
 `triton` (our kernels, which skip tiles without visible pairs; from Ampere on), `flex` (torch's FlexAttention) and `fa4`
 (FlashAttention-4 on Hopper). `auto` is the fastest that is there and right: fa4, then triton, then segments. The first
 use of a backend with a head size and dtype is checked against the reference, gradients too (`check.py`).

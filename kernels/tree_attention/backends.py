@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from katcore.errors import KatError
+from katkernels.tree_attention.chains import attend_chains
 from katkernels.tree_attention.plan import Plan
 from katkernels.tree_attention.reference import attend_dense
 from katkernels.tree_attention.segments import attend_segments
@@ -59,6 +60,8 @@ def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, plan: Plan, scale: flo
         return torch.zeros_like(q)
     if backend == "reference":
         return attend_dense(q, k, v, plan.mask, scale)
+    if backend == "segments" and not q.is_cuda and plan.window is None:
+        return attend_chains(q, k, v, plan.calls, plan.q_offset, scale)
     if backend == "segments":
         return attend_segments(q, k, v, plan.segments, scale, plan.end, plan.depth, plan.window)
     out: Tensor = getattr(_module(backend), f"attend_{backend}")(q, k, v, plan, scale)

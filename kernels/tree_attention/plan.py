@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from katkernels.tree_attention.blocks import Blocks, classify
+from katkernels.tree_attention.chains import Call, calls_of
 from katkernels.tree_attention.reference import visible
 from katkernels.tree_attention.segments import Segments, cut
 
@@ -41,8 +42,13 @@ class Plan:
         return visible(self.end, self.queries, self.q_offset, self.depth, self.window)
 
     @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """How the `segments` backend works through the row on a CPU, without a window."""
+        return calls_of(self.end, self.queries, self.q_offset)
+
+    @cached_property
     def segments(self) -> Segments:
-        """How the `segments` backend cuts the row."""
+        """How the `segments` backend cuts the row elsewhere."""
         return cut(self.end, self.queries, self.q_offset, self.depth, self.window)
 
     def blocks(self, tile_q: int, tile_k: int) -> Blocks:

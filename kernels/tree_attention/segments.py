@@ -1,4 +1,4 @@
-"""Tree attention as a few calls of torch's scaled_dot_product_attention: the CPU path, and a portable GPU path.
+"""Tree attention as a few calls of torch's scaled_dot_product_attention: for windows, and a portable GPU path.
 
 In depth-first order any run of queries [a, b) sees only keys of [a, b) itself and of the path above token a: an
 ancestor of a later token that lies before a is an ancestor of a too. So a row is cut into runs; each gathers the K/V of
@@ -9,7 +9,7 @@ skips the causal half only where it starts at the first key. Under a window long
 as the window, and what no query of a run can reach is not gathered: a row costs O(N · window), not O(N · depth).
 
 What this does not do: K/V are gathered once per run, Σ path length rows in all, so very many leaves below a very long
-prefix cost memory.
+prefix cost memory. On a CPU and without a window `chains.py` needs no gather.
 """
 
 from __future__ import annotations

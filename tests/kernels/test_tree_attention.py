@@ -24,8 +24,13 @@ def tensors(end: Tensor, q_offset: int = 0, heads: tuple[int, int] = (4, 2), siz
 def assert_same(
     end: Tensor, q_offset: int, backend: str, heads: tuple[int, int] = (4, 2), window: int | None = None
 ) -> None:
+    """`gather`: what `segments` does on other devices than a CPU, with or without a window."""
     q, k, v = tensors(end, q_offset, heads)
-    got = tree_attention(q, k, v, end, q_offset=q_offset, backend=backend, window=window, depth=depths(end))
+    if backend == "gather":
+        plan = make_plan(end, len(q), q_offset, depths(end), window)
+        got = segments.attend_segments(q, k, v, plan.segments, q.shape[-1] ** -0.5, end, plan.depth, window)
+    else:
+        got = tree_attention(q, k, v, end, q_offset=q_offset, backend=backend, window=window, depth=depths(end))
     expected = by_path(q, k, v, end, q_offset, window)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-12)
     upstream = torch.randn_like(got)
@@ -33,7 +38,7 @@ def assert_same(
         torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("backend", ["reference", "segments"])
+@pytest.mark.parametrize("backend", ["reference", "segments", "gather"])
 @pytest.mark.parametrize("window", [None, 1, 4])
 @pytest.mark.parametrize("end", SHAPES, ids=["chain", "stars", "comb", "roots", "one", "mixed"])
 def test_equals_attention_over_the_path(end: Tensor, window: int | None, backend: str) -> None:
@@ -44,6 +49,7 @@ def test_equals_attention_over_the_path(end: Tensor, window: int | None, backend
 def test_query_heads_share_key_heads(heads: tuple[int, int]) -> None:
     assert_same(SHAPES[-1], 0, "reference", heads)
     assert_same(SHAPES[-1], 0, "segments", heads)
+    assert_same(SHAPES[-1], 0, "gather", heads)
 
 
 @settings(max_examples=40, deadline=None)
@@ -55,7 +61,7 @@ def test_any_forest_cut_anywhere(end: Tensor, data: st.DataObject) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "CALL_PAIRS", pairs)
         patch.setattr(segments, "LONGEST", longest)
-        assert_same(end, q_offset, "segments", window=window)
+        assert_same(end, q_offset, "gather", window=window)
 
 
 @settings(max_examples=40, deadline=None)

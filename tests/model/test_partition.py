@@ -77,6 +77,9 @@ def test_any_forest(seed: int, size: int, fork: float, share: float) -> None:
             visible = [seen[j] for j in range(i + 1) if i < int(part.end[j])]
             assert visible == path(tree, token)
         assert {at for at, _ in part.above} <= set(ancestors(parts, index))
+        alive = [parts[at] for at in [*ancestors(parts, index), index] if parts[at].keep]
+        assert sum(map(len, alive)) <= budget
+        assert part.children or part.keep  # nothing else is alive then but what fits beside it
 
 
 def test_no_budget_is_one_part_and_a_budget_below_0_is_a_mistake() -> None:
@@ -102,6 +105,18 @@ def test_small_branches_of_a_fork_share_a_part() -> None:
     parts = partition(Tree(torch.zeros(20).long(), parent, depth, end), 8)
     assert len(parts) == 3
     assert sorted(map(len, parts)) == [4, 8, 8]
+
+
+def test_what_fits_beside_the_branches_keeps_its_activations() -> None:
+    """A trunk of 3000 with four branches of 1000: a budget of 2500 holds a branch and half of the trunk."""
+    ends = range(4000, 7001, 1000)
+    parent = torch.tensor([*range(-1, 2999)] + [x for e in ends for x in (2999, *range(e - 1000, e - 1))])
+    depth = torch.tensor([*range(3000)] + [*range(3000, 4000)] * 4)
+    end = torch.tensor([7000] * 3000 + [e for e in ends for _ in range(1000)])
+    parts = partition(Tree(torch.zeros(7000).long(), parent, depth, end), 2500)
+    assert [(len(part), part.keep, part.parent) for part in parts] == [
+        (1500, False, -1), (1500, True, 0), (1000, True, 1), (1000, True, 1), (1000, True, 1), (1000, True, 1)
+    ]  # fmt: skip
 
 
 def test_parts_are_left_when_everything_below_is_done() -> None:

@@ -151,7 +151,7 @@ def test_kinds_of_models(kind: str, budget: float, seed: int) -> None:
 @pytest.mark.parametrize("budget", [0, 1, 7, 0.1, 0.25, 0.5, -1])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, recompute: bool) -> None:
-    """Recomputation of all parts or only of those that others hang below: each of their layers exactly once more."""
+    """Recomputation of all parts or only of those that cannot wait whole: each of their layers exactly once more."""
     pack, _ = make_pack(8, trees=2, samples=6)
     (step,) = steps([pack], "token-mean")
     model = tiny_model(8)
@@ -170,8 +170,10 @@ def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, r
     trainer.gradients(step)
     got = gradients(model)
     parts = partition(step.rows[0].tree, tokens)
-    expected = {int(part.own[0]): 1 + (bool(part.children) or recompute) for part in parts}
-    assert runs == {(layer, part): n for layer in range(2) for part, n in expected.items()}
+    read = {pack.parent[token] for token in pack.term_token}
+    back = [bool(part.children) or not read.isdisjoint(part.own.tolist()) for part in parts]
+    again = {int(part.own[0]): has and (recompute or not part.keep) for part, has in zip(parts, back)}
+    assert runs == {(layer, part): 1 + more for layer in range(2) for part, more in again.items()}
     Trainer(lm, None, Objective("grpo"), Optimizer()).gradients(step)
     assert worst(got, gradients(model)) <= 1e-12
 
