@@ -127,9 +127,10 @@ def fit(
         if first is None:
             raise InputError("no packs in the input", hint="kat-pack-trie --rejects FILE says why nothing was packed")
         batches = chain([first], batches)
-    with _metrics(out, trainer.steps) as log, ExitStack() as stack:
-        if tensorboard:
+    with ExitStack() as stack:
+        if tensorboard:  # first: a missing package must not leave half a run
             report = _drawn(stack.enter_context(events(out / "tensorboard", trainer.steps)), report)
+        log = stack.enter_context(_metrics(out, trainer.steps))
         saved = _train(trainer, batches, limits, out, progress, log, report)
     if saved != trainer.steps:
         _save(trainer, progress, out, limits)
