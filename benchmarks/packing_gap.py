@@ -265,7 +265,17 @@ def markdown(found: dict[str, Any]) -> str:
     for row in found["batches"]:
         cells = [f"{row['repeated'][n] / row['unique']:.1%}" for n in ("ours", *PEERS)]
         lines.append(f"| {row['kind']} | {row['budget']} | {row['trees']} | " + " | ".join(cells) + " |")
+    lines += ["", "## Lost", "", *(_loss(row) for row in lost([*found["large"], *found["batches"]]))]
+    if lines[-1] == "":
+        lines.append("No other rule repeats fewer tokens, on no tree and in no batch.")
     return "\n".join(lines) + "\n"
+
+
+def _loss(row: dict[str, Any]) -> str:
+    better = ", ".join(f"`{peer}` {row['repeated'][peer]:,}" for peer in PEERS
+                       if row["repeated"][peer] < row["repeated"]["ours"])  # fmt: skip
+    where = row.get("tree", f"batch of {row['kind']}")
+    return f"- {where} at {row['budget']} ({row['budget_tokens']:,} tokens): {better}, ours {row['repeated']['ours']:,}"
 
 
 def main() -> None:

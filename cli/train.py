@@ -49,6 +49,7 @@ def train(
     mix_ce: o.MixCe = 1.0,
     difficulty_weight: o.DifficultyWeight = 0.0,
     entropy_weight: o.EntropyWeight = 0.0,
+    router_loss: o.RouterLoss = 0.0,
     passes: o.Passes = 1,
     temperature: o.Temperature = 1.0,
     updates: o.Updates = 1,
@@ -57,6 +58,7 @@ def train(
     recompute: o.Recompute = False,
     save_every: o.SaveEvery = 50,
     keep: o.Keep = 2,
+    tensorboard: o.TensorBoard = False,
     attention: o.AttentionOption = o.Attention.auto,
 ) -> None:
     """Train a model on packs.
@@ -101,6 +103,7 @@ def train(
         Averaging(passes),
         difficulty_weight,
         entropy_weight,
+        router_loss,
     )
     optimizer = Optimizer(lr, (0.9, 0.95), weight_decay, grad_clip, warmup, schedule.value, max_steps)
     stop = Plateau.parse(plateau) if plateau else None
@@ -130,6 +133,7 @@ def train(
             resume=run.resume,
             backend=attention.value,
             report=report,
+            tensorboard=tensorboard,
         )
     run.log(f"{len(progress.losses)} steps, last loss {progress.losses[-1]:.4f}, ended by {progress.stop}")
 

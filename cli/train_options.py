@@ -163,6 +163,10 @@ DifficultyWeight = Annotated[
 EntropyWeight = Annotated[
     float, typer.Option("--entropy-weight", metavar="M", min=0, help="How much more uncertain samples' count.")
 ]
+RouterLoss = Annotated[
+    float,
+    typer.Option("--router-loss", metavar="W", min=0, help="Weight of balancing experts' loads; supervised only."),
+]
 Passes = Annotated[
     int, typer.Option("--passes", metavar="K", min=1, help="Average log-probs over K passes that differ in numerics.")
 ]
@@ -186,5 +190,8 @@ Recompute = Annotated[
     bool, typer.Option("--recompute", help="Keep the layers' inputs only, and compute the layers again.")
 ]
 SaveEvery = Annotated[int, typer.Option("--save-every", metavar="N", min=1, help="Steps between two checkpoints.")]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Write the metrics to DIR/tensorboard too, as event files.")
+]
 Keep = Annotated[int, typer.Option("--keep", metavar="N", min=1, help="Checkpoints to keep.")]
 AttentionOption = Annotated[Attention, typer.Option("--attention", help="Backend of tree attention.")]

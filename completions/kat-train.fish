@@ -31,6 +31,7 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l mix-rl -
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l mix-ce -d 'mixed: weight of the supervised stream.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l difficulty-weight -d 'How much more hard tasks'\'' advantages count.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l entropy-weight -d 'How much more uncertain samples'\'' count.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l router-loss -d 'Weight of balancing experts'\'' loads; supervised only.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l passes -d 'Average log-probs over K passes that differ in numerics.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l temperature -d 'Temperature that the tokens were sampled at.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l updates -d 'Optimiser steps on each step'\''s packs.' -x
@@ -39,6 +40,7 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l budget -
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l recompute -d 'Keep the layers'\'' inputs only, and compute the layers again.'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l save-every -d 'Steps between two checkpoints.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l keep -d 'Checkpoints to keep.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l tensorboard -d 'Write the metrics to DIR/tensorboard too, as event files.'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l attention -d 'Backend of tree attention.' -x -a 'auto reference segments triton flex fa4'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l out -s o -d 'The folder to write.' -r -a '(__fish_complete_directories)'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l resume -d 'Go on where an interrupted run of the same output stopped.'

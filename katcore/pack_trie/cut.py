@@ -6,7 +6,8 @@ that is longer than the budget is alone in a pack. The method is chosen by size:
 
     any size     the best cut into runs of consecutive leaves; done when it reaches the lower bound
     ≤ 12 leaves  dynamic programming over sets of leaves: exact
-    more         that and greedy insertion, then repairs of the best two, a few packs at a time, each of them exact
+    more         that, greedy insertion and the deepest leaves first, then repairs of the best two, a few packs at a
+                 time, each of them exact
 
 What is trained in which pack is decided by `pieces.py`.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from katcore.pack_trie.cut_deepest import by_length, deepest_first
 from katcore.pack_trie.cut_exact import MOST_LEAVES, consecutive, lower_bound, partition
 from katcore.pack_trie.cut_greedy import improve, insertion, together
 from katcore.pack_trie.leaves import Leaves, total
@@ -83,6 +85,7 @@ def _cut(leaves: Leaves, budget: int, repairs: int) -> tuple[list[Index], int]:
         packs = partition(leaves, budget)
         return packs, total(leaves, packs)
     starts = [packs, insertion(leaves, budget, nearest=True), insertion(leaves, budget, nearest=False)]
+    starts += [deepest_first(leaves, budget), by_length(leaves, budget)]
     starts.sort(key=lambda found: total(leaves, found))
     ends = [improve(leaves, start, budget, bound, repairs) for start in starts[:2]]
     return min(ends, key=lambda found: total(leaves, found)), bound

@@ -29,12 +29,16 @@ class Objective:
     """λ of METHOD § 7.2: how much more a hard task's advantages count."""
     entropy_weight: float = 0.0
     """μ of METHOD § 7.2: how much more an uncertain sample's do."""
+    router_loss: float = 0.0
+    """Coefficient of a mixture of experts' load-balancing loss (METHOD § 7.5); none in RL."""
 
     def __post_init__(self) -> None:
         if self.name not in OBJECTIVES:
             raise UsageError(f"unknown objective {self.name!r}", hint=f"one of: {', '.join(OBJECTIVES)}")
         if not self.reducer:
             object.__setattr__(self, "reducer", OBJECTIVES[self.name].reducer(self.settings))
+        if self.router_loss and self.on_policy:
+            raise UsageError(f"--router-loss is for supervised objectives, {self.name} is none: leave it out")
 
     @property
     def on_policy(self) -> bool:

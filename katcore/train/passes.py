@@ -8,6 +8,7 @@ later pass compares with. A loss that treats terms one by one is taken part by p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,7 @@ from katcore.train.losses import OBJECTIVES, LossOutputs, linear_loss, linearise
 from katcore.train.mcla import anchored, averaged, shuffled_siblings
 from katcore.train.objective import Objective
 from katcore.train.rescale import rescaled, sample_entropy
+from katcore.train.router_loss import RouterLoss
 from katcore.train.terms import Terms, joined
 
 
@@ -53,6 +55,10 @@ class Passes:
     forward_only: int = 0
     _terms: WeakKeyDictionary[Row, Terms] = field(default_factory=WeakKeyDictionary)
 
+    def __post_init__(self) -> None:
+        weight = self.objective.router_loss
+        self._router_loss = RouterLoss(self.lm, weight) if weight else None
+
     def begin(self, step: Step) -> Seen:
         """What all updates of a step share: its terms, and the first pass where the objective wants one."""
         self.computed = self.forward_only = 0
@@ -66,6 +72,9 @@ class Passes:
         """Add the step's gradients to the parameters'; the first call of a step fixes π_old."""
         if not seen.logprob and (self.objective.coupled or self.objective.averaging.passes > 1):
             self._score(step, seen)
+        if self._router_loss is not None:
+            self.forward_only += self._router_loss.count(seen.terms)
+            seen.metrics |= self._router_loss.metrics()
         coupled = self._linearised(seen) if self.objective.coupled else None
         outputs = [] if coupled is None else [coupled[0]]
         now: list[Tensor] = []
@@ -183,7 +192,8 @@ class Passes:
             outputs.append(self._finite(LossOutputs(out.loss.detach(), out.metrics), f"pack {row.id}"))
             return out.loss
 
-        self.computed += walk(self.lm, terms.plan, visit, self.objective.temperature, recompute=self.recompute)
+        with nullcontext() if self._router_loss is None else self._router_loss.hooked():
+            self.computed += walk(self.lm, terms.plan, visit, self.objective.temperature, recompute=self.recompute)
         return outputs, now
 
     def _finite(self, out: LossOutputs, what: str) -> LossOutputs:

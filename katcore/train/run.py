@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -21,6 +22,7 @@ from katcore.records import Pack
 from katcore.train import checkpoint
 from katcore.train.batch import Step, steps
 from katcore.train.objective import Objective, Optimizer
+from katcore.train.tensorboard import Writer, events, write
 from katcore.train.trainer import Trainer
 
 Metrics = dict[str, Any]
@@ -107,6 +109,7 @@ def fit(
     resume: bool = False,
     backend: str = "auto",
     report: Callable[[Metrics], None] = lambda metrics: None,
+    tensorboard: bool = False,
 ) -> Progress:
     """Train the model of `folder` on `packs` and leave it in `out`. InputError when there are no packs."""
     last = _checked(out, resume)
@@ -124,12 +127,25 @@ def fit(
         if first is None:
             raise InputError("no packs in the input", hint="kat-pack-trie --rejects FILE says why nothing was packed")
         batches = chain([first], batches)
-    with _metrics(out, trainer.steps) as log:
+    with ExitStack() as stack:
+        if tensorboard:  # first: a missing package must not leave half a run
+            report = _drawn(stack.enter_context(events(out / "tensorboard", trainer.steps)), report)
+        log = stack.enter_context(_metrics(out, trainer.steps))
         saved = _train(trainer, batches, limits, out, progress, log, report)
     if saved != trainer.steps:
         _save(trainer, progress, out, limits)
     checkpoint.publish(out, trainer.save)
     return progress
+
+
+def _drawn(writer: Writer, report: Callable[[Metrics], None]) -> Callable[[Metrics], None]:
+    """A report that writes event files first."""
+
+    def both(metrics: Metrics) -> None:
+        write(writer, metrics)
+        report(metrics)
+
+    return both
 
 
 def _checked(out: Path, resume: bool) -> Path | None:

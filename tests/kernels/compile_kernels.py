@@ -1,9 +1,10 @@
-"""Compile every Triton kernel of ours for a GPU that is not here: Triton to PTX, PTX to machine code with its ptxas.
+"""Compile the Triton kernels of the fused head for a GPU that is not here: to PTX, and to machine code with its ptxas.
 
     python tests/kernels/compile_kernels.py [--sm 90]     one JSON line a kernel; needs triton, no GPU, no driver
 
-A further kernel is one line in KERNELS. What this shows: the kernel is accepted by the whole compiler, with the types
-and alignments of a real launch, and how many registers and spilled bytes it takes. Not: that it is right or fast.
+A further kernel is one line in KERNELS; those of tree attention, with a tile size for each GPU and head size, are in
+`benchmarks/gpu/compile_tree_attention.py`. What this shows: the kernel is accepted by the whole compiler, with the
+types and alignments of a real launch, and how many registers and spilled bytes it takes. Not: that it is right or fast.
 TRITON_INTERPRET must be unset, since an interpreted kernel has nothing to compile.
 """
 

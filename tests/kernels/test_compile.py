@@ -1,4 +1,4 @@
-"""Every Triton kernel of ours compiles for Hopper without a GPU, and spills no registers."""
+"""Every Triton kernel of the fused head compiles for Hopper without a GPU, and spills no registers."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -57,7 +59,27 @@ def test_failures_and_time_outs_are_filed_and_do_not_stop_the_rest(runner: Modul
     assert "started" in found["hang"]["output"]
 
 
-def test_every_script_takes_what_the_runner_gives() -> None:
-    for script in (ROOT / "benchmarks/gpu").glob("*.py"):
-        if script.name != "run.py":
-            assert "--quick" in script.read_text() and "--json" in script.read_text(), script
+@pytest.mark.slow
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks/gpu").glob("*.py")), ids=lambda path: path.stem)
+def test_every_script_takes_what_the_runner_gives(script: Path) -> None:
+    """All its imports and options, up to the point where a GPU is asked for."""
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if script.name != "run.py":
+        assert "--quick" in done.stdout and "--json" in done.stdout
+
+
+def test_the_gpu_checks_have_every_backend_head_size_and_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list that `make test-gpu` runs on a GPU that takes everything."""
+    import gpu_checks
+
+    monkeypatch.setattr(gpu_checks, "refusal", lambda *_: "")
+    names = [name for name, _ in gpu_checks.cases()]
+    assert len(set(names)) == len(names)
+    for backend in ("segments", "triton", "fa4"):
+        for size in (64, 128, 256):
+            for dtype in ("float32", "bfloat16", "float16", "bfloat16 window", "float32 window"):
+                assert f"attention {backend} {size} torch.{dtype}" in names
+            assert f"attention {backend} {size} bf16 error" in names
+    assert {"attention flex 64 torch.bfloat16", "attention flex 128 torch.bfloat16 window"} <= set(names)
+    assert {"head fold torch.bfloat16", "head fold workspace", "attention auto takes a fast backend"} <= set(names)

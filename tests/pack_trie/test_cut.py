@@ -12,6 +12,7 @@ from cuts import fewest, leaf_tokens, leaves_of, path, random_trie, trie_of
 
 from katcore.pack_trie import cut as cut_module
 from katcore.pack_trie.cut import Cut, cut, whole
+from katcore.pack_trie.cut_deepest import by_length, deepest_first
 from katcore.pack_trie.cut_exact import consecutive, lower_bound, partition
 from katcore.pack_trie.cut_greedy import improve, insertion, together
 from katcore.pack_trie.leaves import EQUAL_DEPTH, Leaves, total
@@ -164,3 +165,32 @@ def test_ten_thousand_leaves_take_less_than_a_second() -> None:
     found = cut(leaves, 4 * int(length.max()))
     assert time.process_time() - start < 1.0
     assert sum(found.sizes) <= 1.02 * found.bound and len(found.packs) > 100
+
+
+def deepest_rule(trie: Trie, budget: int) -> list[int]:
+    """Tokens of the paper's rule in its two readings, a pack as the set of its tokens."""
+    paths = [path(trie, leaf) for leaf in leaf_tokens(trie)]
+    deepest = {i: max(len(p) for p in paths if i in p) for p in paths for i in p}
+    computed = []
+    for order in (sorted(paths, key=lambda p: [(-deepest[i], i) for i in p]), sorted(paths, key=lambda p: -len(p))):
+        packs: list[set[int]] = [set()]
+        for each in order:
+            if len(packs[-1] | set(each)) > budget:
+                packs.append(set())
+            packs[-1] |= set(each)
+        computed.append(sum(map(len, packs)))
+    return computed
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_cut_repeats_more_than_with_the_deepest_leaves_first(seed: int) -> None:
+    rng = random.Random(200 + seed)
+    trie = random_trie(rng, rng.randint(13, 40), chain=30)
+    leaves = Leaves.of(trie)
+    budget = budgets(rng, leaves)
+    depth_first, longest_first = deepest_rule(trie, budget)
+    assert total(leaves, by_length(leaves, budget)) == longest_first
+    runs = deepest_first(leaves, budget)
+    assert sorted(np.concatenate(runs).tolist()) == list(range(len(leaves)))
+    assert max(map(leaves.tokens_of, runs)) <= budget and total(leaves, runs) <= depth_first
+    assert sum(cut(leaves, budget, repairs=0).sizes) <= min(depth_first, longest_first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +108,13 @@ def make_pack(seed: int, **kwargs: Any) -> tuple[Pack, Paths]:
         stats=PackStats(flat=flat, unique=len(tokens), por=1 - len(tokens) / flat),
     )
     return pack, paths
+
+
+def varied(pack: Pack) -> bool:
+    """Depth of at least 4, a fork of at least 3 branches, a branch of one token, a token that occurs twice."""
+    children = Counter(p for p in pack.parent if p >= 0)
+    single = any(children[p] > 1 and e == t + 1 for t, (p, e) in enumerate(zip(pack.parent, pack.end)) if p >= 0)
+    return max(pack.depth) >= 4 and max(children.values()) >= 3 and single and len(set(pack.tokens)) < len(pack.tokens)
 
 
 KINDS = ("qwen3", "qwen3-moe", "qwen3-window", "mistral-window")

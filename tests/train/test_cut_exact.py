@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 import pytest
-import torch
 from random_packs import VOCAB, tiny_model
 from torch import Tensor
 
@@ -21,21 +20,7 @@ TOLERANCE = 1e-10
 REDUCERS = ("token-mean", "seq-mean-token-mean", "turn-mean", "constant")
 
 
-@pytest.fixture(autouse=True)
-def all_of_the_model_in_fp64(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Transformers' norms and rotary positions are computed in fp32, where 1e-10 would say nothing."""
-    from transformers.models.qwen3 import modeling_qwen3
-
-    def norm(self: Any, x: Tensor) -> Tensor:
-        return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
-
-    def rotary(self: Any, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        freqs = position_ids[..., None].double() * self.inv_freq.double()
-        both = torch.cat((freqs, freqs), -1)
-        return both.cos(), both.sin()
-
-    monkeypatch.setattr(modeling_qwen3.Qwen3RMSNorm, "forward", norm)
-    monkeypatch.setattr(modeling_qwen3.Qwen3RotaryEmbedding, "forward", rotary)
+pytestmark = pytest.mark.usefixtures("model_in_fp64")
 
 
 def trajectories(seed: int, samples: int = 4) -> list[Trajectory]:

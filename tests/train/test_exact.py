@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from random_packs import KINDS, Paths, make_pack, path_logprobs, tiny_model
+from random_packs import KINDS, Paths, make_pack, path_logprobs, tiny_model, varied
 from torch import Tensor
 
 from katcore.model.partition import partition
-from katcore.model.seams import Seam, Shown
-from katcore.model.tree import Tree
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
@@ -53,12 +51,17 @@ def gradients(model: Any) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
+def tokens_of(budget: float, pack: Pack) -> int:
+    """A budget in tokens; below 1 it is a share of the tree, and -1 stands for one less than the longest path."""
+    return max(pack.depth) if budget < 0 else round(budget * len(pack.tokens)) if budget < 1 else int(budget)
+
+
 def compare(
     objective: str, seed: int, backend: str, budget: float = 0, kind: str = "qwen3", **kwargs: Any
 ) -> tuple[float, float]:
-    """Errors of the gradients and of the loss; `budget` below 1 is a share of the tree."""
+    """Errors of the gradients and of the loss; `budget` as in `tokens_of`."""
     pack, paths = make_pack(seed, **kwargs)
-    tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
+    tokens = tokens_of(budget, pack)
     model = tiny_model(seed, kind=kind)
     path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).backward()
     expected = gradients(model)
@@ -82,17 +85,58 @@ def test_gradients_equal_path_by_path(objective: str, backend: str, seed: int) -
     assert value <= TOLERANCE
 
 
-CASES = list(itertools.product(["sft", "grpo", "opd"], [1, 2, 3, 0.1, 0.25, 0.5]))
-"""Objectives and budgets: tokens, or a share of the tree. One token cuts everywhere: inside a turn, at every fork, at
-the first sampled token, and any path is longer than the budget."""
+BUDGETS = (1, 2, 3, 0.1, 0.25, 0.5, 0, -1)
+CASES = list(itertools.product(["sft", "grpo", "opd"], BUDGETS))
+"""Objectives and budgets: tokens, a share of the tree, all of it, or one token less than the longest path."""
 
 
-@pytest.mark.parametrize("seed", range(54))
-def test_parts_equal_path_by_path(seed: int) -> None:
-    objective, budget = CASES[seed % len(CASES)]
-    gradient, value = compare(objective, seed, "segments", budget, trees=1 + seed % 3, samples=3 + seed % 7)
-    assert gradient <= TOLERANCE
-    assert value <= TOLERANCE
+def sizes(seed: int) -> dict[str, int]:
+    """Trees and samples of a random forest."""
+    return {"trees": 1 + seed % 3, "samples": 3 + seed % 7}
+
+
+FORESTS = list(itertools.islice((s for s in itertools.count() if varied(make_pack(s, **sizes(s))[0])), 54))
+"""Seeds of random forests of depth 4 or more, forks of 3 or more branches, branches of one token, repeated tokens."""
+
+
+@pytest.mark.parametrize("case", range(len(FORESTS)))
+@pytest.mark.usefixtures("model_in_fp64")
+def test_parts_equal_path_by_path(case: int) -> None:
+    objective, budget = CASES[case % len(CASES)]
+    assert max(compare(objective, FORESTS[case], "segments", budget, **sizes(FORESTS[case]))) <= 1e-10
+
+
+def test_the_cuts_lie_inside_turns_at_forks_and_at_the_first_sampled_token() -> None:
+    """Of the parts of the test above: what the first token of a part is, and the token it hangs below."""
+    where: Counter[str] = Counter()
+    for case, seed in enumerate(FORESTS):
+        pack, paths = make_pack(seed, **sizes(seed))
+        trained = set(pack.term_token)
+        first = {
+            pack.term_token[i]
+            for i, t in enumerate(paths.terms)
+            if t[1] == min(x[1] for x in paths.terms if x[0] == t[0])
+        }
+        turn = {(s, token): t for s, token, t in zip(pack.term_sample, pack.term_token, pack.term_turn)}
+        children = Counter(pack.parent)
+        parts = partition(next(steps([pack], "token-mean")).rows[0].tree, tokens_of(CASES[case % len(CASES)][1], pack))
+        longest = max(pack.depth) + 1
+        where["whole"] += len(parts) == 1
+        where["path longer than a part"] += max(map(len, parts)) < longest
+        for part in parts:
+            for token in part.own.tolist():
+                above = pack.parent[token]
+                if above < 0 or above in part.own.tolist():
+                    continue
+                where["fork"] += children[above] > 1
+                where["first sampled"] += token in first
+                where["inside a turn"] += (
+                    token in trained
+                    and above in trained
+                    and any(turn.get((s, above)) == t for (s, at), t in turn.items() if at == token)
+                )
+    assert min(where[name] for name in ("fork", "first sampled", "inside a turn")) > 50, where
+    assert where["whole"] >= 4 and where["path longer than a part"] > 20, where
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,38 +148,32 @@ def test_kinds_of_models(kind: str, budget: float, seed: int) -> None:
     assert value <= TOLERANCE
 
 
-def test_the_random_trees_are_deep_and_wide_and_have_branches_of_one_token() -> None:
-    deep = wide = single = 0
-    for seed in range(54):
-        pack, _ = make_pack(seed, trees=1 + seed % 3, samples=3 + seed % 7)
-        children = Counter(p for p in pack.parent if p >= 0)
-        deep += max(pack.depth) >= 4
-        wide += max(children.values()) >= 3
-        single += any(children[p] > 1 and e == t + 1 for t, (p, e) in enumerate(zip(pack.parent, pack.end)) if p >= 0)
-    assert deep == 54 and wide > 20 and single > 20
-
-
-@pytest.mark.parametrize("budget", [0, 1, 7, 0.25])
+@pytest.mark.parametrize("budget", [0, 1, 7, 0.1, 0.25, 0.5, -1])
 @pytest.mark.parametrize("recompute", [False, True])
 def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, recompute: bool) -> None:
-    """Recomputation of all parts or only of those that cannot wait whole; each layer at most once more a part."""
+    """Recomputation of all parts or only of those that cannot wait whole: each of their layers exactly once more."""
     pack, _ = make_pack(8, trees=2, samples=6)
     (step,) = steps([pack], "token-mean")
     model = tiny_model(8)
-    runs: Counter[int] = Counter()
+    runs: Counter[tuple[int, int]] = Counter()
+
+    def count(layer: int, kwargs: dict[str, Any]) -> None:
+        if "kat_seam" in kwargs:
+            runs.update([(layer, int(kwargs["kat_seam"].part.own[0]))])
+
     for number, layer in enumerate(model.model.layers):
-        layer.self_attn.register_forward_hook(lambda *_, number=number: runs.update([number]))
+        layer.self_attn.register_forward_hook(lambda _, a, kw, out, n=number: count(n, kw), with_kwargs=True)
     lm = TreeLM(model)
     runs.clear()
-    tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
+    tokens = tokens_of(budget, pack)
     trainer = Trainer(lm, None, Objective("grpo"), Optimizer(), tokens, recompute=recompute)
     trainer.gradients(step)
     got = gradients(model)
     parts = partition(step.rows[0].tree, tokens)
     read = {pack.parent[token] for token in pack.term_token}
-    back = [part for part in parts if part.children or not read.isdisjoint(part.own.tolist())]
-    again = sum(recompute or not part.keep for part in back)
-    assert set(runs.values()) == {len(parts) + again}
+    back = [bool(part.children) or not read.isdisjoint(part.own.tolist()) for part in parts]
+    again = {int(part.own[0]): has and (recompute or not part.keep) for part, has in zip(parts, back)}
+    assert runs == {(layer, part): 1 + more for layer in range(2) for part, more in again.items()}
     Trainer(lm, None, Objective("grpo"), Optimizer()).gradients(step)
     assert worst(got, gradients(model)) <= 1e-12
 
@@ -174,21 +212,11 @@ def test_sampled_packs_do_share_terms_and_repeat_tokens() -> None:
     assert shared > 20  # otherwise the tests above say nothing about terms
 
 
-def test_a_model_that_stays_in_fp64_is_equal_to_1e_10(monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers.models.qwen3 import modeling_qwen3
-
-    def norm(self: Any, x: Tensor) -> Tensor:
-        return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
-
-    def rotary(self: Any, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        freqs = position_ids[..., None].double() * self.inv_freq.double()
-        both = torch.cat((freqs, freqs), -1)
-        return both.cos(), both.sin()
-
-    monkeypatch.setattr(modeling_qwen3.Qwen3RMSNorm, "forward", norm)
-    monkeypatch.setattr(modeling_qwen3.Qwen3RotaryEmbedding, "forward", rotary)
-    for seed, (backend, budget) in enumerate(itertools.product(BACKENDS, (0, 1, 0.1, 0.25, 0.5))):
-        assert max(compare("grpo", seed, backend, budget)) <= 1e-10
+@pytest.mark.usefixtures("model_in_fp64")
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3-moe"])
+def test_a_model_that_stays_in_fp64_is_equal_to_1e_10(kind: str) -> None:
+    for seed, (backend, budget) in enumerate(itertools.product(BACKENDS, BUDGETS)):
+        assert max(compare("grpo", seed, backend, budget, kind)) <= 1e-10
 
 
 def test_clipping_over_several_updates_is_exact_at_shared_tokens() -> None:
@@ -213,27 +241,6 @@ def test_clipping_over_several_updates_is_exact_at_shared_tokens() -> None:
     trainer = Trainer(TreeLM(model), None, Objective("grpo"), Optimizer())
     trainer.gradients(next(steps([pack], "token-mean")))
     assert worst(gradients(model), expected) <= TOLERANCE
-
-
-def hidden(model: TreeLM, tree: Tree) -> Tensor:
-    (part,) = partition(tree)
-    return model.hidden(Seam(part, Shown(), ()))
-
-
-@pytest.mark.parametrize("change", ["sibling", "ancestor"])
-def test_what_a_token_sees(change: str) -> None:
-    model = TreeLM(tiny_model(1), "segments")
-    ids = torch.arange(8)
-    end = torch.tensor([8, 8, 5, 4, 5, 8, 7, 8])
-    parent = torch.tensor([-1, 0, 1, 2, 2, 1, 5, 5])
-    depth = torch.tensor([0, 1, 2, 3, 3, 2, 3, 3])
-    changed = ids.clone()
-    changed[2 if change == "sibling" else 1] = 30
-    with torch.no_grad():
-        before, after = (hidden(model, Tree(x, parent, depth, end)) for x in (ids, changed))
-    moved = ((before - after).abs().max(-1).values > 0).tolist()
-    touched = range(2, 5) if change == "sibling" else range(1, 8)
-    assert moved == [i in touched for i in range(8)]
 
 
 def test_the_order_of_packs_and_their_division_changes_nothing() -> None:

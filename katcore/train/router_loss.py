@@ -1,0 +1,142 @@
+"""The load-balancing loss of a mixture of experts, over a step that is run in parts (METHOD § 7.5).
+
+In: a model with routers, the terms of a step, a coefficient c. Out: the loss's gradient, which joins the backward pass
+of every part. For each of L layers and E experts, with w_i the weight of the terms that state i predicts, over the step
+
+    f_e = Σ_i w_i [e among i's top k] / Σ_i w_i      the load, a constant
+    P_e = Σ_i w_i p_ie / Σ_i w_i                     the mean router probability
+    loss = c · E / L · Σ_layers Σ_e f_e P_e          Switch Transformer (arXiv 2101.03961), eq. 4-6, with k experts
+
+Loads are those of the whole step, so they are counted first, in a pass without gradient: then the loss is a sum over
+states, and parts, forks and packs change nothing. Not for RL: its loss is no sum over sampled paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from katcore.errors import UsageError
+from katcore.model.partition import Part
+from katcore.model.tree_lm import TreeLM
+from katcore.model.walk import walk
+from katcore.train.terms import Terms
+
+
+class RouterLoss:
+    """Counts loads, then adds gradients, through hooks on the model's routers."""
+
+    def __init__(self, lm: TreeLM, coefficient: float) -> None:
+        self.lm, self.coefficient = lm, coefficient
+        self.load: list[Tensor] = []  # per layer [E]: Σ w over the states that chose the expert
+        self.mean: list[Tensor] = []  # per layer [E]: Σ w p
+        self.total = 0.0  # Σ w
+        self._counting = False
+        self._weights: dict[int, Tensor] = {}  # id of a part → [n], weight of each of its states
+        self._now: Tensor | None = None  # those of the part whose layer runs
+        for _, router in self._routers():
+            self.load.append(torch.zeros(router.num_experts, dtype=torch.float64, device=lm.device))
+            self.mean.append(self.load[-1].clone())
+        if not self.load:
+            raise UsageError(f"{lm.model.config.model_type} has no experts to balance", hint="leave --router-loss out")
+        self.experts = len(self.load[0])
+
+    def _routers(self) -> Iterator[tuple[Any, Any]]:
+        """(decoder layer, router) of every layer that has experts."""
+        for layer in self.lm.model.get_decoder().layers:
+            for module in layer.modules():
+                if hasattr(module, "top_k") and hasattr(module, "num_experts") and hasattr(module, "weight"):
+                    yield layer, module
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """While this is open, the model's passes over parts of the counted step have the loss in their gradients."""
+        hooks = []
+        for number, (layer, router) in enumerate(self._routers()):
+            # not on the layer: what is computed again in the backward pass is its forward, without its hooks
+            hooks.append(layer.self_attn.register_forward_pre_hook(self._enter, with_kwargs=True))
+            hooks.append(router.register_forward_hook(self._routed(number)))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def count(self, rows: Sequence[Terms]) -> int:
+        """Loads of the step whose terms these are; returns the tokens computed for it, all without gradient."""
+        self._weights = {}
+        self.total = 0.0
+        for sums in (*self.load, *self.mean):
+            sums.zero_()
+        for terms in rows:
+            self._weigh(terms)
+        self._counting, computed = True, 0
+        try:
+            with torch.no_grad(), self.hooked():
+                for terms in rows:
+                    silent = [which[:0] for which in terms.plan.which]  # nothing to read: the head stays out of it
+                    computed += walk(self.lm, replace(terms.plan, which=silent), lambda *_: None)
+        finally:
+            self._counting = False
+        return computed
+
+    def metrics(self) -> dict[str, float]:
+        """The loss, and the largest load over the mean one (1: balanced), averaged over layers."""
+        if not self.total:
+            return {}
+        shares = [(load / self.total, mean / self.total) for load, mean in zip(self.load, self.mean)]
+        value = sum(float(f @ p) for f, p in shares) * self.coefficient * self.experts / len(shares)
+        peak = sum(float(f.max() / f.mean()) for f, _ in shares) / len(shares)
+        return {"router_loss": value, "router_peak_load": peak}
+
+    def _weigh(self, terms: Terms) -> None:
+        """The weight of every state of the row: that of the terms which it predicts."""
+        plan, columns = terms.plan, terms.columns
+        weight = torch.zeros(len(plan.tree), dtype=torch.float64, device=self.lm.device)
+        of_term = columns.ce_weight * columns.scale
+        weight.index_add_(0, plan.tree.parent[plan.index][terms.place], of_term)
+        self.total += float(of_term.sum())
+        self._weights |= {id(part): weight[part.own] for part in plan.parts}
+
+    def _enter(self, attention: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        """A layer begins, in a part's forward pass or when it is computed again in the backward pass."""
+        part: Part | None = kwargs["kat_seam"].part if "kat_seam" in kwargs else None
+        self._now = None if part is None else self._weights.get(id(part))
+
+    def _routed(self, layer: int) -> Any:
+        def hook(router: Any, args: Any, out: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor] | None:
+            weight = self._now
+            if weight is None or not self.total:
+                return None
+            logits, scores, chosen = out
+            p = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(-1)  # [n, E]
+            if self._counting:
+                self.load[layer].index_add_(0, chosen.flatten(), weight.repeat_interleave(chosen.shape[-1]))
+                self.mean[layer] += weight @ p.double()
+                return None
+            slope = self.load[layer] * (self.coefficient * self.experts / len(self.load) / self.total**2)
+            share = weight.to(p) @ p @ slope.to(p)
+            return logits, _WithLoss.apply(scores, share), chosen
+
+        return hook
+
+
+class _WithLoss(torch.autograd.Function):  # type: ignore[misc]
+    """The first argument; in the backward pass the second one is a loss of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, loss: Tensor) -> Tensor:
+        """x as it is."""
+        ctx.save_for_backward(loss)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        """x's gradient, and 1."""
+        (loss,) = ctx.saved_tensors
+        return grads[0], torch.ones_like(loss)

@@ -1,0 +1,47 @@
+"""The metrics of a run as TensorBoard event files, beside metrics.jsonl, which has the same figures.
+
+In: a folder, the number of steps done, metrics. Out: DIR/events.out.tfevents.*, a new file for each start.
+A resumed run writes first that all steps after the checkpoint's are void, as TensorBoard does for a restarted job, so
+that no step has two values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from katcore.errors import UsageError
+
+
+class Writer(Protocol):
+    """What is used of tensorboardX's SummaryWriter."""
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        """One point of a curve."""
+
+    def flush(self) -> None:
+        """Leave nothing in buffers."""
+
+
+@contextmanager
+def events(folder: Path, steps_done: int) -> Iterator[Writer]:
+    """A writer of event files in `folder`. UsageError without tensorboardX."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise UsageError("--tensorboard needs tensorboardX", hint="pip install 'kat[train]'") from error
+    files = len(list(folder.glob("events.*")))
+    resumed = {"purge_step": steps_done + 1, "filename_suffix": f".{files}"} if files else {}  # names have seconds only
+    with SummaryWriter(str(folder), **resumed) as writer:
+        yield writer
+
+
+def write(writer: Writer, metrics: Mapping[str, Any]) -> None:
+    """The numbers of one step, each a curve `train/NAME`."""
+    for name, value in metrics.items():
+        if name != "step" and isinstance(value, int | float) and math.isfinite(value):
+            writer.add_scalar(f"train/{name}", value, metrics["step"])
+    writer.flush()
