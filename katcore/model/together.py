@@ -1,6 +1,6 @@
 """A walk through a row in parts as `walk` makes it, in step with other ranks that share the weights.
 
-In: an order that all ranks agreed on, this rank's row (or none), and a `Runner` that makes a part's forward and backward
+In: an order that all ranks agreed on, this rank's row or none, and a `Runner` that makes a part's forward and backward
 pass with whatever the ranks do together. Out: gradients, or log-probs by `visit` alone. At a place where this rank has
 no part it runs one token that weighs nothing, and every part reads the head, so that all ranks make the same passes
 through the same modules.

@@ -7,7 +7,7 @@ world, too: it starts nothing and sends nothing. Gradients and weights are DeepS
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -102,13 +102,10 @@ def shares(step: Step, costs: Costs, ranks: int) -> list[list[int]]:
     The same on all ranks, since all of them hold the step.
     """
     cost = [costs.row(row) for row in step.rows]
-    work, dealt = [0.0] * ranks, [[] for _ in range(ranks)]  # type: tuple[list[float], list[list[int]]]
-    for row in _falling(cost):
+    work = [0.0] * ranks
+    dealt: list[list[int]] = [[] for _ in range(ranks)]
+    for row in sorted(range(len(cost)), key=lambda row: (-cost[row], row)):
         rank = work.index(min(work))
         work[rank] += cost[row]
         dealt[rank].append(row)
     return dealt
-
-
-def _falling(cost: Sequence[float]) -> list[int]:
-    return sorted(range(len(cost)), key=lambda row: (-cost[row], row))

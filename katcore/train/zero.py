@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -128,17 +129,14 @@ class Zero:
         if path is None:
             raise KatError(f"{folder / TAG}: no checkpoint of DeepSpeed for this rank")
 
-    def close(self) -> None:
-        """Leave the process group."""
-        self.world.wait()
-        torch.distributed.destroy_process_group()
-
 
 def start(world: World) -> Any:
     """The package, with this process in the launcher's group; UsageError when it is not installed."""
     alone = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
     for name, value in (alone | {"MASTER_PORT": str(_free_port())} if world.size == 1 else {}).items():
         os.environ.setdefault(name, value)
+    # DeepSpeed calls what this torch calls deprecated, once for every gathered layer.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
     with _quiet():
         try:
             import deepspeed
@@ -149,6 +147,8 @@ def start(world: World) -> Any:
         if not torch.cuda.is_available():
             # Compiled at the first use for 80 s, and of use to inference alone.
             deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         if not torch.distributed.is_initialized():
             deepspeed.init_distributed(dist_backend="nccl" if torch.cuda.is_available() else "gloo", verbose=False)
     return deepspeed
@@ -174,3 +174,9 @@ def _leaves(deepspeed: Any, model: Any) -> None:
     kinds = {type(module) for module in model.modules() if hasattr(module, "experts") and hasattr(module, "gate")}
     if kinds:
         deepspeed.utils.set_z3_leaf_modules(model, list(kinds))
+
+
+def leave(world: World) -> None:
+    """Leave the group that `start` joined, when all ranks are done."""
+    world.wait()
+    torch.distributed.destroy_process_group()

@@ -45,7 +45,7 @@ def filled(table: dict[str, Any], optimizer: Optimizer, ranks: int, half: bool, 
     `hidden` is the model's hidden size, from which transformers' users derive the "auto" of three bucket sizes.
     """
     _refuse(table)
-    made = json.loads(json.dumps(table))  # a copy
+    made: dict[str, Any] = json.loads(json.dumps(table))  # a copy
     _fill(made, "", {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1, "train_batch_size": ranks})
     _fill(made, "", {"gradient_clipping": optimizer.grad_clip})
     _fill(made.setdefault("bf16", {}), "bf16.", {"enabled": half})
@@ -72,7 +72,7 @@ def _fill(table: dict[str, Any], prefix: str, wanted: dict[str, Any]) -> None:
         given = table.get(name, AUTO)
         if given != AUTO and given != value:
             raise InputError(
-                f'the DeepSpeed file says {prefix}{name} = {json.dumps(given)}, kat-train {json.dumps(value)}',
+                f"the DeepSpeed file says {prefix}{name} = {json.dumps(given)}, kat-train {json.dumps(value)}",
                 hint='write "auto" there, and kat-train fills it in',
             )
         table[name] = value
