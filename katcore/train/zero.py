@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -137,13 +138,15 @@ def start(world: World) -> Any:
         os.environ.setdefault(name, value)
     # DeepSpeed calls what this torch calls deprecated, once for every gathered layer.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
-    with _quiet():
-        try:
+    try:
+        with redirect_stdout(sys.stderr):  # where its log goes for good
             import deepspeed
-        except ModuleNotFoundError as error:
-            if error.name != "deepspeed":
-                raise
-            raise UsageError("deepspeed is not installed", hint="pip install 'kat[deepspeed]'") from error
+    except ModuleNotFoundError as error:
+        if error.name != "deepspeed":
+            raise
+        raise UsageError("deepspeed is not installed", hint="pip install 'kat[deepspeed]'") from error
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    with _quiet():
         if not torch.cuda.is_available():
             # Compiled at the first use for 80 s, and of use to inference alone.
             deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -156,10 +159,9 @@ def start(world: World) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """DeepSpeed prints and logs on standard output, which is for data: send that to standard error."""
-    with redirect_stdout(sys.stderr):
+    """DeepSpeed prints on standard output, which is for data; what goes wrong it raises."""
+    with redirect_stdout(StringIO()):
         yield
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
 
 
 def _free_port() -> int:
