@@ -20,6 +20,9 @@ from test_run import kat_train, metrics
 from zero_worker import step_of
 
 from katcore import records
+from katcore.errors import InputError
+from katcore.train.objective import Objective
+from katcore.train.trainer import Trainer
 
 TOLERANCE = 1e-5
 
@@ -58,7 +61,7 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
 
 @pytest.mark.slow
 def test_two_processes_train_as_one() -> None:
-    cases = ["1:qwen3:sft", "2:qwen3:sft", "3:qwen3:sft", "3:qwen3:gspo", "3:qwen3:grpo", "3:qwen3-moe:sft"]
+    cases = ["1:qwen3:sft", "2:qwen3:sft", "3:qwen3:sft", "3:qwen3:gspo", "3:qwen3-moe:grpo"]
     (code, out, err), other = ended(two(sys.executable, Path(__file__).with_name("zero_worker.py"), *cases))
     assert (code, other[0]) == (0, 0), err + other[2]
     found = [json.loads(line) for line in out.splitlines()]
@@ -71,7 +74,7 @@ def test_two_processes_train_as_one() -> None:
 @pytest.fixture
 def packs(tmp_path: Path) -> Path:
     path = tmp_path / "packs.jsonl"
-    made = [pack for number, count in enumerate((3, 1, 4)) for pack in step_of(number, count)]
+    made = [pack for number, count in enumerate((3, 1)) for pack in step_of(number, count)]
     path.write_bytes(b"".join(records.encode(pack) + b"\n" for pack in made))
     return path
 
@@ -85,10 +88,10 @@ def deepspeed_file(tmp_path: Path, **table: Any) -> Path:
 @pytest.mark.slow
 def test_killed_under_zero_and_resumed_the_losses_are_the_same(tmp_path: Path, packs: Path, model_folder: Path) -> None:
     file = deepspeed_file(tmp_path, zero_optimization={"stage": 3, "stage3_param_persistence_threshold": 0})
-    common = ("--model", model_folder, "--objective", "grpo", "--budget", 8, "--epochs", 20, "--lr", "1e-3")
+    common = ("--model", model_folder, "--objective", "grpo", "--budget", 12, "--epochs", 3, "--lr", "1e-3")
     common = (*common, "--save-every", 2)
     zero = (packs, *common, "--deepspeed", file)
-    whole, cut, alone = tmp_path / "whole", tmp_path / "cut", tmp_path / "alone"
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
     launcher = ("deepspeed", "--no_python", "--no_local_rank", "--num_gpus", "2", "--master_port", free_port())
     environment = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
     done = subprocess.run(
@@ -99,7 +102,7 @@ def test_killed_under_zero_and_resumed_the_losses_are_the_same(tmp_path: Path, p
     running = two("kat-train", *zero, "--out", cut, "-q")
     path = cut / "metrics.jsonl"
     while all(process.poll() is None for process in running):
-        if path.exists() and path.read_bytes().count(b"\n") >= 5:
+        if path.exists() and path.read_bytes().count(b"\n") >= 3:
             break
         time.sleep(0.01)
     for process in running:
@@ -111,16 +114,19 @@ def test_killed_under_zero_and_resumed_the_losses_are_the_same(tmp_path: Path, p
     assert [[m[k] for k in same] for m in metrics(cut)] == [[m[k] for k in same] for m in metrics(whole)]
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert not list(cut.glob("*.tmp"))
-    refused = kat_train(packs, *common, "--out", cut, "--resume")
-    assert refused.returncode == 4 and "2 processes of ZeRO stage 3" in refused.stderr
-    assert kat_train(packs, *common, "--out", alone).returncode == 0
-    for got, expected in zip(metrics(whole), metrics(alone), strict=True):
-        assert got["loss"] == pytest.approx(expected["loss"], abs=TOLERANCE)
 
 
 @pytest.mark.slow
 def test_several_processes_want_a_deepspeed_file(tmp_path: Path, packs: Path, model_folder: Path) -> None:
-    done = ended(two("kat-train", packs, "--model", model_folder, "--out", tmp_path / "out"))
-    assert [code for code, *_ in done] == [2, 2]
-    assert "--deepspeed" in done[0][2]
+    environment = os.environ | {"RANK": "0", "WORLD_SIZE": "2"}
+    done = kat_train(packs, "--model", model_folder, "--out", tmp_path / "out", env=environment)
+    assert done.returncode == 2 and "--deepspeed" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_checkpoint_wants_the_layout_that_wrote_it(model_folder: Path, stage: int) -> None:
+    trainer = Trainer.load(model_folder, Objective("sft"))
+    state = trainer.state() | {"ranks": f"2 processes of ZeRO stage {stage}"}
+    with pytest.raises(InputError, match=f"2 processes of ZeRO stage {stage}"):
+        trainer.restore(state)

@@ -27,13 +27,13 @@ OBJECTIVES = {
     "gspo": Objective("gspo", difficulty_weight=0.5),
     "grpo": Objective("grpo", updates=2, averaging=Averaging(2), settings=Settings(kl_ref=0.1)),
 }
-BUDGET = 6
+BUDGET = 9
 """Less than a path: parts below parts, of another number on each rank."""
 
 
 def step_of(number: int, count: int) -> list[Pack]:
     """The packs of one step: trees of several sizes, with the whole step's counts."""
-    packs = [make_pack(100 * number + i, trees=1 + i % 3, samples=3 + i)[0] for i in range(count)]
+    packs = [make_pack(100 * number + i, trees=1 + i % 3, samples=2 + i)[0] for i in range(count)]
     names = StepCounts.__struct_fields__
     counts = StepCounts(**{name: sum(getattr(pack.step_counts, name) for pack in packs) for name in names})
     return [msgspec.structs.replace(pack, step=number, step_counts=counts) for pack in packs]
@@ -52,7 +52,7 @@ def case(text: str, world: World) -> dict[str, Any]:
     table = {"zero_optimization": {"stage": int(stage), "stage3_param_persistence_threshold": 0}}
     together, alone = trainer(kind, objective, deepspeed=table, world=world), trainer(kind, objective)
     worst = {"metrics": 0.0, "weights": 0.0}
-    for number, count in enumerate((3, 1, 4)):  # in the second step one rank has nothing to do
+    for number, count in enumerate((3, 1)):  # in the second step one rank has nothing to do
         packs = step_of(number, count)
         got, expected = together.step(packs), alone.step(packs)
         assert got.keys() == expected.keys()
