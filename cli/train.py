@@ -124,6 +124,8 @@ def train(
     limits = Limits(epochs, max_steps, stop, batch_packs, save_every, keep)
     table = None if deepspeed is None else read_deepspeed(deepspeed)
     packs = (line.record for line in run.read(files, Task, Pack) if isinstance(line.record, Pack))
+    if run.dry_run and not world.first:
+        return
     if run.dry_run:
         run.log(f"would train {folder} for {objective.value} on {sum(1 for _ in packs)} packs")
         return

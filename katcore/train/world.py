@@ -49,7 +49,7 @@ class World:
         self.gathered(None)
 
     def told(self, make: Callable[[], T]) -> T:
-        """What `make` returns on rank 0, on every rank; or the KatError that it raised there."""
+        """What `make` returns on rank 0, on every rank. After a KatError there the others leave with its exit code."""
         if self.size == 1:
             return make()
         said: list[Any] = [None, None]
@@ -58,13 +58,12 @@ class World:
             try:
                 said[0] = make()
             except KatError as raised:
-                error, said[1] = raised, (type(raised), str(raised), raised.hint)
+                error, said[1] = raised, raised.code
         torch.distributed.broadcast_object_list(said, src=0)
         if error is not None:
             raise error
         if said[1] is not None:
-            kind, message, hint = said[1]
-            raise kind(message, hint=hint)
+            raise SystemExit(said[1])  # rank 0 speaks
         made: T = said[0]
         return made
 
