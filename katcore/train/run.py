@@ -131,11 +131,13 @@ def fit(
         trainer.restore(state["trainer"], last)
     progress = Progress(list(state["losses"]))
     batches = _batches(packs, trainer, limits)
-    _skip(batches, progress, state["seen"])
+    _skip(batches, progress, state["seen"], world)
     if not progress.losses:
         first = next(batches, None)  # before anything is written
         if first is None:
-            raise InputError("no packs in the input", hint="kat-pack-trie --rejects FILE says why nothing was packed")
+            world.refuse(
+                InputError("no packs in the input", hint="kat-pack-trie --rejects FILE says why nothing was packed")
+            )
         batches = chain([first], batches)
     with _metrics(out, trainer.steps) if world.first else nullcontext() as log:
         saved = _train(trainer, batches, limits, out, progress, log, report)
@@ -177,7 +179,7 @@ def _accepted(packs: Iterable[Pack], trainer: Trainer) -> Iterator[Pack]:
         yield pack
 
 
-def _skip(batches: Iterator[Step], progress: Progress, seen: str) -> None:
+def _skip(batches: Iterator[Step], progress: Progress, seen: str, world: World) -> None:
     """Pass over the steps already taken; InputError when the input is not the one they were taken on."""
     for _ in progress.losses:
         step = next(batches, None)
@@ -185,7 +187,8 @@ def _skip(batches: Iterator[Step], progress: Progress, seen: str) -> None:
             break
         progress.take(step)
     if progress.losses and progress.seen.hexdigest() != seen:
-        raise InputError("this run was started on other packs than those in the input", hint="give it the same input")
+        message = "this run was started on other packs than those in the input"
+        world.refuse(InputError(message, hint="give it the same input"))
 
 
 def _train(

@@ -155,7 +155,8 @@ class Trainer:
 
     def _zero(self, table: dict[str, Any]) -> Zero:
         config, half = self.lm.model.config, self.lm.model.dtype == torch.bfloat16
-        return Zero(self.lm, filled(table, self.optimizer, self.world.size, half, config.hidden_size), self.world)
+        whole = self.world.told(lambda: filled(table, self.optimizer, self.world.size, half, config.hidden_size))
+        return Zero(self.lm, whole, self.world)
 
     def _zero_grad(self) -> None:
         if self.adam is not None:
@@ -200,11 +201,12 @@ class Trainer:
     def restore(self, state: dict[str, Any], folder: Path | None = None) -> None:
         """Go on as the trainer whose `state` this was; `folder` is its checkpoint. InputError for another layout."""
         if state.get("ranks", "") != self._layout():
-            raise InputError(
+            error = InputError(
                 f"the checkpoint was written by {state.get('ranks') or 'one process without DeepSpeed'}, "
                 f"and this is {self._layout() or 'one process without DeepSpeed'}",
                 hint="start as many processes with the same --deepspeed as then",
             )
+            self.world.refuse(error)
         self.steps = int(state["steps"])
         if self.adam is not None:
             self.adam.restore(state)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 
@@ -66,6 +66,12 @@ class World:
             raise SystemExit(said[1])  # rank 0 speaks
         made: T = said[0]
         return made
+
+    def refuse(self, error: KatError) -> NoReturn:
+        """End every rank for what all of them see: rank 0 raises, the others leave with the same exit code."""
+        if self.first:
+            raise error
+        raise SystemExit(error.code)
 
     def stream(self, items: Iterator[T]) -> Iterator[T]:
         """The items that rank 0 reads, on every rank; the other ranks' own are not touched."""

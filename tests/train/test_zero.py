@@ -61,7 +61,7 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
 
 @pytest.mark.slow
 def test_two_processes_train_as_one() -> None:
-    cases = ["1:qwen3:sft", "2:qwen3:sft", "3:qwen3:sft", "3:qwen3:gspo", "3:qwen3-moe:grpo"]
+    cases = ["1:qwen3:sft", "2:qwen3:sft", "3:qwen3:gspo", "3:qwen3-moe:grpo"]
     (code, out, err), other = ended(two(sys.executable, Path(__file__).with_name("zero_worker.py"), *cases))
     assert (code, other[0]) == (0, 0), err + other[2]
     found = [json.loads(line) for line in out.splitlines()]
@@ -122,6 +122,17 @@ def test_several_processes_want_a_deepspeed_file(tmp_path: Path, packs: Path, mo
     done = kat_train(packs, "--model", model_folder, "--out", tmp_path / "out", env=environment)
     assert done.returncode == 2 and "--deepspeed" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_rank_0_speaks_and_both_end_with_the_code(tmp_path: Path, packs: Path, model_folder: Path) -> None:
+    file = deepspeed_file(tmp_path, gradient_accumulation_steps=8)
+    first, other = ended(
+        two("kat-train", packs, "--model", model_folder, "--out", tmp_path / "out", "--deepspeed", file)
+    )
+    assert (first[0], other[0]) == (4, 4)
+    assert "gradient_accumulation_steps" in first[2] and other[2] == ""
+    assert first[1] == other[1] == ""
 
 
 @pytest.mark.parametrize("stage", [1, 2])
