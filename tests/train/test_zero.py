@@ -51,7 +51,7 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     found = []
     try:
         for process in processes:
-            out, err = process.communicate(timeout=150)
+            out, err = process.communicate(timeout=300)
             found.append((process.returncode, out, err))
     finally:
         for process in processes:
@@ -96,7 +96,7 @@ def test_killed_under_zero_and_resumed_the_losses_are_the_same(tmp_path: Path, p
     environment = os.environ | {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
     done = subprocess.run(
         [*map(str, (*launcher, "kat-train", *zero, "--out", whole, "-q"))],
-        capture_output=True, text=True, timeout=150, env=environment,
+        capture_output=True, text=True, timeout=300, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
     running = two("kat-train", *zero, "--out", cut, "-q")
