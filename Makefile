@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "KAT needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e '.[train,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e '.[train,deepspeed,dev]'
 	touch $@
 
 demo: $(VENV)/.installed

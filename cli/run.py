@@ -45,6 +45,10 @@ class Run:
         """One line for people, silenced by -q."""
         self._log.status(text)
 
+    def hush(self) -> None:
+        """From now on errors only: another process of the same run speaks."""
+        self._log.quiet = True
+
     def detail(self, text: str) -> None:
         """One line that only -v shows."""
         self._log.status(text, level=1)
@@ -174,14 +178,14 @@ class Run:
         part.replace(path)
 
     @contextmanager
-    def folder(self) -> Iterator[Path]:
-        """The folder of --out, made and locked."""
+    def folder(self, lock: bool = True) -> Iterator[Path]:
+        """The folder of --out, made and locked; not `lock`: another process of the same run holds it."""
         out = self._options["out"]
         if out is None:
             raise UsageError("no output folder", hint="add --out DIR")
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out}: is not a folder")
-        with locked(out, self._options["lock_wait"]):
+        with locked(out if lock else None, self._options["lock_wait"]):
             out.mkdir(parents=True, exist_ok=True)
             yield out
 

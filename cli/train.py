@@ -11,6 +11,7 @@ from katcli import train_options as o
 from katcli.contract import Program, required
 from katcli.options import Files
 from katcli.run import Run
+from katcore.errors import UsageError
 
 kat = Program("kat-train", "Train a model on packed trees, no token computed twice.")
 
@@ -56,6 +57,8 @@ def train(
     batch_packs: o.BatchPacks = 0,
     budget: o.Budget = 0,
     recompute: o.Recompute = False,
+    dtype: o.DtypeOption = o.Dtype.float32,
+    deepspeed: o.DeepSpeed = None,
     save_every: o.SaveEvery = 50,
     keep: o.Keep = 2,
     tensorboard: o.TensorBoard = False,
@@ -68,13 +71,27 @@ def train(
     one optimiser step. DIR receives metrics.jsonl, a line a step; step-N folders with the optimiser's state, which
     --resume goes on from, and a link `latest`; and at its top the last model, as transformers loads it. Without a pack
     in the input the exit code is 4.
+
+    With --deepspeed FILE several processes train one model: start them with the deepspeed launcher or torchrun. Packs
+    are dealt to them by cost; the losses are those of one process. What FILE lacks or calls "auto" is filled in from
+    the options; what contradicts them is an error. DIR must be one folder to all of them, and --resume wants as many
+    processes as before.
     """
+    import torch
+
     from katcore.records import Pack, Task
     from katcore.train.losses import Settings
     from katcore.train.mcla import Averaging
     from katcore.train.objective import Objective, Optimizer
     from katcore.train.run import Limits, Metrics, Plateau, fit
+    from katcore.train.world import World
+    from katcore.train.zero_config import read as read_deepspeed
 
+    world = World.of_launcher()
+    if deepspeed is None and world.size > 1:
+        raise UsageError(f"{world.size} processes were started for one model", hint="add --deepspeed FILE")
+    if not world.first:
+        run.hush()
     folder = required(model, "model", "kat-train init --out DIR makes a small one")
     settings = Settings(
         clip_low=clip_low,
@@ -108,7 +125,10 @@ def train(
     optimizer = Optimizer(lr, (0.9, 0.95), weight_decay, grad_clip, warmup, schedule.value, max_steps)
     stop = Plateau.parse(plateau) if plateau else None
     limits = Limits(epochs, max_steps, stop, batch_packs, save_every, keep)
+    table = None if deepspeed is None else read_deepspeed(deepspeed)
     packs = (line.record for line in run.read(files, Task, Pack) if isinstance(line.record, Pack))
+    if run.dry_run and not world.first:
+        return
     if run.dry_run:
         run.log(f"would train {folder} for {objective.value} on {sum(1 for _ in packs)} packs")
         return
@@ -119,7 +139,7 @@ def train(
             run.count(name, metrics[name])
         run.detail(f"step {metrics['step']}: loss {metrics['loss']:.4f}, {metrics['seconds']:.2f} s")
 
-    with run.folder() as out:
+    with run.folder(lock=world.first) as out:
         progress = fit(
             folder,
             packs,
@@ -132,6 +152,9 @@ def train(
             reference=reference,
             resume=run.resume,
             backend=attention.value,
+            dtype=getattr(torch, dtype.value),
+            deepspeed=table,
+            world=world,
             report=report,
             tensorboard=tensorboard,
         )

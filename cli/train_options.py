@@ -52,6 +52,13 @@ class Attention(StrEnum):
     fa4 = "fa4"
 
 
+class Dtype(StrEnum):
+    """Of weights and products."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 class SegmentName(StrEnum):
     """What one importance ratio spans."""
 
@@ -188,6 +195,17 @@ Budget = Annotated[
 ]
 Recompute = Annotated[
     bool, typer.Option("--recompute", help="Keep the layers' inputs only, and compute the layers again.")
+]
+DtypeOption = Annotated[
+    Dtype, typer.Option("--dtype", help="Of weights and products; bfloat16 keeps master weights in float32.")
+]
+DeepSpeed = Annotated[
+    Path | None,
+    typer.Option(
+        "--deepspeed",
+        metavar="FILE",
+        help="Share the model out over the launcher's processes by ZeRO, as DeepSpeed's JSON FILE says.",
+    ),
 ]
 SaveEvery = Annotated[int, typer.Option("--save-every", metavar="N", min=1, help="Steps between two checkpoints.")]
 TensorBoard = Annotated[

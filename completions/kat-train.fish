@@ -38,6 +38,8 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l updates 
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l batch-packs -d 'Packs a step, instead of the packs'\'' own steps.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l budget -d 'Tokens whose activations are alive at once: larger rows go in parts; 0: whole rows.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l recompute -d 'Keep the layers'\'' inputs only, and compute the layers again.'
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l dtype -d 'Of weights and products; bfloat16 keeps master weights in float32.' -x -a 'float32 bfloat16'
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l deepspeed -d 'Share the model out over the launcher'\''s processes by ZeRO, as DeepSpeed'\''s JSON FILE says.' -r -F
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l save-every -d 'Steps between two checkpoints.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l keep -d 'Checkpoints to keep.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l tensorboard -d 'Write the metrics to DIR/tensorboard too, as event files.'

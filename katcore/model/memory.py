@@ -27,7 +27,7 @@ from katcore.model.partition import ancestors, partition
 from katcore.model.tree import Tree
 from katcore.model.tree_lm import TreeLM
 from katcore.model.walk import Plan, walk
-from katkernels.linear_logprob import workspace_bytes
+from katkernels.linear_logprob import head_bytes
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ def _head(lm: TreeLM, plan: Plan, index: int) -> int:
     """Bytes of the log-probs that are read from a part: the head's, its gradient, and that of the states."""
     rows = len(plan.rows[index].unique())
     states = len(plan.parts[index]) * lm.head.shape[1] * lm.head.dtype.itemsize
-    return states + workspace_bytes(rows, *lm.head.shape[::-1], lm.head.dtype, lm.device) if rows else 0
+    vocabulary, size = lm.head.shape
+    return states + head_bytes(rows, size, vocabulary, lm.head.dtype, lm.device) if rows else 0
 
 
 def _lent(lm: TreeLM) -> tuple[int, int]:
@@ -155,17 +156,20 @@ def _peak(lm: TreeLM, tree: Tree, budget: int, recompute: bool = False) -> int:
     torch.cuda.reset_peak_memory_stats(lm.device)
     work()
     torch.cuda.synchronize(lm.device)
-    return torch.cuda.max_memory_allocated(lm.device) - before
+    peak: int = torch.cuda.max_memory_allocated(lm.device)
+    return peak - int(before)
 
 
 def live_peak(work: Callable[[], None], there: Iterable[Tensor] = ()) -> int:
     """The most bytes of tensors that live at once while `work` runs, without those that are `there` before."""
-    with _Live(there) as live:
+    live = _Live(there)
+    with live:
         work()
-    return live.peak
+    peak: int = live.peak
+    return peak
 
 
-class _Live(TorchDispatchMode):
+class _Live(TorchDispatchMode):  # type: ignore[misc]
     """Counts the storages that operations return, until they are freed. What an operation uses inside is not seen."""
 
     def __init__(self, there: Iterable[Tensor]) -> None:

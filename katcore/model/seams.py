@@ -74,7 +74,11 @@ class Seam:
             which = places.index(place)
             return _Joined(self, layer, which, own[which].detach())
 
-        return torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x.again() if isinstance(x, _Joined) else x)
+        def unpack(kept: Tensor | _Joined) -> Tensor:
+            return kept.again() if isinstance(kept, _Joined) else kept
+
+        hooks: AbstractContextManager[object] = torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+        return hooks
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ class TreeLM:
         AttentionInterface.register(ATTENTION, _attention)
         self.model = model
         self.backend = backend
+        self.vocabulary: int = self.head.shape[0]  # asked for once: where ranks share the weights they are not all here
         self.stock = model.config._attn_implementation if model.config._attn_implementation != ATTENTION else "sdpa"
         self.check()
 
@@ -97,8 +98,8 @@ class TreeLM:
     def hidden(self, seam: Seam, *, recompute: bool = False) -> Tensor:
         """Last hidden states [n, H] of a part's own tokens; `recompute`: keep no more than the layers' inputs."""
         part = seam.part
-        if int(part.tokens.max()) >= self.head.shape[0]:
-            raise InputError(f"token id {int(part.tokens.max())} is outside the model's {self.head.shape[0]} tokens")
+        if int(part.tokens.max()) >= self.vocabulary:
+            raise InputError(f"token id {int(part.tokens.max())} is outside the model's {self.vocabulary} tokens")
         self.model.set_attn_implementation(ATTENTION)
         with self._checkpointing(recompute):
             out = self.model.get_decoder()(

@@ -18,17 +18,38 @@ import torch
 from safetensors import SafetensorError
 
 from katcore.errors import InputError, KatError
+from katcore.train.world import ALONE, World
 
 _STEP = re.compile(r"step-(\d+)")
 
 
-def save(out: Path, step: int, write_model: Callable[[Path], None], state: dict[str, Any], keep: int) -> None:
-    """Write DIR/step-N, point `latest` at it, forget all but the newest `keep`."""
+def save(
+    out: Path,
+    step: int,
+    write_model: Callable[[Path], None],
+    state: dict[str, Any],
+    keep: int,
+    world: World = ALONE,
+) -> None:
+    """Write DIR/step-N, point `latest` at it, forget all but the newest `keep`.
+
+    Every rank calls `write_model`, with the same folder; the rest is rank 0's.
+    """
     part = out / f"step-{step}.tmp"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    world.told(lambda: _fresh(part))
     with _writing(part):
         write_model(part)
+    world.wait()
+    world.told(lambda: _finish(out, step, part, state, keep))
+
+
+def _fresh(part: Path) -> None:
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+
+
+def _finish(out: Path, step: int, part: Path, state: dict[str, Any], keep: int) -> None:
+    with _writing(part):
         torch.save(state, part / "trainer.pt")
     _sync(part)
     final = out / f"step-{step}"
@@ -78,13 +99,16 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     return state
 
 
-def publish(out: Path, write_model: Callable[[Path], None]) -> None:
+def publish(out: Path, write_model: Callable[[Path], None], world: World = ALONE) -> None:
     """Put the model at DIR's top, file by file, each whole at any time."""
     part = out / "model.tmp"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    world.told(lambda: _fresh(part))
     with _writing(part):
         write_model(part)
+    world.told(lambda: _place(out, part))
+
+
+def _place(out: Path, part: Path) -> None:
     _sync(part)
     for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".safetensors"):  # weights mean: it is whole
         path.replace(out / path.name)
@@ -101,6 +125,9 @@ def _checkpoints(out: Path) -> Iterator[tuple[int, Path]]:
 
 def _sync(folder: Path) -> None:
     for path in folder.iterdir():
+        if path.is_dir():
+            _sync(path)
+            continue
         with path.open("rb") as file:
             os.fsync(file.fileno())
     _sync_folder(folder)

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from katcore.errors import KatError
 from katcore.model.tree_lm import TreeLM
-from katcore.model.walk import walk
 from katcore.train.batch import Row, Step
 from katcore.train.losses import OBJECTIVES, LossOutputs, linear_loss, linearise
 from katcore.train.mcla import anchored, averaged, shuffled_siblings
@@ -25,6 +24,7 @@ from katcore.train.objective import Objective
 from katcore.train.rescale import rescaled, sample_entropy
 from katcore.train.router_loss import RouterLoss
 from katcore.train.terms import Terms, joined
+from katcore.train.turns import Ranks, Turn
 
 
 @dataclass
@@ -32,6 +32,9 @@ class Seen:
     """What the passes of one step found. Log-probs and entropies are one tensor [M] a row, over its terms."""
 
     terms: list[Terms]
+    mine: list[int]
+    """The rows that this rank runs; what is known of the others comes from theirs."""
+    turns: list[Turn]
     logprob: list[Tensor] = field(default_factory=list)
     entropy: list[Tensor] = field(default_factory=list)
     old: list[Tensor] = field(default_factory=list)
@@ -53,6 +56,7 @@ class Passes:
     reference: TreeLM | None = None
     computed: int = 0
     forward_only: int = 0
+    ranks: Ranks = field(default_factory=Ranks)
     _terms: WeakKeyDictionary[Row, Terms] = field(default_factory=WeakKeyDictionary)
 
     def __post_init__(self) -> None:
@@ -62,7 +66,9 @@ class Passes:
     def begin(self, step: Step) -> Seen:
         """What all updates of a step share: its terms, and the first pass where the objective wants one."""
         self.computed = self.forward_only = 0
-        seen = Seen([self._of(row) for row in step.rows])
+        mine = self.ranks.mine(step)
+        terms = self._referred([self._of(row, i in mine) for i, row in enumerate(step.rows)], step, mine)
+        seen = Seen(terms, mine, self.ranks.turns({i: terms[i] for i in mine}, self.recompute))
         if self.objective.scored:
             self._score(step, seen)
             self._rescale(step, seen)
@@ -76,31 +82,43 @@ class Passes:
             self.forward_only += self._router_loss.count(seen.terms)
             seen.metrics |= self._router_loss.metrics()
         coupled = self._linearised(seen) if self.objective.coupled else None
-        outputs = [] if coupled is None else [coupled[0]]
-        now: list[Tensor] = []
-        for i, terms in enumerate(seen.terms):
-            old = seen.old[i] if seen.old else terms.packed_old
+        outputs: list[LossOutputs] = []
+        now = [terms.columns.logprob for terms in seen.terms]  # empty, and so it stays for other ranks' rows
+        for turn in seen.turns:
+            i = turn.row
+            if i < 0:
+                self.ranks.walk(self.lm, turn, None, _nobody, self.objective.temperature, self.recompute)
+                continue
+            old = seen.old[i] if seen.old else seen.terms[i].packed_old
             weight = None if coupled is None else coupled[1][i]
             mean = seen.logprob[i] if self.objective.averaging.passes > 1 else None
-            kept, logprob = self._row(step.rows[i], terms, old, weight, mean)
+            kept, logprob = self._row(turn, step.rows[i], seen.terms[i], old, weight, mean)
             outputs += kept
-            now.append(logprob if old is None else old)
+            now[i] = logprob if old is None else old
         seen.old = seen.old or now
         seen.logprob = []  # another update has other weights
-        return outputs
+        return self.ranks.joined(outputs) if coupled is None else [coupled[0]]
 
-    def _of(self, row: Row) -> Terms:
-        """The row's terms and parts, made once for all epochs."""
+    def _of(self, row: Row, mine: bool) -> Terms:
+        """The row's terms and parts, made once for all epochs; another rank's row is not cut."""
         if row not in self._terms:
-            terms = Terms.of_row(row, self.budget, self.lm.device, weighted=not self.objective.coupled)
-            if self.reference is not None and terms.columns.ref_logprob is None:
-                terms = terms.with_reference(self._logprobs(terms, self.reference)[0])
-            self._terms[row] = terms
+            budget = self.budget if mine else 0
+            self._terms[row] = Terms.of_row(row, budget, self.lm.device, weighted=not self.objective.coupled)
         return self._terms[row]
+
+    def _referred(self, terms: list[Terms], step: Step, mine: list[int]) -> list[Terms]:
+        """The terms with the reference policy's log-probs, asked for once. Every rank holds that policy whole."""
+        wanted = [i for i, each in enumerate(terms) if each.columns.ref_logprob is None]
+        if self.reference is None or not wanted:
+            return terms
+        own = {i: self._logprobs(Turn(i), terms[i], self.reference) for i in mine if i in wanted}
+        for i, (logprob, *_) in self.ranks.everything(own, self.lm.device).items():
+            terms[i] = self._terms[step.rows[i]] = terms[i].with_reference(logprob)
+        return terms
 
     # ------------------------------------------------------------------------------------- without gradient
 
-    def _logprobs(self, terms: Terms, lm: TreeLM) -> tuple[Tensor, Tensor]:
+    def _logprobs(self, turn: Turn, terms: Terms, lm: TreeLM) -> tuple[Tensor, Tensor]:
         """(logprob [M], entropy [M]) of the terms under a model."""
         logprob, entropy = torch.zeros(2, len(terms.plan.index), dtype=torch.float64, device=lm.device).unbind()
 
@@ -108,16 +126,27 @@ class Passes:
             logprob[which], entropy[which] = lp.to(logprob.dtype), h.to(entropy.dtype)
 
         with torch.no_grad():
-            self.forward_only += walk(lm, terms.plan, visit, self.objective.temperature)
+            self.forward_only += self.ranks.walk(lm, turn, terms, visit, self.objective.temperature, False)
         return logprob[terms.place], entropy[terms.place]
+
+    def _scored(self, turns: list[Turn], terms: dict[int, Terms]) -> list[tuple[Tensor, ...]]:
+        """(logprob [M], entropy [M]) of every row's terms, each from the rank that runs it."""
+        found: dict[int, tuple[Tensor, ...]] = {}
+        for turn in turns:
+            if turn.row >= 0:
+                found[turn.row] = self._logprobs(turn, terms[turn.row], self.lm)
+                continue
+            with torch.no_grad():
+                self.ranks.walk(self.lm, turn, None, _nobody, self.objective.temperature, False)
+        return [both for _, both in sorted(self.ranks.everything(found, self.lm.device).items())]
 
     def _score(self, step: Step, seen: Seen) -> None:
         """Log-probs and entropies of all terms, averaged over passes where the objective says so."""
         entropies: list[Tensor] = []
 
         def run(k: int) -> Tensor:
-            terms = seen.terms if k == 0 else [self._shuffled(row, k) for row in step.rows]
-            both = [self._logprobs(each, self.lm) for each in terms]
+            terms = {i: seen.terms[i] if k == 0 else self._shuffled(step.rows[i], k) for i in seen.mine}
+            both = self._scored(seen.turns if k == 0 else self.ranks.turns(terms, self.recompute), terms)
             if k == 0:
                 entropies.extend(h for _, h in both)
             return torch.cat([lp for lp, _ in both])
@@ -170,7 +199,7 @@ class Passes:
     # ---------------------------------------------------------------------------------------- with gradient
 
     def _row(
-        self, row: Row, terms: Terms, old: Tensor | None, weight: Tensor | None, mean: Tensor | None
+        self, turn: Turn, row: Row, terms: Terms, old: Tensor | None, weight: Tensor | None, mean: Tensor | None
     ) -> tuple[list[LossOutputs], Tensor]:
         """The row's gradients, part by part; the parts' losses, and all terms' log-probs [M] as they were.
 
@@ -193,10 +222,14 @@ class Passes:
             return out.loss
 
         with nullcontext() if self._router_loss is None else self._router_loss.hooked():
-            self.computed += walk(self.lm, terms.plan, visit, self.objective.temperature, recompute=self.recompute)
+            self.computed += self.ranks.walk(self.lm, turn, terms, visit, self.objective.temperature, self.recompute)
         return outputs, now
 
     def _finite(self, out: LossOutputs, what: str) -> LossOutputs:
         if not bool(out.loss.isfinite()):
             raise KatError(f"the loss of {what} is {float(out.loss)}")
         return out
+
+
+def _nobody(which: Tensor, logprob: Tensor, entropy: Tensor) -> None:
+    """No row, no loss."""

@@ -17,13 +17,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
+import torch
+
 from katcore.errors import InputError, UsageError
 from katcore.records import Pack
-from katcore.train import checkpoint
+from katcore.train import checkpoint, zero
 from katcore.train.batch import Step, steps
 from katcore.train.objective import Objective, Optimizer
 from katcore.train.tensorboard import Writer, events, write
 from katcore.train.trainer import Trainer
+from katcore.train.world import ALONE, World
 
 Metrics = dict[str, Any]
 
@@ -108,33 +111,46 @@ def fit(
     reference: str | Path | None = None,
     resume: bool = False,
     backend: str = "auto",
+    dtype: torch.dtype = torch.float32,
+    deepspeed: dict[str, Any] | None = None,
+    world: World = ALONE,
     report: Callable[[Metrics], None] = lambda metrics: None,
     tensorboard: bool = False,
 ) -> Progress:
-    """Train the model of `folder` on `packs` and leave it in `out`. InputError when there are no packs."""
-    last = _checked(out, resume)
+    """Train the model of `folder` on `packs` and leave it in `out`. InputError when there are no packs.
+
+    With a table of DeepSpeed's every process of `world` calls this; rank 0's packs are read, and it alone writes here.
+    """
+    if deepspeed is not None:
+        zero.start(world)
+    last = world.told(lambda: _checked(out, resume))
     trainer = Trainer.load(
-        last or folder, objective, optimizer, backend=backend, budget=budget, recompute=recompute, reference=reference
-    )
+        last or folder, objective, optimizer, backend=backend, budget=budget, recompute=recompute, reference=reference,
+        dtype=dtype, deepspeed=deepspeed, world=world,
+    )  # fmt: skip
     state: dict[str, Any] = checkpoint.load_state(last) if last else {"losses": [], "seen": ""}
     if last:
-        trainer.restore(state["trainer"])
+        trainer.restore(state["trainer"], last)
     progress = Progress(list(state["losses"]))
     batches = _batches(packs, trainer, limits)
-    _skip(batches, progress, state["seen"])
+    _skip(batches, progress, state["seen"], world)
     if not progress.losses:
         first = next(batches, None)  # before anything is written
         if first is None:
-            raise InputError("no packs in the input", hint="kat-pack-trie --rejects FILE says why nothing was packed")
+            world.refuse(
+                InputError("no packs in the input", hint="kat-pack-trie --rejects FILE says why nothing was packed")
+            )
         batches = chain([first], batches)
     with ExitStack() as stack:
-        if tensorboard:  # first: a missing package must not leave half a run
+        if tensorboard and world.first:  # first: a missing package must not leave half a run
             report = _drawn(stack.enter_context(events(out / "tensorboard", trainer.steps)), report)
-        log = stack.enter_context(_metrics(out, trainer.steps))
+        log = stack.enter_context(_metrics(out, trainer.steps)) if world.first else None
         saved = _train(trainer, batches, limits, out, progress, log, report)
     if saved != trainer.steps:
         _save(trainer, progress, out, limits)
-    checkpoint.publish(out, trainer.save)
+    checkpoint.publish(out, trainer.save, world)
+    if deepspeed is not None:
+        zero.leave(world)
     return progress
 
 
@@ -161,7 +177,8 @@ def _batches(packs: Iterable[Pack], trainer: Trainer, limits: Limits) -> Iterato
     """The steps of every epoch. A stream is read once: its packs stay in memory when there is another epoch."""
     objective = trainer.objective
     kept: list[Step] = []
-    for step in steps(_accepted(packs, trainer), objective.reducer, objective.constant, limits.batch_packs):
+    read = steps(_accepted(packs, trainer), objective.reducer, objective.constant, limits.batch_packs)
+    for step in trainer.world.stream(read):
         if limits.epochs != 1:
             kept.append(step)
         yield step
@@ -177,7 +194,7 @@ def _accepted(packs: Iterable[Pack], trainer: Trainer) -> Iterator[Pack]:
         yield pack
 
 
-def _skip(batches: Iterator[Step], progress: Progress, seen: str) -> None:
+def _skip(batches: Iterator[Step], progress: Progress, seen: str, world: World) -> None:
     """Pass over the steps already taken; InputError when the input is not the one they were taken on."""
     for _ in progress.losses:
         step = next(batches, None)
@@ -185,7 +202,8 @@ def _skip(batches: Iterator[Step], progress: Progress, seen: str) -> None:
             break
         progress.take(step)
     if progress.losses and progress.seen.hexdigest() != seen:
-        raise InputError("this run was started on other packs than those in the input", hint="give it the same input")
+        message = "this run was started on other packs than those in the input"
+        world.refuse(InputError(message, hint="give it the same input"))
 
 
 def _train(
@@ -194,7 +212,7 @@ def _train(
     limits: Limits,
     out: Path,
     progress: Progress,
-    log: TextIO,
+    log: TextIO | None,
     report: Callable[[Metrics], None],
 ) -> int:
     """Step until a limit or the end of the data; returns the last step that a checkpoint holds."""
@@ -211,8 +229,9 @@ def _train(
         progress.stop = limits.reason(progress.losses)
         if progress.stop:
             metrics["stop"] = progress.stop
-        log.write(json.dumps(metrics) + "\n")
-        log.flush()
+        if log is not None:
+            log.write(json.dumps(metrics) + "\n")
+            log.flush()
         report(metrics)
         if trainer.steps % limits.save_every == 0:
             _save(trainer, progress, out, limits)
@@ -222,7 +241,7 @@ def _train(
 
 def _save(trainer: Trainer, progress: Progress, out: Path, limits: Limits) -> None:
     state = {"trainer": trainer.state(), "losses": progress.losses, "seen": progress.seen.hexdigest()}
-    checkpoint.save(out, trainer.steps, trainer.save, state, limits.keep)
+    checkpoint.save(out, trainer.steps, trainer.checkpoint, state, limits.keep, trainer.world)
 
 
 def _metrics(out: Path, steps_done: int) -> TextIO:

@@ -24,10 +24,15 @@ from katcore.model.folder import ChatModel
 from katcore.model.folder import load as load_chat_model
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
+from katcore.train.adam import Adam
 from katcore.train.batch import Step, steps
 from katcore.train.losses import OBJECTIVES, LossOutputs, reduce_metrics
 from katcore.train.objective import Objective, Optimizer
 from katcore.train.passes import Passes
+from katcore.train.turns import Ranks
+from katcore.train.world import ALONE, Costs, World
+from katcore.train.zero import Zero
+from katcore.train.zero_config import filled
 
 DEFAULT = Optimizer()
 
@@ -45,18 +50,21 @@ class Trainer:
         *,
         recompute: bool = False,
         reference: TreeLM | None = None,
+        deepspeed: dict[str, Any] | None = None,
+        world: World = ALONE,
     ) -> None:
         self.lm = lm
-        self.passes = Passes(lm, objective, budget, recompute, reference)
+        self.world = world
         self.tokenizer = chat.digest if chat is not None else ""
         self.files = _files(chat) if chat is not None else {}
         self.objective = objective
         self.optimizer = optimizer
         self.steps = 0
         self.lm.model.train()  # dropout is refused at load time: only activation checkpointing asks for the mode
-        self.adamw = torch.optim.AdamW(
-            self.parameters, lr=optimizer.lr, betas=optimizer.betas, weight_decay=optimizer.weight_decay
-        )
+        self.zero = None if deepspeed is None else self._zero(deepspeed)
+        self.adam = Adam(self.parameters, optimizer) if self.zero is None else None
+        ranks = Ranks(world, self.zero, Costs.of(lm.model.config)) if self.zero is not None else Ranks()
+        self.passes = Passes(lm, objective, budget, recompute, reference, ranks=ranks)
 
     @classmethod
     def load(
@@ -71,16 +79,20 @@ class Trainer:
         budget: int = 0,
         recompute: bool = False,
         reference: str | Path | None = None,
+        deepspeed: dict[str, Any] | None = None,
+        world: World = ALONE,
     ) -> Trainer:
         """A trainer of the model in a folder. `budget`: tokens whose activations are alive at once, 0: a whole row.
 
-        `reference` is the folder of the policy that the objective's penalty pulls to.
+        `reference` is the folder of the policy that the objective's penalty pulls to. `deepspeed` is the table of a
+        DeepSpeed file: the processes of `world` then share out the model, and each calls the same methods.
         """
         lm = TreeLM.load(folder, dtype=dtype, device=device, backend=backend)
         policy = TreeLM.load(reference, dtype=dtype, device=device, backend=backend) if reference else None
         return cls(
-            lm, load_chat_model(Path(folder)), objective, optimizer, budget, recompute=recompute, reference=policy
-        )
+            lm, load_chat_model(Path(folder)), objective, optimizer, budget, recompute=recompute, reference=policy,
+            deepspeed=deepspeed, world=world,
+        )  # fmt: skip
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -113,14 +125,13 @@ class Trainer:
         """`objective.updates` optimiser steps on one batch; π_old stays what it was at the first one's start."""
         started = time.monotonic()
         rate = self.optimizer.lr_at(self.steps)
-        for group in self.adamw.param_groups:
-            group["lr"] = rate
         seen = self.passes.begin(step)
         for _ in range(self.objective.updates):
-            self.adamw.zero_grad(set_to_none=True)
+            self._zero_grad()
             outputs = self.passes.gradients(step, seen)
-            norm = self._apply()
+            norm = self._apply(rate)
         self.steps += 1
+        computed, forward_only = map(sum, zip(*self.world.gathered((self.passes.computed, self.passes.forward_only))))
         return {
             "step": self.steps,
             "loss": float(sum(float(out.loss) for out in outputs)),
@@ -132,41 +143,80 @@ class Trainer:
             "tokens_unique": step.unique,
             "tokens_flat": step.flat,
             "tokens_trained": step.trained,
-            "tokens_computed": self.passes.computed,
-            "forward_only_tokens": self.passes.forward_only,
+            "tokens_computed": computed,
+            "forward_only_tokens": forward_only,
             "seconds": round(time.monotonic() - started, 4),
         }
 
     def gradients(self, step: Step) -> list[LossOutputs]:
         """Leave the step's gradients in the parameters, and return the parts' shares of the loss."""
-        self.adamw.zero_grad(set_to_none=True)
+        self._zero_grad()
         return self.passes.gradients(step, self.passes.begin(step))
 
-    def _apply(self) -> float:
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.optimizer.grad_clip or math.inf)
-        if not bool(norm.isfinite()):
-            raise KatError(f"the gradient's norm is {float(norm)} at step {self.steps + 1}")
-        self.adamw.step()
-        return float(norm)
+    def _zero(self, table: dict[str, Any]) -> Zero:
+        config, half = self.lm.model.config, self.lm.model.dtype == torch.bfloat16
+        whole = self.world.told(lambda: filled(table, self.optimizer, self.world.size, half, config.hidden_size))
+        return Zero(self.lm, whole, self.world)
+
+    def _zero_grad(self) -> None:
+        if self.adam is not None:
+            self.adam.zero_grad()  # DeepSpeed's are gone after its step
+
+    def _apply(self, rate: float) -> float:
+        norm = self.zero.step(rate) if self.zero is not None else self._adam.clip()
+        if not math.isfinite(norm):
+            raise KatError(f"the gradient's norm is {norm} at step {self.steps + 1}")
+        if self.zero is None:
+            self._adam.step(rate)
+        return norm
+
+    @property
+    def _adam(self) -> Adam:
+        assert self.adam is not None
+        return self.adam
 
     def save(self, folder: str | Path) -> None:
-        """Weights, configuration, tokenizer and template: a folder that transformers loads."""
+        """Weights, configuration, tokenizer and template: a folder that transformers loads. Rank 0 writes it."""
         from transformers.utils import logging
 
         logging.disable_progress_bar()
-        self.lm.model.save_pretrained(folder)
+        weights = None if self.zero is None else self.zero.weights()
+        if not self.world.first:
+            return
+        self.lm.model.save_pretrained(folder, state_dict=weights)
         for name, data in self.files.items():
             (Path(folder) / name).write_bytes(data)
 
-    def state(self) -> dict[str, Any]:
-        """What a resumed run needs beside the weights."""
-        return {"steps": self.steps, "adamw": self.adamw.state_dict(), "rng": torch.get_rng_state()}
+    def checkpoint(self, folder: Path) -> None:
+        """What `save` writes and, under DeepSpeed, every rank's share of the optimiser's state."""
+        self.save(folder)
+        if self.zero is not None:
+            self.zero.save(folder)
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on as the trainer whose `state` this was."""
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs beside the weights, and beside DeepSpeed's own files."""
+        about = {"steps": self.steps, "rng": torch.get_rng_state(), "ranks": self._layout()}
+        return about if self.adam is None else about | self.adam.state()
+
+    def restore(self, state: dict[str, Any], folder: Path | None = None) -> None:
+        """Go on as the trainer whose `state` this was; `folder` is its checkpoint. InputError for another layout."""
+        if state.get("ranks", "") != self._layout():
+            error = InputError(
+                f"the checkpoint was written by {state.get('ranks') or 'one process without DeepSpeed'}, "
+                f"and this is {self._layout() or 'one process without DeepSpeed'}",
+                hint="start as many processes with the same --deepspeed as then",
+            )
+            self.world.refuse(error)
         self.steps = int(state["steps"])
-        self.adamw.load_state_dict(state["adamw"])
+        if self.adam is not None:
+            self.adam.restore(state)
+        if self.zero is not None and folder is not None:
+            self.zero.load(folder)
         torch.set_rng_state(state["rng"])
+
+    def _layout(self) -> str:
+        """What a checkpoint's files depend on; empty without DeepSpeed."""
+        return "" if self.zero is None else f"{self.world.size} processes of ZeRO stage {self.zero.stage}"
 
 
 def _files(chat: ChatModel) -> dict[str, bytes]:

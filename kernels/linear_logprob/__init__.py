@@ -25,7 +25,7 @@ from katkernels.linear_logprob.check import check_backend
 from katkernels.linear_logprob.chunked import logprob_chunked
 from katkernels.linear_logprob.reference import logprob_dense
 
-__all__ = ["BACKENDS", "linear_logprob", "workspace_bytes"]
+__all__ = ["BACKENDS", "head_bytes", "linear_logprob"]
 
 BACKENDS = ("auto", "reference", "chunked", "fold")
 
@@ -55,7 +55,7 @@ def linear_logprob(
     return compute(hidden, weight, targets.long(), row.long(), temperature)
 
 
-def workspace_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype, device: torch.device) -> int:
+def head_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype, device: torch.device) -> int:
     """Memory of forward and backward beyond inputs, outputs and gradients, for `rows` rows that are read by `auto`."""
     module = import_module(f"katkernels.linear_logprob.{_fastest(device)}")
     needed: int = module.workspace_bytes(rows, size, vocabulary, dtype)

@@ -1,0 +1,84 @@
+"""Who runs which rows of a step, and when: one process all of them; of several ranks each its share, in step.
+
+In: a step's terms. Out: `Turn`s, in each of which a rank runs one of its rows, or none of them, in an order of parts
+that all ranks agreed on; and what the ranks found, put together. The passes themselves are `passes.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+
+import torch
+from torch import Tensor
+
+from katcore.model.agreed import Order, Shape, agree, shape_of
+from katcore.model.together import Runner, walk_together
+from katcore.model.tree_lm import TreeLM
+from katcore.model.walk import Visit, walk
+from katcore.train.batch import Step
+from katcore.train.losses import LossOutputs
+from katcore.train.terms import Terms
+from katcore.train.world import ALONE, Costs, World, shares
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One row's walk. `row` is its number in the step, -1 where this rank only keeps step; no order: no other rank."""
+
+    row: int
+    order: Order | None = None
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a run, and what runs a part with all of them; alone, nothing does."""
+
+    world: World = ALONE
+    runner: Runner | None = None
+    costs: Costs = field(default_factory=Costs)
+
+    def mine(self, step: Step) -> list[int]:
+        """This rank's rows of the step."""
+        if self.runner is None:
+            return list(range(len(step.rows)))
+        return shares(step, self.costs, self.world.size)[self.world.rank]
+
+    def turns(self, terms: Mapping[int, Terms], recompute: bool) -> list[Turn]:
+        """The walks of a pass over this rank's rows, by number; every rank gets as many."""
+        if self.runner is None:
+            return [Turn(row) for row in terms]
+        own = [shape_of(each.plan.parts, recompute) for each in terms.values()]
+        everybody = self.world.gathered(own)
+        turns = []
+        for k, shapes in enumerate(zip_longest(*everybody, fillvalue=Shape())):
+            row = [*terms][k] if k < len(terms) else -1
+            parts = terms[row].plan.parts if row >= 0 else ()
+            turns.append(Turn(row, agree(shapes, self.world.rank, parts)))
+        return [*turns[:-1], replace(turns[-1], last=True)]
+
+    def walk(
+        self, lm: TreeLM, turn: Turn, terms: Terms | None, visit: Visit, temperature: float, recompute: bool
+    ) -> int:
+        """Visit the turn's row; returns the tokens computed."""
+        if self.runner is not None and turn.order is not None:
+            plan = None if terms is None else terms.plan
+            return walk_together(self.runner, turn.order, plan, visit, temperature, last=turn.last)
+        assert terms is not None
+        return walk(lm, terms.plan, visit, temperature, recompute=recompute)
+
+    def everything(self, mine: dict[int, tuple[Tensor, ...]], device: torch.device) -> dict[int, tuple[Tensor, ...]]:
+        """What the ranks found, by row, on every rank."""
+        if self.world.size == 1:
+            return mine
+        sent = self.world.gathered({row: tuple(x.cpu() for x in found) for row, found in mine.items()})
+        return {row: tuple(x.to(device) for x in found) for each in sent for row, found in each.items()}
+
+    def joined(self, outputs: list[LossOutputs]) -> list[LossOutputs]:
+        """What the losses say of all ranks' parts."""
+        if self.world.size == 1:
+            return outputs
+        sent = [LossOutputs(o.loss.cpu(), {name: x.cpu() for name, x in o.metrics.items()}) for o in outputs]
+        return [each for several in self.world.gathered(sent) for each in several]

@@ -1,0 +1,116 @@
+"""The processes that train together: who this one is, and what they tell each other beside gradients.
+
+In: the launcher's variables RANK, WORLD_SIZE, LOCAL_RANK. Out: values that all ranks hold. One process alone is a
+world, too: it starts nothing and sends nothing. Gradients and weights are DeepSpeed's (`zero.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+import torch
+
+from katcore.errors import KatError
+from katcore.train.batch import Row, Step
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """`size` processes, of which this one is number `rank`."""
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def of_launcher(cls) -> World:
+        """As torchrun and the deepspeed launcher say; alone without one."""
+        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the rank that reads, writes and speaks."""
+        return self.rank == 0
+
+    def gathered(self, value: T) -> list[T]:
+        """Every rank's value, by rank, on every rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(values, value)
+        return values
+
+    def wait(self) -> None:
+        """Until every rank is here."""
+        self.gathered(None)
+
+    def told(self, make: Callable[[], T]) -> T:
+        """What `make` returns on rank 0, on every rank. After a KatError there the others leave with its exit code."""
+        if self.size == 1:
+            return make()
+        said: list[Any] = [None, None]
+        error: KatError | None = None
+        if self.first:
+            try:
+                said[0] = make()
+            except KatError as raised:
+                error, said[1] = raised, raised.code
+        torch.distributed.broadcast_object_list(said, src=0)
+        if error is not None:
+            raise error
+        if said[1] is not None:
+            raise SystemExit(said[1])  # rank 0 speaks
+        made: T = said[0]
+        return made
+
+    def refuse(self, error: KatError) -> NoReturn:
+        """End every rank for what all of them see: rank 0 raises, the others leave with the same exit code."""
+        if self.first:
+            raise error
+        raise SystemExit(error.code)
+
+    def stream(self, items: Iterator[T]) -> Iterator[T]:
+        """The items that rank 0 reads, on every rank; the other ranks' own are not touched."""
+        while (item := self.told(lambda: next(items, None))) is not None:
+            yield item
+
+
+ALONE = World()
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a rank's work is made of: multiplications a token, and those a pair of query and key."""
+
+    token: float = 1.0
+    pair: float = 0.0
+
+    @classmethod
+    def of(cls, config: Any) -> Costs:
+        """From a model's config: 12 h² + h V for a layer's products and the head, and 2 · heads · head size a pair."""
+        hidden, layers, heads = config.hidden_size, config.num_hidden_layers, config.num_attention_heads
+        size = getattr(config, "head_dim", None) or hidden // heads
+        return cls(layers * 12.0 * hidden**2 + hidden * config.vocab_size, layers * 2.0 * heads * size)
+
+    def row(self, row: Row) -> float:
+        """A row's work: a token sees its path, as many keys as its depth and itself."""
+        return self.token * len(row.tree) + self.pair * float((row.tree.depth + 1).sum())
+
+
+def shares(step: Step, costs: Costs, ranks: int) -> list[list[int]]:
+    """For every rank its rows of the step, the costliest first: each row goes to the rank that has least (Graham 1969).
+
+    The same on all ranks, since all of them hold the step.
+    """
+    cost = [costs.row(row) for row in step.rows]
+    work = [0.0] * ranks
+    dealt: list[list[int]] = [[] for _ in range(ranks)]
+    for row in sorted(range(len(cost)), key=lambda row: (-cost[row], row)):
+        rank = work.index(min(work))
+        work[rank] += cost[row]
+        dealt[rank].append(row)
+    return dealt

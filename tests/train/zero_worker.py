@@ -1,0 +1,84 @@
+"""One of two processes that train as one under DeepSpeed, beside the same training in one process: run by a test.
+
+Usage: zero_worker.py CASE...     CASE: STAGE:MODEL:OBJECTIVE      prints one JSON line a case, on rank 0
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import msgspec
+import torch
+from random_packs import VOCAB, make_pack, tiny_model
+
+from katcore.model.tree_lm import TreeLM
+from katcore.records import Pack, StepCounts
+from katcore.train.losses import Settings
+from katcore.train.mcla import Averaging
+from katcore.train.objective import Objective, Optimizer
+from katcore.train.trainer import Trainer
+from katcore.train.world import World
+from katcore.train.zero import leave, start
+
+OBJECTIVES = {
+    "sft": Objective("sft"),
+    "gspo": Objective("gspo", difficulty_weight=0.5),
+    "grpo": Objective("grpo", updates=2, averaging=Averaging(2), settings=Settings(kl_ref=0.1)),
+}
+BUDGET = 9
+"""Less than a path: parts below parts, of another number on each rank."""
+
+
+def step_of(number: int, count: int) -> list[Pack]:
+    """The packs of one step: trees of several sizes, with the whole step's counts."""
+    packs = [make_pack(100 * number + i, trees=1 + i % 3, samples=2 + i)[0] for i in range(count)]
+    names = StepCounts.__struct_fields__
+    counts = StepCounts(**{name: sum(getattr(pack.step_counts, name) for pack in packs) for name in names})
+    return [msgspec.structs.replace(pack, step=number, step_counts=counts) for pack in packs]
+
+
+def trainer(kind: str, objective: Objective, **options: Any) -> Trainer:
+    """In fp32; of a mixture as of a dense model all weights are small enough that log-probs differ."""
+    reference = TreeLM(tiny_model(1, torch.float32)) if objective.settings.kl_ref else None
+    lm = TreeLM(tiny_model(0, torch.float32, kind))
+    return Trainer(lm, None, objective, Optimizer(lr=1e-3, betas=(0.9, 0.999)), BUDGET, reference=reference, **options)
+
+
+def case(text: str, world: World) -> dict[str, Any]:
+    stage, kind, name = text.split(":")
+    objective = OBJECTIVES[name]
+    table = {"zero_optimization": {"stage": int(stage), "stage3_param_persistence_threshold": 0}}
+    together, alone = trainer(kind, objective, deepspeed=table, world=world), trainer(kind, objective)
+    worst = {"metrics": 0.0, "weights": 0.0}
+    for number, count in enumerate((3, 1)):  # in the second step one rank has nothing to do
+        packs = step_of(number, count)
+        got, expected = together.step(packs), alone.step(packs)
+        assert got.keys() == expected.keys()
+        for key in expected.keys() - {"seconds", "mcla_cost"}:
+            worst["metrics"] = max(worst["metrics"], abs(got[key] - expected[key]) / max(1.0, abs(expected[key])))
+    assert together.zero is not None
+    weights = together.zero.weights()
+    if world.first:
+        for key, weight in alone.lm.model.named_parameters(remove_duplicate=False):
+            worst["weights"] = max(worst["weights"], float((weights[key] - weight).abs().max()))
+    orders = [turn.order for turn in together.passes.begin(_first_step(packs, objective)).turns]
+    empty = sum(part < 0 for order in orders if order is not None for part in order.part)
+    return {"case": text, **worst, "empty": sum(world.gathered(empty)), "tied": weights.keys() >= {"lm_head.weight"}}
+
+
+def _first_step(packs: list[Pack], objective: Objective) -> Any:
+    from katcore.train.batch import steps
+
+    return next(steps(packs, objective.reducer))
+
+
+if __name__ == "__main__":
+    world = World.of_launcher()
+    start(world)
+    for text in sys.argv[1:]:
+        found = case(text, world)
+        if world.first:
+            print(json.dumps(found | {"vocabulary": VOCAB}), flush=True)
+    leave(world)
