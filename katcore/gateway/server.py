@@ -197,7 +197,7 @@ class Gateway:
                 await self.gate.drained()
                 await engine.update_weights(folder, version)
                 return
-            await hold()
+            await hold("retract")  # what it has computed under the old weights is computed anew
             try:
                 await engine.update_weights(folder, version)
             finally:

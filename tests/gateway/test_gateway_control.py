@@ -145,7 +145,8 @@ class Interrupted(FakeEngine):
         ids = [*ids, self.chat.turn_end]
         return Generation(ids, [-2.0] * len(ids), "stop", [(0, self.version)], len(input_ids))
 
-    async def pause(self) -> None:
+    async def pause(self, mode: str) -> None:
+        assert mode == "retract"
         self.paused = True
         await asyncio.sleep(0.05)
 
@@ -173,6 +174,33 @@ def test_a_call_in_flight_goes_on_with_the_new_weights(gateway: Gateway) -> None
     assert engine.calls[1][0] == engine.calls[0][0] + engine.chat.encode("one two")
     assert engine.calls[1][1] == engine.calls[0][1] - first
     assert node.engine_logprobs == [-1.0] * first + [-2.0] * (end - start - first)
+
+
+@pytest.mark.slow
+def test_a_real_engine_goes_on_with_the_new_weights(gateway: Gateway, tmp_path: Path) -> None:
+    """The same tokens in and out as ever, marked by the weights that sampled them."""
+    from katcore.engine.embedded import EmbeddedServer
+    from katcore.engine.sglang import SGLangEngine
+    from katcore.model.folder import load
+    from katcore.train.init import Shape, init
+
+    init(tmp_path / "M", Shape(layers=1, hidden=32, heads=2, kv_heads=1))
+    with EmbeddedServer(tmp_path / "M") as server:
+        engine = SGLangEngine(server.url)
+        model = TokenModel(engine, load(tmp_path / "M"), "tiny")
+        session = gateway.open("r", model, caps=Caps(completion=400))
+        thread, answers = in_thread(session, {"messages": [USER]})
+        while server.worker.running == [] and thread.is_alive():
+            time.sleep(0.01)
+        time.sleep(0.1)
+        gateway.update_weights(engine, str(tmp_path / "M"), "two")
+        thread.join()
+        node = gateway.close_session(session).nodes[-1]
+        gateway.call(engine.close())
+    assert answers[0][0] == 200 and [version for _, version in node.versions] == ["default", "two"]
+    (start, end), *_ = node.sampled
+    assert node.versions[0][0] == start < node.versions[1][0] < end
+    assert len(node.engine_logprobs or []) == end - start
 
 
 def test_an_abort_without_a_pause_is_an_error(gateway: Gateway) -> None:
