@@ -355,7 +355,9 @@ class Session:
         self.calls.append(under.call)
         nodes = self.tree.nodes[self._written :]
         self._written = len(self.tree.nodes)
-        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes)
+        renamed = [(n, self.tree.nodes[n].lineage, self.tree.nodes[n].boundary) for n in self.tree.lineages.renamed]
+        self.tree.lineages.renamed.clear()
+        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes, renamed=renamed)
         self.journal.append(entry)
 
     # ------------------------------------------------------------------ ending
