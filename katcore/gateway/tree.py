@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from katcore.gateway.lineage import Lineages
 from katcore.gateway.messages import key_of, text_of, tools_key
@@ -79,7 +80,7 @@ class Tree:
 
     def ids(self, node: int | None) -> list[int]:
         """The tokens from the root to the end of this node."""
-        return [token for each in self.path(node) for token in each.token_ids or []]
+        return list(chain.from_iterable(each.token_ids or () for each in self.path(node)))
 
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""

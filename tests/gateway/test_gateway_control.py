@@ -188,7 +188,7 @@ def test_a_real_engine_goes_on_with_the_new_weights(gateway: Gateway, tmp_path: 
     with EmbeddedServer(tmp_path / "M") as server:
         engine = SGLangEngine(server.url)
         model = TokenModel(engine, load(tmp_path / "M"), "tiny")
-        session = gateway.open("r", model, caps=Caps(completion=400))
+        session = gateway.open("r", model, caps=Caps(completion=250))
         thread, answers = in_thread(session, {"messages": [USER]})
         while server.worker.running == [] and thread.is_alive():
             time.sleep(0.01)
