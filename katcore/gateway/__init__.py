@@ -1,11 +1,13 @@
 """The gateway: agents speak a public API to it, the engine sees exact tokens, and every call is kept in one tree.
 
     with Gateway(folder) as gateway:
-        session = gateway.open("id", model, limits=Caps(...))       # a unix socket and a key of its own
-        ...                                                          # an agent talks to session.socket
-        nodes, calls, exit = gateway.close_session(session)
+        session = gateway.open("id", model, caps=Caps(...), hook=...)   # a unix socket and a key of its own
+        ...                                                             # an agent talks to session.socket
+        gateway.update_weights(engine, folder, "step-2")                # calls in flight go on with them
+        nodes, calls, stop = gateway.close_session(session)
 
-`server` HTTP in a thread of its own, `dialects/` one file for each API, `session` one rollout: caps, retries, calls;
-`tree` the calls as a tree of messages, `prompt` text to ids without touching what was sampled, `model` where answers
-come from, `journal` what survives `kill -9`. Nothing here knows boxes or agents.
+Requests come in by `server` and a file of `dialects/`, answers leave by it or by `stream`. `session` is one rollout:
+caps, retries, calls. `tree` keeps the calls as a tree of messages, `prompt` turns text into ids without touching what
+was sampled, `lineage` names branches. Answers come from `model` or `external`; `hook` may look at them, `gate` holds
+them. `journal` survives `kill -9`; `metrics` counts; `serve` is the gateway by itself. Nothing here knows boxes.
 """
