@@ -39,7 +39,6 @@ class Forwarder:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.open: set[asyncio.Task[Any]] = set()
 
     async def start(self, port: int) -> int:
         """Listen, and say at which port."""
@@ -54,8 +53,8 @@ class Forwarder:
             there, back = await asyncio.open_unix_connection(self.path)
             ends.append(back)
             await asyncio.gather(pump(reader, back), pump(there, writer))
-        except OSError:
-            pass  # the gateway is gone: the agent sees its connection end
+        except (OSError, asyncio.CancelledError):
+            pass  # the gateway is gone, or the agent: whoever is left sees the connection end
         finally:
             for end in ends:
                 end.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from katcore.records import Exit, Outcome
 from katcore.scaffold import Job, Launch
 from katcore.scaffold.install import ensure, ensure_node
-from katcore.scaffold.table import Agent, arch, fill
+from katcore.scaffold.table import Agent, arch, cpu, fill
 
 HERE = Path(__file__).parent
 RUNNER = "agent_runner.py"
@@ -71,6 +71,7 @@ class CommandAgent:
             "node": f"{job.folder}/node/bin/node",
             "python": job.python,
             "arch": arch(),
+            "cpu": cpu(),
             "version": self.row.version,
             "context": str(job.context),
             "completion": str(job.completion),

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 
 def place(name: str, row: Agent) -> Path:
     """Where this row is or will be installed."""
-    parts = [repr((row.npm, row.pip)), _lock(row), arch(), f"{sys.version_info[:2]}" if row.pip else ""]
+    parts = [repr((row.npm, row.pip, row.remove)), _lock(row), arch(), f"{sys.version_info[:2]}" if row.pip else ""]
     return cache_dir("scaffold") / f"{name}-{row.version}-{digest_of('scaffold/1', *parts)[:12]}"
 
 
@@ -50,6 +50,8 @@ def ensure(name: str, row: Agent) -> Path:
                     _pip(made, _lock(row).split() or _filled(row.pip, row), deps=not row.lock)
                 if row.npm:
                     _npm(made, _filled(row.npm, row), _lock(row))
+                for path in row.remove:
+                    (made / path).unlink(missing_ok=True)
                 _check(name, row, made)
                 publish(made, final)
     return final

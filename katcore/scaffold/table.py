@@ -3,7 +3,8 @@
 In: `scaffolds.toml`, and the `[scaffold.NAME]` tables of a user's `kat.toml`, which have the same form. Out: rows.
 In every string of a row these names in braces stand for what they say, other braces for themselves:
 `{task}` the problem statement, `{model}`, `{key}`, `{url}` the gateway inside the box (no path), `{home}`, `{workdir}`,
-`{agent}` the folder of the installation, `{node}` and `{python}` interpreters, `{arch}` (x64 or arm64), `{version}`,
+`{agent}` the folder of the installation, `{node}` and `{python}` interpreters, `{arch}` (x64 or arm64), `{cpu}`
+(x86_64 or aarch64), `{version}`,
 `{context}` and `{completion}` the token limits of one call, `{compact_at}` where an agent should shorten its history.
 """
 
@@ -24,7 +25,7 @@ from katcore.records import Outcome
 
 FILE = Path(__file__).parent / "scaffolds.toml"
 NAMES = frozenset(
-    "task model key url home workdir agent node python arch version context completion compact_at".split()
+    "task model key url home workdir agent node python arch cpu version context completion compact_at".split()
 )
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _ARCH = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}
@@ -35,11 +36,11 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One row.
 
     `npm`, `pip`: pinned packages, the agent's own first; `lock`: a file beside this one that pins what they need.
+    `remove`: files of the installation to take away, such as a mark that an install script has not run yet.
     `node`: the version that `{node}` is. `files`: paths below the home, with their content. `env`: on top of the box's.
-    `first`: command lines to run before `argv`. `dialect`: the API that it speaks. `cores`: see `outcomes`.
+    `first`: command lines to run before `argv`. `dialect`: the API that it speaks.
     `outcomes`: patterns searched in a tool's result, in order; a result that none fits is `ok`. `failed`: a pattern
-    that in the end of the agent's output says that it gave up although its exit status is 0. `exits`: patterns there
-    that name the kind of ending.
+    that in the end of the agent's output says that it gave up although its exit status is 0.
     """
 
     argv: tuple[str, ...]
@@ -48,6 +49,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     npm: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     lock: str = ""
+    remove: tuple[str, ...] = ()
     node: str = ""
     files: dict[str, str] = {}
     env: dict[str, str] = {}
@@ -65,6 +67,11 @@ def arch() -> str:
     """This machine's processor as npm names it."""
     machine = platform.machine()
     return _ARCH.get(machine, machine)
+
+
+def cpu() -> str:
+    """This machine's processor as Rust's targets name it."""
+    return {"x64": "x86_64", "arm64": "aarch64"}.get(arch(), arch())
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
