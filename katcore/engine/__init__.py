@@ -8,8 +8,9 @@ hands out messages. Names are parsed here; one variant, one file.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 KINDS = {"embedded": ":", "sglang": ":", "openai": ":", "anthropic": ":", "scripted": ":", "oracle": "", "nop": ""}
 """Kinds of engine names, and what follows the kind."""
@@ -63,3 +64,23 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Let go of connections, and of the server when it is ours."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """An engine that hands out a completion while it is sampled."""
+
+    def stream(self, input_ids: list[int], params: SamplingParams) -> AsyncIterator[Generation]:
+        """The completion in parts, each with what is new; only the last has a finish reason.
+
+        `versions` count from the part's own start.
+        """
+
+
+async def stream(engine: Engine, input_ids: list[int], params: SamplingParams) -> AsyncIterator[Generation]:
+    """A completion in parts; in one where the engine does not stream."""
+    if isinstance(engine, Streaming):
+        async for part in engine.stream(input_ids, params):
+            yield part
+    else:
+        yield await engine.generate(input_ids, params)

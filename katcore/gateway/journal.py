@@ -1,13 +1,13 @@
 """What survives `kill -9`: every call of a rollout, on disk before it is answered.
 
-One JSON Lines file for each rollout. The first line says what it is; each further line holds one call, the nodes that
-it added, and the outcomes that it told of earlier tool calls. The file goes when the trajectory has been written.
+One JSON Lines file for each rollout. The first line says what it is; each further line holds a part of an answer that
+is about to be forwarded, or one call, the nodes that it added, and the outcomes that it told of earlier tool calls. The
+file goes when the trajectory has been written.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,30 @@ import msgspec
 from katcore.records import Call, Json, Node, Outcome
 
 
-class Entry(msgspec.Struct, kw_only=True):
-    """One line: a call and what it changed in the tree."""
+class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line: a call and what it changed in the tree; or, without a call, a part of an answer to come.
 
-    call: Call
+    `asked`: the sampling parameters that the agent wanted. `token_ids` and `logprobs` go on from the parts before.
+    """
+
+    call: Call | None = None
     nodes: list[Node] = []
     outcomes: list[tuple[int, int, Outcome]] = []
+    asked: Json = {}
+    part_of: int | None = None
+    prompt: int | None = None
+    token_ids: list[int] = []
+    logprobs: list[float] = []
+    versions: list[tuple[int, str]] = []
+
+
+@dataclass
+class Unfinished:
+    """An answer that was cut off by the end of the process: what had gone out, and maybe a little more."""
+
+    prompt: int
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -31,6 +49,7 @@ class Journaled:
     header: Json
     calls: list[Call] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
+    unfinished: dict[int, Unfinished] = field(default_factory=dict)
 
 
 class Journal:
@@ -43,9 +62,9 @@ class Journal:
         self._file = path.open("wb", buffering=0)
         self._write(msgspec.json.encode(header))
 
-    def append(self, call: Call, nodes: Sequence[Node] = (), outcomes: Sequence[tuple[int, int, Outcome]] = ()) -> None:
+    def append(self, entry: Entry) -> None:
         """Put a call on disk: when this returns, the answer may leave."""
-        self._write(msgspec.json.encode(Entry(call=call, nodes=list(nodes), outcomes=list(outcomes))))
+        self._write(msgspec.json.encode(entry))
 
     def close(self, *, remove: bool = False) -> None:
         """Let go of the file; `remove` it when its trajectory is safe elsewhere."""
@@ -69,8 +88,14 @@ def read(path: Path) -> Journaled:
     found = Journaled(msgspec.json.decode(lines[0]))
     for line in lines[1:]:
         entry = msgspec.json.decode(line, type=Entry)
-        found.calls.append(entry.call)
         found.nodes += entry.nodes
         for node, index, outcome in entry.outcomes:
             found.nodes[node].tool_calls[index].outcome = outcome
+        if entry.call is not None:
+            found.calls.append(entry.call)
+            found.unfinished.pop(entry.call.id, None)
+        elif entry.part_of is not None and entry.prompt is not None:
+            part = found.unfinished.setdefault(entry.part_of, Unfinished(entry.prompt))
+            part.token_ids += entry.token_ids
+            part.logprobs += entry.logprobs
     return found

@@ -1,29 +1,56 @@
 """Where answers come from: an engine that samples ids, or a script that knows its messages beforehand.
 
-In: the ids of a prompt. Out: a completion with its own ids, its message, and where its tool calls stand.
+In: the ids of a prompt. Out: a completion with its own ids, its message, and where its tool calls stand. Outside
+endpoints, which tell no ids, are `external.py`'s.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from katcore.engine import Engine, SamplingParams
+from katcore.engine import Engine, SamplingParams, stream
 from katcore.engine.scripted import Script, answer
+from katcore.gateway.dialects import Request
+from katcore.gateway.gate import Gate
 from katcore.gateway.messages import arguments_of
 from katcore.gateway.tree import Prompt, Sampled
 from katcore.model.folder import ChatModel
 from katcore.records import Json, Task, content_id
 
+PARSE_S = 0.05
+"""Least time between two looks at an unfinished completion: each decodes all of it."""
+
 
 @dataclass(frozen=True)
 class Answer:
-    """A completion and why it ended: `stop` or `length`; `abort` when the engine gave it up."""
+    """A completion and why it ended: `stop` or `length`; `abort` when the engine gave it up.
+
+    `prompt_tokens`, `completion_tokens`: what an endpoint says that tells no ids.
+    """
 
     sampled: Sampled
     finish_reason: str
     cached_tokens: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was sampled since the last part, and what the whole so far says for sure."""
+
+    token_ids: list[int]
+    logprobs: list[float]
+    versions: list[tuple[int, str]]
+    reasoning: str
+    text: str
+
+
+Told = Callable[[Part], None]
 
 
 class Model(Protocol):
@@ -34,13 +61,16 @@ class Model(Protocol):
         """What the trajectory's `model` says."""
 
     @property
-    def chat(self) -> ChatModel:
-        """Tokenizer and template."""
+    def chat(self) -> ChatModel | None:
+        """Tokenizer and template; None where there are no tokens."""
 
     async def answer(
-        self, prompt: Prompt, messages: list[Json], params: SamplingParams, turn: int, seed: str
+        self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
-        """The completion of a prompt; `turn` counts the rollout's calls, `seed` makes the ids of tool calls unique."""
+        """The completion of a prompt; `turn` counts the rollout's calls, `seed` makes the ids of tool calls unique.
+
+        `told` hears of it while it grows, where the engine streams.
+        """
 
 
 @dataclass(frozen=True)
@@ -52,15 +82,54 @@ class TokenModel:
     name: str
 
     async def answer(
-        self, prompt: Prompt, messages: list[Json], params: SamplingParams, turn: int, seed: str
+        self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
-        made = await self.engine.generate(prompt.ids, params)
         thinks = self.chat.decode(prompt.opening).rstrip().endswith("<think>")
-        parsed = self.chat.parse_completion(made.token_ids, seed, thinks)
-        sampled = Sampled(
-            parsed.message, made.token_ids, parsed.tool_calls, "engine", made.logprobs, list(made.versions)
-        )
-        return Answer(sampled, made.finish_reason, made.cached_tokens)
+        growing = _Growing(self.chat, thinks, told)
+        while True:
+            pauses, left = gate.pauses, params.max_new_tokens - len(growing.ids)
+            async for part in stream(self.engine, prompt.ids + growing.ids, replace(params, max_new_tokens=left)):
+                growing.add(part.token_ids, part.logprobs, part.versions)
+                growing.finish_reason = part.finish_reason
+                growing.cached_tokens = growing.cached_tokens or part.cached_tokens
+            if growing.finish_reason != "abort" or gate.pauses == pauses:
+                break
+            await gate.opened()  # the engine dropped it to change its weights: go on behind what there is
+            if len(growing.ids) >= params.max_new_tokens:
+                growing.finish_reason = "length"
+                break
+        parsed = self.chat.parse_completion(growing.ids, seed, thinks, request.tools)
+        sampled = Sampled(parsed.message, growing.ids, parsed.tool_calls, "engine", growing.logprobs, growing.versions)
+        return Answer(sampled, growing.finish_reason, growing.cached_tokens)
+
+
+class _Growing:
+    """A completion in the making, over one or several generations."""
+
+    def __init__(self, chat: ChatModel, thinks: bool, told: Told) -> None:
+        self.ids: list[int] = []
+        self.logprobs: list[float] = []
+        self.versions: list[tuple[int, str]] = []
+        self.finish_reason = ""
+        self.cached_tokens = 0
+        self._chat, self._thinks, self._told = chat, thinks, told
+        self._sent, self._at = 0, 0.0
+
+    def add(self, ids: Sequence[int], logprobs: Sequence[float], versions: Sequence[tuple[int, str]]) -> None:
+        start = len(self.ids)
+        for offset, version in versions:
+            if not self.versions or self.versions[-1][1] != version:
+                self.versions.append((start + offset, version))
+        self.ids += ids
+        self.logprobs += logprobs
+        now = time.monotonic()
+        if now - self._at < PARSE_S or not ids:
+            return
+        self._at = now
+        reasoning, text = self._chat.settled(self.ids, self._thinks)
+        new = [(at - self._sent, version) for at, version in self.versions if at >= self._sent]
+        self._told(Part(self.ids[self._sent :], self.logprobs[self._sent :], new, reasoning, text))
+        self._sent = len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -77,15 +146,22 @@ class ScriptedModel:
         return self.script.name
 
     async def answer(
-        self, prompt: Prompt, messages: list[Json], params: SamplingParams, turn: int, seed: str
+        self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
         wanted = answer(self.script, self.task, self.sample, turn)
-        ids = self.chat.encode_completion(wanted, messages)
-        parsed = self.chat.parse_completion(ids, seed)
-        message, calls = parsed.message, parsed.tool_calls
-        if _calls(message) != _calls(wanted):  # its text holds the markers of a call: it cannot be read back
-            message, calls = _openai(wanted, seed), []
-        return Answer(Sampled(message, ids, calls, "scripted"), "stop")
+        return Answer(written(self.chat, wanted, request, seed), "stop")
+
+
+def written(chat: ChatModel | None, wanted: Json, request: Request, seed: str) -> Sampled:
+    """A message that no engine sampled, as if one had: its ids, its calls with ids of their own. TemplateError."""
+    if chat is None:
+        return Sampled(_openai(wanted, seed), None, [], "scripted")
+    ids = chat.encode_completion(wanted, request.messages)
+    parsed = chat.parse_completion(ids, seed, tools=request.tools)
+    message, calls = parsed.message, parsed.tool_calls
+    if _calls(message) != _calls(wanted):  # its text holds the markers of a call: it cannot be read back
+        message, calls = _openai(wanted, seed), []
+    return Sampled(message, ids, calls, "scripted")
 
 
 def _openai(message: Json, seed: str) -> Json:

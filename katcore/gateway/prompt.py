@@ -2,18 +2,29 @@
 
 In: a conversation whose first messages have ids (their own, as sampled), and the rest of it. Out: the ids that each new
 message adds, and those that open the assistant's turn. What is known is never tokenised again. A sampled turn ends with
-its stop token; the template's rest of that turn, a newline mostly, belongs to the next piece.
+its stop token; the template's rest of that turn, a newline mostly, belongs to the next piece. Where the template lets
+the next message's opening end a turn, a stop token that was sampled is that opening and is not written twice.
+
+Some templates write earlier turns differently once more follow (they drop old thinking). What is new can then not be
+read off the difference of two renders. It is found behind a mark put in the place of what the last known turn says.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension, TemplateError
 from katcore.records import Json
+
+History = Literal["sampled", "template"]
+"""What becomes of earlier turns that the template would write differently now: kept as sampled, or rendered anew."""
+
+_MARK = "KATmark7f3aKAT"
 
 
 @dataclass(frozen=True)
@@ -30,42 +41,61 @@ class Delta:
     """What is new in a prompt: its pieces in order, and the opening of the assistant's turn."""
 
     pieces: list[Piece]
-    opening: list[int]
+    opening: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Known:
+    """How many of the first messages have ids, and how the last of them ends when it was sampled.
+
+    `end`: its last token if that is a stop token. `cut_off`: it was sampled and has none.
+    """
+
+    count: int = 0
+    end: int | None = None
+    cut_off: bool = False
 
 
 def extend(
-    chat: ChatModel, messages: Sequence[Json], known: int, tools: Sequence[Json] | None, closed: bool = True
+    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, history: History = "sampled"
 ) -> Delta:
-    """The ids of `messages[known:]`. `closed`: the last known message, if an assistant's, has its stop token.
+    """The ids of `messages[known.count:]`.
 
-    Raises NotAnExtension when the template writes the known messages differently now that more follow.
+    Raises NotAnExtension when the template writes the known messages differently now that more follow, and the history
+    is to be as the template has it, or the last known message is not an assistant's.
     """
+    messages = list(messages)
     whole = chat.render(messages, tools, add_generation_prompt=True)
-    cuts = [(known, _start(chat, messages, known, tools, whole, closed))]
-    for count in range(known + 1, len(messages) + 1):
+    start = 0 if known.count == 0 else _cut(chat, messages[: known.count], tools, whole)
+    if start is None:
+        if history == "template" or messages[known.count - 1].get("role") != "assistant":
+            raise NotAnExtension("the chat template writes earlier turns differently when more follow")
+        messages[known.count - 1] = _marked(messages[known.count - 1])
+        whole = chat.render(messages, tools, add_generation_prompt=True)
+        start = _behind_mark(chat, whole)
+    cuts = [(known.count, start)]
+    for count in range(known.count + 1, len(messages) + 1):
         cut = _cut(chat, messages[:count], tools, whole)
         if cut is not None and cut >= cuts[-1][1]:
             cuts.append((count, cut))
     if cuts[-1][0] < len(messages):  # the template does not write the last message alone as it does here
         cuts.append((len(messages), len(whole)))
     pieces = [Piece(a, b, chat.encode(whole[at:to])) for (a, at), (b, to) in itertools.pairwise(cuts)]
-    if pieces and not closed:
-        pieces[0] = Piece(pieces[0].start, pieces[0].stop, [chat.turn_end, *pieces[0].ids])
     opening = chat.encode(whole[cuts[-1][1] :])
-    if not pieces and not closed:
-        opening = [chat.turn_end, *opening]
-    return Delta(pieces, opening)
+    if pieces:
+        return Delta(
+            [Piece(pieces[0].start, pieces[0].stop, _joined(chat, known, pieces[0].ids)), *pieces[1:]], opening
+        )
+    return Delta([], _joined(chat, known, opening))
 
 
-def _start(
-    chat: ChatModel, messages: Sequence[Json], known: int, tools: Sequence[Json] | None, whole: str, closed: bool
-) -> int:
-    if known == 0:
-        return 0
-    cut = _cut(chat, messages[:known], tools, whole)
-    if cut is None:
-        raise NotAnExtension("the chat template writes earlier turns differently when more follow")
-    return cut
+def _joined(chat: ChatModel, known: Known, ids: list[int]) -> list[int]:
+    """The first new ids as they stand behind a sampled turn."""
+    if known.cut_off and chat.writes_turn_end:
+        return [chat.turn_end, *ids]
+    if known.end is not None and not chat.writes_turn_end and ids[:1] == [known.end]:
+        return ids[1:]
+    return ids
 
 
 def _cut(chat: ChatModel, messages: Sequence[Json], tools: Sequence[Json] | None, whole: str) -> int | None:
@@ -76,8 +106,34 @@ def _cut(chat: ChatModel, messages: Sequence[Json], tools: Sequence[Json] | None
         return None
     if not whole.startswith(text):
         return None
-    if messages[-1].get("role") != "assistant":
+    if messages[-1].get("role") != "assistant" or not chat.writes_turn_end:
         return len(text)
     end = chat.decode([chat.turn_end])
     at = text.rfind(end)
     return at + len(end) if at >= 0 else None
+
+
+def _marked(message: Json) -> Json:
+    """An assistant's message that says the mark, in its last call where it has one: so that the same follows it."""
+    calls = [dict(call) for call in message.get("tool_calls") or []]
+    if not calls:
+        return {"role": "assistant", "content": _MARK}
+    calls[-1]["function"] = {**calls[-1]["function"], "arguments": json.dumps({"mark": _MARK})}
+    return {"role": "assistant", "content": message.get("content"), "tool_calls": calls}
+
+
+def _behind_mark(chat: ChatModel, whole: str) -> int:
+    """Where the marked turn ends. NotAnExtension when that cannot be told."""
+    if whole.count(_MARK) != 1:
+        raise NotAnExtension("the chat template does not write the last turn as it is")
+    at = whole.index(_MARK) + len(_MARK)
+    if chat.writes_turn_end:
+        end = chat.decode([chat.turn_end])
+        found = whole.find(end, at)
+        if found >= 0:
+            return found + len(end)
+    else:
+        found = min((f for stop in chat.stop_ids if (f := whole.find(chat.decode([stop]), at)) >= 0), default=-1)
+        if found >= 0:
+            return found
+    raise NotAnExtension("the chat template leaves the last turn open")

@@ -1,43 +1,71 @@
 """The gateway's HTTP server: a thread with an event loop of its own inside the rollout process.
 
-In: requests over a unix socket of each session's own, or over one TCP port. A request must carry the session's key
-and, on a unix socket, come through that session's socket: an unknown key gets 401, a released one 409. Out: replies,
-whole or streamed. There are no routes for administration: sessions are opened and closed by calling this object.
+In: requests over a unix socket of each session's own, or over one TCP port. A request must carry the session's key (as
+a bearer token or in `x-api-key`) and, on a unix socket, come through that session's socket: an unknown key gets 401, a
+released one 409. Out: replies, whole or streamed. There are no routes for administration: sessions are opened and
+closed, and generation paused and resumed, by calling this object. Metrics are served on an address of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
 
-from katcore.engine import SamplingParams
-from katcore.gateway.dialects import BadRequest, Dialect, Reply, Request
+from katcore.engine import Engine, SamplingParams
+from katcore.gateway.dialects import BadRequest, Dialect, Reply
+from katcore.gateway.dialects.anthropic_messages import AnthropicMessages
 from katcore.gateway.dialects.openai_chat import OpenAIChat
+from katcore.gateway.dialects.openai_responses import OpenAIResponses
+from katcore.gateway.gate import Gate
+from katcore.gateway.hook import Hook
 from katcore.gateway.journal import Journal
+from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
+from katcore.gateway.prompt import History
 from katcore.gateway.session import Caps, Session, Trace
+from katcore.gateway.stream import stream_answer
 from katcore.records import Outcome
 
 T = TypeVar("T")
-DIALECTS: tuple[Dialect, ...] = (OpenAIChat(),)
+Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
+DIALECTS: tuple[Dialect, ...] = (AnthropicMessages(), OpenAIChat(), OpenAIResponses())
 LARGEST_BODY = 64 << 20
+AGENT_HEADERS = ("x-claude-code-agent-id", "x-session-id", "session_id", "session-id")
+"""Headers in which agents tell their conversations apart: Claude Code's sub-agents, OpenCode, Codex."""
 
 
 class Gateway:
-    """A running gateway. `journals` is the folder of the journals; `tcp` an address to listen at as well."""
+    """A running gateway. `journals` is the folder of the journals; `tcp` an address to listen at as well.
 
-    def __init__(self, journals: Path, *, tcp: tuple[str, int] | None = None, sync: bool = False) -> None:
+    `metrics` is an address for Prometheus. A port 0 is any free one: `port`, `metrics_port` say which.
+    """
+
+    def __init__(
+        self,
+        journals: Path,
+        *,
+        tcp: tuple[str, int] | None = None,
+        metrics: tuple[str, int] | None = None,
+        sync: bool = False,
+        keep_alive_s: float = 3.0,
+    ) -> None:
         self.journals = journals
         self.port: int | None = None
+        self.metrics_port: int | None = None
+        self.gate = Gate()
+        self.metrics = Metrics()
+        self._keep_alive_s = keep_alive_s
+        self._counting: web.AppRunner | None = None
         self._sync = sync
         self._sessions: dict[str, Session] = {}  # by key
         self._released: set[str] = set()
@@ -47,7 +75,7 @@ class Gateway:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kat-gateway", daemon=True)
         self._thread.start()
-        self._runner = self.call(self._start(tcp))
+        self._runner = self.call(self._start(tcp, metrics))
 
     def __enter__(self) -> Gateway:
         return self
@@ -71,6 +99,8 @@ class Gateway:
         seed: int = 0,
         outcome: Callable[[str], Outcome] | None = None,
         agent_sampling: bool = False,
+        history: History = "sampled",
+        hook: Hook | None = None,
     ) -> Session:
         """A session for the rollout of that name, with a socket and a key of its own."""
         journal = Journal(self.journals / f"{name}.jsonl", {"id": name, "model": model.name}, sync=self._sync)
@@ -85,6 +115,10 @@ class Gateway:
             socket=self._folder / f"{secrets.token_hex(6)}.sock",
             outcome=outcome,
             agent_sampling=agent_sampling,
+            history=history,
+            hook=hook,
+            gate=self.gate,
+            metrics=self.metrics,
         )
         self.call(self._listen(session))
         return session
@@ -93,13 +127,34 @@ class Gateway:
         """Release the key, take the socket away, and return what was recorded. The journal stays open for removal."""
         return self.call(self._release(session))
 
+    def sessions(self) -> list[Session]:
+        """Those that are open."""
+        return list(self._sessions.values())
+
+    def pause(self, *, drain: bool = False) -> None:
+        """Let no new generation begin; with `drain` wait until those under way have ended. Agents wait meanwhile."""
+        self.call(self._pause(drain))
+
+    def resume(self) -> None:
+        """Let generations begin again."""
+        self._loop.call_soon_threadsafe(self.gate.resume)
+
+    def update_weights(self, engine: Engine, folder: str, version: str) -> None:
+        """Change the engine's weights under the calls in flight: they go on with the new ones.
+
+        An engine that can pause holds them; one that cannot is drained first.
+        """
+        self.call(self._update(engine, folder, version))
+
     def close(self) -> None:
         """End every session and the thread. May be called twice."""
         if not self._thread.is_alive():
             return
-        for session in list(self._sessions.values()):
+        for session in self.sessions():
             self.close_session(session)
         self.call(self._runner.cleanup())
+        if self._counting is not None:
+            self.call(self._counting.cleanup())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -107,18 +162,47 @@ class Gateway:
 
     # ------------------------------------------------------------------ on the loop
 
-    async def _start(self, tcp: tuple[str, int] | None) -> web.AppRunner:
+    async def _start(self, tcp: tuple[str, int] | None, metrics: tuple[str, int] | None) -> web.AppRunner:
         app = web.Application(client_max_size=LARGEST_BODY)
         for dialect in DIALECTS:
             app.router.add_post(dialect.path, self._handler(dialect))
+        app.router.add_post("/v1/messages/count_tokens", self._count_tokens)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_head("/", _alive)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         if tcp is not None:
-            site = web.TCPSite(runner, *tcp)
-            await site.start()
+            await web.TCPSite(runner, *tcp).start()
             self.port = runner.addresses[0][1]
+        if metrics is not None:
+            counting = web.Application()
+            counting.router.add_get("/metrics", self._metrics)
+            self._counting = web.AppRunner(counting, access_log=None)
+            await self._counting.setup()
+            await web.TCPSite(self._counting, *metrics).start()
+            self.metrics_port = self._counting.addresses[0][1]
         return runner
+
+    async def _pause(self, drain: bool) -> None:
+        self.gate.pause()
+        if drain:
+            await self.gate.drained()
+
+    async def _update(self, engine: Engine, folder: str, version: str) -> None:
+        hold, go_on = getattr(engine, "pause", None), getattr(engine, "resume", None)
+        self.gate.pause()
+        try:
+            if hold is None or go_on is None:
+                await self.gate.drained()
+                await engine.update_weights(folder, version)
+                return
+            await hold()
+            try:
+                await engine.update_weights(folder, version)
+            finally:
+                await go_on()
+        finally:
+            self.gate.resume()
 
     async def _listen(self, session: Session) -> None:
         assert session.socket is not None
@@ -143,55 +227,82 @@ class Gateway:
     def _session(self, request: web.Request) -> Session:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else ""
-        session = self._sessions.get(key)
-        if session is None and key in self._released:
-            raise BadRequest("this key has been released", code="released_key", status=409)
-        if session is None or not self._through(session, request):
-            raise BadRequest("wrong key", code="invalid_api_key", status=401)
-        return session
+        for given in (request.headers.get("x-api-key", ""), key):
+            session = self._sessions.get(given)
+            if session is not None and self._through(session, request):
+                return session
+            if given in self._released:
+                raise BadRequest("this key has been released", code="released_key", status=409)
+        raise BadRequest("wrong key", code="invalid_api_key", status=401)
 
     def _through(self, session: Session, request: web.Request) -> bool:
         """Whether a request on a unix socket came through the session's own."""
         name = None if request.transport is None else request.transport.get_extra_info("sockname")
         return not isinstance(name, str) or name == str(session.socket)
 
-    def _handler(self, dialect: Dialect) -> Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]:
+    def _handler(self, dialect: Dialect) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            try:
-                session = self._session(request)
-                body = await request.read()
-                asked = dialect.parse(body)
-                reply = await session.complete(asked, dialect.name, body, _retry(request))
-            except BadRequest as error:
-                return web.json_response(dialect.error(str(error), error.code, error.status), status=error.status)
-            except web.HTTPRequestEntityTooLarge:
-                return web.json_response(dialect.error("the body is too large", "too_large", 413), status=413)
-            except asyncio.CancelledError:
-                return web.json_response(dialect.error("the rollout has ended", "released_key", 409), status=409)
-            if not asked.stream:
-                return web.json_response(dialect.answer(asked, reply))
-            return await _stream(request, dialect, asked, reply)
-
-        return handle
-
-    async def _models(self, request: web.Request) -> web.Response:
-        try:
             session = self._session(request)
+            body = await request.read()
+            asked = replace(dialect.parse(body), agent=_agent(request))
+            answering = session.ask(asked, dialect.name, body, _retry(request))
+            if asked.stream:
+                return await stream_answer(request, dialect, asked, answering, self._keep_alive_s)
+            reply: Reply = await asyncio.shield(answering.task)
+            return web.json_response(dialect.answer(asked, reply), dumps=_dumps)
+
+        return _refusing(dialect, handle)
+
+    async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            session = self._session(request)
+            return web.json_response({"input_tokens": session.count(DIALECTS[0].parse(await request.read()))})
+
+        return await _refusing(DIALECTS[0], handle)(request)
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            name = self._session(request).model.name
+            model = {"id": name, "object": "model", "created": 0, "owned_by": "kat", "type": "model"}
+            return web.json_response({"object": "list", "data": [model], "has_more": False})
+
+        return await _refusing(DIALECTS[1], handle)(request)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        now = {
+            "sessions_open": len(self._sessions),
+            "calls_in_flight": sum(session.in_flight for session in self._sessions.values()),
+            "paused": float(self.gate.paused),
+        }
+        return web.Response(text=self.metrics.text(now), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def _refusing(dialect: Dialect, handle: Handler) -> Handler:
+    """What goes wrong, said as the dialect's clients expect it."""
+
+    async def handled(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handle(request)
         except BadRequest as error:
-            return web.json_response(OpenAIChat().error(str(error), error.code, error.status), status=error.status)
-        model = {"id": session.model.name, "object": "model", "created": 0, "owned_by": "kat"}
-        return web.json_response({"object": "list", "data": [model]})
+            return web.json_response(dialect.error(str(error), error.code, error.status), status=error.status)
+        except web.HTTPRequestEntityTooLarge:
+            return web.json_response(dialect.error("the body is too large", "too_large", 413), status=413)
+        except asyncio.CancelledError:
+            return web.json_response(dialect.error("the rollout has ended", "released_key", 409), status=409)
+
+    return handled
 
 
-async def _stream(request: web.Request, dialect: Dialect, asked: Request, reply: Reply) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-    # The agent may have left; its call is recorded all the same.
-    with contextlib.suppress(ConnectionResetError):
-        await response.prepare(request)
-        for event in dialect.events(asked, reply):
-            await response.write(event)
-        await response.write_eof()
-    return response
+async def _alive(request: web.Request) -> web.Response:
+    return web.Response()
+
+
+def _dumps(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _agent(request: web.Request) -> str:
+    return "/".join(request.headers[name] for name in AGENT_HEADERS if name in request.headers)
 
 
 def _retry(request: web.Request) -> int:

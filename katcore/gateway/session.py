@@ -1,13 +1,15 @@
 """One rollout at the gateway: its tree, its calls, its caps, and what becomes of a retry.
 
-In: requests in one form. Out: replies, and when it ends nodes, calls and the reason why the gateway stopped it, if it
-did. A call is journalled before it is answered; one that is in flight when the session closes is finished or, after a
-moment, cancelled, and recorded either way. Everything runs on the gateway's event loop.
+In: requests in one form. Out: answers, and when it ends nodes, calls and the reason why the gateway stopped it, if any.
+A call is journalled before it is answered, and each part of it before it is forwarded; one that is in flight when
+the session closes is finished or, after a moment, cancelled, and recorded either way. Everything runs on the gateway's
+event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -18,27 +20,42 @@ from pathlib import Path
 from katcore.engine import SamplingParams
 from katcore.engine.sglang import ContextOverflow
 from katcore.errors import EngineError, KatError
+from katcore.gateway.answering import Answering
 from katcore.gateway.dialects import BadRequest, Reply, Request
-from katcore.gateway.journal import Journal
-from katcore.gateway.model import Answer, Model
-from katcore.gateway.tree import Prompt, Tree
+from katcore.gateway.gate import Gate
+from katcore.gateway.hook import KEEP, Decision, Hook
+from katcore.gateway.journal import Entry, Journal
+from katcore.gateway.metrics import Metrics
+from katcore.gateway.model import Answer, Model, Part, written
+from katcore.gateway.prompt import History
+from katcore.gateway.tree import Prompt, Sampled, Tree
 from katcore.model.template import TemplateError
 from katcore.pool import seed_for
-from katcore.records import Call, Exit, Node, Outcome, Sampling, content_id
+from katcore.records import Call, Exit, Json, Node, Outcome, Sampling, content_id
 
 REMEMBERED = 8
 """Answered requests that a late retry may still ask for."""
+LOOK_S = 0.5
+"""How often a pause is told from a call that takes long."""
+AGENT_SAMPLING = ("temperature", "top_p", "top_k", "min_p")
 
 
 @dataclass(frozen=True)
 class Caps:
-    """What one rollout may use. Tokens are sampled ones; context is prompt plus completion of one call."""
+    """What one rollout may use. Tokens are sampled ones; context is prompt plus completion of one call.
+
+    `concurrent` calls run at once, others wait; `call_seconds` is the longest that one may take; so many `failures` of
+    the engine one after the other end the rollout. Time during which the gateway is paused counts for neither.
+    """
 
     calls: int = 200
     tokens: int = 1_000_000
     seconds: float = 3600.0
     context: int = 1 << 20
     completion: int = 4096
+    concurrent: int = 16
+    call_seconds: float = 1800.0
+    failures: int = 8
 
 
 class Stopped(BadRequest):
@@ -65,9 +82,22 @@ class Trace:
     stop: Exit | None
 
 
+@dataclass
+class _Under:
+    """A call under way."""
+
+    number: int
+    call: Call
+    request: Request
+    prompt: Prompt
+    began: float
+    digest: str
+    answering: Answering
+
+
 @dataclass(eq=False)
 class Session:
-    """One rollout. `agent_sampling` lets the agent's own temperature and top-p stand (evaluation, not training)."""
+    """One rollout. `agent_sampling` lets the agent's own temperature and the like stand (collection, evaluation)."""
 
     id: str
     key: str
@@ -79,38 +109,68 @@ class Session:
     socket: Path | None = None
     outcome: Callable[[str], Outcome] | None = None
     agent_sampling: bool = False
+    history: History = "sampled"
+    hook: Hook | None = None
+    gate: Gate = field(default_factory=Gate)
+    metrics: Metrics = field(default_factory=Metrics)
     stop: Exit | None = None
     calls: list[Call] = field(default_factory=list)
     fault: BaseException | None = None
     """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
-        self.tree = Tree(self.model.chat, self.outcome)
-        self._started = time.monotonic()
-        self._tokens = 0
+        self.tree = Tree(self.model.chat, self.outcome, self.history)
+        self.tokens = 0
+        self._started = time.monotonic() - self.gate.paused_seconds()
+        self._failures = 0
+        self._asked = 0
         self._next = 0
         self._written = 0
-        self._known: dict[str, asyncio.Task[Reply]] = {}
+        self._known: dict[str, Answering] = {}
         self._running: set[asyncio.Task[Reply]] = set()
         self._retries: dict[str, int] = {}
+        self._slots = asyncio.Semaphore(self.caps.concurrent)
 
     # ------------------------------------------------------------------ answering
 
-    async def complete(self, request: Request, dialect: str, body: bytes, retry: int) -> Reply:
-        """The reply to a request; a retry of one that was or is being answered gets that one's reply."""
+    def ask(self, request: Request, dialect: str, body: bytes, retry: int) -> Answering:
+        """Begin to answer a request; a retry of one that was or is being answered gets that one's answer."""
         digest = hashlib.sha256(body).hexdigest()
         known = self._known.get(digest)
         if retry > 0:
             self._retries[digest] = retry
-            if known is not None and not _failed(known):
-                return await asyncio.shield(known)
-        task = asyncio.ensure_future(self._complete(request, dialect, digest))
-        self._known[digest] = task
+            if known is not None and not known.failed:
+                self.metrics.add("retries_coalesced")
+                return known
+        self._asked += 1
+        answering = Answering(content_id(self.id, str(self._asked)))
+        answering.task = asyncio.ensure_future(self._complete(request, dialect, digest, answering))
+        answering.task.add_done_callback(lambda _: answering.tell())
+        self._known[digest] = answering
         while len(self._known) > REMEMBERED:
             self._known.pop(next(iter(self._known)))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        self._running.add(answering.task)
+        answering.task.add_done_callback(self._ended)
+        return answering
+
+    async def complete(self, request: Request, dialect: str, body: bytes, retry: int) -> Reply:
+        """The reply to a request. Whoever waits may leave: the call goes on."""
+        return await asyncio.shield(self.ask(request, dialect, body, retry).task)
+
+    def count(self, request: Request) -> int:
+        """Tokens of a prompt. BadRequest where the template refuses it."""
+        chat = self.model.chat
+        if chat is None:
+            return sum(len(str(message)) for message in request.messages) // 4
+        try:
+            return len(chat.encode_prompt(request.messages, request.tools))
+        except TemplateError as error:
+            raise BadRequest(str(error)) from None
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are being answered."""
+        return len(self._running)
 
     def _ended(self, task: asyncio.Task[Reply]) -> None:
         self._running.discard(task)
@@ -118,104 +178,185 @@ class Session:
         if error is not None and not isinstance(error, BadRequest):
             self.fault = error
 
-    async def _complete(self, request: Request, dialect: str, digest: str) -> Reply:
-        if self.stop is not None:
-            raise Stopped(self.stop)
-        number, self._next = self._next, self._next + 1
-        if number >= self.caps.calls:
-            raise self._halt("turns", f"{self.caps.calls} model calls")
-        try:
-            prompt = self.tree.prompt(request.messages, request.tools, number)
-        except TemplateError as error:
-            raise BadRequest(str(error)) from None
-        call = Call(
-            id=number,
-            dialect=dialect,
-            started_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            engine=self.model.name,
-        )
-        began = time.monotonic()
-        try:
-            params = self._params(request, prompt, number)
-            call.sampling, call.logprob_temperature = _recorded(params), params.temperature
-            answer = await self._ask(prompt, request, params, number)
-        except BaseException as error:
-            self._failed(call, prompt, began, error)
-            raise
-        return self._record(call, prompt, answer, began, digest)
+    async def _complete(self, request: Request, dialect: str, digest: str, answering: Answering) -> Reply:
+        async with self._slots:
+            if self.stop is not None:
+                raise Stopped(self.stop)
+            number, self._next = self._next, self._next + 1
+            if number >= self.caps.calls:
+                raise self._halt("turns", f"{self.caps.calls} model calls")
+            try:
+                prompt = self.tree.prompt(request.messages, request.tools, number, request.agent)
+            except TemplateError as error:
+                raise BadRequest(str(error)) from None
+            started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+            call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name)
+            answering.prompt_tokens = len(prompt.ids)
+            under = _Under(number, call, request, prompt, time.monotonic(), digest, answering)
+            try:
+                answer = await self._generate(under)
+                answer, decision = self._judged(under, answer)
+            except BaseException as error:
+                self._failed(under, error)
+                raise
+            reply = self._record(under, answer)
+            if decision.kind == "stop":
+                raise self._halt("stopped", decision.reason or "the hook ended it")
+            return reply
 
-    async def _ask(self, prompt: Prompt, request: Request, params: SamplingParams, number: int) -> Answer:
-        left = self.caps.seconds - (time.monotonic() - self._started)
-        seed = f"{self.id}:{number}"
+    async def _generate(self, under: _Under) -> Answer:
+        params = self._params(under)
+        under.call.sampling, under.call.logprob_temperature = _recorded(params), params.temperature
         try:
-            async with asyncio.timeout(left):
-                answer = await self.model.answer(prompt, request.messages, params, number, seed)
+            answer = await self._in_time(under, params)
         except TimeoutError:
             raise self._halt("time", f"{self.caps.seconds:g} s") from None
         except ContextOverflow as error:
             raise self._halt("context", str(error)) from error
         except EngineError as error:
-            raise Unavailable(str(error)) from error
+            raise self._unavailable(str(error)) from error
         except KatError as error:
             raise BadRequest(str(error)) from error
         if answer.finish_reason == "abort":
-            raise Unavailable("the engine gave the request up")
+            raise self._unavailable("the engine gave the request up")
+        self._failures = 0
         return answer
 
-    def _params(self, request: Request, prompt: Prompt, number: int) -> SamplingParams:
+    async def _in_time(self, under: _Under, params: SamplingParams) -> Answer:
+        """The model's answer. TimeoutError when the rollout's time is over, EngineError when the call's is."""
+
+        async def answered() -> Answer:
+            async with self.gate:
+                told = self._told(under)
+                seed = f"{self.id}:{under.number}"
+                return await self.model.answer(under.prompt, under.request, params, under.number, seed, self.gate, told)
+
+        task = asyncio.ensure_future(answered())
+        ends = time.monotonic() - self.gate.paused_seconds() + self.caps.call_seconds
+        try:
+            while True:
+                now = time.monotonic() - self.gate.paused_seconds()
+                left = min(self._started + self.caps.seconds, ends) - now
+                if left <= 0 and not self.gate.paused:
+                    if ends < self._started + self.caps.seconds:
+                        raise EngineError(f"no answer in {self.caps.call_seconds:g} s")
+                    raise TimeoutError
+                done, _ = await asyncio.wait({task}, timeout=min(max(left, 0.01), LOOK_S))
+                if done:
+                    return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    def _told(self, under: _Under) -> Callable[[Part], None]:
+        def told(part: Part) -> None:
+            if under.call.first_token_s is None:
+                under.call.first_token_s = round(time.monotonic() - under.began, 6)
+            if self.hook is not None or not under.request.stream:
+                return  # nothing leaves before the whole has been looked at, or asked for
+            nodes = self.tree.nodes[self._written :]
+            self._written = len(self.tree.nodes)
+            self.journal.append(
+                Entry(
+                    part_of=under.number,
+                    prompt=under.prompt.node,
+                    nodes=nodes,
+                    token_ids=part.token_ids,
+                    logprobs=part.logprobs,
+                    versions=part.versions,
+                )
+            )
+            under.answering.grow(part.reasoning, part.text)
+
+        return told
+
+    def _params(self, under: _Under) -> SamplingParams:
         """The sampling parameters in force: ours, whatever the agent asks; its own token limit may only lower ours."""
-        room, left = self.caps.context - len(prompt.ids), self.caps.tokens - self._tokens
+        size, request = len(under.prompt.ids), under.request
+        room, left = self.caps.context - size, self.caps.tokens - self.tokens
         if room < 1:
-            raise self._halt("context", f"a prompt of {len(prompt.ids)} tokens for {self.caps.context}")
+            raise self._halt("context", f"{size} tokens > {self.caps.context} maximum")
         if left < 1:
             raise self._halt("tokens", f"{self.caps.tokens} tokens")
-        if time.monotonic() - self._started >= self.caps.seconds:
+        if time.monotonic() - self.gate.paused_seconds() - self._started >= self.caps.seconds:
             raise self._halt("time", f"{self.caps.seconds:g} s")
         limit = min(room, left, self.caps.completion, request.max_tokens or self.caps.completion)
         # 31 bits: engines take no more.
-        seed = seed_for(self.seed, f"call {number}") & 0x7FFFFFFF
-        params = replace(self.sampling, max_new_tokens=limit, seed=seed, stop_token_ids=tuple(self.model.chat.stop_ids))
-        if self.agent_sampling:
-            own = {name: request.asked[name] for name in ("temperature", "top_p") if name in request.asked}
-            params = replace(params, **own)
-        return params
+        seed = seed_for(self.seed, f"call {under.number}") & 0x7FFFFFFF
+        stops = tuple(self.model.chat.stop_ids) if self.model.chat is not None else ()
+        params = replace(self.sampling, max_new_tokens=limit, seed=seed, stop_token_ids=stops)
+        return _own(request, params) if self.agent_sampling else params
 
     def _halt(self, kind: str, detail: str) -> Stopped:
         self.stop = self.stop or Exit(kind=kind, detail=detail)
         return Stopped(self.stop)
 
+    def _unavailable(self, reason: str) -> BadRequest:
+        self._failures += 1
+        if self._failures >= self.caps.failures:
+            return self._halt("engine", f"{self._failures} failures in a row, the last: {reason}")
+        return Unavailable(reason)
+
+    # ------------------------------------------------------------------ the hook
+
+    def _judged(self, under: _Under, answer: Answer) -> tuple[Answer, Decision]:
+        """The answer that the agent gets. One that is replaced stays in the tree, set aside and without a target."""
+        if self.hook is None:
+            return answer, KEEP
+        decision = self.hook(self.tree.path(under.prompt.node), answer.sampled.message)
+        if decision.kind != "replace":
+            return answer, decision
+        assert decision.message is not None
+        seed = f"{self.id}:{under.number}:replaced"
+        instead = written(self.model.chat, decision.message, under.request, seed)
+        aside = replace(answer.sampled, target=False)
+        self.tree.completion(under.prompt, aside, under.number, lineage=self.tree.lineages.name("rejected"))
+        self.tokens += len(answer.sampled.token_ids or [])
+        self.metrics.add("replaced")
+        placed: Sampled = replace(instead, origin="reference", target=False)
+        return replace(answer, sampled=placed, finish_reason="stop"), decision
+
     # ------------------------------------------------------------------ recording
 
-    def _record(self, call: Call, prompt: Prompt, answer: Answer, began: float, digest: str) -> Reply:
-        sampled = answer.sampled
+    def _record(self, under: _Under, answer: Answer) -> Reply:
+        sampled, call, prompt = answer.sampled, under.call, under.prompt
         node = self.tree.completion(prompt, sampled, call.id)
-        self._tokens += len(sampled.token_ids)
+        counted = len(sampled.token_ids) if sampled.token_ids is not None else answer.completion_tokens
+        asked = len(prompt.ids) if sampled.token_ids is not None else answer.prompt_tokens
+        self.tokens += counted if sampled.target else 0
         call.node = node.id
-        call.seconds = call.first_token_s = round(time.monotonic() - began, 6)
-        call.usage = {"prompt_tokens": len(prompt.ids), "completion_tokens": len(sampled.token_ids)}
-        call.usage["cached_tokens"] = answer.cached_tokens
+        call.seconds = round(time.monotonic() - under.began, 6)
+        call.first_token_s = call.seconds if call.first_token_s is None else call.first_token_s
+        call.usage = {"prompt_tokens": asked, "completion_tokens": counted, "cached_tokens": answer.cached_tokens}
         call.finish_reason = _finish(answer)
-        call.retries = self._retries.get(digest, 0)
-        self._write(call, prompt)
+        call.retries = self._retries.get(under.digest, 0)
+        self._write(under)
+        self.metrics.answered(call)
         return Reply(
-            id="chatcmpl-" + content_id(self.id, str(call.id)),
+            id=under.answering.identity,
             message=sampled.message,
             finish_reason=call.finish_reason,
-            prompt_tokens=len(prompt.ids),
-            completion_tokens=len(sampled.token_ids),
+            prompt_tokens=asked,
+            completion_tokens=counted,
             cached_tokens=answer.cached_tokens,
         )
 
-    def _failed(self, call: Call, prompt: Prompt, began: float, error: BaseException) -> None:
-        call.seconds = round(time.monotonic() - began, 6)
-        call.error = "cancelled" if isinstance(error, asyncio.CancelledError) else f"{type(error).__name__}: {error}"
-        self._write(call, prompt)
+    def _failed(self, under: _Under, error: BaseException) -> None:
+        cancelled = isinstance(error, asyncio.CancelledError)
+        under.call.seconds = round(time.monotonic() - under.began, 6)
+        under.call.error = "cancelled" if cancelled else f"{type(error).__name__}: {error}"
+        self._write(under)
+        self.metrics.answered(under.call)
 
-    def _write(self, call: Call, prompt: Prompt) -> None:
+    def _write(self, under: _Under) -> None:
         # All that is not in the journal yet: a parent may be the prompt of another call that is still in flight.
-        self.calls.append(call)
-        self.journal.append(call, self.tree.nodes[self._written :], prompt.outcomes)
+        self.calls.append(under.call)
+        nodes = self.tree.nodes[self._written :]
         self._written = len(self.tree.nodes)
+        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes, asked=under.request.asked)
+        self.journal.append(entry)
 
     # ------------------------------------------------------------------ ending
 
@@ -230,8 +371,13 @@ class Session:
         return Trace(self.tree.nodes, sorted(self.calls, key=lambda call: call.id), self.stop)
 
 
-def _failed(task: asyncio.Task[Reply]) -> bool:
-    return task.done() and (task.cancelled() or task.exception() is not None)
+def _own(request: Request, params: SamplingParams) -> SamplingParams:
+    """With the agent's own sampling parameters, those that engines know. BadRequest for what is no number."""
+    own: Json = {name: request.asked[name] for name in AGENT_SAMPLING if name in request.asked}
+    for name, value in own.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or (name != "top_k" and value < 0):
+            raise BadRequest(f"{name} must be a number that is not negative")
+    return replace(params, **own)
 
 
 def _finish(answer: Answer) -> str:

@@ -3,7 +3,8 @@
 In: the messages of a prompt, then the completion that was sampled for it. Out: ids for the engine, and the nodes of
 kat.trajectory. A prompt is matched with the deepest known path by what its messages say; only what is new gets new
 nodes; what does not extend a leaf becomes a branch where it parts, or a root of its own. Nothing is ever removed.
-Invariant, checked at every call: the ids from root to node are what the engine saw.
+Invariant, checked at every call: the ids from root to node are what the engine saw. Without a chat model (an outside
+endpoint that tells no tokens) the tree has the same shape and no ids.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from katcore.gateway.lineage import Lineages
 from katcore.gateway.messages import key_of, text_of, tools_key
-from katcore.gateway.prompt import Delta, extend
+from katcore.gateway.prompt import Delta, History, Known, Piece, extend
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
 from katcore.records import Boundary, Json, Node, Origin, Outcome, ToolCall
@@ -31,30 +33,39 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A completion: ids as sampled, the message they say, and what the engine told of them."""
+    """A completion: ids as sampled, the message they say, and what the engine told of them.
+
+    `token_ids` None: an outside endpoint, which tells none. `target` False: context for what follows, not sampled.
+    """
 
     message: Json
-    token_ids: list[int]
+    token_ids: list[int] | None
     tool_calls: list[ToolCall]
     origin: Origin
     logprobs: list[float] | None = None
     versions: list[tuple[int, str]] = field(default_factory=list)
+    target: bool = True
 
 
 class Tree:
     """The nodes of one rollout; `nodes[i].id == i`, parents come first."""
 
-    def __init__(self, chat: ChatModel, outcome: Callable[[str], Outcome] | None = None) -> None:
+    def __init__(
+        self,
+        chat: ChatModel | None,
+        outcome: Callable[[str], Outcome] | None = None,
+        history: History = "sampled",
+    ) -> None:
         self.chat = chat
         self.nodes: list[Node] = []
+        self.history: History = history
+        self.lineages = Lineages(self.nodes)
         self._outcome = outcome
         self._keys: list[str] = []
         self._tools: list[str] = []  # of the root above each node
         self._children: dict[int | None, list[int]] = {}
         self._open: set[int] = set()  # nodes whose ids come with those of a later message
         self._completions: set[int] = set()
-        self._branches = 0
-        self._last: int | None = None
 
     # ------------------------------------------------------------------ reading
 
@@ -72,7 +83,9 @@ class Tree:
 
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""
-        keys, given = [key_of(message) for message in messages], tools_key(tools)
+        return self._find([key_of(message) for message in messages], tools_key(tools))
+
+    def _find(self, keys: list[str], given: str) -> list[int]:
         best: list[int] = []
         stack: list[list[int]] = [[]]
         while stack:
@@ -88,115 +101,113 @@ class Tree:
 
     # ------------------------------------------------------------------ growing
 
-    def prompt(self, messages: list[Json], tools: list[Json] | None, turn: int) -> Prompt:
-        """Find what is known of a prompt and add nodes for the rest of it."""
-        path = self.find(messages, tools)
-        delta, path = self._extend(messages, tools, path)
+    def prompt(self, messages: list[Json], tools: list[Json] | None, turn: int, agent: str = "") -> Prompt:
+        """Find what is known of a prompt and add nodes for the rest of it. `agent`: who asks, where it says so."""
+        keys, given = [key_of(message) for message in messages], tools_key(tools)
+        delta, path = self._extend(messages, tools, self._find(keys, given))
         at = path[-1] if path else None
-        boundary, lineage = self._branch(at, messages, tools) if delta.pieces else ("none", "")
+        boundary, lineage = self._branch(path, messages, keys, tools, agent) if delta.pieces else ("none", "")
         fresh: list[int] = []
         outcomes: list[tuple[int, int, Outcome]] = []
         for piece in delta.pieces:
             for index in range(piece.start, piece.stop):
                 last = index == piece.stop - 1
-                at = self._add(at, messages[index], tools, piece.ids if last else [], turn, lineage)
+                ids = None if self.chat is None else piece.ids if last else []
+                message = messages[index] if at is not None or not tools else {**messages[index], "tools": tools}
+                node = Node(id=len(self.nodes), parent=at, role=str(message.get("role")), message=message)
+                node.token_ids, node.turn, node.lineage = ids, turn, lineage
+                self._insert(node, keys[index], given)
+                at = node.id
                 fresh.append(at)
                 self._open |= set() if last else {at}
                 outcomes += self._note_outcome(at)
         if fresh:
             self.nodes[fresh[0]].boundary = boundary
         assert at is not None
+        self.lineages.seen(at, agent)
         return Prompt(at, self.ids(at) + delta.opening, delta.opening, fresh, outcomes)
 
-    def completion(self, prompt: Prompt, sampled: Sampled, turn: int) -> Node:
-        """Add the node of a completion: the opening of the turn as context, then what was sampled."""
+    def completion(self, prompt: Prompt, sampled: Sampled, turn: int, lineage: str = "") -> Node:
+        """Add the node of a completion: the opening of the turn as context, then what was sampled.
+
+        A completion with a `lineage` given is set aside: no later prompt goes on from it.
+        """
         forks = bool(self._children.get(prompt.node))
         parent = self.nodes[prompt.node]
-        lineage = self._new_lineage("branch") if forks else parent.lineage
-        start = len(prompt.opening)
+        start, ids = len(prompt.opening), sampled.token_ids
         node = Node(
             id=len(self.nodes),
             parent=prompt.node,
             role="assistant",
             message=sampled.message,
-            token_ids=prompt.opening + sampled.token_ids,
-            sampled=[(start, start + len(sampled.token_ids))] if sampled.token_ids else [],
-            engine_logprobs=sampled.logprobs,
+            token_ids=None if ids is None else prompt.opening + ids,
+            sampled=[(start, start + len(ids))] if ids and sampled.target else [],
+            engine_logprobs=sampled.logprobs if sampled.target else None,
             versions=[(start + offset, version) for offset, version in sampled.versions],
             tool_calls=[_shifted(call, start) for call in sampled.tool_calls],
             turn=turn,
-            lineage=lineage,
+            lineage=lineage or (self.lineages.name("branch") if forks else parent.lineage),
             origin=sampled.origin,
         )
-        self._insert(node, key_of(sampled.message), self._tools[prompt.node])
+        self._insert(node, "" if lineage else key_of(sampled.message), self._tools[prompt.node], hidden=bool(lineage))
         self._completions.add(node.id)
-        self._last = node.id
-        if self.ids(node.id) != prompt.ids + sampled.token_ids:
+        if not lineage:
+            self.lineages.answered(node.id)
+        if ids is not None and self.ids(node.id) != prompt.ids + ids:
             raise AssertionError("the tree's tokens are not those that the engine saw")
         return node
 
     def _extend(self, messages: list[Json], tools: list[Json] | None, path: list[int]) -> tuple[Delta, list[int]]:
         """The new ids after the deepest node of the path that the template can go on from."""
+        if self.chat is None:
+            return Delta([Piece(at, at + 1, []) for at in range(len(path), len(messages))]), path
         while True:
             try:
-                return extend(self.chat, messages, len(path), tools, self._closed(path)), path
+                return extend(self.chat, messages, self._known(path), tools, self.history), path
             except NotAnExtension:
                 path = path[:-1]
                 while path and path[-1] in self._open:
                     path = path[:-1]
 
-    def _closed(self, path: list[int]) -> bool:
+    def _known(self, path: list[int]) -> Known:
+        """The last node of a path, as the next message stands behind it."""
         if not path or path[-1] not in self._completions:
-            return True
+            return Known(len(path))
         node = self.nodes[path[-1]]
-        return bool(node.sampled) and (node.token_ids or [])[-1] in self.chat.stop_ids
+        last = (node.token_ids or [])[-1:]
+        assert self.chat is not None
+        # An empty completion has no token of its own: what stands last is the opening of its turn.
+        ended = bool(node.sampled or node.origin == "reference") and last[0] in self.chat.stop_ids
+        return Known(len(path), last[0] if ended else None, not ended)
 
-    def _add(
-        self, parent: int | None, message: Json, tools: list[Json] | None, ids: list[int], turn: int, lineage: str
-    ) -> int:
-        node = Node(
-            id=len(self.nodes),
-            parent=parent,
-            role=str(message.get("role")),
-            message=message if parent is not None or not tools else {**message, "tools": tools},
-            token_ids=ids,
-            turn=turn,
-            lineage=lineage,
-        )
-        self._insert(node, key_of(message), tools_key(tools))
-        return node.id
-
-    def _insert(self, node: Node, key: str, tools: str) -> None:
+    def _insert(self, node: Node, key: str, tools: str, hidden: bool = False) -> None:
         self.nodes.append(node)
         self._keys.append(key)
         self._tools.append(tools)
-        self._children.setdefault(node.parent, []).append(node.id)
+        if not hidden:
+            self._children.setdefault(node.parent, []).append(node.id)
 
     # ------------------------------------------------------------------ branches and outcomes
 
-    def _new_lineage(self, kind: str) -> str:
-        self._branches += 1
-        return f"{kind}-{self._branches}"
-
-    def _branch(self, at: int | None, messages: list[Json], tools: list[Json] | None) -> tuple[Boundary, str]:
+    def _branch(
+        self, path: list[int], messages: list[Json], keys: list[str], tools: list[Json] | None, agent: str
+    ) -> tuple[Boundary, str]:
         """Why a prompt parts from what is known (`none` when it goes on from a leaf), and the name of its lineage."""
         if not self.nodes:
             return "none", "main"
-        if at is not None and not self._children.get(at):
+        at = path[-1] if path else None
+        children = self._children.get(at, [])
+        if at is None:
+            same = any(self._keys[root] == keys[0] for root in children)
+            answers = {self._keys[node] for node in self._completions}
+            return self.lineages.root(same, bool(tools), len(answers.intersection(keys)), agent)
+        if not children:
             return "none", self.nodes[at].lineage
-        kind = self._new_root(messages, tools) if at is None else self._fork(at)
-        return kind, self._new_lineage("branch" if kind == "none" else kind)
-
-    def _fork(self, at: int) -> Boundary:
-        """Sampled turns of the last call that are gone from this prompt: the agent has rewritten its history."""
-        kept = {node.id for node in self.path(at)}
-        return "compaction" if any(node.sampled and node.id not in kept for node in self.path(self._last)) else "none"
-
-    def _new_root(self, messages: list[Json], tools: list[Json] | None) -> Boundary:
-        same = any(self._keys[root] == key_of(messages[0]) for root in self._children[None])
-        if same:
-            return "mode"
-        return "subagent" if tools else "title"
+        following = messages[len(path)]
+        if any(self._keys[child] == keys[len(path)] for child in children):  # the same turn, rendered anew
+            return "none", self.lineages.name("rendered")
+        answered = following.get("role") == "assistant" and any(child in self._completions for child in children)
+        return self.lineages.fork(at, agent, answered)
 
     def _note_outcome(self, at: int) -> Iterator[tuple[int, int, Outcome]]:
         """A tool result says how the call that it answers went."""

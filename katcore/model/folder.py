@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from katcore.model.completion import TextCall, parse_text
+from katcore.model.calls import CallForm, form_of
+from katcore.model.completion import TextCall, parse_text, settled
 from katcore.model.template import ChatTemplate, Message, NotAnExtension, TemplateError, Tool, load_template
 from katcore.model.tokenizer import SMALL, Tokenizer, load_tokenizer
 from katcore.records import ToolCall
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 _PROBE: Message = {"role": "user", "content": "?"}
+_CALL = {"id": "0", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+_RESULT: Message = {"role": "tool", "tool_call_id": "0", "name": "f", "content": "?"}
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,51 @@ class ChatModel:
 
     @cached_property
     def turn_end(self) -> int:
-        """The id of the token that the template writes after an assistant's turn."""
-        ids = self.tokenizer.encode(self._completion_text({"role": "assistant", "content": "?"}, [_PROBE]))
-        known = [token for token in ids if token in self.tokenizer.stop_ids]
-        if not known:
+        """The id that ends an assistant's turn: what the template writes there, else what opens the user's message."""
+        return self._written_end if self._written_end is not None else self.end_of({"content": "?"})
+
+    @property
+    def writes_turn_end(self) -> bool:
+        """Whether the template ends an assistant's turn; GLM's lets the next message's opening do it."""
+        return self._written_end is not None
+
+    def end_of(self, message: Message) -> int:
+        """The id that ends this assistant's message. TemplateError when the folder names no stop token."""
+        if self._written_end is not None:
+            return self._written_end
+        stops = self.tokenizer.stop_ids
+        if not stops:
             raise TemplateError("the chat template ends an assistant's turn with none of the stop tokens")
-        return known[0]
+        following = self._following["tool" if message.get("tool_calls") else "user"]
+        if following in stops:
+            return following
+        eos = self.tokenizer.id(self.tokenizer.special.get("eos_token", ""))
+        return eos if eos in stops and eos is not None else stops[0]
+
+    @cached_property
+    def call_form(self) -> CallForm:
+        """How this model writes tool calls, by its template."""
+        return form_of(self.template.sources.values())
+
+    @cached_property
+    def _written_end(self) -> int | None:
+        ids = self.tokenizer.encode(self._completion_text({"role": "assistant", "content": "?"}, [_PROBE]))
+        return next((token for token in ids if token in self.tokenizer.stop_ids), None)
+
+    @cached_property
+    def _following(self) -> dict[str, int]:
+        """The first id of a message that follows an assistant's, by its role; -1 where the template has none."""
+        said: Message = {"role": "assistant", "content": "?"}
+        pairs = {"user": (said, _PROBE), "tool": ({**said, "tool_calls": [_CALL]}, _RESULT)}
+        found = {}
+        for role, (answer, following) in pairs.items():
+            try:
+                old, new = self.render([_PROBE, answer]), self.render([_PROBE, answer, following])
+            except TemplateError:  # no tools in this template
+                old, new = "", ""
+            ids = self.encode(new[len(old) :]) if new.startswith(old) else []
+            found[role] = ids[0] if ids else -1
+        return found
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, nothing added."""
@@ -83,7 +125,8 @@ class ChatModel:
 
     def encode_completion(self, message: Message, before: Sequence[Message] = ()) -> list[int]:
         """What the model would have sampled to say `message`: its text, its calls and the end of the turn."""
-        return self.encode(self._completion_text(message, list(before) or [_PROBE]))
+        ids = self.encode(self._completion_text(message, list(before) or [_PROBE]))
+        return ids if self.writes_turn_end else [*ids, self.end_of(message)]
 
     def render_delta(
         self,
@@ -104,9 +147,24 @@ class ChatModel:
         text = self.render([*before, *new], tools, add_generation_prompt)
         if not text.startswith(old):
             raise NotAnExtension("the chat template does not extend this conversation: it rewrites earlier turns")
-        return self.encode(text[len(old) - len(self._rest(before, old, closed)) :])
+        if self.writes_turn_end:
+            return self.encode(text[len(old) - len(self._rest(before, old, closed)) :])
+        ids = self.encode(text[len(old) :])
+        said = bool(before) and before[-1].get("role") == "assistant"
+        # The opening of the next message was the stop token of this one.
+        return ids[1:] if said and closed and ids and ids[0] == self.end_of(before[-1]) else ids
 
-    def parse_completion(self, completion: Sequence[int] | str, call_seed: str = "", think: bool = False) -> Completion:
+    def settled(self, ids: Sequence[int], think: bool = False) -> tuple[str, str]:
+        """Reasoning and content of an unfinished completion, as far as they are sure: see `completion.settled`."""
+        return settled(self.decode([token for token in ids if token not in self.stop_ids]), think, self.call_form)
+
+    def parse_completion(
+        self,
+        completion: Sequence[int] | str,
+        call_seed: str = "",
+        think: bool = False,
+        tools: Sequence[Tool] | None = None,
+    ) -> Completion:
         """The assistant message in sampled ids, or in their text (then calls have no spans).
 
         Malformed calls keep their raw text as arguments and get the outcome `invalid_arguments`; nothing raises.
@@ -115,11 +173,11 @@ class ChatModel:
             text, stopped = completion, False
             for end in self._stop_texts:
                 text, stopped = text.removesuffix(end), stopped or text.endswith(end)
-            message, calls = parse_text(text, call_seed, think)
+            message, calls = parse_text(text, call_seed, think, self.call_form, tools)
             return Completion(message, [_tool_call(call, None) for call in calls], stopped)
         stopped = bool(completion) and completion[-1] in self.stop_ids
         ids = list(completion[:-1] if stopped else completion)
-        message, calls = parse_text(self.decode(ids), call_seed, think)
+        message, calls = parse_text(self.decode(ids), call_seed, think, self.call_form, tools)
         spans = [self.tokenizer.span(ids, call.start, call.end) for call in calls]
         return Completion(message, [_tool_call(call, span) for call, span in zip(calls, spans)], stopped)
 

@@ -7,6 +7,7 @@ any model's own template works. Tokens are `folder.py`'s.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -22,6 +23,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from katcore.errors import InputError
 from katcore.model.files import read_json
+
+# Templates that ask whether arguments are a string, or add them to one (DeepSeek's), get them as they were written.
+_KEY = r"(?:\.{0}|\[['\"]{0}['\"]\])"
+_RAW = re.compile(
+    r"arguments is string|\+\s*\w+" + _KEY.format(r"\w+") + "*?" + _KEY.format("arguments") + r"(?!\s*\|)"
+)
 
 Message = dict[str, Any]
 Tool = dict[str, Any]
@@ -58,13 +65,10 @@ class ChatTemplate:
         """The conversation as text; TemplateError when the template has no place for it."""
         template, raw_arguments = self._pick(tools)
         plain = [_plain(message, raw_arguments) for message in messages]
+        given = {"tools": list(tools) if tools else None, "documents": None}
         try:
             return template.render(
-                messages=plain,
-                tools=list(tools) if tools else None,
-                documents=None,
-                add_generation_prompt=add_generation_prompt,
-                **self._special,
+                messages=plain, add_generation_prompt=add_generation_prompt, **given, **self._special
             )
         except (jinja2.TemplateError, TypeError, KeyError) as reason:
             raise TemplateError(f"the chat template refuses these messages: {reason}") from None
@@ -74,7 +78,7 @@ class ChatTemplate:
         if name not in self._compiled:
             hint = "put a chat_template.jinja into it, or leave --model out to use KAT's own"
             raise TemplateError("the model folder has no chat template", hint=hint)
-        return self._compiled[name], "arguments is string" in self.sources[name]
+        return self._compiled[name], _RAW.search(self.sources[name]) is not None
 
     @cached_property
     def _compiled(self) -> dict[str, jinja2.Template]:

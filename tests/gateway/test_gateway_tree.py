@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from katcore.gateway.model import TokenModel
+from katcore.gateway.prompt import History
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session, Trace
 from katcore.model.folder import load
@@ -221,17 +222,26 @@ FORGETFUL = """{%- for m in messages %}{{- '<|im_start|>' + m.role + '\n' }}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"""
 
 
-def test_a_template_that_rewrites_earlier_turns_branches_instead_of_lying(gateway: Gateway) -> None:
+@pytest.mark.parametrize("history", ["sampled", "template"])
+def test_a_template_that_rewrites_earlier_turns(gateway: Gateway, history: History) -> None:
+    """Its own way it is a branch; by default the ids stay as they were sampled and only what is new is rendered."""
     small = load()
     chat = type(small)(small.folder, small.tokenizer, ChatTemplate({"default": FORGETFUL}, {}))
     engine = FakeEngine(lambda n: "<think>\nhm\n</think>\n\nanswer", chat=chat)
-    session = opened(gateway, engine)
+    session = opened(gateway, engine, history=history)
     answer = say(session, [USER])
     assert answer["reasoning_content"] == "hm"
     say(session, [USER, answer, USER])
     trace = gateway.close_session(session)
     check(trace, engine)
-    assert engine.seen[1][0] == chat.encode_prompt([USER, answer, USER])
+    if history == "template":
+        assert engine.seen[1][0] == chat.encode_prompt([USER, answer, USER])
+        assert [node.lineage for node in trace.nodes][-1] == "rendered-1"
+    else:
+        prompt, sampled = engine.seen[0]
+        new = chat.encode("\n<|im_start|>user\nFix it.<|im_end|>\n") + chat.encode("<|im_start|>assistant\n")
+        assert engine.seen[1][0] == prompt + sampled + new
+        assert {node.lineage for node in trace.nodes} == {"main"}
 
 
 words = st.sampled_from(["a", " ", "\n", "é", "<|im_end|>", "<|im_start|>", "<tool_call>", "{", "😀", "\t", "z"])

@@ -1,12 +1,24 @@
-"""The APIs that agents speak, one file each: a request in, a reply out, whole or as a stream of events."""
+"""The APIs that agents speak, one file each: a request in, a reply out, whole or as a stream of events.
+
+Between them lies one normalised form, the OpenAI message: role, `content`, `reasoning_content`, `tool_calls` with their
+arguments as text, `tool_call_id`. What a dialect writes of a message it reads back to the same message, so that the
+next request finds the tokens of the last one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from katcore.records import Json
+
+PIECE = 4096
+"""Longest piece of text in one event, in characters."""
+RAW = "__raw_arguments__"
+"""Where a client wants an object and the model wrote something else: the one member that holds its text."""
 
 
 class BadRequest(Exception):
@@ -20,7 +32,11 @@ class BadRequest(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What an agent asks for, in one form. `asked` are its own sampling parameters."""
+    """What an agent asks for, in one form. `asked` are its own sampling parameters.
+
+    `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
+    `custom` are the tools whose calls the dialect writes as free text.
+    """
 
     messages: list[Json]
     tools: list[Json] | None
@@ -29,11 +45,13 @@ class Request:
     max_tokens: int | None = None
     model: str = ""
     asked: Json = field(default_factory=dict)
+    agent: str = ""
+    custom: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`."""
+    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`; `id` without a dialect's prefix."""
 
     id: str
     message: Json
@@ -41,6 +59,25 @@ class Reply:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+
+
+class Stream(Protocol):
+    """One reply as server-sent events. What `delta` has sent `finish` does not send again."""
+
+    def start(self) -> bytes:
+        """The events before the first word; they may go out long before the reply is there."""
+
+    def keep_alive(self) -> bytes:
+        """Something that means nothing, and keeps a client from giving up."""
+
+    def delta(self, reasoning: str, text: str) -> bytes:
+        """More of the reasoning and of the text; text only once all reasoning is there."""
+
+    def finish(self, reply: Reply) -> Iterator[bytes]:
+        """The rest of the reply, and its end."""
+
+    def fail(self, message: str, code: str, status: int) -> bytes:
+        """An error after the stream has begun."""
 
 
 class Dialect(Protocol):
@@ -55,8 +92,81 @@ class Dialect(Protocol):
     def answer(self, request: Request, reply: Reply) -> Json:
         """The reply as one object."""
 
-    def events(self, request: Request, reply: Reply) -> Iterator[bytes]:
-        """The reply as server-sent events."""
+    def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
+        """The reply as events. `identity` is the Reply's id."""
 
     def error(self, message: str, code: str, status: int) -> Json:
         """An error as the API's clients expect it."""
+
+
+def read_object(body: bytes) -> Json:
+    """The JSON object in a body. Raises BadRequest."""
+    try:
+        given = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise BadRequest("the body is not a JSON object")
+    return given
+
+
+def limit_of(given: Json, *names: str) -> int | None:
+    """The first token limit among these members. Raises BadRequest when it is no positive number."""
+    limit = next((given[name] for name in names if given.get(name) is not None), None)
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise BadRequest(f"{names[0]} must be a positive number")
+    return limit
+
+
+def asked_of(given: Json, names: Iterable[str]) -> Json:
+    """The agent's own sampling parameters."""
+    return {name: given[name] for name in names if given.get(name) is not None}
+
+
+def refuse(kind: str) -> BadRequest:
+    """The error for content that is no text."""
+    return BadRequest(f"this model reads text only, not {kind}", code="unsupported_content")
+
+
+def function_tool(name: Any, description: Any, parameters: Any) -> Json:
+    """A tool in the normalised form. Raises BadRequest without a name."""
+    if not isinstance(name, str) or not name:
+        raise BadRequest("a tool without a name")
+    function: Json = {"name": name}
+    if description:
+        function["description"] = description
+    function["parameters"] = parameters or {"type": "object", "properties": {}}
+    return {"type": "function", "function": function}
+
+
+def tool_call(identity: str, name: str, arguments: str) -> Json:
+    """A tool call in the normalised form."""
+    return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def pieces(text: str) -> Iterator[str]:
+    """A text in pieces that one event can hold."""
+    for start in range(0, len(text), PIECE):
+        yield text[start : start + PIECE]
+
+
+def object_of(arguments: str) -> Json:
+    """A call's arguments as an object; text that is none is kept whole under RAW."""
+    try:
+        value = msgspec.json.decode(arguments or "{}")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {RAW: arguments}
+    return value if isinstance(value, dict) else {RAW: arguments}
+
+
+def arguments_of_object(value: Any) -> str:
+    """The inverse of `object_of`, up to white space and the order of members."""
+    if isinstance(value, dict) and list(value) == [RAW] and isinstance(value[RAW], str):
+        return str(value[RAW])
+    return msgspec.json.encode(value if value is not None else {}).decode()
+
+
+def event(data: Json, name: str = "") -> bytes:
+    """One server-sent event."""
+    head = f"event: {name}\n".encode() if name else b""
+    return head + b"data: " + msgspec.json.encode(data) + b"\n\n"

@@ -1,4 +1,7 @@
-"""OpenAI Chat Completions: what agents send, and what they expect back."""
+"""OpenAI Chat Completions: what agents send, and what they expect back.
+
+`tool_choice` is taken as `auto` unless it is `none`: the engine samples freely.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,23 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
-from katcore.gateway.dialects import BadRequest, Reply, Request
+from katcore.gateway.dialects import (
+    BadRequest,
+    Reply,
+    Request,
+    Stream,
+    asked_of,
+    event,
+    limit_of,
+    pieces,
+    read_object,
+    refuse,
+)
 from katcore.records import Json
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 REFUSED = ("functions", "function_call", "audio", "logprobs", "logit_bias")
-PIECE = 4096
 
 
 class OpenAIChat:
@@ -24,49 +35,79 @@ class OpenAIChat:
     path = "/v1/chat/completions"
 
     def parse(self, body: bytes) -> Request:
-        try:
-            given = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadRequest(f"the body is not JSON: {error}") from None
-        if not isinstance(given, dict):
-            raise BadRequest("the body is not a JSON object")
+        given = read_object(body)
         if given.get("n") not in (None, 1):
             raise BadRequest("n must be 1", code="unsupported_value")
         for name in REFUSED:
             if given.get(name):
                 raise BadRequest(f"{name} is not supported", code="unsupported_parameter")
-        limit = given.get("max_completion_tokens") or given.get("max_tokens")
-        if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise BadRequest("max_tokens must be a positive number")
         options = given.get("stream_options") or {}
         return Request(
             messages=_messages(given.get("messages")),
             tools=_tools(given),
             stream=bool(given.get("stream")),
             include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
-            max_tokens=limit,
+            max_tokens=limit_of(given, "max_completion_tokens", "max_tokens"),
             model=str(given.get("model") or ""),
-            asked={name: given[name] for name in SAMPLING if given.get(name) is not None},
+            asked=asked_of(given, SAMPLING),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
         choice = {"index": 0, "message": reply.message, "logprobs": None, "finish_reason": reply.finish_reason}
-        return {**_head(request, reply, "chat.completion"), "choices": [choice], "usage": _usage(reply)}
+        return {**_head(request, reply.id, "chat.completion"), "choices": [choice], "usage": _usage(reply)}
 
-    def events(self, request: Request, reply: Reply) -> Iterator[bytes]:
-        head = _head(request, reply, "chat.completion.chunk")
-        if request.include_usage:
-            head["usage"] = None
-        for delta in _deltas(reply.message):
-            yield _event({**head, "choices": [_choice(delta)]})
-        yield _event({**head, "choices": [_choice({}, reply.finish_reason)]})
-        if request.include_usage:
-            yield _event({**head, "choices": [], "usage": _usage(reply)})
-        yield b"data: [DONE]\n\n"
+    def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
+        return _Chunks(request, identity)
 
     def error(self, message: str, code: str, status: int) -> Json:
         kind = "server_error" if status >= 500 else "invalid_request_error"
         return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+class _Chunks:
+    """Chunks that clients join again: role, reasoning, text, then each call's name and arguments."""
+
+    def __init__(self, request: Request, identity: str) -> None:
+        self._usage = request.include_usage
+        self._head = _head(request, identity, "chat.completion.chunk")
+        if self._usage:
+            self._head["usage"] = None
+        self._sent = {"reasoning_content": 0, "content": 0}
+
+    def start(self) -> bytes:
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def keep_alive(self) -> bytes:
+        return b": keep-alive\n\n"
+
+    def delta(self, reasoning: str, text: str) -> bytes:
+        return b"".join([*self._text("reasoning_content", reasoning), *self._text("content", text)])
+
+    def finish(self, reply: Reply) -> Iterator[bytes]:
+        for field, sent in list(self._sent.items()):
+            yield from self._text(field, (reply.message.get(field) or "")[sent:])
+        for index, call in enumerate(reply.message.get("tool_calls") or []):
+            function = {"name": call["function"]["name"], "arguments": ""}
+            opening = {"index": index, "id": call["id"], "type": "function", "function": function}
+            yield self._chunk({"tool_calls": [opening]})
+            for piece in pieces(call["function"]["arguments"]):
+                yield self._chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+        yield self._chunk({}, reply.finish_reason)
+        if self._usage:
+            yield event({**self._head, "choices": [], "usage": _usage(reply)})
+        yield b"data: [DONE]\n\n"
+
+    def fail(self, message: str, code: str, status: int) -> bytes:
+        return event(OpenAIChat().error(message, code, status))
+
+    def _text(self, field: str, text: str) -> Iterator[bytes]:
+        self._sent[field] += len(text)
+        for piece in pieces(text):
+            yield self._chunk({field: piece})
+
+    def _chunk(self, delta: Json, finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return event({**self._head, "choices": [choice]})
 
 
 def _messages(given: Any) -> list[Json]:
@@ -91,8 +132,8 @@ def _check_content(message: Json) -> None:
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind in ("image_url", "input_audio", "file"):
-            raise BadRequest(f"this model reads text only, not {kind}", code="unsupported_content")
-        if kind != "text" or not isinstance(part.get("text"), str):
+            raise refuse(str(kind))
+        if kind not in ("text", "refusal") or not isinstance(part.get(kind), str):
             raise BadRequest(f"not a text part: {str(part)[:100]}")
 
 
@@ -102,11 +143,11 @@ def _tools(given: Json) -> list[Json] | None:
         return None
     if not isinstance(tools, list) or any(not isinstance(t, dict) or t.get("type") != "function" for t in tools):
         raise BadRequest("tools must be a list of functions")
-    return tools
+    return [{name: value for name, value in tool.items() if name != "cache_control"} for tool in tools]
 
 
-def _head(request: Request, reply: Reply, kind: str) -> Json:
-    return {"id": reply.id, "object": kind, "created": int(time.time()), "model": request.model}
+def _head(request: Request, identity: str, kind: str) -> Json:
+    return {"id": f"chatcmpl-{identity}", "object": kind, "created": int(time.time()), "model": request.model}
 
 
 def _usage(reply: Reply) -> Json:
@@ -116,29 +157,3 @@ def _usage(reply: Reply) -> Json:
         "total_tokens": reply.prompt_tokens + reply.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": reply.cached_tokens},
     }
-
-
-def _deltas(message: Json) -> Iterator[Json]:
-    """The message in the pieces that clients join again: role, text, then each call's name and arguments."""
-    yield {"role": "assistant", "content": ""}
-    for field in ("reasoning_content", "content"):
-        for piece in _pieces(message.get(field) or ""):
-            yield {field: piece}
-    for index, call in enumerate(message.get("tool_calls") or []):
-        function = {"name": call["function"]["name"], "arguments": ""}
-        yield {"tool_calls": [{"index": index, "id": call["id"], "type": "function", "function": function}]}
-        for piece in _pieces(call["function"]["arguments"]):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
-
-
-def _pieces(text: str) -> Iterator[str]:
-    for start in range(0, len(text), PIECE):
-        yield text[start : start + PIECE]
-
-
-def _choice(delta: Json, finish_reason: str | None = None) -> Json:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-
-
-def _event(chunk: Json) -> bytes:
-    return b"data: " + msgspec.json.encode(chunk) + b"\n\n"

@@ -1,0 +1,167 @@
+"""OpenAI Responses: what comes in as items, and the items and events that clients expect back.
+
+Nothing is stored: `previous_response_id`, `conversation` and `background` are refused. The provider's own tools are
+left out; a `custom` tool is shown to the model as a function with one argument, `input`. Reasoning that comes back in
+clear text is read; encrypted reasoning is nobody's here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from katcore.gateway.dialects import (
+    BadRequest,
+    Reply,
+    Request,
+    Stream,
+    asked_of,
+    function_tool,
+    limit_of,
+    read_object,
+    refuse,
+    tool_call,
+)
+from katcore.gateway.dialects.responses_events import ResponseEvents, items_of, response_of
+from katcore.records import Json
+
+SAMPLING = ("temperature", "top_p", "reasoning")
+REFUSED = ("previous_response_id", "conversation", "background", "prompt")
+CUSTOM = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+
+
+class OpenAIResponses:
+    """The dialect of `/v1/responses`."""
+
+    name = "openai-responses"
+    path = "/v1/responses"
+
+    def parse(self, body: bytes) -> Request:
+        given = read_object(body)
+        for name in REFUSED:
+            if given.get(name):
+                raise BadRequest(f"{name} is not supported: send the whole input", code="unsupported_parameter")
+        instructions = given.get("instructions")
+        opening = [{"role": "system", "content": str(instructions)}] if instructions else []
+        tools, custom = _tools(given)
+        return Request(
+            messages=[*opening, *_messages(given.get("input"))],
+            tools=tools,
+            stream=bool(given.get("stream")),
+            max_tokens=limit_of(given, "max_output_tokens"),
+            model=str(given.get("model") or ""),
+            asked=asked_of(given, SAMPLING),
+            custom=frozenset(custom),
+        )
+
+    def answer(self, request: Request, reply: Reply) -> Json:
+        return response_of(request, reply.id, items_of(reply.message, reply.id, request.custom), reply)
+
+    def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
+        return ResponseEvents(request, identity)
+
+    def error(self, message: str, code: str, status: int) -> Json:
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def _messages(given: Any) -> list[Json]:
+    """Items as messages; neighbours that one answer of the model can have held become one message."""
+    if isinstance(given, str) and given:
+        return [{"role": "user", "content": given}]
+    if not isinstance(given, list) or not given:
+        raise BadRequest("input must be a text or a list that is not empty")
+    found: list[Json] = []
+    for item in given:
+        if not isinstance(item, dict):
+            raise BadRequest(f"not an item: {str(item)[:100]}")
+        message = _message(item)
+        if message is not None and not (found and _joined(found[-1], message)):
+            found.append(message)
+    return found
+
+
+def _message(item: Json) -> Json | None:
+    kind = item.get("type") or "message"
+    if kind == "message":
+        return _said(item)
+    if kind == "reasoning":
+        parts = item.get("content") or item.get("summary") or []
+        text = "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+        return {"role": "assistant", "content": None, "reasoning_content": text} if text else None
+    if kind in ("function_call", "custom_tool_call"):
+        return {"role": "assistant", "content": None, "tool_calls": [_call(item, kind)]}
+    if kind in ("function_call_output", "custom_tool_call_output"):
+        identity, output = str(item.get("call_id") or ""), item.get("output")
+        return {"role": "tool", "tool_call_id": identity, "content": _text(output)}
+    if str(kind).endswith("_call") or str(kind).startswith("mcp_"):  # the provider's own tools
+        return None
+    raise BadRequest(f"items of type {kind} are not supported", code="unsupported_content")
+
+
+def _said(item: Json) -> Json:
+    role = item.get("role")
+    if role not in ("user", "assistant", "system", "developer"):
+        raise BadRequest(f"not a message: {str(item)[:100]}")
+    return {"role": role, "content": _text(item.get("content"))}
+
+
+def _call(item: Json, kind: str) -> Json:
+    arguments = str(item.get("arguments") or "")
+    if kind == "custom_tool_call":
+        arguments = json.dumps({"input": str(item.get("input") or "")}, ensure_ascii=False)
+    return tool_call(str(item.get("call_id") or ""), str(item.get("name") or ""), arguments)
+
+
+def _joined(last: Json, new: Json) -> bool:
+    """Whether `new` went into `last`: reasoning, then text, then calls make one message of the assistant."""
+    if last["role"] != "assistant" or new["role"] != "assistant" or new.get("reasoning_content"):
+        return False
+    if new.get("content") and (last.get("content") or last.get("tool_calls")):
+        return False
+    last["content"] = last.get("content") or new.get("content")
+    if new.get("tool_calls"):
+        last["tool_calls"] = [*last.get("tool_calls", []), *new["tool_calls"]]
+    return True
+
+
+def _text(content: Any) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise BadRequest("content must be a string or a list of parts")
+    return "".join(map(_part, content))
+
+
+def _part(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in ("input_image", "input_file", "input_audio", "computer_screenshot"):
+        raise refuse(str(kind))
+    text = part.get("refusal" if kind == "refusal" else "text") if isinstance(part, dict) else None
+    if kind not in ("input_text", "output_text", "text", "refusal") or not isinstance(text, str):
+        raise BadRequest(f"not a text part: {str(part)[:100]}")
+    return text
+
+
+def _tools(given: Json) -> tuple[list[Json] | None, list[str]]:
+    """The tools that the model is shown, and the names of those whose argument is free text."""
+    tools = given.get("tools") or []
+    if not isinstance(tools, list) or any(not isinstance(tool, dict) for tool in tools):
+        raise BadRequest("tools must be a list of objects")
+    if given.get("tool_choice") == "none":
+        return None, []
+    found, custom = [], []
+    for tool in tools:
+        if tool.get("type") == "function":
+            found.append(function_tool(tool.get("name"), tool.get("description"), tool.get("parameters")))
+        elif tool.get("type") == "custom":
+            found.append(function_tool(tool.get("name"), _described(tool), CUSTOM))
+            custom.append(str(tool["name"]))
+    return found or None, custom
+
+
+def _described(tool: Json) -> str:
+    """A custom tool's description with the grammar that its input follows."""
+    given = tool.get("format") or {}
+    grammar = given.get("definition") if isinstance(given, dict) else None
+    return "\n\n".join(str(text) for text in (tool.get("description"), grammar) if text)

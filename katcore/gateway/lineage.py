@@ -1,0 +1,81 @@
+"""Whose conversation a branch is: names of lineages, and why each one parts from what was known.
+
+In: where a prompt parts from the tree, and who asks, where the agent says so in a header. Out: a boundary (`subagent`,
+`title`, `compaction`, `mode`, or `none`) and a name. Agents say little; the rest is read off the shape of their calls:
+
+- a root of its own with tools is a sub-agent, unless it holds what was sampled before (the same agent in another mode);
+- without tools it is a title, unless it holds what was sampled before (the call that writes a compaction's summary);
+- a prompt that leaves out sampled turns of its conversation's last call is a compaction;
+- an assistant's turn that comes back changed is drift, and so named (`drift-1`).
+"""
+
+from __future__ import annotations
+
+from katcore.records import Boundary, Node
+
+
+class Lineages:
+    """Names the branches of one rollout's tree. Nodes are never changed here."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self._nodes = nodes
+        self._count = 0
+        self._agents: dict[str, str] = {}  # by lineage
+        self._last: dict[tuple[str, int], int] = {}  # an agent's last completion under a root
+        self._with_tools = False
+
+    def name(self, kind: str) -> str:
+        """A new name."""
+        self._count += 1
+        return f"{kind}-{self._count}"
+
+    def seen(self, node: int, agent: str) -> None:
+        """A prompt that ends at this node came from that agent."""
+        self._agents.setdefault(self._nodes[node].lineage, agent)
+        root = self._nodes[self._path(node)[-1]].message or {}
+        self._with_tools = self._with_tools or bool(root.get("tools"))
+
+    def answered(self, node: int) -> None:
+        """This completion is the last of its conversation."""
+        agent = self._agents.setdefault(self._nodes[node].lineage, self._agent_above(node))
+        self._last[agent, self._path(node)[-1]] = node
+
+    def root(self, same_opening: bool, tools: bool, known_answers: int, agent: str) -> tuple[Boundary, str]:
+        """Why a prompt begins a tree of its own."""
+        if tools and not self._with_tools:  # what came before was a check or a title: now the agent begins
+            return "none", "main"
+        kind: Boundary = "subagent" if tools else "title"
+        if agent and agent not in self._agents.values():
+            kind = "subagent"
+        elif same_opening or (tools and known_answers):
+            kind = "mode"
+        elif known_answers:
+            kind = "compaction"
+        return kind, self.name(kind)
+
+    def fork(self, at: int, agent: str, drifted: bool) -> tuple[Boundary, str]:
+        """Why a prompt parts from a path at this node."""
+        lineage = self._nodes[at].lineage
+        above = self._path(at)
+        answers = any(self._nodes[node].role == "assistant" for node in above)
+        if agent != self._agents.get(lineage, agent) or (lineage.startswith("subagent") and not answers):
+            return "subagent", self.name("subagent")
+        if drifted:
+            return "none", self.name("drift")
+        last = self._last.get((agent, above[-1]))
+        gone = set(self._path(last)).difference(above) if last is not None else set()
+        if any(self._nodes[node].role == "assistant" for node in gone):
+            return "compaction", self.name("compaction")
+        return "none", self.name("branch")
+
+    def _path(self, node: int | None) -> list[int]:
+        """From a node to its root."""
+        found = []
+        while node is not None:
+            found.append(node)
+            node = self._nodes[node].parent
+        return found
+
+    def _agent_above(self, node: int) -> str:
+        parent = self._nodes[node].parent
+        return "" if parent is None else self._agents.get(self._nodes[parent].lineage, "")

@@ -1,0 +1,60 @@
+"""An answer as server-sent events: what there is as soon as it is sure, and something now and then while there is none.
+
+Nothing is written before the first word or the first keep-alive: until then an error has an HTTP status of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiohttp import web
+
+from katcore.gateway.answering import Answering
+from katcore.gateway.dialects import BadRequest, Dialect, Request, Stream
+
+
+async def stream_answer(
+    request: web.Request, dialect: Dialect, asked: Request, answering: Answering, keep_alive_s: float
+) -> web.StreamResponse:
+    """Stream it. BadRequest when it fails before anything was written. The agent may leave: the call goes on."""
+    await answering.news((0, 0), keep_alive_s)
+    if answering.failed:
+        await asyncio.shield(answering.task)
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    events = dialect.stream(asked, answering.identity, answering.prompt_tokens)
+    with contextlib.suppress(ConnectionResetError):
+        await response.prepare(request)
+        await response.write(events.start())
+        await _grow(response, events, answering, keep_alive_s)
+        await _end(response, events, answering)
+        await response.write_eof()
+    return response
+
+
+async def _grow(response: web.StreamResponse, events: Stream, answering: Answering, keep_alive_s: float) -> None:
+    sent = (0, 0)
+    while True:
+        seen, done = answering.seen, answering.task.done()
+        if not done and seen != sent:
+            await response.write(
+                events.delta(answering.reasoning[sent[0] : seen[0]], answering.text[sent[1] : seen[1]])
+            )
+            sent = seen
+        if done:
+            return
+        await answering.news(sent, keep_alive_s)
+        if answering.seen == sent and not answering.task.done():
+            await response.write(events.keep_alive())
+
+
+async def _end(response: web.StreamResponse, events: Stream, answering: Answering) -> None:
+    if not answering.failed:
+        await response.write(b"".join(events.finish(answering.task.result())))
+    elif answering.task.cancelled():
+        await response.write(events.fail("the rollout has ended", "released_key", 409))
+    else:
+        error = answering.task.exception()
+        known = isinstance(error, BadRequest)
+        code, status = (error.code, error.status) if isinstance(error, BadRequest) else ("internal_error", 500)
+        await response.write(events.fail(str(error) if known else "an error of the gateway's own", code, status))
