@@ -45,7 +45,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     argv: tuple[str, ...]
     version: str = ""
-    dialect: Literal["openai-chat", "openai-responses", "anthropic-messages"] = "openai-chat"
+    dialect: Literal["openai-chat", "openai-responses", "anthropic"] = "openai-chat"
     npm: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     lock: str = ""
