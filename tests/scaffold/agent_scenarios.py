@@ -23,7 +23,7 @@ from katcore.rollout.service import Service
 STATEMENT = "TASK-MARK-31: add() subtracts."
 SUBTASK = "SUBTASK-MARK-77: write sub.txt and report."
 SUMMARY = "SUMMARY-MARK-55: new.txt and sub.txt are written."
-MOST_READS = 8
+MOST_READS = 12
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Hands:
     no_shortens: str = ""
     ends: Callable[[], Message] = lambda: say("Done.")
     context: int = 60_000
-    lines: int = 4000
+    lines: int = 1400
     titles: bool = False
 
 
@@ -128,11 +128,11 @@ HANDS = {
     "opencode": Hands(
         described("bash"),
         spawned("task", "general"),
-        shortens=r"anchored context summar|What did we do so far|summarizing conversations|continuing the conversation",
+        shortens=r"context summarization agent",
         titles=True,
     ),
     "kilo-code": Hands(
-        described("bash"), spawned("task", "general"), shortens=r"anchored context summar|summarizing conversations"
+        described("bash"), spawned("task", "general"), shortens=r"context summarization agent|anchored context summar|summarizing conversations"
     ),
     "qwen-code": Hands(
         lambda command: call("run_shell_command", command=command, description="Run it", is_background=False),
