@@ -123,7 +123,7 @@ HANDS = {
     "codex": Hands(
         lambda command: call("exec_command", cmd=command),
         lambda prompt: call("spawn_agent", message=prompt),
-        shortens=r"CONTEXT CHECKPOINT COMPACTION",
+        shortens=r"performing a CONTEXT CHECKPOINT COMPACTION",
     ),
     "opencode": Hands(
         described("bash"),
@@ -142,7 +142,7 @@ HANDS = {
     "cline": Hands(
         lambda command: call("run_commands", commands=[command]),
         lambda prompt: call("spawn_agent", systemPrompt="You are a helper.", task=prompt),
-        shortens=r"summar",
+        shortens=r"CLINE-NOT-KNOWN",
     ),
     "openclaw": Hands(
         lambda command: call("exec", command=command),
