@@ -3,7 +3,7 @@
 What to mount, what to start, how to configure it and how to read what it left behind. An agent knows the gateway by a
 socket, a key and a model name, nothing else. `bash-loop` is our white-box one; `oracle` and `nop` are controls: the
 same, answered by a script instead of a model (`katcore/engine/scripted.py`). Everybody else's agents are rows of a
-table (`table.py`, `scaffolds.toml`), installed once (`install.py`) and started by one file for all (`command_agent.py`).
+table (`table.py`, `scaffolds.toml`), installed once (`install.py`), started by one file for all (`command_agent.py`).
 """
 
 from __future__ import annotations

@@ -54,9 +54,14 @@ class CommandAgent:
             "cwd": job.workdir,
             "files": {fill(path, values): fill(text, values) for path, text in row.files.items()},
             "env": {**QUIET, **{name: fill(text, values) for name, text in row.env.items()}},
-            "lines": [[fill(word, values) for word in line] for line in (*row.first, row.argv)],
+            "lines": [[fill(word, values) for word in line] for line in (*row.first, row.program + row.args)],
         }
         return Launch([job.python, "-I", f"{job.folder}/{RUNNER}"], json.dumps(config).encode())
+
+    def version_line(self, python: str, folder: str) -> list[str]:
+        """The program in the box, asked for its version."""
+        values = self._values(Job("", "", "", python, folder, "", ""))
+        return [fill(word, values) for word in (*self.row.program, *self.row.asks_version)]
 
     def _values(self, job: Job) -> dict[str, str]:
         return {

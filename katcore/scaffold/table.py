@@ -24,9 +24,6 @@ from katcore.errors import UsageError
 from katcore.records import Outcome
 
 FILE = Path(__file__).parent / "scaffolds.toml"
-NAMES = frozenset(
-    "task model key url home workdir agent node python arch cpu version context completion compact_at".split()
-)
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _ARCH = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -35,15 +32,17 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One row.
 
-    `npm`, `pip`: pinned packages, the agent's own first; `lock`: a file beside this one that pins what they need.
-    `remove`: files of the installation to take away, such as a mark that an install script has not run yet.
-    `node`: the version that `{node}` is. `files`: paths below the home, with their content. `env`: on top of the box's.
-    `first`: command lines to run before `argv`. `dialect`: the API that it speaks.
-    `outcomes`: patterns searched in a tool's result, in order; a result that none fits is `ok`. `failed`: a pattern
-    that in the end of the agent's output says that it gave up although its exit status is 0.
+    `program` with `args` is the command line; `first` are lines to run before it; `asks_version` are the arguments to
+    which the program answers with its version. `npm`, `pip`: pinned packages, the agent's own first. `lock`: a file
+    beside this one that pins everything `pip` installs. `remove`: files of the installation to take away, such as a
+    mark that an install script has not run yet. `node`: the version that `{node}` is. `files`: paths below the home,
+    with their content. `env`: on top of the box's. `dialect`: the API that it speaks. `outcomes`: patterns searched in
+    a tool's result, in order; a result that none fits is `ok`. `failed`: a pattern that in the end of the agent's
+    output says that it gave up although its exit status is 0.
     """
 
-    argv: tuple[str, ...]
+    program: tuple[str, ...]
+    args: tuple[str, ...]
     version: str = ""
     dialect: Literal["openai-chat", "openai-responses", "anthropic"] = "openai-chat"
     npm: tuple[str, ...] = ()
@@ -56,6 +55,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first: tuple[tuple[str, ...], ...] = ()
     outcomes: dict[str, Outcome] = {}
     failed: str = ""
+    asks_version: tuple[str, ...] = ("--version",)
 
     @property
     def installed(self) -> bool:
@@ -104,11 +104,11 @@ def _row(name: str, given: Any, where: str) -> Agent:
         row = msgspec.convert(given, Agent)
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {name}: {error}") from error
-    if not row.argv:
-        raise UsageError(f"{where}: {name}: argv is empty")
+    if not row.program:
+        raise UsageError(f"{where}: {name}: program is empty")
     if row.installed and not row.version:
         raise UsageError(f"{where}: {name}: a package is installed, but no version is pinned")
-    if any("{node}" in text for text in (*row.argv, *(t for line in row.first for t in line))) and not row.node:
+    if any("{node}" in text for line in (row.program, row.args, *row.first) for text in line) and not row.node:
         raise UsageError(f"{where}: {name}: {{node}} is used, but no version of node is pinned")
     for pattern in (*row.outcomes, row.failed):
         try:

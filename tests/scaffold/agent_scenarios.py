@@ -24,13 +24,15 @@ STATEMENT = "TASK-MARK-31: add() subtracts."
 SUBTASK = "SUBTASK-MARK-77: write sub.txt and report."
 SUMMARY = "SUMMARY-MARK-55: new.txt and sub.txt are written."
 MOST_READS = 12
+DROPS = "(?!)"
 
 
 @dataclass(frozen=True)
 class Hands:
     """How to play an agent's model. `shell` and `spawn` make calls of its tools; no `spawn`: the reason why.
 
-    `shortens` is in the prompts by which the agent asks for a summary, empty when it never does, and `why` it does not.
+    `shortens` is in the prompts by which the agent asks for a summary (`DROPS`: it asks for none and leaves out turns),
+    empty when it never shortens its history, and `no_shortens` why.
     `context` is what it is told of the model, small enough that it must shorten. `lines` of output it reads at a time.
     """
 
@@ -55,10 +57,14 @@ class Part:
     reads: int = 0
     sub: int = 0
     shortened: int = 0
+    said: int = 0
 
     def __call__(self, seen: Seen, number: int) -> Message:
         lane = self.lane(seen)
         self.lanes.append(lane)
+        if lane == "main":
+            self.shortened += len(seen.user) < 0.8 * self.said
+            self.said = len(seen.user)
         return getattr(self, lane)()  # type: ignore[no-any-return]
 
     def lane(self, seen: Seen) -> str:
@@ -132,7 +138,9 @@ HANDS = {
         titles=True,
     ),
     "kilo-code": Hands(
-        described("bash"), spawned("task", "general"), shortens=r"context summarization agent|anchored context summar|summarizing conversations"
+        described("bash"),
+        spawned("task", "general"),
+        shortens=r"context summarization agent|anchored context summar|summarizing conversations",
     ),
     "qwen-code": Hands(
         lambda command: call("run_shell_command", command=command, description="Run it", is_background=False),
@@ -142,7 +150,7 @@ HANDS = {
     "cline": Hands(
         lambda command: call("run_commands", commands=[command]),
         lambda prompt: call("spawn_agent", systemPrompt="You are a helper.", task=prompt),
-        shortens=r"CLINE-NOT-KNOWN",
+        shortens=DROPS,
     ),
     "openclaw": Hands(
         lambda command: call("exec", command=command),
