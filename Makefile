@@ -57,7 +57,7 @@ test-gpu:
 test-agents: $(VENV)/.installed
 	scripts/system-packages test
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_AGENTS_TABLE=benchmarks/results/agents.md \
-	    $(BIN)/pytest -m 'slow or agents' tests/scaffold/test_real_agents.py
+	    $(BIN)/pytest -m 'slow or agents' tests/rollout/test_real_agents.py
 
 bench-gpu:
 	TRITON_INTERPRET=0 scripts/from-source $(PYTHON) benchmarks/gpu/run.py

@@ -60,43 +60,52 @@ class Forwarder:
                 end.close()
 
 
-async def tail(reader: asyncio.StreamReader) -> bytes:
-    """The last bytes of a stream."""
-    kept = b""
-    while data := await reader.read(CHUNK):
-        kept = (kept + data)[-KEPT:]
-    return kept
+class Tail:
+    """The last bytes of a pipe that a program writes to, whoever else holds it open."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+        self.source, self.sink = os.pipe()
+
+    async def read(self) -> None:
+        """Read to the end; what came until now is in `kept`."""
+        os.close(self.sink)
+        reader = asyncio.StreamReader()
+        pipe = os.fdopen(self.source, "rb", buffering=0)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        while data := await reader.read(CHUNK):
+            self.kept = (self.kept + data)[-KEPT:]
+
+    def text(self) -> str:
+        """What is kept, as text."""
+        return self.kept.decode("utf-8", "replace")
 
 
 async def run(argv: list[str], env: dict[str, str], cwd: str) -> dict[str, Any]:
     """One program and its whole group, with nothing on its input."""
+    out, err = Tail(), Tail()
     try:
+        # Pipes of our own: with asyncio's, waiting for the program is waiting for everybody who holds them.
         process = await asyncio.create_subprocess_exec(
             *argv,
             cwd=cwd,
             env=env,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=out.sink,
+            stderr=err.sink,
             start_new_session=True,
         )
     except OSError as error:
         return {"code": 127, "stdout": "", "stderr": f"{argv[0]}: {error.strerror}"}
-    assert process.stdout is not None and process.stderr is not None
-    said = [asyncio.ensure_future(tail(stream)) for stream in (process.stdout, process.stderr)]
+    reading = [asyncio.ensure_future(each.read()) for each in (out, err)]
     code = await process.wait()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     # A daemon in a session of its own may hold the pipes open for ever; it ends with the box.
-    _, late = await asyncio.wait(said, timeout=GRACE_S)
-    for each in late:
+    await asyncio.wait(reading, timeout=GRACE_S)
+    for each in reading:
         each.cancel()
-    out, err = (b"" if each in late else each.result() for each in said)
-    return {
-        "code": code if code >= 0 else 128 - code,
-        "stdout": out.decode("utf-8", "replace"),
-        "stderr": err.decode("utf-8", "replace"),
-    }
+    return {"code": code if code >= 0 else 128 - code, "stdout": out.text(), "stderr": err.text()}
 
 
 def write(files: dict[str, str], home: str, port: int) -> None:

@@ -110,6 +110,9 @@ def _row(name: str, given: Any, where: str) -> Agent:
         raise UsageError(f"{where}: {name}: a package is installed, but no version is pinned")
     if any("{node}" in text for line in (row.program, row.args, *row.first) for text in line) and not row.node:
         raise UsageError(f"{where}: {name}: {{node}} is used, but no version of node is pinned")
+    for path in (*row.files, *row.remove):
+        if path.startswith("/") or ".." in path.split("/"):
+            raise UsageError(f"{where}: {name}: {path!r} leads out of its folder")
     for pattern in (*row.outcomes, row.failed):
         try:
             re.compile(pattern)

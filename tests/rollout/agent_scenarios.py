@@ -32,8 +32,9 @@ class Hands:
     """How to play an agent's model. `shell` and `spawn` make calls of its tools; no `spawn`: the reason why.
 
     `shortens` is in the prompts by which the agent asks for a summary (`DROPS`: it asks for none and leaves out turns),
-    empty when it never shortens its history, and `no_shortens` why.
-    `context` is what it is told of the model, small enough that it must shorten. `lines` of output it reads at a time.
+    empty when it never shortens its history, and `no_shortens` why. `tells_exit`: its shell tool shows the model exit
+    statuses. `context` is what it is told of the model, small enough that it must shorten. `lines` of output it reads
+    at a time.
     """
 
     shell: Callable[[str], Message]
@@ -44,7 +45,7 @@ class Hands:
     ends: Callable[[], Message] = lambda: say("Done.")
     context: int = 60_000
     lines: int = 1400
-    titles: bool = False
+    tells_exit: bool = True
 
 
 @dataclass
@@ -135,12 +136,13 @@ HANDS = {
         described("bash"),
         spawned("task", "general"),
         shortens=r"context summarization agent",
-        titles=True,
+        tells_exit=False,
     ),
     "kilo-code": Hands(
         described("bash"),
         spawned("task", "general"),
         shortens=r"context summarization agent|anchored context summar|summarizing conversations",
+        tells_exit=False,
     ),
     "qwen-code": Hands(
         lambda command: call("run_shell_command", command=command, description="Run it", is_background=False),
@@ -156,7 +158,7 @@ HANDS = {
         lambda command: call("exec", command=command),
         None,
         no_spawn="sub-agents report through its Gateway process, which `agent exec` does not start",
-        shortens=r"summar",
+        shortens=r"context summarization assistant",
     ),
     "mini-swe-agent": Hands(
         bash_only,

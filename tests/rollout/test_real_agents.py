@@ -6,9 +6,9 @@ The model alone is played. Four agents run in CI; `make test-agents` runs all an
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,32 +34,23 @@ def table() -> Iterator[list[str]]:
         Path(path).write_text("\n".join(["# Real agents on the scenario", "", *NOTES, "", HEAD, RULE, *rows]) + "\n")
 
 
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory, table: list[str]) -> Iterator[Callable[[str], Played]]:
-    """Each agent's run, once."""
-    known: dict[str, Played] = {}
-    cache = tmp_path_factory.mktemp("agents")
+@pytest.fixture
+def run(request: pytest.FixtureRequest, cache: str, table: list[str]) -> Played:
+    """The agent's run."""
     INSTALLATIONS.mkdir(parents=True, exist_ok=True)
-    (cache / "scaffold").symlink_to(INSTALLATIONS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAT_CACHE", str(cache))
-
-        def run(name: str) -> Played:
-            if name not in known:
-                known[name] = play(name)
-                table.append(row(name, known[name]))
-            return known[name]
-
-        yield run
-    (cache / "scaffold").unlink()
-    shutil.rmtree(cache, ignore_errors=True)
+    with contextlib.suppress(FileExistsError):
+        Path(cache, "scaffold").symlink_to(INSTALLATIONS)
+    name = request.param
+    made = play(name)
+    table.append(row(name, made))
+    return made
 
 
 NOTES = [
     "`make test-agents` writes this. Each agent's real binary, as pinned, in a bubblewrap box without a network, its",
-    "requests forwarded to the gateway; the model is played. It writes a file, lets a sub-agent write another, reads",
-    "until its history must be shortened, and ends. Captured: tokens that the engine sampled; delivered: those that the",
-    "trajectory holds as sampled. Branches: lineages beside `main`; boundaries: what the gateway called them.",
+    "requests forwarded to the gateway; the model is played: it writes a file, lets a sub-agent write another, reads",
+    "until its history must be shortened, and ends. Captured: tokens that the engine sampled; delivered: those that",
+    "the trajectory holds as sampled. Branches: lineages beside `main`; boundaries: what the gateway called them.",
 ]
 RULE = "|---|---|---|---|---|---|---|---|---|---|---|"
 
@@ -83,57 +74,52 @@ def row(name: str, run: Played) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-@pytest.mark.parametrize("name", AGENTS)
-def test_it_works_on_the_task_and_ends(name: str, played: Callable[[str], Played]) -> None:
-    made = played(name).trajectory
+@pytest.mark.parametrize("run", AGENTS, indirect=True)
+def test_the_agent_completes_the_scenario(run: Played) -> None:
+    it_works_on_the_task_and_ends(run)
+    every_sampled_token_is_delivered_and_every_path_is_what_the_engine_saw(run)
+    its_sub_agent_is_a_branch_of_its_own(run)
+    its_shortened_history_is_a_branch(run)
+    what_its_tools_say_is_understood(run)
+
+
+def it_works_on_the_task_and_ends(run: Played) -> None:
+    made, name = run.trajectory, run.trajectory.scaffold.name
     assert made.exit.kind == "submitted", made.exit
     assert "+hello-1" in (made.patch or "") and "+end-1" in (made.patch or "")
-    assert made.scaffold.name == name and made.scaffold.version == built_in()[name].version
+    assert made.scaffold.version == built_in()[name].version
     assert {call.dialect for call in made.calls} == {built_in()[name].dialect}
 
 
-@pytest.mark.parametrize("name", AGENTS)
-def test_every_sampled_token_is_delivered_and_every_path_is_what_the_engine_saw(
-    name: str, played: Callable[[str], Played]
-) -> None:
-    run = played(name)
+def every_sampled_token_is_delivered_and_every_path_is_what_the_engine_saw(run: Played) -> None:
     nodes = run.trajectory.nodes
     assert delivered(nodes) == sum(map(len, run.engine.answers)) > 0
     seen = {tuple(prompt + answer) for prompt, answer in zip(run.engine.prompts, run.engine.answers, strict=True)}
-    paths = set()
-    for node in nodes:
-        if node.sampled:
-            ids: list[int] = []
-            at: Node | None = node
-            while at is not None:
-                ids = (at.token_ids or []) + ids
-                at = None if at.parent is None else nodes[at.parent]
-            paths.add(tuple(ids))
-    assert paths == seen
+    assert {tuple(path(nodes, node)) for node in nodes if node.sampled} == seen
 
 
-@pytest.mark.parametrize("name", AGENTS)
-def test_its_sub_agent_is_a_branch_of_its_own(name: str, played: Callable[[str], Played]) -> None:
-    run = played(name)
-    if HANDS[name].spawn is None:
-        assert HANDS[name].no_spawn and "subagent" not in run.part.lanes
+def path(nodes: list[Node], node: Node) -> list[int]:
+    before = [] if node.parent is None else path(nodes, nodes[node.parent])
+    return before + (node.token_ids or [])
+
+
+def its_sub_agent_is_a_branch_of_its_own(run: Played) -> None:
+    if run.part.hands.spawn is None:
+        assert run.part.hands.no_spawn and "subagent" not in run.part.lanes
         return
     assert "subagent" in run.part.lanes and "+sub-1" in (run.trajectory.patch or "")
     branches = {node.lineage for node in run.trajectory.nodes if node.boundary == "subagent"}
-    assert branches and all(name != "main" for name in branches)
+    assert branches and "main" not in branches
 
 
-@pytest.mark.parametrize("name", AGENTS)
-def test_its_shortened_history_is_a_branch(name: str, played: Callable[[str], Played]) -> None:
-    run = played(name)
-    if not HANDS[name].shortens:
-        assert HANDS[name].no_shortens and run.part.shortened == 0
+def its_shortened_history_is_a_branch(run: Played) -> None:
+    if not run.part.hands.shortens:
+        assert run.part.hands.no_shortens and run.part.shortened == 0
         return
     assert run.part.shortened
     assert any(node.boundary in ("compaction", "mode") for node in run.trajectory.nodes)
 
 
-@pytest.mark.parametrize("name", AGENTS)
-def test_what_its_tools_say_is_understood(name: str, played: Callable[[str], Played]) -> None:
-    outcomes = [call.outcome for node in played(name).trajectory.nodes for call in node.tool_calls]
-    assert "ok" in outcomes and "nonzero_exit" in outcomes, outcomes
+def what_its_tools_say_is_understood(run: Played) -> None:
+    outcomes = [call.outcome for node in run.trajectory.nodes for call in node.tool_calls]
+    assert "ok" in outcomes and ("nonzero_exit" in outcomes) == run.part.hands.tells_exit, outcomes
