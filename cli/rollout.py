@@ -10,6 +10,7 @@ import typer
 from katcli import rollout_scaffolds
 from katcli.contract import Program
 from katcli.options import Files
+from katcli.rollout_gateway import gateway
 from katcli.run import Run
 
 kat = Program("kat-rollout", "Let agents work on tasks in sandboxes, and keep every model call.")
@@ -116,4 +117,5 @@ def sandboxes(run: Run) -> None:
     run.text("\n".join(rows))
 
 
+kat.command("gateway")(gateway)
 main = kat.main

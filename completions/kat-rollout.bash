@@ -9,7 +9,7 @@ _kat_rollout() {
         prev=${COMP_WORDS[COMP_CWORD - 2]} cur=${COMP_WORDS[COMP_CWORD - 1]}:
     fi
     COMPREPLY=()
-    case " scaffolds sandboxes " in
+    case " scaffolds sandboxes gateway " in
         *" ${COMP_WORDS[1]} "*) [[ $COMP_CWORD -gt 1 ]] && sub=${COMP_WORDS[1]} ;;
     esac
     case "$sub" in
@@ -63,6 +63,40 @@ _kat_rollout() {
                 --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
             esac
             ;;
+        "gateway")
+            flags="--engine --model --upstream-model --listen --metrics --sessions --keys --history --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --agent-sampling --journals --recover --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --engine) compopt -o nospace 2>/dev/null; mapfile -t COMPREPLY < <(kat-complete engine "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
+                --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                --upstream-model) return ;;
+                --listen) return ;;
+                --metrics) return ;;
+                --sessions) return ;;
+                --keys) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --history) mapfile -t COMPREPLY < <(compgen -W "sampled template" -- "$cur"); return ;;
+                --temperature) return ;;
+                --top-p) return ;;
+                --top-k) return ;;
+                --max-turns) return ;;
+                --max-tokens) return ;;
+                --max-completion) return ;;
+                --context) return ;;
+                --timeout) return ;;
+                --journals) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --format) mapfile -t COMPREPLY < <(compgen -W "jsonl zst parquet" -- "$cur"); return ;;
+                --dead-letter) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --rejects) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --max-failures) return ;;
+                --lock-wait) return ;;
+                -j|--jobs) return ;;
+                --ray) return ;;
+                --shard) return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
@@ -70,7 +104,7 @@ _kat_rollout() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         if [[ $COMP_CWORD -eq 1 ]]; then
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "scaffolds sandboxes" -- "$cur")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "scaffolds sandboxes gateway" -- "$cur")
         fi
     fi
 }

@@ -255,7 +255,10 @@ class Sampling(Struct, kw_only=True, gc=False):
 
 
 class Call(Struct, kw_only=True, gc=False):
-    """One model call through the gateway; `node` is the completion's node, null when the call failed."""
+    """One model call through the gateway; `node` is the completion's node, null when the call failed.
+
+    `sampling` was in force, `asked` is what the agent wanted.
+    """
 
     id: int
     node: int | None = None
@@ -266,6 +269,7 @@ class Call(Struct, kw_only=True, gc=False):
     usage: dict[str, int] = {}
     finish_reason: str = ""
     sampling: Sampling = field(default_factory=Sampling)
+    asked: Json = {}
     logprob_temperature: float = 1.0
     engine: str = ""
     retries: int = 0

@@ -19,13 +19,12 @@ from katcore.records import Call, Json, Node, Outcome
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One line: a call and what it changed in the tree; or, without a call, a part of an answer to come.
 
-    `asked`: the sampling parameters that the agent wanted. `token_ids` and `logprobs` go on from the parts before.
+    `token_ids` and `logprobs` go on from the parts before.
     """
 
     call: Call | None = None
     nodes: list[Node] = []
     outcomes: list[tuple[int, int, Outcome]] = []
-    asked: Json = {}
     part_of: int | None = None
     prompt: int | None = None
     token_ids: list[int] = []

@@ -103,7 +103,8 @@ class Gateway:
         hook: Hook | None = None,
     ) -> Session:
         """A session for the rollout of that name, with a socket and a key of its own."""
-        journal = Journal(self.journals / f"{name}.jsonl", {"id": name, "model": model.name}, sync=self._sync)
+        header = {"id": name, "model": model.name, "tokenizer": model.chat.digest if model.chat else ""}
+        journal = Journal(self.journals / f"{name}.jsonl", header, sync=self._sync)
         session = Session(
             id=name,
             key=secrets.token_urlsafe(24),
@@ -196,7 +197,7 @@ class Gateway:
                 await self.gate.drained()
                 await engine.update_weights(folder, version)
                 return
-            await hold()
+            await hold("retract")  # what it has computed under the old weights is computed anew
             try:
                 await engine.update_weights(folder, version)
             finally:

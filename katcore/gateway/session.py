@@ -193,7 +193,7 @@ class Session:
             except TemplateError as error:
                 raise BadRequest(str(error)) from None
             started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-            call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name)
+            call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name, asked=request.asked)
             answering.prompt_tokens = len(prompt.ids)
             under = _Under(number, call, request, prompt, time.monotonic(), digest, answering)
             try:
@@ -358,7 +358,7 @@ class Session:
         self.calls.append(under.call)
         nodes = self.tree.nodes[self._written :]
         self._written = len(self.tree.nodes)
-        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes, asked=under.request.asked)
+        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes)
         self.journal.append(entry)
 
     # ------------------------------------------------------------------ ending

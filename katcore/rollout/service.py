@@ -77,9 +77,9 @@ class Service:
         return other
 
     def update_weights(self, folder: str, version: str) -> None:
-        """Let the engine sample from the weights in `folder`, and call them `version`, from the next call on."""
+        """Let the engine sample from the weights in `folder`, and call them `version`; calls in flight go on so."""
         assert self.engine is not None
-        self.gateway.call(self.engine.update_weights(folder, version))
+        self.gateway.update_weights(self.engine, folder, version)
 
     def close(self) -> None:
         """End the gateway and the engine, if it is ours. May be called twice."""

@@ -7,7 +7,7 @@ import http.client
 import json
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from katcore.engine import Generation, SamplingParams
@@ -50,6 +50,20 @@ class FakeEngine:
         return True
 
     async def close(self) -> None: ...
+
+
+class StreamingFake(FakeEngine):
+    """Hands its completion out three tokens at a time."""
+
+    step_s = 0.0
+
+    async def stream(self, input_ids: list[int], params: SamplingParams) -> AsyncIterator[Generation]:
+        made = await self.generate(input_ids, params)
+        for start in range(0, len(made.token_ids), 3):
+            part = made.token_ids[start : start + 3]
+            reason = made.finish_reason if start + 3 >= len(made.token_ids) else ""
+            yield Generation(part, made.logprobs[start : start + 3], reason, [(0, "7")], len(input_ids), 3)
+            await asyncio.sleep(self.step_s)
 
 
 class Socket(http.client.HTTPConnection):

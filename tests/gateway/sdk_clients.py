@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import anthropic
@@ -46,6 +47,7 @@ class Base:
     """Names of what ended an answer, as all three are told here: stop, tool_calls, length."""
 
     STOPS: dict[str, str] = {}
+    client: Any
 
     def __init__(self, url: str, key: str, *, stream: bool, system: str = "You are an agent.", **client: Any) -> None:
         self.url, self.key, self.stream, self.system = url, key, stream, system
@@ -56,7 +58,8 @@ class Base:
 
     def other(self, system: str, *, tools: bool, history: Sequence[dict[str, Any]] = ()) -> Any:
         """Another conversation of the same agent."""
-        made = type(self)(self.url, self.key, stream=self.stream, system=system, **self.client_options)
+        made = copy.copy(self)
+        made.system, made.headers = system, {}
         made.tools, made.history = tools, copy.deepcopy(list(history))
         return made
 
@@ -69,12 +72,17 @@ class Base:
         return said
 
 
+def _plain(sdk: Any) -> dict[str, Any]:
+    """An SDK's own HTTP client, spared from reading certificates: there is no TLS here."""
+    return {"http_client": sdk.DefaultHttpxClient(verify=False)}
+
+
 class Chat(Base):
     name = "openai-chat"
 
-    @property
+    @cached_property
     def client(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, **self.client_options)
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, **self.client_options, **_plain(openai))
 
     def _arguments(self) -> dict[str, Any]:
         function = {"name": "bash", "description": "Run it.", "parameters": SCHEMA}
@@ -131,9 +139,9 @@ class Messages(Base):
     name = "anthropic"
     STOPS = {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length"}
 
-    @property
+    @cached_property
     def client(self) -> anthropic.Anthropic:
-        return anthropic.Anthropic(base_url=self.url, api_key=self.key, **self.client_options)
+        return anthropic.Anthropic(base_url=self.url, api_key=self.key, **self.client_options, **_plain(anthropic))
 
     def _arguments(self) -> dict[str, Any]:
         """As Claude Code does: a header that changes with every request, and a cache mark that moves."""
@@ -188,9 +196,9 @@ class Messages(Base):
 class Responses(Base):
     name = "openai-responses"
 
-    @property
+    @cached_property
     def client(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, **self.client_options)
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, **self.client_options, **_plain(openai))
 
     def _arguments(self) -> dict[str, Any]:
         given: dict[str, Any] = {"model": "m", "instructions": self.system, "input": self.history, "store": False}

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import openai
 import pytest
-from gateway_fakes import FakeEngine, bash_call
+from gateway_fakes import FakeEngine, StreamingFake, bash_call
 from sdk_clients import AGENTS, Base
 
-from katcore.engine import Generation, SamplingParams
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, Trace, cut_off
 from katcore.records import Exit, Node
-
-
-class StreamingFake(FakeEngine):
-    """Hands its completion out three tokens at a time."""
-
-    step_s = 0.0
-
-    async def stream(self, input_ids: list[int], params: SamplingParams) -> AsyncIterator[Generation]:
-        import asyncio
-
-        made = await self.generate(input_ids, params)
-        for start in range(0, len(made.token_ids), 3):
-            part = made.token_ids[start : start + 3]
-            last = start + 3 >= len(made.token_ids)
-            reason = made.finish_reason if last else ""
-            yield Generation(part, made.logprobs[start : start + 3], reason, [(0, "7")], len(input_ids), 3)
-            await asyncio.sleep(self.step_s)
 
 
 @pytest.fixture

@@ -156,6 +156,7 @@ def test_training_overrides_the_agents_sampling_and_records_it(gateway: Gateway)
     assert (engine.params[0].temperature, engine.params[0].top_p, engine.params[0].max_new_tokens) == (0.7, 0.9, 5)
     call = gateway.close_session(session).calls[0]
     assert (call.sampling.temperature, call.sampling.top_p, call.logprob_temperature) == (0.7, 0.9, 0.7)
+    assert call.asked == {"temperature": 0.0, "top_p": 0.1}
 
 
 def test_evaluation_lets_the_agents_temperature_stand(gateway: Gateway) -> None:

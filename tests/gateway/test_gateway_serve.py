@@ -1,0 +1,94 @@
+"""kat-rollout gateway as a process: keys out, agents in, trajectories when it is interrupted or recovered."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'kat-rollout'; from katcli.rollout import main; main()"]
+
+
+def script(folder: Path) -> Path:
+    path = folder / "script.jsonl"
+    call = {"type": "function", "function": {"name": "bash", "arguments": '{"command": "ls"}'}}
+    messages = [{"role": "assistant", "content": "I look.", "tool_calls": [call]}, {"content": "Done."}]
+    path.write_text(json.dumps({"task": "*", "messages": messages}) + "\n")
+    return path
+
+
+def start(folder: Path, *more: str) -> tuple[subprocess.Popen[bytes], list[dict[str, Any]]]:
+    keys = folder / "keys.jsonl"
+    arguments = ["gateway", "--engine", f"scripted:{script(folder)}", "--keys", str(keys), *more]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until = time.monotonic() + 30
+    while not keys.exists() and time.monotonic() < until and process.poll() is None:
+        time.sleep(0.02)
+    assert keys.exists(), process.stderr.read() if process.stderr and process.poll() is not None else "no keys"
+    assert keys.stat().st_mode & 0o777 == 0o600
+    return process, [json.loads(line) for line in keys.read_text().splitlines()]
+
+
+def ask(access: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
+    host = access["openai_base_url"].removeprefix("http://").removesuffix("/v1")
+    connection = http.client.HTTPConnection(host)
+    headers = {"Authorization": f"Bearer {access['key']}"}
+    connection.request("POST", "/v1/chat/completions", json.dumps({"messages": messages}), headers)
+    message: dict[str, Any] = json.loads(connection.getresponse().read())["choices"][0]["message"]
+    return message
+
+
+def converse(access: dict[str, Any]) -> None:
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "Fix it."}]
+    messages.append(ask(access, messages))
+    messages.append({"role": "tool", "tool_call_id": messages[-1]["tool_calls"][0]["id"], "content": "a"})
+    assert ask(access, messages)["content"] == "Done."
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_trajectories_come_when_it_is_interrupted(tmp_path: Path, number: int) -> None:
+    process, access = start(tmp_path, "--sessions", "3")
+    assert len({each["key"] for each in access}) == 3
+    for each in access[:2]:
+        converse(each)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    made = [json.loads(line) for line in out.splitlines()]
+    assert [record["schema"] for record in made] == ["kat.trajectory/1"] * 2, "a key that nobody used leaves nothing"
+    assert len({record["id"] for record in made}) == 2
+    assert [node["role"] for node in made[0]["nodes"]] == ["user", "assistant", "tool", "assistant"]
+    assert made[0]["exit"]["kind"] == "submitted" and made[0]["tokenizer"]
+
+
+def test_after_kill_9_the_journals_give_the_trajectories(tmp_path: Path) -> None:
+    journals = str(tmp_path / "journals")
+    process, access = start(tmp_path, "--journals", journals)
+    converse(access[0])
+    process.kill()
+    process.communicate()
+    done = subprocess.run([*COMMAND, "gateway", "--recover", "--journals", journals], capture_output=True, check=True)
+    (record,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [node["role"] for node in record["nodes"]] == ["user", "assistant", "tool", "assistant"]
+    assert record["exit"]["kind"] == "gateway" and len(record["calls"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["gateway"], "no engine"),
+        (["gateway", "--engine", "sglang:http://127.0.0.1:1"], "no model folder"),
+        (["gateway", "--engine", "nop", "--listen", "here"], "is no address"),
+        (["gateway", "--recover"], "--journals"),
+    ],
+)
+def test_a_wrong_call_is_one_line(arguments: list[str], said: str) -> None:
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) <= 2
