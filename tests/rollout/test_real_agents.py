@@ -21,7 +21,8 @@ from katcore.scaffold.table import built_in
 pytestmark = pytest.mark.slow
 IN_CI = ("claude-code", "codex", "opencode", "mini-swe-agent")
 AGENTS = [pytest.param(name, marks=[] if name in IN_CI else [pytest.mark.agents]) for name in HANDS]
-HEAD = "| agent | version | API | calls | branches | boundaries | captured | delivered | sub-agent | compaction | seconds |"
+COLUMNS = "agent, version, API, calls, branches, boundaries, captured, delivered, sub-agent, compaction, seconds"
+HEAD = f"| {COLUMNS.replace(', ', ' | ')} |"
 INSTALLATIONS = cache_root() / "scaffold"
 """Of whoever runs the tests: downloads are cached between runs, all else of the cache is each test run's own."""
 
