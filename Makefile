@@ -1,6 +1,6 @@
 # make demo    the main job, from a package's history to a trained, better policy (DEMO=small: a short one)
 # make test    all tests          make check   format, lint, types, imports, drift, fast tests
-# make test-agents                other people's agents, all of them, for real (downloads 1.2 GB once)
+# make test-agents                other people's agents, all of them, for real (installs 2.5 GB once)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
