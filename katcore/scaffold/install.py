@@ -49,7 +49,7 @@ def ensure(name: str, row: Agent) -> Path:
                 if row.pip:
                     _pip(made, _lock(row).split() or _filled(row.pip, row), deps=not row.lock)
                 if row.npm:
-                    _npm(made, _filled(row.npm, row), _lock(row))
+                    _npm(made, _filled(row.npm, row))
                 for path in row.remove:
                     (made / path).unlink(missing_ok=True)
                 _check(name, row, made)
@@ -115,18 +115,12 @@ def _pip(target: Path, packages: Sequence[str], *, deps: bool = False) -> None:
         _run([sys.executable, "-m", "pip", "install", *flags, "--target", str(target), *packages], work)
 
 
-def _npm(target: Path, packages: Sequence[str], lock: str) -> None:
+def _npm(target: Path, packages: Sequence[str]) -> None:
     node = ensure_node(NODE)
     flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", "--loglevel=error"]
     (target / "package.json").write_text('{"private": true}\n', encoding="utf-8")
-    argv = [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-    if lock:
-        (target / "package-lock.json").write_text(lock, encoding="utf-8")
-        names = {package[: package.index("@", 1)]: package[package.index("@", 1) + 1 :] for package in packages}
-        (target / "package.json").write_text(json.dumps({"private": True, "dependencies": names}), encoding="utf-8")
-        _run([*argv, "ci", *flags], target)
-    else:
-        _run([*argv, "install", *flags, *packages], target)
+    npm = [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    _run([*npm, "install", *flags, *packages], target)
 
 
 def _run(argv: Sequence[str], folder: Path) -> None:
