@@ -13,18 +13,20 @@ from pathlib import Path
 
 import msgspec
 
-from katcore.records import Call, Json, Node, Outcome
+from katcore.records import Boundary, Call, Json, Node, Outcome
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One line: a call and what it changed in the tree; or, without a call, a part of an answer to come.
 
-    `token_ids` and `logprobs` go on from the parts before.
+    `renamed`: nodes of earlier lines that turned out to be of another lineage. `token_ids` and `logprobs` go on from
+    the parts before.
     """
 
     call: Call | None = None
     nodes: list[Node] = []
     outcomes: list[tuple[int, int, Outcome]] = []
+    renamed: list[tuple[int, str, Boundary]] = []
     part_of: int | None = None
     prompt: int | None = None
     token_ids: list[int] = []
@@ -88,6 +90,8 @@ def read(path: Path) -> Journaled:
     for line in lines[1:]:
         entry = msgspec.json.decode(line, type=Entry)
         found.nodes += entry.nodes
+        for number, lineage, boundary in entry.renamed:
+            found.nodes[number].lineage, found.nodes[number].boundary = lineage, boundary
         for node, index, outcome in entry.outcomes:
             found.nodes[node].tool_calls[index].outcome = outcome
         if entry.call is not None:

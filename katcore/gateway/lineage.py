@@ -23,6 +23,8 @@ class Lineages:
         self._agents: dict[str, str] = {}  # by lineage
         self._last: dict[tuple[str, int], int] = {}  # an agent's last completion under a root
         self._with_tools = False
+        self.renamed: list[int] = []
+        """Nodes whose lineage is another than when they were added; whoever writes that down clears it."""
 
     def name(self, kind: str) -> str:
         """A new name."""
@@ -43,6 +45,7 @@ class Lineages:
     def root(self, same_opening: bool, tools: bool, known_answers: int, agent: str) -> tuple[Boundary, str]:
         """Why a prompt begins a tree of its own."""
         if tools and not self._with_tools:  # what came before was a check or a title: now the agent begins
+            self._set_aside()
             return "none", "main"
         kind: Boundary = "subagent" if tools else "title"
         if agent and agent not in self._agents.values():
@@ -67,6 +70,18 @@ class Lineages:
         if any(self._nodes[node].role == "assistant" for node in gone):
             return "compaction", self.name("compaction")
         return "none", self.name("branch")
+
+    def _set_aside(self) -> None:
+        """Name what stood in the agent's place a title, if it was one answer and no conversation."""
+        main = [node for node in self._nodes if node.lineage == "main"]
+        if sum(node.role == "assistant" for node in main) > 1:
+            return
+        name = self.name("title")
+        for node in main:
+            node.lineage = name
+            node.boundary = "title" if node.parent is None else node.boundary
+        self._agents[name] = self._agents.pop("main", "")
+        self.renamed += [node.id for node in main]
 
     def _path(self, node: int | None) -> list[int]:
         """From a node to its root."""

@@ -28,16 +28,16 @@ from katcore.gateway.journal import Entry, Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, Model, Part, written
 from katcore.gateway.prompt import History
+from katcore.gateway.sampling import own_sampling, recorded
 from katcore.gateway.tree import Prompt, Sampled, Tree
 from katcore.model.template import TemplateError
 from katcore.pool import seed_for
-from katcore.records import Call, Exit, Json, Node, Outcome, Sampling, content_id
+from katcore.records import Call, Exit, Node, Outcome, content_id
 
 REMEMBERED = 8
 """Answered requests that a late retry may still ask for."""
 LOOK_S = 0.5
 """How often a pause is told from a call that takes long."""
-AGENT_SAMPLING = ("temperature", "top_p", "top_k", "min_p")
 
 OVERFLOWED = "Stopped: context: "
 """How the error of a call begins whose prompt was too long."""
@@ -209,7 +209,7 @@ class Session:
 
     async def _generate(self, under: _Under) -> Answer:
         params = self._params(under)
-        under.call.sampling, under.call.logprob_temperature = _recorded(params), params.temperature
+        under.call.sampling, under.call.logprob_temperature = recorded(params), params.temperature
         try:
             answer = await self._in_time(under, params)
         except TimeoutError:
@@ -290,7 +290,7 @@ class Session:
         seed = seed_for(self.seed, f"call {under.number}") & 0x7FFFFFFF
         stops = tuple(self.model.chat.stop_ids) if self.model.chat is not None else ()
         params = replace(self.sampling, max_new_tokens=limit, seed=seed, stop_token_ids=stops)
-        return _own(request, params) if self.agent_sampling else params
+        return own_sampling(request, params) if self.agent_sampling else params
 
     def _halt(self, kind: str, detail: str) -> Stopped:
         self.stop = self.stop or Exit(kind=kind, detail=detail)
@@ -358,7 +358,9 @@ class Session:
         self.calls.append(under.call)
         nodes = self.tree.nodes[self._written :]
         self._written = len(self.tree.nodes)
-        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes)
+        renamed = [(n, self.tree.nodes[n].lineage, self.tree.nodes[n].boundary) for n in self.tree.lineages.renamed]
+        self.tree.lineages.renamed.clear()
+        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes, renamed=renamed)
         self.journal.append(entry)
 
     # ------------------------------------------------------------------ ending
@@ -374,23 +376,10 @@ class Session:
         return Trace(self.tree.nodes, sorted(self.calls, key=lambda call: call.id), self.stop)
 
 
-def _own(request: Request, params: SamplingParams) -> SamplingParams:
-    """With the agent's own sampling parameters, those that engines know. BadRequest for what is no number."""
-    own: Json = {name: request.asked[name] for name in AGENT_SAMPLING if name in request.asked}
-    for name, value in own.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or (name != "top_k" and value < 0):
-            raise BadRequest(f"{name} must be a number that is not negative")
-    return replace(params, **own)
-
-
 def _finish(answer: Answer) -> str:
     if answer.finish_reason == "stop" and answer.sampled.message.get("tool_calls"):
         return "tool_calls"
     return answer.finish_reason
-
-
-def _recorded(params: SamplingParams) -> Sampling:
-    return Sampling(temperature=params.temperature, top_p=params.top_p, top_k=params.top_k, min_p=params.min_p)
 
 
 def _overflow(detail: str) -> Stopped:

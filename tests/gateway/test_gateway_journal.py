@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import msgspec
-from gateway_fakes import FakeEngine, Socket, bash_call, say
+from gateway_fakes import FakeEngine, Socket, bash_call, say, sse
 
 from katcore.gateway import journal
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
+from katcore.model.folder import load
 
 SERVER = """
 import sys, time
@@ -56,6 +57,33 @@ def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     assert found.header["id"] == "victim" and [call.id for call in found.calls] == [0, 1, 2]
     assert [node.message for node in found.nodes if node.sampled] == answers
     assert [found.nodes[call.node or 0].message for call in found.calls] == answers
+
+
+STREAMER = SERVER.replace("import FakeEngine", "import StreamingFake as FakeEngine").replace(
+    "gateway = ", "engine.say, engine.step_s = (lambda n: 'word ' * 60), 0.05\ngateway = "
+)
+
+
+def test_kill_9_in_mid_stream_loses_nothing_that_went_out(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    server = subprocess.Popen([sys.executable, "-c", STREAMER, str(tmp_path)], stdout=subprocess.PIPE, env=env)
+    assert server.stdout is not None
+    socket, key = server.stdout.readline().decode().split()
+    connection = Socket(socket)
+    body = {"messages": [{"role": "user", "content": "go"}], "stream": True}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Authorization": f"Bearer {key}"})
+    response, got = connection.getresponse(), b""
+    while got.count(b"word") < 4:
+        got += response.read1(65536)
+    os.kill(server.pid, signal.SIGKILL)
+    server.wait()
+    events = [json.loads(event) for event in sse(got) if event.endswith("}")]
+    forwarded = "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
+    found = journal.read(tmp_path / "victim.jsonl")
+    assert found.calls == [] and [node.role for node in found.nodes] == ["user"]
+    on_disk = load().decode(found.unfinished[0].token_ids)
+    assert forwarded.startswith("word word") and on_disk.startswith(forwarded)
+    assert len(found.unfinished[0].logprobs) == len(found.unfinished[0].token_ids)
 
 
 def test_a_line_that_was_cut_is_not_read(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from gateway_fakes import FakeEngine, StreamingFake, bash_call
 from sdk_clients import AGENTS, Base
 
+from katcore.gateway import journal
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, Trace, cut_off
@@ -169,7 +170,10 @@ def test_a_title_call_that_comes_first_does_not_take_the_agents_place(
     title.ask()
     agent.user("Fix it.")
     agent.ask()
-    assert boundaries(closed(gateway, session, engine)) == [("none", "main")]
+    trace = closed(gateway, session, engine)
+    assert boundaries(trace) == [("title", "title-1"), ("none", "main")]
+    found = journal.read(session.journal.path).nodes
+    assert [(node.lineage, node.boundary) for node in found] == [(n.lineage, n.boundary) for n in trace.nodes]
 
 
 def test_compaction(opened: Callable[..., Any], gateway: Gateway) -> None:
