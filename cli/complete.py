@@ -41,9 +41,9 @@ def _sandboxes(prefix: str) -> Iterator[str]:
 
 
 def _scaffolds(prefix: str) -> Iterator[str]:
-    from katcore.scaffold import SCAFFOLDS
+    from katcore.scaffold import names
 
-    yield from SCAFFOLDS
+    yield from names()
 
 
 def _schemas(prefix: str) -> Iterator[str]:

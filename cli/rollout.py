@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from katcli import rollout_scaffolds
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.rollout_gateway import gateway
@@ -87,6 +88,7 @@ def rollout(
         seed=run.seed,
         agent_sampling=agent_sampling,
         sync=fsync,
+        table=run.scaffold_table(),
     )
     options.check()
     roller = Roller(options)
@@ -96,13 +98,7 @@ def rollout(
         roller.close()
 
 
-@kat.command("scaffolds", output="text")
-def scaffolds(run: Run) -> None:
-    """List the scaffolds: name, version, what answers."""
-    from katcore.scaffold import SCAFFOLDS, scaffold
-
-    rows = [f"{name}\t{scaffold(name).version}\t{row.script or 'engine'}" for name, row in SCAFFOLDS.items()]
-    run.text("\n".join(rows))
+rollout_scaffolds.register(kat)
 
 
 @kat.command("sandboxes", output="text")

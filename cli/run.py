@@ -72,6 +72,18 @@ class Run:
             raise UsageError("no input: name a file or pipe records in", hint="--help shows how to call it")
         return streams.read(paths, kinds or records.RECORDS, warn=self.warn)
 
+    def scaffold_table(self) -> str:
+        """The `[scaffold.NAME]` tables of the configuration as a JSON object, "" without any; stronger files win."""
+        import msgspec
+
+        from katcli import config
+
+        found: dict[str, Any] = {}
+        for layer in reversed(config.layers(self._options["config"], not self._options["no_config"])):
+            given = layer.table.get("scaffold")
+            found |= given if isinstance(given, dict) else {}
+        return msgspec.json.encode(found, order="sorted").decode() if found else ""
+
     # ------------------------------------------------------------------ output
 
     def stage(self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]]) -> None:

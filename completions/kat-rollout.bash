@@ -46,8 +46,9 @@ _kat_rollout() {
             esac
             ;;
         "scaffolds")
-            flags="-o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--install --check -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
+                --install) return ;;
                 -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --seed) return ;;
                 --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;

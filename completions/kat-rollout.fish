@@ -1,5 +1,5 @@
 # Generated from the command's signature by scripts/completions.py; do not edit.
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a scaffolds -d 'List the scaffolds: name, version, what answers.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a scaffolds -d 'List the scaffolds: name, version, API, whether installed.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a sandboxes -d 'List the kinds of sandboxes, and whether they work on this machine.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a gateway -d 'Serve agents over HTTP until interrupted, then write a trajectory for each key that was used.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l scaffold -d 'The agent; oracle and nop are controls.' -x -a '(kat-complete scaffold (commandline -ct))'
@@ -38,6 +38,8 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -s q -l quiet -d 'Only errors on standard error.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
+complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l install -d 'Install this one, or `all`; may be given several times.' -x
+complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l check -d 'Start each installed one in a sandbox and ask for its version.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l seed -d 'Seed of everything random.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l config -d 'Options from this file, before ./kat.toml.' -r -F

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from katcore.records import Json
@@ -25,9 +26,14 @@ def arguments_of(raw: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+def call_id(given: Any) -> str:
+    """A tool call's id as it is compared: some clients keep its letters and digits alone."""
+    return re.sub(r"[^A-Za-z0-9]", "", str(given or ""))
+
+
 def _call(call: Json) -> list[str]:
     function = call.get("function") or {}
-    return [call.get("id") or "", function.get("name") or "", arguments_of(function.get("arguments") or "")]
+    return [call_id(call.get("id")), function.get("name") or "", arguments_of(function.get("arguments") or "")]
 
 
 def key_of(message: Json) -> str:
@@ -40,7 +46,7 @@ def key_of(message: Json) -> str:
     calls = [_call(call) for call in message.get("tool_calls") or []]
     if role == "assistant":
         content = content.strip()
-    parts = [role, content, calls, message.get("tool_call_id") or "", message.get("name") or ""]
+    parts = [role, content, calls, call_id(message.get("tool_call_id")), message.get("name") or ""]
     return hashlib.blake2b(json.dumps(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

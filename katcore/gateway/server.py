@@ -40,7 +40,7 @@ T = TypeVar("T")
 Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
 DIALECTS: tuple[Dialect, ...] = (AnthropicMessages(), OpenAIChat(), OpenAIResponses())
 LARGEST_BODY = 64 << 20
-AGENT_HEADERS = ("x-claude-code-agent-id", "x-session-id", "session_id", "session-id")
+AGENT_HEADERS = ("x-claude-code-agent-id", "x-session-id", "session_id", "session-id", "thread-id")
 """Headers in which agents tell their conversations apart: Claude Code's sub-agents, OpenCode, Codex."""
 
 

@@ -39,6 +39,9 @@ REMEMBERED = 8
 LOOK_S = 0.5
 """How often a pause is told from a call that takes long."""
 
+OVERFLOWED = "Stopped: context: "
+"""How the error of a call begins whose prompt was too long."""
+
 
 @dataclass(frozen=True)
 class Caps:
@@ -212,7 +215,7 @@ class Session:
         except TimeoutError:
             raise self._halt("time", f"{self.caps.seconds:g} s") from None
         except ContextOverflow as error:
-            raise self._halt("context", str(error)) from error
+            raise _overflow(str(error)) from error
         except EngineError as error:
             raise self._unavailable(str(error)) from error
         except KatError as error:
@@ -277,7 +280,7 @@ class Session:
         size, request = len(under.prompt.ids), under.request
         room, left = self.caps.context - size, self.caps.tokens - self.tokens
         if room < 1:
-            raise self._halt("context", f"{size} tokens > {self.caps.context} maximum")
+            raise _overflow(f"{size} tokens > {self.caps.context} maximum")
         if left < 1:
             raise self._halt("tokens", f"{self.caps.tokens} tokens")
         if time.monotonic() - self.gate.paused_seconds() - self._started >= self.caps.seconds:
@@ -379,6 +382,11 @@ def _finish(answer: Answer) -> str:
     return answer.finish_reason
 
 
+def _overflow(detail: str) -> Stopped:
+    """Refuses this prompt alone: many agents then shorten their history and go on."""
+    return Stopped(Exit(kind="context", detail=detail))
+
+
 def cut_off(trace: Trace, said: Exit) -> Exit:
     """Why a rollout ended: what the gateway stopped it for, else what the agent says, unless its last word was cut."""
     if trace.stop is not None:
@@ -387,5 +395,7 @@ def cut_off(trace: Trace, said: Exit) -> Exit:
     if said.kind == "submitted" and answered and answered[-1].finish_reason == "length":
         return Exit(kind="tokens", detail="the last answer was cut off")
     if said.kind == "agent_error" and trace.calls and trace.calls[-1].error:
+        if trace.calls[-1].error.startswith(OVERFLOWED):
+            return Exit(kind="context", detail=trace.calls[-1].error.removeprefix(OVERFLOWED))
         return Exit(kind="engine", detail=str(trace.calls[-1].error))
     return said

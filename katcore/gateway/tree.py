@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from katcore.gateway.lineage import Lineages
-from katcore.gateway.messages import key_of, text_of, tools_key
+from katcore.gateway.messages import call_id, key_of, text_of, tools_key
 from katcore.gateway.prompt import Delta, History, Known, Piece, extend
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
@@ -215,9 +215,10 @@ class Tree:
         message = self.nodes[at].message or {}
         if message.get("role") != "tool" or self._outcome is None:
             return
-        for node in reversed(self.path(at)):
+        # A shortened history holds a copy of the call: the sampled one is elsewhere.
+        for node in (*reversed(self.path(at)), *reversed(self.nodes)):
             for index, call in enumerate(node.tool_calls):
-                if call.id == message.get("tool_call_id"):
+                if call_id(call.id) == call_id(message.get("tool_call_id")):
                     if call.outcome is None:
                         call.outcome = self._outcome(text_of(message.get("content")))
                         yield node.id, index, call.outcome

@@ -11,7 +11,7 @@ from katcore.errors import UsageError
 from katcore.pool import Item
 from katcore.records import Task, content_id
 from katcore.sandbox import SANDBOXES
-from katcore.scaffold import row
+from katcore.scaffold import check, script_of
 from katcore.streams import Line
 
 
@@ -20,6 +20,7 @@ class Options:
     """How to roll out. `model` is a model folder: tokenizer, template, and the engine's default; `label` names it.
 
     `context` 0 is what the model folder says. `attempt` tells repeated rollouts of the same task and model apart.
+    `table` is a JSON object of the user's own scaffolds.
     """
 
     scaffold: str = "bash-loop"
@@ -42,18 +43,20 @@ class Options:
     seed: int = 0
     agent_sampling: bool = False
     sync: bool = False
+    table: str = ""
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
         if self.sandbox not in SANDBOXES:
             raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
+        check(self.scaffold, self.table)
         parse(self.engine_name())
         if (folder := self.model_folder()) and not folder.is_dir():
             raise UsageError(f"no model in {folder}", hint="kat-train init --out DIR makes a small one")
 
     def engine_name(self) -> str:
         """The engine: a control's script, the one named, else the embedded one over the model folder."""
-        if script := row(self.scaffold).script:
+        if script := script_of(self.scaffold):
             return script
         if self.engine:
             return self.engine

@@ -26,6 +26,8 @@ from katcore.testrun.run import RUN_ENV
 from katcore.testrun.workspace import workspace
 
 SETUP_S = 900.0
+LONGEST_CONTEXT = 1 << 20
+"""What agents are told where nothing limits the context."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ def _job(service: Service, task: Task, session: Session) -> Job:
         max_turns=service.options.max_turns,
         command_timeout_s=service.options.command_timeout_s,
         output_chars=service.options.output_chars,
+        context=min(service.caps.context, LONGEST_CONTEXT),
+        completion=service.options.max_completion,
     )
 
 

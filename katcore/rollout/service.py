@@ -38,7 +38,7 @@ class Service:
     def __init__(self, options: Options, engine: Engine | None = None) -> None:
         self.options = options
         self.chat: ChatModel = load(options.model_folder())
-        self.scaffold: Scaffold = scaffold(options.scaffold)
+        self.scaffold: Scaffold = scaffold(options.scaffold, options.table)
         self.sandbox: Sandbox = sandbox(options.sandbox)
         self.script: Script | None = None
         self.caps = _caps(options)

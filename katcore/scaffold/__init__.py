@@ -1,8 +1,9 @@
 """Scaffolds: the agents that drive a model inside a box.
 
-A scaffold is a table row and at most one small file: what to mount, what to start, how to configure it and how to read
-what it left behind. It knows the gateway by a socket, a key and a model name, nothing else. `oracle` and `nop` are
-controls: the same `bash-loop`, answered by a script instead of a model (`katcore/engine/scripted.py`).
+What to mount, what to start, how to configure it and how to read what it left behind. An agent knows the gateway by a
+socket, a key and a model name, nothing else. `bash-loop` is our white-box one; `oracle` and `nop` are controls: the
+same, answered by a script instead of a model (`katcore/engine/scripted.py`). Everybody else's agents are rows of a
+table (`table.py`, `scaffolds.toml`), installed once (`install.py`), started by one file for all (`command_agent.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What one run of an agent is told. `python`, `folder`, `socket` and `workdir` are paths in the box."""
+    """What one run of an agent is told. `python`, `folder`, `socket`, `workdir` and `home` are paths in the box.
+
+    `context` and `completion` are the tokens of one call: its prompt and answer together, and its answer.
+    """
 
     problem_statement: str
     key: str
@@ -30,6 +34,9 @@ class Job:
     max_turns: int = 50
     command_timeout_s: float = 120.0
     output_chars: int = 6000
+    home: str = "/tmp/home"
+    context: int = 200_000
+    completion: int = 4096
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Scaffold(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """A scaffold by name. `script` answers in place of the engine (a control), empty for all others."""
+    """A scaffold of ours by name. `script` answers in place of the engine (a control), empty for all others."""
 
     target: str
     script: str = ""
@@ -72,22 +79,42 @@ SCAFFOLDS = {
     "oracle": Row("katcore.scaffold.bash_loop:BashLoop", script="oracle"),
     "nop": Row("katcore.scaffold.bash_loop:BashLoop", script="nop"),
 }
-"""Name -> what it is."""
+"""Name -> what it is, for those of ours."""
 
 
-def row(name: str) -> Row:
-    """The table row of that name."""
+def names(table: str = "") -> list[str]:
+    """Every scaffold's name; `table` is a JSON object of a user's own rows."""
+    import json
+    import tomllib
+
+    # not through table.py: completion must be fast
+    shipped = tomllib.loads((Path(__file__).parent / "scaffolds.toml").read_text("utf-8"))
+    return list(dict.fromkeys([*SCAFFOLDS, *shipped, *json.loads(table or "{}")]))
+
+
+def check(name: str, table: str = "") -> None:
+    """Raise UsageError when there is no scaffold of that name."""
     from katcore.errors import UsageError
 
-    if name not in SCAFFOLDS:
-        raise UsageError(f"unknown scaffold {name!r}", hint=f"one of: {', '.join(SCAFFOLDS)}")
-    return SCAFFOLDS[name]
+    if name not in SCAFFOLDS and name not in (known := names(table)):
+        raise UsageError(f"unknown scaffold {name!r}", hint=f"one of: {', '.join(known)}")
 
 
-def scaffold(name: str) -> Scaffold:
+def script_of(name: str) -> str:
+    """What answers a control, empty for all others."""
+    return SCAFFOLDS[name].script if name in SCAFFOLDS else ""
+
+
+def scaffold(name: str, table: str = "") -> Scaffold:
     """The scaffold of that name."""
     from importlib import import_module
 
-    module, _, kind = row(name).target.partition(":")
+    check(name, table)
+    if name not in SCAFFOLDS:
+        from katcore.scaffold.command_agent import CommandAgent
+        from katcore.scaffold.table import rows
+
+        return CommandAgent(name, rows(table)[name])
+    module, _, kind = SCAFFOLDS[name].target.partition(":")
     made: Scaffold = getattr(import_module(module), kind)()
     return made

@@ -35,7 +35,7 @@ class Request:
     """What an agent asks for, in one form. `asked` are its own sampling parameters.
 
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
-    `custom` are the tools whose calls the dialect writes as free text.
+    `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
     """
 
     messages: list[Json]
@@ -47,6 +47,7 @@ class Request:
     asked: Json = field(default_factory=dict)
     agent: str = ""
     custom: frozenset[str] = frozenset()
+    namespaces: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

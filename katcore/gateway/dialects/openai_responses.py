@@ -43,7 +43,8 @@ class OpenAIResponses:
                 raise BadRequest(f"{name} is not supported: send the whole input", code="unsupported_parameter")
         instructions = given.get("instructions")
         opening = [{"role": "system", "content": str(instructions)}] if instructions else []
-        tools, custom = _tools(given)
+        listed, namespaces = _flat(given.get("tools") or [])
+        tools, custom = _tools({**given, "tools": listed})
         return Request(
             messages=[*opening, *_messages(given.get("input"))],
             tools=tools,
@@ -52,10 +53,12 @@ class OpenAIResponses:
             model=str(given.get("model") or ""),
             asked=asked_of(given, SAMPLING),
             custom=frozenset(custom),
+            namespaces=namespaces,
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
-        return response_of(request, reply.id, items_of(reply.message, reply.id, request.custom), reply)
+        items = items_of(reply.message, reply.id, request.custom, request.namespaces)
+        return response_of(request, reply.id, items, reply)
 
     def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
         return ResponseEvents(request, identity)
@@ -141,6 +144,22 @@ def _part(part: Any) -> str:
     if kind not in ("input_text", "output_text", "text", "refusal") or not isinstance(text, str):
         raise BadRequest(f"not a text part: {str(part)[:100]}")
     return text
+
+
+def _flat(tools: Any) -> tuple[Any, dict[str, str]]:
+    """Tools without the namespaces that hold some of them, and the namespace of each that had one."""
+    if not isinstance(tools, list):
+        return tools, {}
+    flat: list[Any] = []
+    spaces: dict[str, str] = {}
+    for tool in tools:
+        inner = tool.get("tools") if isinstance(tool, dict) and tool.get("type") == "namespace" else None
+        if not isinstance(inner, list):
+            flat.append(tool)
+            continue
+        flat += inner
+        spaces |= {str(each.get("name")): str(tool.get("name")) for each in inner if isinstance(each, dict)}
+    return flat, spaces
 
 
 def _tools(given: Json) -> tuple[list[Json] | None, list[str]]:

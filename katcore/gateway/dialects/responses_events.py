@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from katcore.gateway.dialects import Reply, Request, event, pieces
 from katcore.records import Json
 
 
-def items_of(message: Json, identity: str, custom: frozenset[str] = frozenset()) -> list[Json]:
+def items_of(
+    message: Json, identity: str, custom: frozenset[str] = frozenset(), namespaces: Mapping[str, str] | None = None
+) -> list[Json]:
     """Reasoning, text and calls of an assistant's message, each an item."""
     items: list[Json] = []
     if message.get("reasoning_content"):
@@ -19,7 +21,10 @@ def items_of(message: Json, identity: str, custom: frozenset[str] = frozenset())
     if message.get("content") or not (items or message.get("tool_calls")):
         items.append(_said(f"msg_{identity}", message.get("content") or ""))
     for index, call in enumerate(message.get("tool_calls") or []):
-        items.append(_called(f"fc_{identity}_{index}", call, custom))
+        item = _called(f"fc_{identity}_{index}", call, custom)
+        if space := (namespaces or {}).get(item["name"]):
+            item["namespace"] = space
+        items.append(item)
     return items
 
 
@@ -108,7 +113,7 @@ class ResponseEvents:
         return b"".join([*self._more("reasoning", reasoning), *self._more("message", text)])
 
     def finish(self, reply: Reply) -> Iterator[bytes]:
-        items = items_of(reply.message, reply.id, self._request.custom)
+        items = items_of(reply.message, reply.id, self._request.custom, self._request.namespaces)
         for item in items:
             if item["type"] in self._texts:
                 kind = str(item["type"])

@@ -1,0 +1,139 @@
+"""Runs somebody else's agent inside a box: writes its files, forwards its requests, and sees it to its end.
+
+Standard library only, started with `python -I`. In: one JSON object on standard input (socket, port, files, env, cwd,
+lines, timeouts). A port of the box's own loopback is joined to the gateway's unix socket, byte for byte: agents speak
+HTTP to it and the box needs no network. Each line runs in a session of its own with its input closed; when it ends, its
+whole process group is killed. Out: one JSON line `{"code": …, "stdout": …, "stderr": …}` with the ends of what the last
+line said. The gateway's key is nowhere but in the memory, the environment and the files of the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import sys
+from typing import Any
+
+CHUNK = 1 << 16
+KEPT = 1 << 16
+GRACE_S = 0.5
+"""For what a dead agent's children still write."""
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One direction of a connection, to its end."""
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(CHUNK):
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+class Forwarder:
+    """A loopback port whose connections all go to a unix socket."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    async def start(self, port: int) -> int:
+        """Listen, and say at which port."""
+        server = await asyncio.start_server(self.joined, "127.0.0.1", port)
+        found: int = server.sockets[0].getsockname()[1]
+        return found
+
+    async def joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its first byte to the last of both sides."""
+        ends = [writer]
+        try:
+            there, back = await asyncio.open_unix_connection(self.path)
+            ends.append(back)
+            await asyncio.gather(pump(reader, back), pump(there, writer))
+        except (OSError, asyncio.CancelledError):
+            pass  # the gateway is gone, or the agent: whoever is left sees the connection end
+        finally:
+            for end in ends:
+                end.close()
+
+
+class Tail:
+    """The last bytes of a pipe that a program writes to, whoever else holds it open."""
+
+    def __init__(self) -> None:
+        self.kept = b""
+        self.source, self.sink = os.pipe()
+
+    async def read(self) -> None:
+        """Read to the end; what came until now is in `kept`."""
+        os.close(self.sink)
+        reader = asyncio.StreamReader()
+        pipe = os.fdopen(self.source, "rb", buffering=0)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        while data := await reader.read(CHUNK):
+            self.kept = (self.kept + data)[-KEPT:]
+
+    def text(self) -> str:
+        """What is kept, as text."""
+        return self.kept.decode("utf-8", "replace")
+
+
+async def run(argv: list[str], env: dict[str, str], cwd: str) -> dict[str, Any]:
+    """One program and its whole group, with nothing on its input."""
+    out, err = Tail(), Tail()
+    try:
+        # Pipes of our own: with asyncio's, waiting for the program is waiting for everybody who holds them.
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=cwd,
+            env=env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out.sink,
+            stderr=err.sink,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return {"code": 127, "stdout": "", "stderr": f"{argv[0]}: {error.strerror}"}
+    reading = [asyncio.ensure_future(each.read()) for each in (out, err)]
+    code = await process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # A daemon in a session of its own may hold the pipes open for ever; it ends with the box.
+    await asyncio.wait(reading, timeout=GRACE_S)
+    for each in reading:
+        each.cancel()
+    return {"code": code if code >= 0 else 128 - code, "stdout": out.text(), "stderr": err.text()}
+
+
+def write(files: dict[str, str], home: str, port: int) -> None:
+    """The agent's configuration, below a home that only this box has."""
+    for name, text in files.items():
+        path = pathlib.Path(home) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("{port}", str(port)), encoding="utf-8")
+
+
+async def work(config: dict[str, Any]) -> dict[str, Any]:
+    """Files, forwarder, then the lines one after the other; the first that fails is the last."""
+    port = await Forwarder(config["socket"]).start(config["port"])
+    write(config["files"], config["home"], port)
+    env = {**os.environ, **{name: text.replace("{port}", str(port)) for name, text in config["env"].items()}}
+    done: dict[str, Any] = {}
+    for argv in config["lines"]:
+        done = await run([word.replace("{port}", str(port)) for word in argv], env, config["cwd"])
+        if done["code"] != 0:
+            break
+    return done
+
+
+def main() -> None:
+    done = asyncio.run(work(json.loads(sys.stdin.buffer.read())))
+    print(json.dumps(done), flush=True)
+    os._exit(0)  # connections of processes that are still there do not matter any more
+
+
+if __name__ == "__main__":
+    main()

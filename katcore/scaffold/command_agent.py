@@ -1,0 +1,111 @@
+"""Any agent that is a command line, from its row of the table: how it is mounted, started and read.
+
+In: a row and a job. Out: what to mount and one process for the box, `agent_runner.py`, which starts the agent's own
+program there. Nothing here knows any agent: what they need is in the table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from katcore.records import Exit, Outcome
+from katcore.scaffold import Job, Launch
+from katcore.scaffold.install import ensure, ensure_node
+from katcore.scaffold.table import Agent, arch, cpu, fill
+
+HERE = Path(__file__).parent
+RUNNER = "agent_runner.py"
+URL = "http://127.0.0.1:{port}"
+PORT = 8484
+"""A box has a loopback of its own, so the port is always free."""
+QUIET = {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat", "TERM": "dumb", "NO_COLOR": "1", "CI": "1"}
+COMPACT_PART = 0.8
+"""Of the context: where an agent that can be told so should shorten its history."""
+
+
+class CommandAgent:
+    """One row, ready to be used. Making it installs nothing; `files` does."""
+
+    def __init__(self, name: str, row: Agent, port: int = PORT) -> None:
+        self.name, self.row, self.port = name, row, port
+        self.version = row.version or "0"
+        self._outcomes = [(re.compile(pattern), outcome) for pattern, outcome in row.outcomes.items()]
+
+    def files(self) -> Mapping[str, Path]:
+        """The runner, the installed agent, and node where the row needs one."""
+        files = {RUNNER: HERE / RUNNER}
+        if self.row.installed:
+            files["agent"] = ensure(self.name, self.row)
+        if self.row.node:
+            files["node"] = ensure_node(self.row.node)
+        return files
+
+    def launch(self, job: Job) -> Launch:
+        """Everything goes in through standard input, so that the process table shows neither key nor task of ours."""
+        values = self._values(job)
+        row = self.row
+        config = {
+            "socket": job.socket,
+            "port": self.port,
+            "home": job.home,
+            "cwd": job.workdir,
+            "files": {fill(path, values): fill(text, values) for path, text in row.files.items()},
+            "env": {**QUIET, **{name: fill(text, values) for name, text in row.env.items()}},
+            "lines": [[fill(word, values) for word in line] for line in (*row.first, row.program + row.args)],
+        }
+        return Launch([job.python, "-I", f"{job.folder}/{RUNNER}"], json.dumps(config).encode())
+
+    def version_line(self, python: str, folder: str) -> list[str]:
+        """The program in the box, asked for its version."""
+        values = self._values(Job("", "", "", python, folder, "", ""))
+        return [fill(word, values) for word in (*self.row.program, *self.row.asks_version)]
+
+    def _values(self, job: Job) -> dict[str, str]:
+        return {
+            "task": job.problem_statement,
+            # agents put it into files of several syntaxes
+            "model": re.sub(r"[^A-Za-z0-9._-]", "-", job.model) or "model",
+            "key": job.key,
+            "url": URL,
+            "home": job.home,
+            "workdir": job.workdir,
+            "agent": f"{job.folder}/agent",
+            "node": f"{job.folder}/node/bin/node",
+            "python": job.python,
+            "arch": arch(),
+            "cpu": cpu(),
+            "version": self.row.version,
+            "context": str(job.context),
+            "completion": str(job.completion),
+            "compact_at": str(int(job.context * COMPACT_PART)),
+        }
+
+    def outcome(self, result: str) -> Outcome:
+        """The first pattern of the row that fits."""
+        for pattern, outcome in self._outcomes:
+            if pattern.search(result):
+                return outcome
+        return "ok"
+
+    def exit(self, code: int, stdout: bytes, stderr: bytes) -> Exit:
+        """What the runner's line says; without one it died."""
+        try:
+            said = json.loads(stdout) if code == 0 else None
+        except ValueError:
+            said = None
+        if not isinstance(said, dict) or not isinstance(said.get("code"), int):
+            tail = stderr.decode("utf-8", "replace").strip()[-500:]
+            return Exit(kind="agent_error", detail=f"exit status {code}: {tail}")
+        output = f"{said.get('stdout', '')}\n{said.get('stderr', '')}"
+        if said["code"] != 0:
+            return Exit(kind="agent_error", detail=f"exit status {said['code']}: {_end(output)}")
+        if self.row.failed and (found := re.search(self.row.failed, output)):
+            return Exit(kind="agent_error", detail=found[0][:500])
+        return Exit()
+
+
+def _end(output: str) -> str:
+    return " ".join(output.split())[-500:]

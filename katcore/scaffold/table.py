@@ -1,0 +1,121 @@
+"""The table of agents: what to install, how to configure and start each, what its results look like.
+
+In: `scaffolds.toml`, and the `[scaffold.NAME]` tables of a user's `kat.toml`, which have the same form. Out: rows.
+In every string of a row these names in braces stand for what they say, other braces for themselves:
+`{task}` the problem statement, `{model}`, `{key}`, `{url}` the gateway inside the box (no path), `{home}`, `{workdir}`,
+`{agent}` the folder of the installation, `{node}` and `{python}` interpreters, `{arch}` (x64 or arm64), `{cpu}`
+(x86_64 or aarch64), `{version}`,
+`{context}` and `{completion}` the token limits of one call, `{compact_at}` where an agent should shorten its history.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from katcore.errors import UsageError
+from katcore.records import Outcome
+
+FILE = Path(__file__).parent / "scaffolds.toml"
+_NAME = re.compile(r"\{([a-z_]+)\}")
+_ARCH = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row.
+
+    `program` with `args` is the command line; `first` are lines to run before it; `asks_version` are the arguments to
+    which the program answers with its version. `npm`, `pip`: pinned packages, the agent's own first. `lock`: a file
+    beside this one that pins everything `pip` installs. `remove`: files of the installation to take away, such as a
+    mark that an install script has not run yet. `node`: the version that `{node}` is. `files`: paths below the home,
+    with their content. `env`: on top of the box's. `dialect`: the API that it speaks. `outcomes`: patterns searched in
+    a tool's result, in order; a result that none fits is `ok`. `failed`: a pattern that in the end of the agent's
+    output says that it gave up although its exit status is 0.
+    """
+
+    program: tuple[str, ...]
+    args: tuple[str, ...]
+    version: str = ""
+    dialect: Literal["openai-chat", "openai-responses", "anthropic"] = "openai-chat"
+    npm: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+    lock: str = ""
+    remove: tuple[str, ...] = ()
+    node: str = ""
+    files: dict[str, str] = {}
+    env: dict[str, str] = {}
+    first: tuple[tuple[str, ...], ...] = ()
+    outcomes: dict[str, Outcome] = {}
+    failed: str = ""
+    asks_version: tuple[str, ...] = ("--version",)
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is something to install; else the program is in the box's system already."""
+        return bool(self.npm or self.pip)
+
+
+def arch() -> str:
+    """This machine's processor as npm names it."""
+    machine = platform.machine()
+    return _ARCH.get(machine, machine)
+
+
+def cpu() -> str:
+    """This machine's processor as Rust's targets name it."""
+    return {"x64": "x86_64", "arm64": "aarch64"}.get(arch(), arch())
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """`text` with the names in braces that are in `values` replaced, once."""
+    return _NAME.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+@cache
+def built_in() -> dict[str, Agent]:
+    """The rows that KAT ships."""
+    rows = tomllib.loads(FILE.read_text("utf-8"))
+    return {name: _row(name, row, FILE.name) for name, row in rows.items()}
+
+
+def rows(user: str = "") -> dict[str, Agent]:
+    """All rows; `user` is a JSON object of a user's own, which may also replace members of a built-in row."""
+    known = dict(built_in())
+    for name, given in msgspec.json.decode(user or b"{}").items():
+        if not _PLAIN.fullmatch(name):
+            raise UsageError(f"[scaffold.{name}]: a name has letters, digits, dots, dashes and underscores")
+        base = msgspec.to_builtins(known[name]) if name in known else {}
+        if not isinstance(given, dict):
+            raise UsageError(f"[scaffold.{name}] is not a table")
+        known[name] = _row(name, {**base, **given}, f"[scaffold.{name}]")
+    return known
+
+
+def _row(name: str, given: Any, where: str) -> Agent:
+    try:
+        row = msgspec.convert(given, Agent)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {name}: {error}") from error
+    if not row.program:
+        raise UsageError(f"{where}: {name}: program is empty")
+    if row.installed and not row.version:
+        raise UsageError(f"{where}: {name}: a package is installed, but no version is pinned")
+    if any("{node}" in text for line in (row.program, row.args, *row.first) for text in line) and not row.node:
+        raise UsageError(f"{where}: {name}: {{node}} is used, but no version of node is pinned")
+    for path in (*row.files, *row.remove):
+        if path.startswith("/") or ".." in path.split("/"):
+            raise UsageError(f"{where}: {name}: {path!r} leads out of its folder")
+    for pattern in (*row.outcomes, row.failed):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"{where}: {name}: {pattern!r} is no pattern: {error}") from error
+    return row
