@@ -39,8 +39,8 @@ _NO_FOLDER = re.compile(rb"bwrap: Can't chdir to ")
 _BARE = {"PATH": "/usr/bin:/bin"}
 _FILE_S = 60.0
 
-_READ = f'[ -e "$1" ] || exit 66; [ ! -d "$1" ] || exit 67; [ -f "$1" ] || exit 66; exec head -c {GET_MAX + 1} -- "$1"'
-_WRITE = '[ ! -d "$1" ] || exit 67; mkdir -p -- "$(dirname -- "$1")" && rm -f -- "$1" && cat >"$1" && chmod "$2" "$1"'
+READ = f'[ -e "$1" ] || exit 66; [ ! -d "$1" ] || exit 67; [ -f "$1" ] || exit 66; exec head -c {GET_MAX + 1} -- "$1"'
+WRITE = '[ ! -d "$1" ] || exit 67; mkdir -p -- "$(dirname -- "$1")" && rm -f -- "$1" && cat >"$1" && chmod "$2" "$1"'
 
 
 class BubblewrapBox:
@@ -85,7 +85,7 @@ class BubblewrapBox:
                 layers.put(parts, data, mode)
                 return
             except NeedsBox:
-                done = self._shell(_WRITE, path, f"{mode:o}", stdin=data)
+                done = self._shell(WRITE, path, f"{mode:o}", stdin=data)
         if done.code == 67:
             raise IsADirectoryError(errno.EISDIR, "a folder in the box", path)
         if done.code != 0:
@@ -100,7 +100,7 @@ class BubblewrapBox:
                 layers, parts = self._layers(path)
                 return layers.get(parts)
             except NeedsBox:
-                done = self._shell(_READ, path)
+                done = self._shell(READ, path)
         if done.code == 0 and len(done.stdout) <= GET_MAX:
             return done.stdout
         if done.code == 66:

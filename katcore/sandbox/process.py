@@ -43,7 +43,7 @@ class Ended:
 
 
 @dataclass
-class _Head:
+class Head:
     """The first bytes of a stream."""
 
     limit: int
@@ -137,7 +137,7 @@ def run(
         raise
     finally:
         os.close(writer)
-    out, err, status = _Head(output_bytes), _Head(output_bytes), _Status()
+    out, err, status = Head(output_bytes), Head(output_bytes), _Status()
     finished = False
     try:
         with os.fdopen(reader, "rb", buffering=0) as said, process:
