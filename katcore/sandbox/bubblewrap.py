@@ -2,7 +2,7 @@
 
 A box is a private folder of this machine: what it wrote over its repository, and its `/tmp`. The repository is the
 lower layer of a kernel overlay; where overlays are not to be had the box works on a copy. Inside: all namespaces new,
-no capability, user nobody (outside: whoever runs KAT), no network. System calls are not filtered yet. What a box sees
+no capability, user nobody (outside: whoever runs KAT), no network, system calls filtered (`seccomp.py`). What a box sees
 is in `rootfs.py`, what it may use in `limits.py`, how its processes run in `box.py`.
 """
 
@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from katcore.cache import cache_dir
 from katcore.errors import SandboxError
 from katcore.sandbox import GATEWAY, Box, Mount, Spec, limits, network, owner, rootfs
 from katcore.sandbox.box import OVERLAY, UNSHARE, BubblewrapBox
-from katcore.sandbox.overlay import remove
+from katcore.sandbox.overlay import duplicate, remove
 
 ISOLATION = (
     "--unshare-all", "--unshare-user", "--uid", str(rootfs.USER), "--gid", str(rootfs.USER), "--hostname", "box",
@@ -62,17 +63,11 @@ class Bubblewrap:
         owner.sweep(limits.parents())
         name = f"{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}"
         folder = top / name
-        for part in ("upper", "tmp/home"):
-            (folder / part).mkdir(parents=True)
-        (folder / "tmp").chmod(0o1777)
+        folder.mkdir()
         group = None
         try:
             overlaid = spec.repo is not None and _overlays(top) and spec.repo.stat().st_uid == os.geteuid()
-            if spec.repo is not None and overlaid:
-                (folder / "lower").symlink_to(spec.repo.absolute())
-                (folder / "upper").chmod(spec.repo.stat().st_mode & 0o777)
-            elif spec.repo is not None:
-                _copy(spec.repo, folder / "upper")
+            _fill(folder, spec, overlaid)
             group = limits.group(f"{top.name}-{name}", spec.limits, limits.parents())
             box = BubblewrapBox(spec, folder, group, self._view(spec, folder, overlaid), overlaid)
         except BaseException:
@@ -107,6 +102,26 @@ def _mounts(mounts: Sequence[Mount]) -> list[str]:
     for mount in mounts:
         view += ["--bind" if mount.writable else "--ro-bind", str(mount.source.absolute()), mount.target]
     return view
+
+
+def _fill(folder: Path, spec: Spec, overlaid: bool) -> None:
+    """The box's own layers: empty, a copy of the repository, or those of a snapshot."""
+    if overlaid and spec.repo:
+        (folder / "lower").symlink_to(spec.repo.absolute())
+    if spec.snapshot:
+        kept = cache_dir("snapshot") / spec.snapshot.name
+        if spec.snapshot.sandbox != "bubblewrap" or not kept.is_dir():
+            raise SandboxError(f"no snapshot {spec.snapshot.name} of a box of bubblewrap")
+        for part in ("upper", "tmp"):
+            duplicate(kept / part, folder / part)
+        return
+    for part in ("upper", "tmp/home"):
+        (folder / part).mkdir(parents=True)
+    (folder / "tmp").chmod(0o1777)
+    if overlaid and spec.repo:
+        (folder / "upper").chmod(spec.repo.stat().st_mode & 0o777)
+    elif spec.repo:
+        _copy(spec.repo, folder / "upper")
 
 
 _overlay_works: dict[Path, bool] = {}

@@ -197,10 +197,19 @@ class Docker:
         if self._local:
             shown += self._interpreter()
             if self._base is None:
-                shown += [(Path(f"/etc/{name}").resolve(), f"/etc/{name}") for name in rootfs.FROM_HOST if Path("/etc", name).exists()]
+                shown += [
+                    (Path(f"/etc/{name}").resolve(), f"/etc/{name}")
+                    for name in rootfs.FROM_HOST
+                    if Path("/etc", name).exists()
+                ]
         if spec.network:
             shown += [(path, str(path)) for path in network.passed_on()[1]]
-            shown += [(Path(f"/etc/{name}").resolve(), f"/etc/{name}") for name in ("ssl", "ca-certificates") if Path("/etc", name).exists()]
+            shown += [
+                (Path(f"/etc/{name}").resolve(), f"/etc/{name}")
+                for name in ("ssl", "ca-certificates")
+                if Path("/etc", name).exists()
+            ]
+        shown.append((Path(rootfs.empty()), "/sys"))
         if spec.socket:
             shown.append((spec.socket.absolute(), GATEWAY))
         mounts += [Mount(path, target) for path, target in shown]
@@ -211,7 +220,10 @@ class Docker:
 
     def _skeleton(self) -> bytes:
         """What every box has of its own: mount points, a minimal `/etc`, places to write."""
-        folders = [(path, 0o755) for path in ("opt", "opt/python", "opt/python/bin", ENV, SCAFFOLD, "run", "run/kat", "var", "usr")]
+        folders = [
+            (path, 0o755)
+            for path in ("opt", "opt/python", "opt/python/bin", ENV, SCAFFOLD, "run", "run/kat", "var", "usr")
+        ]
         folders += [("tmp", 0o1777), ("tmp/home", 0), ("testbed", 0)]
         links = [("var/tmp", "/tmp")] if self._base is None else []
         files = [] if self._base else [(f"etc/{name}", text.encode()) for name, text in sorted(rootfs.ETC.items())]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from katcore.errors import SandboxError
-from katcore.sandbox import Limits, Result, Snapshot, Spec, Status, docker_files, rootfs
+from katcore.sandbox import PYTHON, Limits, Result, Snapshot, Spec, Status, docker_files, network, rootfs
 from katcore.sandbox.box import FIXED_ENV, READ, WRITE
 from katcore.sandbox.engine_api import api_errors
 from katcore.sandbox.hijack import Stream, expect, pump
@@ -60,7 +60,8 @@ class DockerBox:
     ) -> Result:
         """Run a program (a string is run by `/bin/bash -c`) in the workdir, and wait for it."""
         argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
-        shown = {**FIXED_ENV, **self.spec.env, **(env or {})}
+        passed = network.passed_on()[0] if self.spec.network else {}
+        shown = {**FIXED_ENV, **passed, **self.spec.env, **(env or {})}
         return self._run(argv, self._absolute(cwd or "."), shown, stdin, timeout_s, self.spec.limits.output_bytes)
 
     def put(self, path: str, data: bytes, mode: int = 0o644) -> None:
@@ -90,8 +91,17 @@ class DockerBox:
         """Files and links of the workdir that differ from the repo, deleted ones included; folders do not count."""
         with self._lock:
             self._alive()
-            with api_errors("a box's changes cannot be read"):
-                return docker_files.changed(self._client, self.container, self.spec.workdir, self.spec.repo)
+            try:
+                with api_errors("a box's changes cannot be read"):
+                    return docker_files.changed(self._client, self.container, self.spec.workdir, self.spec.repo)
+            except SandboxError as error:
+                if "file name too long" not in str(error.__cause__):
+                    raise
+            env = {"PATH": "/usr/bin:/bin"}
+            done = self._run([PYTHON, "-I", "-c", docker_files.WALK], self.spec.workdir, env, None, _FILE_S, GET_MAX)
+            if done.code != 0:
+                raise SandboxError("a box's changes cannot be read")
+            return docker_files.walked(done.stdout, self.spec.repo)
 
     def status(self) -> Status:
         """Whether the box can take another process."""

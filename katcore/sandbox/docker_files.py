@@ -7,6 +7,7 @@ permissions or content really differ is found by reading those, and no others, o
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import stat
@@ -20,6 +21,34 @@ from typing import IO, Any
 ONE_BY_ONE = 20
 """Up to so many paths are read singly, more as one archive of the whole folder."""
 _SPOOL = 8 << 20
+DEEPEST = 3000
+"""Characters of a path; hostile trees are deeper than what the engine can name."""
+WALK = f"""
+import hashlib, json, os, stat
+found, waiting = {{}}, ["."]
+while waiting:
+    at = waiting.pop()
+    if len(at) > {DEEPEST}:
+        found[at[2:]] = [0, ""]
+        continue
+    try:
+        entries = list(os.scandir(at))
+    except OSError:
+        continue
+    for entry in entries:
+        path, mode = f"{{at}}/{{entry.name}}", entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            waiting.append(path)
+        elif stat.S_ISLNK(mode):
+            found[path[2:]] = [stat.S_IFLNK, os.fsencode(os.readlink(path)).hex()]
+        elif stat.S_ISREG(mode) and os.access(path, os.R_OK):
+            with open(path, "rb") as file:
+                found[path[2:]] = [mode, hashlib.file_digest(file, "sha256").hexdigest()]
+        else:
+            found[path[2:]] = [mode, ""]
+print(json.dumps(found))
+"""
+"""For the box's own interpreter, in its working folder: every file and link, where the engine's answer is an error."""
 Entry = tuple[int, bytes]
 """Type and permissions; digest of the content, or where a link leads."""
 
@@ -32,6 +61,13 @@ def changed(client: Any, container: str, workdir: str, repo: Path | None) -> lis
     if repo is not None:
         suspects |= {path for path in touched if _is_file(repo / path)}
         suspects |= set(_files_below(repo, [*deleted, *suspects]))
+    return sorted(path for path in suspects if now.get(path) != _entry_here(repo, path))
+
+
+def walked(said: bytes, repo: Path | None) -> list[str]:
+    """The same from what `WALK` said."""
+    now = {path: (mode, bytes.fromhex(data)) for path, (mode, data) in json.loads(said).items()}
+    suspects = {*now, *(_files_below(repo, [""]) if repo else ())}
     return sorted(path for path in suspects if now.get(path) != _entry_here(repo, path))
 
 

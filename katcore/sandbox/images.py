@@ -53,7 +53,9 @@ class Images:
             parent = self._made("base", digest, lambda name: self._import(source, name))
         else:
             parent = self.digest(source)
-        return self._made("base", digest_of("over/1", parent, skeleton), lambda name: self._over(parent, skeleton, name))
+        return self._made(
+            "base", digest_of("over/1", parent, skeleton), lambda name: self._over(parent, skeleton, name)
+        )
 
     def digest(self, name: str) -> str:
         """The exact id of an image that the engine has, by id, tag or repository digest."""
@@ -86,8 +88,14 @@ class Images:
 
     def evict(self, limit_bytes: int | None = None) -> list[str]:
         """Remove the least recently used repository and dependency layers until the rest is within the limit."""
-        limit = int(float(os.environ.get(LIMIT_VARIABLE) or DEFAULT_GIB) * (1 << 30)) if limit_bytes is None else limit_bytes
-        found = [i for i in self._client.images(filters={"label": KIND}) if (i["Labels"] or {}).get(KIND) in ("repo", "env")]
+        limit = (
+            int(float(os.environ.get(LIMIT_VARIABLE) or DEFAULT_GIB) * (1 << 30))
+            if limit_bytes is None
+            else limit_bytes
+        )
+        found = [
+            i for i in self._client.images(filters={"label": KIND}) if (i["Labels"] or {}).get(KIND) in ("repo", "env")
+        ]
         found.sort(key=lambda image: _last_use(image["Id"]))
         total = sum(int(image["Labels"].get(BYTES, 0)) for image in found)
         gone = []
@@ -116,7 +124,10 @@ class Images:
         name = f"{REPOSITORY}/{kind}:{digest}"
         with suppress(SandboxError):
             return self.digest(name)
-        with locked(cache_dir("docker") / f"{kind}-{digest}"), api_errors(f"the image of a box's {kind} cannot be made"):
+        with (
+            locked(cache_dir("docker") / f"{kind}-{digest}"),
+            api_errors(f"the image of a box's {kind} cannot be made"),
+        ):
             with suppress(SandboxError):
                 return self.digest(name)
             make(name)
@@ -127,7 +138,7 @@ class Images:
 
     def _import(self, data: bytes | Path, name: str) -> None:
         repository, _, tag = name.rpartition(":")
-        change = [f'LABEL {KIND}=base {BYTES}=0']
+        change = [f"LABEL {KIND}=base {BYTES}=0"]
         if isinstance(data, Path):
             self._client.import_image(str(data), repository=repository, tag=tag, changes=change)
             return
@@ -151,7 +162,9 @@ class Images:
             self._client.remove_container(container, force=True)
 
 
-def skeleton(folders: Iterable[tuple[str, int]], links: Iterable[tuple[str, str]], files: Iterable[tuple[str, bytes]]) -> bytes:
+def skeleton(
+    folders: Iterable[tuple[str, int]], links: Iterable[tuple[str, str]], files: Iterable[tuple[str, bytes]]
+) -> bytes:
     """A tar archive of empty folders (path, mode), links (path, target) and files, all root's; mode 0 is the box's own."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
