@@ -23,6 +23,7 @@ from katcore.sandbox.docker_box import DockerBox
 from katcore.sandbox.engine_api import api_errors, connect, is_local
 from katcore.sandbox.hijack import Stream, expect
 from katcore.sandbox.images import Images, skeleton
+from katcore.sandbox.limits import OPEN_FILES
 from katcore.sandbox.supervisor import READY, SOURCE
 
 BASE_VARIABLE, RUNTIME_VARIABLE = "KAT_DOCKER_BASE", "KAT_DOCKER_RUNTIME"
@@ -30,7 +31,6 @@ OWNER, CACHE = "kat.owner", "kat.cache"
 _EXTRA_PIDS = 4
 """The supervisor, and the engine's own process while it starts another."""
 _READY_S = 60.0
-_FILES = 4096
 
 
 class Docker:
@@ -183,7 +183,10 @@ class Docker:
             mem_limit=memory,
             memswap_limit=memory,
             nano_cpus=int(limits.cpus * 1e9) or None,
-            ulimits=[{"Name": "nofile", "Soft": _FILES, "Hard": _FILES}, {"Name": "core", "Soft": 0, "Hard": 0}],
+            ulimits=[
+                {"Name": "nofile", "Soft": OPEN_FILES, "Hard": OPEN_FILES},
+                {"Name": "core", "Soft": 0, "Hard": 0},
+            ],
             log_config={"Type": "none", "Config": {}},
             auto_remove=True,
             runtime=self._runtime or None,

@@ -28,6 +28,8 @@ OWN = Path("/proc/self/cgroup")
 PREFIX = "kat-"
 _LAST_WAIT_S = 10.0
 _PERIOD_US = 100_000
+OPEN_FILES = 4096
+"""Of one process."""
 _EXTRA_PIDS = 8
 """bubblewrap's own processes are in the group too."""
 
@@ -114,6 +116,7 @@ def leftovers(owner: str, places: Sequence[Path]) -> Iterator[Group]:
 def rlimits(limits: Limits, grouped: bool) -> str:
     """Shell lines. dash and bash name the limit on processes differently; a lower one that is set already stays."""
     lines = ["ulimit -c 0", f"ulimit -t {limits.cpu_s}", f"ulimit -f {limits.file_mib * 2048}"]
+    lines.append(f"ulimit -n {OPEN_FILES}")
     if not grouped:
         pids = limits.pids + _EXTRA_PIDS
         lines += [f"ulimit -d {limits.memory_mib * 1024}", f"{{ ulimit -p {pids} || ulimit -u {pids}; }}"]
