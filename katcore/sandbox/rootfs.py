@@ -100,6 +100,26 @@ def system() -> tuple[str, ...]:
     return tuple(arguments)
 
 
+_SWITCHES = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "asound", "mtrr")
+_SECRETS = ("kcore", "keys", "kmsg", "timer_list", "latency_stats", "sched_debug")
+
+
+@_once
+def kernel() -> tuple[str, ...]:
+    """What is below `/proc` that belongs to no process: to be read, not written; some of it not even read.
+
+    The kernel asks for root's user id there, not for a capability: in a box of root's these files would be writable.
+    """
+    arguments: list[str] = []
+    for name in _SWITCHES:
+        if Path("/proc", name).exists():
+            arguments += ["--ro-bind", f"/proc/{name}", f"/proc/{name}"]
+    for name in _SECRETS:
+        if Path("/proc", name).exists():
+            arguments += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+    return tuple(arguments)
+
+
 SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
 """Goes after all mounts below it."""
 

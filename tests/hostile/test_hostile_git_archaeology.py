@@ -50,10 +50,12 @@ def test_git_archaeology(make: Make, history: Path) -> None:
     here = subprocess.run(
         ["bash", "-c", LOOK], cwd=history, env={"PATH": "/usr/bin:/bin", **GIT_ENV}, capture_output=True
     )
-    assert found(here.stdout.decode()) == {"branch", "tag", "dangling", "packed", "stash"}, "the attack works outside"
+    assert found(here.stdout.decode("utf-8", "replace")) == {"branch", "tag", "dangling", "packed", "stash"}, (
+        "the attack works outside"
+    )
     one_commit(history)
     box = make(repo=history)
-    assert found(said(box.exec(LOOK, env=GIT_ENV))) == set()
+    assert found(box.exec(LOOK, env=GIT_ENV).stdout.decode("utf-8", "replace")) == set()
     assert said(box.exec("git rev-list --all --count; git tag; git remote; git stash list", env=GIT_ENV)) == "1"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ def test_symbolic_links(make: Make, secret: Path, tmp_path: Path) -> None:
     assert secret.read_text() == SECRET and box.get("out") == b"put"
     with pytest.raises(OSError):
         box.put("folder/new", b"put")
-    assert sorted(os.listdir(secret.parent)) == ["link", "secret"]
+    assert sorted(path.name for path in secret.parent.iterdir()) == ["link", "secret"]
 
 
 def test_hard_links(make: Make) -> None:
