@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from katcli import rollout_sandboxes
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.run import Run
@@ -104,20 +105,6 @@ def scaffolds(run: Run) -> None:
     run.text("\n".join(rows))
 
 
-@kat.command("sandboxes", output="text")
-def sandboxes(run: Run) -> None:
-    """List the kinds of sandboxes, and whether they work on this machine."""
-    from katcore.errors import SandboxError
-    from katcore.sandbox import SANDBOXES, sandbox
-
-    rows = []
-    for name in SANDBOXES:
-        try:
-            sandbox(name)
-            rows.append(f"{name}\tok")
-        except SandboxError as error:
-            rows.append(f"{name}\t{error}")
-    run.text("\n".join(rows))
-
+rollout_sandboxes.register(kat)
 
 main = kat.main

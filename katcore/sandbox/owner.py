@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from katcore.cache import cache_dir
+from katcore.cache import cache_dir, cache_root
+from katcore.sandbox import reaper
 from katcore.sandbox.limits import leftovers, parents
 from katcore.sandbox.overlay import remove
 
@@ -38,6 +39,7 @@ def owned() -> Path:
         while not (folder := _claim(top)):
             pass
         _mine[key] = folder
+        reaper.start(cache_root())
         atexit.register(_leave, os.getpid(), folder)
     return _mine[key]
 
