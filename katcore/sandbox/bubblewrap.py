@@ -83,7 +83,7 @@ class Bubblewrap:
         repo = folder.parent / "merged" if overlaid else folder / "upper"
         view = [*ISOLATION, *(("--share-net",) if spec.network else ())]
         view += [*rootfs.system(), *rootfs.etc(spec.network), *rootfs.python(self._python)]
-        view += ["--proc", "/proc", *rootfs.kernel(), "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
+        view += [*rootfs.KERNEL, "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
         view += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]
         view += ["--bind", str(repo), spec.workdir]
         if spec.network:

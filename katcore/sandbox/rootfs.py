@@ -100,25 +100,10 @@ def system() -> tuple[str, ...]:
     return tuple(arguments)
 
 
-_SWITCHES = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "asound", "mtrr")
-_SECRETS = ("kcore", "keys", "kmsg", "timer_list", "latency_stats", "sched_debug")
-
-
-@_once
-def kernel() -> tuple[str, ...]:
-    """What is below `/proc` that belongs to no process: to be read, not written; some of it not even read.
-
-    The kernel asks for root's user id there, not for a capability: in a box of root's these files would be writable.
-    """
-    arguments: list[str] = []
-    for name in _SWITCHES:
-        if Path("/proc", name).exists():
-            arguments += ["--ro-bind", f"/proc/{name}", f"/proc/{name}"]
-    for name in _SECRETS:
-        if Path("/proc", name).exists():
-            arguments += ["--ro-bind", "/dev/null", f"/proc/{name}"]
-    return tuple(arguments)
-
+KERNEL = ("--proc", "/proc", "--remount-ro", "/proc")
+"""The kernel asks for root's user id, not for a capability, at its switches (`/proc/sys`, `/proc/irq`, sysrq): in a box
+of a runner that is root they could be turned. One remount costs less than a mount for each of them; what a process may
+set about itself below `/proc/self` is lost with it."""
 
 SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
 """Goes after all mounts below it."""
