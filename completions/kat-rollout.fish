@@ -1,6 +1,6 @@
 # Generated from the command's signature by scripts/completions.py; do not edit.
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes' -a scaffolds -d 'List the scaffolds: name, version, what answers.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes' -a sandboxes -d 'List the kinds of sandboxes, and whether they work on this machine.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes' -a sandboxes -d 'List the kinds of sandboxes and whether they work on this machine, then the boxes that there are.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes' -l scaffold -d 'The agent; oracle and nop are controls.' -x -a '(kat-complete scaffold (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes' -l engine -d 'What answers the agent; by default embedded:MODEL.' -x -a '(kat-complete engine (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes' -l model -d 'Model folder: tokenizer, chat template, embedded engine.' -r -a '(__fish_complete_directories)'
@@ -46,6 +46,7 @@ complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l dry-run -d
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -s q -l quiet -d 'Only errors on standard error.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
+complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l clean -d 'Remove the boxes of runners that are gone.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l seed -d 'Seed of everything random.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l config -d 'Options from this file, before ./kat.toml.' -r -F

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from katcore.cache import cache_dir
 from katcore.errors import SandboxError
-from katcore.sandbox import GATEWAY, Box, Mount, Spec, limits, network, owner, rootfs
+from katcore.sandbox import GATEWAY, Box, Mount, Spec, base, limits, network, owner, rootfs
 from katcore.sandbox.box import OVERLAY, UNSHARE, BubblewrapBox
 from katcore.sandbox.overlay import duplicate, remove
 
+BASE_VARIABLE = "KAT_BUBBLEWRAP_BASE"
 ISOLATION = (
     "--unshare-all", "--unshare-user", "--uid", str(rootfs.USER), "--gid", str(rootfs.USER), "--hostname", "box",
     "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv",
@@ -31,12 +32,18 @@ ISOLATION = (
 
 
 class Bubblewrap:
-    """The daemon-less sandbox. `python` names the interpreter that boxes get; by default the one that runs KAT."""
+    """The daemon-less sandbox. `python` names the interpreter that boxes get; by default the one that runs KAT.
+
+    `root` is a root file system to use instead of this machine's programs: a folder, or a tarball of one, as
+    `docker export` writes it and `debootstrap` makes it. By default what `$KAT_BUBBLEWRAP_BASE` names.
+    """
 
     name = "bubblewrap"
 
-    def __init__(self, python: Path | None = None) -> None:
+    def __init__(self, python: Path | None = None, root: Path | None = None) -> None:
         self._path = python
+        named = os.environ.get(BASE_VARIABLE)
+        self._base = root or (Path(named) if named else None)
 
     @cached_property
     def _python(self) -> rootfs.Python:
@@ -82,9 +89,14 @@ class Bubblewrap:
         """bubblewrap's arguments, but for the working folder and the environment of one process."""
         repo = folder.parent / "merged" if overlaid else folder / "upper"
         view = [*ISOLATION, *(("--share-net",) if spec.network else ())]
-        view += [*rootfs.system(), *rootfs.etc(spec.network), *rootfs.python(self._python)]
+        if self._base:
+            view += base.shown(self._base)
+        else:
+            view += [*rootfs.system(), *rootfs.etc(spec.network)]
+        view += rootfs.python(self._python)
         view += [*rootfs.KERNEL, "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
-        view += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]
+        if not self._base:
+            view += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]
         view += ["--bind", str(repo), spec.workdir]
         if spec.network:
             env, paths = network.passed_on()
@@ -94,7 +106,7 @@ class Bubblewrap:
         view += _mounts(spec.mounts)
         if spec.socket:
             view += ["--ro-bind", str(spec.socket.absolute()), GATEWAY]
-        return [*view, *rootfs.SEALED, "--remount-ro", "/"]
+        return [*view, *(() if self._base else rootfs.SEALED), "--remount-ro", "/"]
 
 
 def _mounts(mounts: Sequence[Mount]) -> list[str]:

@@ -13,7 +13,8 @@ import re
 import secrets
 import subprocess
 import time
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,9 @@ class Docker:
         try:
             box = self._started(spec)
         except BaseException:
-            for source, user in owners.items():
-                _chown(source, user)
+            _give_back(owners)
             raise
-        box.when_closed = lambda: [_chown(source, user) for source, user in owners.items()] and None
+        box.when_closed = partial(_give_back, owners)
         box.boot_s = time.monotonic() - begun
         return box
 
@@ -246,6 +246,11 @@ def _shown(arguments: tuple[str, ...]) -> list[tuple[Path, str]]:
         elif word == "--tmpfs":
             shown.append((Path(rootfs.empty()), arguments[i + 1]))
     return shown
+
+
+def _give_back(owners: Mapping[Path, int]) -> None:
+    for source, user in owners.items():
+        _chown(source, user)
 
 
 def _chown(folder: Path, user: int) -> None:

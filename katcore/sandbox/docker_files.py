@@ -79,7 +79,8 @@ def written(client: Any, container: str) -> int:
 
 def _touched(client: Any, container: str, workdir: str) -> tuple[list[str], list[str]]:
     top = workdir.rstrip("/") + "/"
-    deleted, touched = [], []
+    deleted: list[str] = []
+    touched: list[str] = []
     for change in client.diff(container) or []:
         if change["Path"].startswith(top):
             (deleted if change["Kind"] == 2 else touched).append(change["Path"].removeprefix(top))

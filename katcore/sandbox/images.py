@@ -116,7 +116,7 @@ class Images:
         except APIError as error:
             if error.status_code not in (404, 409):
                 raise SandboxError(f"the image {image} cannot be removed: {error.explanation}") from error
-            return error.status_code == 404
+            return bool(error.status_code == 404)
         (cache_dir("docker") / image.removeprefix("sha256:")).unlink(missing_ok=True)
         return True
 
