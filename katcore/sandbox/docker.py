@@ -146,19 +146,7 @@ class Docker:
 
     def _started(self, spec: Spec) -> DockerBox:
         with api_errors("a box cannot be started"):
-            image = self._image(spec)
-            made = self.client.create_container(
-                image,
-                entrypoint=[PYTHON, "-I", "-S", "-c", SOURCE],
-                command=[],
-                name=f"kat-{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}",
-                hostname="box",
-                user=f"{rootfs.USER}:{rootfs.USER}",
-                working_dir="/",
-                stdin_open=True,
-                labels={OWNER: owner.owned().name, CACHE: str(owner.owned().parent), "kat.box": spec.name},
-                host_config=self._host_config(spec),
-            )["Id"]
+            made, image = self._created(spec)
             try:
                 how = {"stdin": 1, "stdout": 1, "stream": 1}
                 control = Stream(self.client.attach_socket(made, params=how))
@@ -170,6 +158,35 @@ class Docker:
                 self.client.remove_container(made, force=True, v=True)
                 raise
         return DockerBox(spec, self.client, made, image, control)
+
+    def _created(self, spec: Spec) -> tuple[str, str]:
+        """A container that is not started, and its image; made again when somebody evicted it in between."""
+        from docker.errors import ImageNotFound
+
+        last = 3
+        for attempt in range(last + 1):
+            image = self._image(spec)
+            try:
+                return self._container(spec, image), image
+            except ImageNotFound:
+                if attempt == last:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _container(self, spec: Spec, image: str) -> str:
+        made = self.client.create_container(
+            image,
+            entrypoint=[PYTHON, "-I", "-S", "-c", SOURCE],
+            command=[],
+            name=f"kat-{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}",
+            hostname="box",
+            user=f"{rootfs.USER}:{rootfs.USER}",
+            working_dir="/",
+            stdin_open=True,
+            labels={OWNER: owner.owned().name, CACHE: str(owner.owned().parent), "kat.box": spec.name},
+            host_config=self._host_config(spec),
+        )["Id"]
+        return str(made)
 
     def _host_config(self, spec: Spec) -> Any:
         limits = spec.limits

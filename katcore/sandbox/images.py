@@ -13,7 +13,7 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +27,9 @@ from katcore.sandbox.engine_api import api_errors
 REPOSITORY = "kat"
 LIMIT_VARIABLE = "KAT_DOCKER_CACHE_GIB"
 DEFAULT_GIB = 20.0
-KIND, BYTES = "kat.kind", "kat.bytes"
+KIND, BYTES, MAKER = "kat.kind", "kat.bytes", "kat.maker"
+UNSHOWN = rootfs.PACKAGES | {"test", "idlelib", "__pycache__"}
+"""Of an interpreter's installation: other people's packages, and what no box needs."""
 _CONTENT_NAMED = ("work", "env", "scaffold")
 """Folders of the cache whose names say what is in them: they are not read to find out."""
 
@@ -70,13 +72,17 @@ class Images:
             raise
 
     def layer(self, parent: str, kind: str, folders: Sequence[tuple[Path, str, int]]) -> str:
-        """The parent with folders of this machine in it: (folder, where it goes, the user whose it is)."""
-        names = [name for folder, target, user in folders for name in (_content(folder), target, str(user))]
+        """The parent with folders of this machine in it: (folder, where it goes, the user whose it is).
+
+        An interpreter's layer is without anybody's packages.
+        """
+        without = UNSHOWN if kind == "python" else frozenset()
+        names = [name for folder, target, user in folders for name in (_content(folder, without), target, str(user))]
 
         def make(name: str) -> None:
             with tempfile.TemporaryFile(dir=cache_dir("docker")) as spool:
                 for folder, target, user in folders:
-                    pack(folder, target, user, spool)
+                    pack(folder, target, user, spool, without)
                 _end(spool)
                 self._commit(parent, spool, name, kind)
 
@@ -87,14 +93,16 @@ class Images:
         (cache_dir("docker") / image.removeprefix("sha256:")).touch()
 
     def evict(self, limit_bytes: int | None = None) -> list[str]:
-        """Remove the least recently used repository and dependency layers until the rest is within the limit."""
+        """Remove the least recently used repository and dependency layers of this cache until they are within the limit."""
         limit = (
             int(float(os.environ.get(LIMIT_VARIABLE) or DEFAULT_GIB) * (1 << 30))
             if limit_bytes is None
             else limit_bytes
         )
         found = [
-            i for i in self._client.images(filters={"label": KIND}) if (i["Labels"] or {}).get(KIND) in ("repo", "env")
+            i
+            for i in self._client.images(filters={"label": [KIND, f"{MAKER}={cache_root()}"]})
+            if (i["Labels"] or {}).get(KIND) in ("repo", "env")
         ]
         found.sort(key=lambda image: _last_use(image["Id"]))
         total = sum(int(image["Labels"].get(BYTES, 0)) for image in found)
@@ -152,11 +160,11 @@ class Images:
     def _commit(self, parent: str, archive: IO[bytes], name: str, kind: str) -> None:
         size = archive.tell()
         archive.seek(0)
-        container = self._client.create_container(parent, command=["/"], labels={"kat.cache": str(cache_root())})["Id"]
+        container = self._client.create_container(parent, command=["/"], labels={MAKER: str(cache_root())})["Id"]
         try:
             self._client.put_archive(container, "/", archive)
             repository, _, tag = name.rpartition(":")
-            labels = {KIND: kind, BYTES: str(size)}
+            labels = {KIND: kind, BYTES: str(size), MAKER: str(cache_root())}
             self._client.commit(container, repository=repository, tag=tag, conf={"Labels": labels}, pause=False)
         finally:
             self._client.remove_container(container, force=True)
@@ -183,10 +191,12 @@ def skeleton(
     return buffer.getvalue()
 
 
-def pack(folder: Path, target: str, user: int, into: IO[bytes]) -> None:
-    """Append a folder's files to an archive without its end, as that user's, at the target."""
+def pack(folder: Path, target: str, user: int, into: IO[bytes], without: Container[str] = ()) -> None:
+    """Append a folder's files to an archive without its end, as that user's, at the target; some names left out."""
 
-    def owned(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    def owned(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        if info.name.rpartition("/")[2] in without:
+            return None
         info.uid = info.gid = user
         info.uname = info.gname = ""
         return info
@@ -211,12 +221,12 @@ def _info(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     return info
 
 
-def _content(folder: Path) -> str:
+def _content(folder: Path, without: Container[str]) -> str:
     """A name for what is in a folder: the cache's own where that says it, else the digest of an archive of it."""
     if folder.parent.parent == cache_root() and folder.parent.name in _CONTENT_NAMED and len(folder.name) == 64:
         return folder.name
     with tempfile.TemporaryFile() as spool:
-        pack(folder, "/x", 0, spool)
+        pack(folder, "/x", 0, spool, without)
         spool.seek(0)
         return _digest(spool)
 
