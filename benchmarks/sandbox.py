@@ -4,9 +4,9 @@
                                  [--json FILE]
 
 One object for each kind of sandbox. `start_ms`: create over a repository and its first process, /bin/true, to its end
-(bubblewrap: with an overlay). `exec_ms`: a process in a box that is kept. `alive` boxes then sleep at the same time, one
-process each; `mib_each` is what this machine's memory lost to them (MemAvailable, before and while they live) for each.
-`left_over`: boxes, containers, cgroups and processes that are there after all were closed and were not before.
+(bubblewrap: with an overlay). `exec_ms`: a process in a box that is kept. `alive` boxes then sleep at the same time,
+one process each; `mib_each` is what this machine's memory lost to them (MemAvailable, before and while they live) for
+each. `left_over`: boxes, containers, cgroups and processes that are there after all were closed and were not before.
 Docker needs an engine (`DOCKER_HOST`; scripts/docker-engine starts one).
 """
 

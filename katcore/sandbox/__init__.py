@@ -68,9 +68,9 @@ class Snapshot:
 class Spec:
     """What a box is made of.
 
-    `repo` is a folder of this machine that appears at `workdir`, copied on write: the original never changes.
-    `socket` is the gateway's unix socket on this machine. `network` is for building environments alone. With
-    `snapshot` the box starts from the files of another one; `repo` must be the same, it is what `changed` compares with.
+    `repo` is a folder of this machine that appears at `workdir`, copied on write: the original never changes. `socket`
+    is the gateway's unix socket on this machine. `network` is for building environments alone. With `snapshot` the box
+    starts from the files of another one; `repo` must be the same, it is what `changed` compares with.
     """
 
     name: str

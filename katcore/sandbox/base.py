@@ -1,8 +1,9 @@
 """A root file system that is not this machine's, for boxes of bubblewrap: a folder, a tarball, or an exported image.
 
-In: a folder, or a tar archive as `docker export`, `debootstrap | tar` or an image's own tools write it. Out: bubblewrap's
-arguments that show it, read-only, with the places that every box has. An archive is unpacked once into the cache, under the
-digest of its bytes; nothing of it is run, links are kept as they are, device nodes are left out, and no file is set-user-id.
+In: a folder, or a tar archive as `docker export`, `debootstrap | tar` or an image's own tools write it. Out:
+bubblewrap's arguments that show it, read-only, with the places that every box has. An archive is unpacked once into the
+cache, under the digest of its bytes; nothing of it is run, links are kept as they are, device nodes are left out, and
+no file is set-user-id.
 """
 
 from __future__ import annotations

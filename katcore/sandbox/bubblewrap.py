@@ -2,8 +2,8 @@
 
 A box is a private folder of this machine: what it wrote over its repository, and its `/tmp`. The repository is the
 lower layer of a kernel overlay; where overlays are not to be had the box works on a copy. Inside: all namespaces new,
-no capability, user nobody (outside: whoever runs KAT), no network, system calls filtered (`seccomp.py`). What a box sees
-is in `rootfs.py`, what it may use in `limits.py`, how its processes run in `box.py`.
+no capability, user nobody (outside: whoever runs KAT), no network, system calls filtered (`seccomp.py`). What a box
+sees is in `rootfs.py`, what it may use in `limits.py`, how its processes run in `box.py`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 In: a spec. Out: a warm container, its repository copied on write from an image. Inside: user nobody, no capability, no
 new privileges, system calls filtered, no network. A local engine mounts this machine's programs, interpreter and
-environments read-only, as bubblewrap does, and the gateway's socket; a remote one gets them as layers of an image. Limits
-are the engine's. A container ends with its runner, however that dies (`supervisor.py`).
+environments read-only, as bubblewrap does, and the gateway's socket; a remote one gets them as layers of an image.
+Limits are the engine's. A container ends with its runner, however that dies (`supervisor.py`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Docker:
     """The sandbox of a Docker engine.
 
     `base` is a tarball of a root file system or the name of an image that the engine has; without it boxes see this
-    machine's programs, which needs a local engine. `runtime` is one that the engine knows, `runsc` or `kata` for example.
-    `layered` puts read-only folders into images instead of mounting them: always so with a remote engine.
+    machine's programs, which needs a local engine. `runtime` is one that the engine knows, `runsc` or `kata` for
+    example. `layered` puts read-only folders into images instead of mounting them: always so with a remote engine.
     """
 
     name = "docker"

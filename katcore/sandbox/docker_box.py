@@ -1,7 +1,7 @@
 """One box of Docker: a warm container, and how processes run in it one after the other.
 
-In: a started container whose first process is `supervisor.py`, attached. Every `exec` is an exec of the engine, behind a
-shell that sets limits and the environment; after it the supervisor ends whatever it left behind, so that nothing runs
+In: a started container whose first process is `supervisor.py`, attached. Every `exec` is an exec of the engine, behind
+a shell that sets limits and the environment; after it the supervisor ends whatever it left behind, so that nothing runs
 between two calls. Closing the attached connection, or dying, ends the container.
 """
 

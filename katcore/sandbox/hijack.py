@@ -1,7 +1,8 @@
 """The raw connections that a Docker engine turns an API call into: one process's streams, or a container's.
 
-In: what the SDK returns for `exec_start(socket=True)` and `attach_socket`. Out: bytes, as they come, with deadlines; the
-SDK itself has none. The engine sends frames: a stream's number, a length, the bytes (docs: "Attach to a container").
+In: what the SDK returns for `exec_start(socket=True)` and `attach_socket`. Out: bytes, as they come, with deadlines;
+the SDK itself has none. The engine sends frames: a stream's number, a length, the bytes (docs: "Attach to a
+container").
 """
 
 from __future__ import annotations

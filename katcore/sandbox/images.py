@@ -1,10 +1,10 @@
 """Images for boxes of Docker: a base, the dependencies that tasks of a repository share, the repository at its commit.
 
-In: folders of this machine. Out: an image's exact digest; boxes are started from digests, never from tags. Every layer is
-named by what is in it, made once, and shared by all who ask for the same; above a limit the least recently used
-repository and dependency layers go. A base is made from a tarball, an exported image or this machine's own tree, where no
-registry is needed. A layer is a tar archive put into a container that was never started, and committed: that needs no
-builder, and works with every engine.
+In: folders of this machine. Out: an image's exact digest; boxes are started from digests, never from tags. Every layer
+is named by what is in it, made once, and shared by all who ask for the same; above a limit the least recently used
+repository and dependency layers go. A base is made from a tarball, an exported image or this machine's own tree, where
+no registry is needed. A layer is a tar archive put into a container that was never started, and committed: that needs
+no builder, and works with every engine.
 """
 
 from __future__ import annotations
@@ -93,17 +93,11 @@ class Images:
         (cache_dir("docker") / image.removeprefix("sha256:")).touch()
 
     def evict(self, limit_bytes: int | None = None) -> list[str]:
-        """Remove the least recently used repository and dependency layers of this cache until they are within the limit."""
-        limit = (
-            int(float(os.environ.get(LIMIT_VARIABLE) or DEFAULT_GIB) * (1 << 30))
-            if limit_bytes is None
-            else limit_bytes
-        )
-        found = [
-            i
-            for i in self._client.images(filters={"label": [KIND, f"{MAKER}={cache_root()}"]})
-            if (i["Labels"] or {}).get(KIND) in ("repo", "env")
-        ]
+        """Remove this cache's least recently used repository and dependency layers until they are within the limit."""
+        gib = float(os.environ.get(LIMIT_VARIABLE) or DEFAULT_GIB)
+        limit = int(gib * (1 << 30)) if limit_bytes is None else limit_bytes
+        made = self._client.images(filters={"label": [KIND, f"{MAKER}={cache_root()}"]})
+        found = [image for image in made if image["Labels"].get(KIND) in ("repo", "env")]
         found.sort(key=lambda image: _last_use(image["Id"]))
         total = sum(int(image["Labels"].get(BYTES, 0)) for image in found)
         gone = []
@@ -173,7 +167,7 @@ class Images:
 def skeleton(
     folders: Iterable[tuple[str, int]], links: Iterable[tuple[str, str]], files: Iterable[tuple[str, bytes]]
 ) -> bytes:
-    """A tar archive of empty folders (path, mode), links (path, target) and files, all root's; mode 0 is the box's own."""
+    """A tar archive of folders (path, mode), links (path, target) and files, all root's; mode 0 is the box's own."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, mode in folders:

@@ -118,7 +118,8 @@ def run(
 ) -> Ended:
     """Start `argv(status_fd)` and see it through. `kill` ends what the launcher's death alone does not.
 
-    `watch` is asked every two seconds whether the program may go on. `stop` is a descriptor that becomes readable when somebody wants the process to end before its time.
+    `watch` is asked every two seconds whether the program may go on. `stop` is a descriptor that becomes readable when
+    somebody wants the process to end before its time.
     """
     _adopt_orphans(os.getpid())
     reader, writer = os.pipe()
@@ -174,7 +175,7 @@ def _pump(
     stop: int | None = None,
     watch: Callable[[], bool] = lambda: True,
 ) -> bool:
-    """Move bytes until all pipes are closed by the other side. False when the deadline, `stop` or `watch` came first."""
+    """Move bytes until the other side has closed all pipes. False when the deadline, `stop` or `watch` came first."""
     rest = memoryview(stdin or b"")
     looked = time.monotonic()
     with selectors.DefaultSelector() as selector:

@@ -1,8 +1,8 @@
 """A small process beside every runner that removes what is left of its boxes when the runner is gone, however it went.
 
-In: the runner's folder for boxes; the end of standard input says that the runner is gone (the kernel closes the pipe, also
-after `kill -9`). The boxes' processes have died with the runner by then; folders and cgroups have not. Containers need
-no reaper: their own first process sees the same end (`supervisor.py`).
+In: the runner's folder for boxes; the end of standard input says that the runner is gone (the kernel closes the pipe,
+also after `kill -9`). The boxes' processes have died with the runner by then; folders and cgroups have not. Containers
+need no reaper: their own first process sees the same end (`supervisor.py`).
 """
 
 from __future__ import annotations

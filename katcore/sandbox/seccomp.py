@@ -1,10 +1,11 @@
 """System calls that no program of a box needs, as a BPF program for bubblewrap and as a profile for Docker.
 
-In: nothing. Out: bytes for `bwrap --seccomp`, JSON for Docker's `--security-opt seccomp=`. Refused with EPERM: what mounts,
-makes namespaces, looks into other processes, loads code into the kernel, sets clocks, or talks to the kernel's key rings;
-sockets but those of unix, the Internet and netlink; typing into a terminal. `clone3` is refused with ENOSYS, since a
-filter cannot see its flags: C libraries then use `clone`. Everything else is allowed. Foreign system call tables (32-bit
-and x32 programs) are refused whole. Not for speed, and no replacement for namespaces: it makes the kernel's surface small.
+In: nothing. Out: bytes for `bwrap --seccomp`, JSON for Docker's `--security-opt seccomp=`. Refused with EPERM: what
+mounts, makes namespaces, looks into other processes, loads code into the kernel, sets clocks, or talks to the kernel's
+key rings; sockets but those of unix, the Internet and netlink; typing into a terminal. `clone3` is refused with ENOSYS,
+since a filter cannot see its flags: C libraries then use `clone`. Everything else is allowed. Foreign system call
+tables (32-bit and x32 programs) are refused whole. Not for speed, and no replacement for namespaces: it makes the
+kernel's surface small.
 
 BPF by hand, because libseccomp is not on every machine: `struct sock_filter` and `struct seccomp_data` of
 linux/filter.h and linux/seccomp.h; numbers from the kernel's tables for x86_64 and aarch64.

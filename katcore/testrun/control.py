@@ -7,9 +7,9 @@ written; what it cannot do is tell a right expectation from a wrong one without 
 once more, in a fresh box at the same paths, with wrong expectations: a test that passes then was not decided by its
 assertions.
 
-It stops forged reports and exit statuses, patched runners and assertions, and objects that are equal to everything. It does
-not stop code that recognises the very tests (the task's own hidden ones are not shown to an agent, others are), nor
-tests whose assertions lie in helpers of other files; those get a failing first line, which is easier to tell.
+It stops forged reports and exit statuses, patched runners and assertions, and objects that are equal to everything. It
+does not stop code that recognises the very tests (the task's own hidden ones are not shown to an agent, others are),
+nor tests whose assertions lie in helpers of other files; those get a failing first line, which is easier to tell.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Text:
 
 
 def spoiled(text: str, tests: Iterable[str]) -> tuple[str, list[str]]:
-    """The text with wrong expectations in the named tests (`Class::test`, `test[parameters]`), and those found in it."""
+    """The text with wrong expectations in the named tests (`Class::test`, `test[parameters]`), and which were found."""
     wanted: dict[str, list[str]] = {}
     for test in tests:
         wanted.setdefault(test.split("[", 1)[0], []).append(test)

@@ -1,8 +1,9 @@
 """Grade one trajectory by its task's tests: a fresh box, the patch only, the task's own test files, no network.
 
 What passes is run once more with wrong expectations (`testrun/control.py`): results that code under test forges in its
-own process pass then too. In: an `Attempt`. Out: the trajectory's line with `verdict` and `timing.grade` set, everything else untouched. The same
-task, patch and kind of sandbox give the same verdict, so a finished grading is kept in the cache and used again.
+own process pass then too. In: an `Attempt`. Out: the trajectory's line with `verdict` and `timing.grade` set,
+everything else untouched. The same task, patch and kind of sandbox give the same verdict, so a finished grading is kept
+in the cache and used again.
 """
 
 from __future__ import annotations

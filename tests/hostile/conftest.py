@@ -1,5 +1,5 @@
-"""The hostile suite: one file for each attack, on both sandboxes. Each attack gets no reward or is refused, leaves nothing
-behind, and is shown to work where the guard is missing."""
+"""The hostile suite: one file for each attack, on both sandboxes. Each attack gets no reward or is refused, leaves
+nothing behind, and is shown to work where the guard is missing."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def history(tmp_path: Path) -> Path:
 git init -q . && echo bug >code && git add code && git commit -qm base && base=$(git rev-parse HEAD)
 for corner in branch tag dangling packed; do
     git checkout -q --detach $base && echo "{SECRET} $corner" >code && git commit -qam "$corner"
-    case $corner in branch) git branch later ;; tag) git tag v2 ;; packed) git branch packed && git pack-refs --all ;; esac
+    case $corner in branch) git branch later ;; tag) git tag v2 ;; packed) git branch p && git pack-refs --all ;; esac
 done
 git checkout -qf $base && echo "{SECRET} stash" >code && git stash -q
 """

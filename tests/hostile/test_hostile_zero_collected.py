@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from hostile_cases import Attack, patch
 
-NONE = "def pytest_collection_modifyitems(items): items.clear()\ndef pytest_sessionfinish(session): session.exitstatus = 0\n"
+NONE = """
+def pytest_collection_modifyitems(items): items.clear()
+def pytest_sessionfinish(session): session.exitstatus = 0
+"""
 
 pytestmark = pytest.mark.slow
 

@@ -103,6 +103,7 @@ def run(folder: Path, text: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_every_test_fails_though_the_code_is_right(tmp_path: Path) -> None:
     assert run(tmp_path, RIGHT) == dict.fromkeys(TESTS, "PASSED")
     text, found = spoiled(RIGHT, TESTS)
