@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -37,12 +38,15 @@ ENGINE = "KAT_TEST_ENGINE"
 def pytest_configure(config: pytest.Config) -> None:
     """The process that hands out tests chooses where the engine lies; its workers inherit the choice."""
     if not hasattr(config, "workerinput"):
-        os.environ[ENGINE] = tempfile.mkdtemp(prefix="kat-engine-")
+        os.environ[ENGINE] = f"{tempfile.gettempdir()}/kat-engine-{secrets.token_hex(6)}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the engine if a test started it."""
-    if not hasattr(config, "workerinput") and (folder := os.environ.pop(ENGINE, None)):
+    if hasattr(config, "workerinput"):
+        return
+    folder = os.environ.pop(ENGINE, "")
+    if Path(folder, "lock").exists():
         subprocess.run([ROOT / "scripts" / "docker-engine", "stop", folder], check=False)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -11,6 +11,7 @@ import atexit
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -18,8 +19,8 @@ _SOURCE = """
 import os, sys, signal
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
-while os.read(0, 1):
-    pass
+if os.read(0, 1):
+    os._exit(0)  # an orderly end
 sys.path.insert(0, sys.argv[1])
 from katcore.sandbox import owner
 from katcore.sandbox.limits import parents
@@ -45,7 +46,9 @@ def start(cache: Path) -> None:
 
 
 def _release(pid: int, process: subprocess.Popen[bytes]) -> None:
-    """At an orderly end nothing is left to do: the reaper finds that out by itself."""
+    """At an orderly end nothing is left to do, and the cache may be about to be deleted: the reaper goes at once."""
     if os.getpid() == pid and process.stdin:
-        process.stdin.close()
+        with suppress(BrokenPipeError):
+            process.stdin.write(b"q")
+            process.stdin.close()
         process.returncode = 0  # it outlives us; its zombie is init's
