@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from katcli import rollout_scaffolds
+from katcli import rollout_sandboxes, rollout_scaffolds
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.rollout_gateway import gateway
@@ -101,21 +101,7 @@ def rollout(
 rollout_scaffolds.register(kat)
 
 
-@kat.command("sandboxes", output="text")
-def sandboxes(run: Run) -> None:
-    """List the kinds of sandboxes, and whether they work on this machine."""
-    from katcore.errors import SandboxError
-    from katcore.sandbox import SANDBOXES, sandbox
-
-    rows = []
-    for name in SANDBOXES:
-        try:
-            sandbox(name)
-            rows.append(f"{name}\tok")
-        except SandboxError as error:
-            rows.append(f"{name}\t{error}")
-    run.text("\n".join(rows))
-
+rollout_sandboxes.register(kat)
 
 kat.command("gateway")(gateway)
 main = kat.main

@@ -56,7 +56,7 @@ _kat_rollout() {
             esac
             ;;
         "sandboxes")
-            flags="-o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--clean -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --seed) return ;;

@@ -1,6 +1,6 @@
 # Generated from the command's signature by scripts/completions.py; do not edit.
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a scaffolds -d 'List the scaffolds: name, version, API, whether installed.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a sandboxes -d 'List the kinds of sandboxes, and whether they work on this machine.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a sandboxes -d 'List the kinds of sandboxes and whether they work on this machine, then the boxes that there are.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a gateway -d 'Serve agents over HTTP until interrupted, then write a trajectory for each key that was used.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l scaffold -d 'The agent; oracle and nop are controls.' -x -a '(kat-complete scaffold (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l engine -d 'What answers the agent; by default embedded:MODEL.' -x -a '(kat-complete engine (commandline -ct))'
@@ -49,6 +49,7 @@ complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l dry-run -d
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -s q -l quiet -d 'Only errors on standard error.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
+complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l clean -d 'Remove the boxes of runners that are gone.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l seed -d 'Seed of everything random.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l config -d 'Options from this file, before ./kat.toml.' -r -F

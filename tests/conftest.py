@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,10 +31,46 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["KAT_CACHE"]
 
 
+ENGINE = "KAT_TEST_ENGINE"
+"""Environment variable: the folder of the Docker engine that the tests of this run share."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that hands out tests chooses where the engine lies; its workers inherit the choice."""
+    if not hasattr(config, "workerinput"):
+        os.environ[ENGINE] = f"{tempfile.gettempdir()}/kat-engine-{secrets.token_hex(6)}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the engine if a test started it."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = os.environ.pop(ENGINE, "")
+    if Path(folder, "lock").exists():
+        subprocess.run([ROOT / "scripts" / "docker-engine", "stop", folder], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> str:
+    """The DOCKER_HOST of a real engine: the one that is named from outside, else one that this run starts."""
+    if named := os.environ.get("DOCKER_HOST"):
+        return named
+    command = [ROOT / "scripts" / "docker-engine", "start", os.environ[ENGINE]]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def engine(shared_engine: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A Docker engine answers, and is the one that KAT finds."""
+    monkeypatch.setenv("DOCKER_HOST", shared_engine)
+    return shared_engine
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No KAT_* setting of the user, the commands of this installation first on the path."""
-    for name in [name for name in os.environ if name.startswith("KAT_") and name != "KAT_CACHE"]:
+    for name in [name for name in os.environ if name.startswith("KAT_") and name not in ("KAT_CACHE", ENGINE)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))

@@ -2,7 +2,7 @@
 
 A box is created from a spec, used through `exec`, `put` and `get`, and closed. Every `exec` sees the files that the
 ones before it left behind; processes do not outlive their `exec`. A process that fails is a `Result`; a box that fails
-raises `SandboxError`. Variants: `bubblewrap` (daemon-less, the default); one file each.
+raises `SandboxError`. Variants, one file each: `bubblewrap` (daemon-less, the default) and `docker` (an engine).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 PYTHON = "/opt/python/bin/python3"
 """A Python interpreter in every box, without anybody's site-packages."""
@@ -35,21 +35,42 @@ class Mount:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a box may use. `output_bytes` is kept of each stream of one `exec`; the rest is counted and dropped."""
+    """What a box may use.
+
+    `memory_mib` and `pids` are of the box, `cpu_s` and `file_mib` of one process. `cpus` is a share of processors over
+    time (0: all there are). `disk_mib` is what the box writes altogether; it is looked at every few seconds, and the
+    process that was running is ended. `output_bytes` is kept of each stream of one `exec`; the rest is counted and
+    dropped.
+    """
 
     memory_mib: int = 4096
     pids: int = 512
     cpu_s: int = 3600
+    cpus: float = 0.0
     file_mib: int = 4096
+    disk_mib: int = 8192
     output_bytes: int = 1 << 20
+
+
+Status = Literal["ready", "closed", "dead"]
+"""`dead`: its container or folder is gone though nobody closed it."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files of a box at one moment, kept under a name by the kind of sandbox that made it."""
+
+    sandbox: str
+    name: str
 
 
 @dataclass(frozen=True)
 class Spec:
     """What a box is made of.
 
-    `repo` is a folder of this machine that appears at `workdir`, copied on write: the original never changes.
-    `socket` is the gateway's unix socket on this machine. `network` is for building environments alone.
+    `repo` is a folder of this machine that appears at `workdir`, copied on write: the original never changes. `socket`
+    is the gateway's unix socket on this machine. `network` is for building environments alone. With `snapshot` the box
+    starts from the files of another one; `repo` must be the same, it is what `changed` compares with.
     """
 
     name: str
@@ -59,12 +80,16 @@ class Spec:
     env: Mapping[str, str] = field(default_factory=dict)
     socket: Path | None = None
     network: bool = False
+    snapshot: Snapshot | None = None
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one process did. `code` is its exit status, 128 + n after signal n; 124 when the time was up."""
+    """What one process did. `code` is its exit status, 128 + n after signal n; 124 when the time was up.
+
+    `limit` names the limit of the whole box that ended it: `disk` (code 153, as for a file that is too large).
+    """
 
     code: int
     stdout: bytes = b""
@@ -72,6 +97,7 @@ class Result:
     timed_out: bool = False
     truncated: bool = False
     seconds: float = 0.0
+    limit: str = ""
 
 
 class Box(Protocol):
@@ -100,6 +126,12 @@ class Box(Protocol):
     def changed(self) -> list[str]:
         """Files and links that differ from the repo, deleted ones too, relative to the workdir, sorted."""
 
+    def status(self) -> Status:
+        """Whether the box can take another process."""
+
+    def snapshot(self) -> Snapshot:
+        """The box's files as they are now; a box created with it starts from them."""
+
     def close(self) -> None:
         """End every process of the box, also of a call in another thread, and forget its files. May be called twice."""
 
@@ -107,7 +139,9 @@ class Box(Protocol):
 class Sandbox(Protocol):
     """A kind of sandbox."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in `SANDBOXES`."""
 
     def check(self) -> None:
         """Raise SandboxError with one clear line when this machine cannot run such boxes."""
@@ -116,7 +150,7 @@ class Sandbox(Protocol):
         """Start a box."""
 
 
-SANDBOXES = {"bubblewrap": "katcore.sandbox.bubblewrap:Bubblewrap"}
+SANDBOXES = {"bubblewrap": "katcore.sandbox.bubblewrap:Bubblewrap", "docker": "katcore.sandbox.docker:Docker"}
 """Name -> `module:class`."""
 
 

@@ -11,15 +11,17 @@ import errno
 import os
 import posixpath
 import re
+import secrets
 import signal
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from katcore.cache import cache_dir, fresh, publish
 from katcore.errors import SandboxError
-from katcore.sandbox import Result, Spec, limits, process, rootfs
-from katcore.sandbox.overlay import GET_MAX, Layers, NeedsBox, remove
+from katcore.sandbox import Result, Snapshot, Spec, Status, limits, process, rootfs, seccomp
+from katcore.sandbox.overlay import GET_MAX, Layers, NeedsBox, duplicate, remove, written
 
 FIXED_ENV = {
     "PATH": rootfs.PATH,
@@ -34,13 +36,14 @@ OVERLAY = (
 )
 """Shell line for a box's folder; all boxes of a runner share the mount point, since each mounts in a namespace of its
 own. Volatile: nothing in a box needs to survive the machine, so never sync."""
+_FILTER = seccomp.bpf()
 _MISSING = re.compile(rb"bwrap: execvp .*: (?P<why>[^:\n]+)\n?$", re.DOTALL)
 _NO_FOLDER = re.compile(rb"bwrap: Can't chdir to ")
 _BARE = {"PATH": "/usr/bin:/bin"}
 _FILE_S = 60.0
 
-_READ = f'[ -e "$1" ] || exit 66; [ ! -d "$1" ] || exit 67; [ -f "$1" ] || exit 66; exec head -c {GET_MAX + 1} -- "$1"'
-_WRITE = '[ ! -d "$1" ] || exit 67; mkdir -p -- "$(dirname -- "$1")" && rm -f -- "$1" && cat >"$1" && chmod "$2" "$1"'
+READ = f'[ -e "$1" ] || exit 66; [ ! -d "$1" ] || exit 67; [ -f "$1" ] || exit 66; exec head -c {GET_MAX + 1} -- "$1"'
+WRITE = '[ ! -d "$1" ] || exit 67; mkdir -p -- "$(dirname -- "$1")" && rm -f -- "$1" && cat >"$1" && chmod "$2" "$1"'
 
 
 class BubblewrapBox:
@@ -56,7 +59,7 @@ class BubblewrapBox:
         self._arguments = arguments
         self._overlaid = overlaid
         self._lock = threading.RLock()
-        self._closed = False
+        self._closed = self._full = False
         self._stop = os.eventfd(0)
         self._repo = Layers(folder / "upper", spec.repo.absolute() if spec.repo else None, overlaid)
         self._tmp = Layers(folder / "tmp")
@@ -85,7 +88,7 @@ class BubblewrapBox:
                 layers.put(parts, data, mode)
                 return
             except NeedsBox:
-                done = self._shell(_WRITE, path, f"{mode:o}", stdin=data)
+                done = self._shell(WRITE, path, f"{mode:o}", stdin=data)
         if done.code == 67:
             raise IsADirectoryError(errno.EISDIR, "a folder in the box", path)
         if done.code != 0:
@@ -100,7 +103,7 @@ class BubblewrapBox:
                 layers, parts = self._layers(path)
                 return layers.get(parts)
             except NeedsBox:
-                done = self._shell(_READ, path)
+                done = self._shell(READ, path)
         if done.code == 0 and len(done.stdout) <= GET_MAX:
             return done.stdout
         if done.code == 66:
@@ -116,6 +119,23 @@ class BubblewrapBox:
         with self._lock:
             self._alive()
             return self._repo.changed()
+
+    def status(self) -> Status:
+        """Whether the box can take another process."""
+        if self._closed:
+            return "closed"
+        return "ready" if (self._folder / "upper").is_dir() else "dead"
+
+    def snapshot(self) -> Snapshot:
+        """The box's files as they are now; a box created with it starts from them."""
+        with self._lock:
+            self._alive()
+            with fresh("snapshot") as made:
+                for part in ("upper", "tmp"):
+                    duplicate(self._folder / part, made / part)
+                name = secrets.token_hex(16)
+                publish(made, cache_dir("snapshot") / name)
+        return Snapshot("bubblewrap", name)
 
     def close(self) -> None:
         """End every process of the box, also of a call in another thread, and forget its files. May be called twice."""
@@ -179,24 +199,49 @@ class BubblewrapBox:
     def _ended(self, argv: list[str], memory: int, stdin: bytes | None, timeout_s: float, keep: int) -> Result:
         if self._overlaid:
             _fresh_work(self._folder)
+        self._full = False
+        filter_ = os.memfd_create("seccomp")
         try:
+            os.write(filter_, _FILTER)
+            os.lseek(filter_, 0, os.SEEK_SET)
+            filtered = ["--seccomp", str(filter_)] if _FILTER else []
             ended = process.run(
-                lambda status: [*self._launcher, "--json-status-fd", str(status), "--args", str(memory), "--", *argv],
+                lambda status: [
+                    *self._launcher,
+                    *filtered,
+                    "--json-status-fd",
+                    str(status),
+                    "--args",
+                    str(memory),
+                    "--",
+                    *argv,
+                ],
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
                 cwd=str(self._folder),
-                fds=[memory],
+                fds=[memory, filter_],
                 stdin=stdin,
                 timeout_s=timeout_s,
                 output_bytes=keep,
                 kill=self._group.kill if self._group else lambda: None,
                 stop=self._stop,
+                watch=self._fits,
             )
         except OSError as error:
             if error.errno == errno.E2BIG:
                 return Result(126, stderr=b"Argument list too long\n")
             raise SandboxError(f"bubblewrap cannot be started: {error.strerror}") from error
+        finally:
+            os.close(filter_)
         self._alive()
+        if self._full:
+            return Result(153, ended.stdout, ended.stderr, False, ended.truncated, ended.seconds, "disk")
         return _result(ended)
+
+    def _fits(self) -> bool:
+        """Whether the box keeps within its disk."""
+        limit = self.spec.limits.disk_mib << 20
+        self._full = written([self._folder / "upper", self._folder / "tmp"], limit) > limit
+        return not self._full
 
     @cached_property
     def _launcher(self) -> list[str]:

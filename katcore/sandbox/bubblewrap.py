@@ -2,8 +2,8 @@
 
 A box is a private folder of this machine: what it wrote over its repository, and its `/tmp`. The repository is the
 lower layer of a kernel overlay; where overlays are not to be had the box works on a copy. Inside: all namespaces new,
-no capability, user nobody (outside: whoever runs KAT), no network. System calls are not filtered yet. What a box sees
-is in `rootfs.py`, what it may use in `limits.py`, how its processes run in `box.py`.
+no capability, user nobody (outside: whoever runs KAT), no network, system calls filtered (`seccomp.py`). What a box
+sees is in `rootfs.py`, what it may use in `limits.py`, how its processes run in `box.py`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from katcore.cache import cache_dir
 from katcore.errors import SandboxError
-from katcore.sandbox import GATEWAY, Box, Mount, Spec, limits, network, owner, rootfs
+from katcore.sandbox import GATEWAY, Box, Mount, Spec, base, limits, network, owner, rootfs
 from katcore.sandbox.box import OVERLAY, UNSHARE, BubblewrapBox
-from katcore.sandbox.overlay import remove
+from katcore.sandbox.overlay import duplicate, remove
 
+BASE_VARIABLE = "KAT_BUBBLEWRAP_BASE"
 ISOLATION = (
     "--unshare-all", "--unshare-user", "--uid", str(rootfs.USER), "--gid", str(rootfs.USER), "--hostname", "box",
     "--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv",
@@ -30,12 +32,18 @@ ISOLATION = (
 
 
 class Bubblewrap:
-    """The daemon-less sandbox. `python` names the interpreter that boxes get; by default the one that runs KAT."""
+    """The daemon-less sandbox. `python` names the interpreter that boxes get; by default the one that runs KAT.
+
+    `root` is a root file system to use instead of this machine's programs: a folder, or a tarball of one, as
+    `docker export` writes it and `debootstrap` makes it. By default what `$KAT_BUBBLEWRAP_BASE` names.
+    """
 
     name = "bubblewrap"
 
-    def __init__(self, python: Path | None = None) -> None:
+    def __init__(self, python: Path | None = None, root: Path | None = None) -> None:
         self._path = python
+        named = os.environ.get(BASE_VARIABLE)
+        self._base = root or (Path(named) if named else None)
 
     @cached_property
     def _python(self) -> rootfs.Python:
@@ -62,17 +70,11 @@ class Bubblewrap:
         owner.sweep(limits.parents())
         name = f"{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}"
         folder = top / name
-        for part in ("upper", "tmp/home"):
-            (folder / part).mkdir(parents=True)
-        (folder / "tmp").chmod(0o1777)
+        folder.mkdir()
         group = None
         try:
             overlaid = spec.repo is not None and _overlays(top) and spec.repo.stat().st_uid == os.geteuid()
-            if spec.repo is not None and overlaid:
-                (folder / "lower").symlink_to(spec.repo.absolute())
-                (folder / "upper").chmod(spec.repo.stat().st_mode & 0o777)
-            elif spec.repo is not None:
-                _copy(spec.repo, folder / "upper")
+            _fill(folder, spec, overlaid)
             group = limits.group(f"{top.name}-{name}", spec.limits, limits.parents())
             box = BubblewrapBox(spec, folder, group, self._view(spec, folder, overlaid), overlaid)
         except BaseException:
@@ -87,9 +89,14 @@ class Bubblewrap:
         """bubblewrap's arguments, but for the working folder and the environment of one process."""
         repo = folder.parent / "merged" if overlaid else folder / "upper"
         view = [*ISOLATION, *(("--share-net",) if spec.network else ())]
-        view += [*rootfs.system(), *rootfs.etc(spec.network), *rootfs.python(self._python)]
-        view += ["--proc", "/proc", "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
-        view += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]
+        if self._base:
+            view += base.shown(self._base)
+        else:
+            view += [*rootfs.system(), *rootfs.etc(spec.network)]
+        view += rootfs.python(self._python)
+        view += [*rootfs.KERNEL, "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
+        if not self._base:
+            view += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]
         view += ["--bind", str(repo), spec.workdir]
         if spec.network:
             env, paths = network.passed_on()
@@ -99,7 +106,7 @@ class Bubblewrap:
         view += _mounts(spec.mounts)
         if spec.socket:
             view += ["--ro-bind", str(spec.socket.absolute()), GATEWAY]
-        return [*view, *rootfs.SEALED, "--remount-ro", "/"]
+        return [*view, *(() if self._base else rootfs.SEALED), "--remount-ro", "/"]
 
 
 def _mounts(mounts: Sequence[Mount]) -> list[str]:
@@ -107,6 +114,26 @@ def _mounts(mounts: Sequence[Mount]) -> list[str]:
     for mount in mounts:
         view += ["--bind" if mount.writable else "--ro-bind", str(mount.source.absolute()), mount.target]
     return view
+
+
+def _fill(folder: Path, spec: Spec, overlaid: bool) -> None:
+    """The box's own layers: empty, a copy of the repository, or those of a snapshot."""
+    if overlaid and spec.repo:
+        (folder / "lower").symlink_to(spec.repo.absolute())
+    if spec.snapshot:
+        kept = cache_dir("snapshot") / spec.snapshot.name
+        if spec.snapshot.sandbox != "bubblewrap" or not kept.is_dir():
+            raise SandboxError(f"no snapshot {spec.snapshot.name} of a box of bubblewrap")
+        for part in ("upper", "tmp"):
+            duplicate(kept / part, folder / part)
+        return
+    for part in ("upper", "tmp/home"):
+        (folder / part).mkdir(parents=True)
+    (folder / "tmp").chmod(0o1777)
+    if overlaid and spec.repo:
+        (folder / "upper").chmod(spec.repo.stat().st_mode & 0o777)
+    elif spec.repo:
+        _copy(spec.repo, folder / "upper")
 
 
 _overlay_works: dict[Path, bool] = {}

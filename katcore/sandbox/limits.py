@@ -27,6 +27,9 @@ MOUNTS = Path("/proc/self/mounts")
 OWN = Path("/proc/self/cgroup")
 PREFIX = "kat-"
 _LAST_WAIT_S = 10.0
+_PERIOD_US = 100_000
+OPEN_FILES = 4096
+"""Of one process."""
 _EXTRA_PIDS = 8
 """bubblewrap's own processes are in the group too."""
 
@@ -90,7 +93,7 @@ def group(name: str, limits: Limits, places: Sequence[Path]) -> Group | None:
         return None
     made: list[Path] = []
     try:
-        for place in places:
+        for place in [*places, *(_cpu_place() if limits.cpus else ())]:
             folder = place / f"{PREFIX}{name}"
             folder.mkdir()
             made.append(folder)
@@ -105,7 +108,7 @@ def group(name: str, limits: Limits, places: Sequence[Path]) -> Group | None:
 
 def leftovers(owner: str, places: Sequence[Path]) -> Iterator[Group]:
     """Groups of a runner that is gone."""
-    for place in places:
+    for place in [*places, *(_cpu_place() if places else ())]:
         for folder in place.glob(f"{PREFIX}{owner}-*"):
             yield Group((folder,))
 
@@ -113,6 +116,7 @@ def leftovers(owner: str, places: Sequence[Path]) -> Iterator[Group]:
 def rlimits(limits: Limits, grouped: bool) -> str:
     """Shell lines. dash and bash name the limit on processes differently; a lower one that is set already stays."""
     lines = ["ulimit -c 0", f"ulimit -t {limits.cpu_s}", f"ulimit -f {limits.file_mib * 2048}"]
+    lines.append(f"ulimit -n {OPEN_FILES}")
     if not grouped:
         pids = limits.pids + _EXTRA_PIDS
         lines += [f"ulimit -d {limits.memory_mib * 1024}", f"{{ ulimit -p {pids} || ulimit -u {pids}; }}"]
@@ -121,12 +125,15 @@ def rlimits(limits: Limits, grouped: bool) -> str:
 
 def _limit(folder: Path, limits: Limits) -> None:
     memory, pids = str(limits.memory_mib << 20), str(limits.pids + _EXTRA_PIDS)
+    quota = str(int(limits.cpus * _PERIOD_US))
+    cpu = [("cpu.cfs_quota_us", quota, True), ("cpu.max", f"{quota} {_PERIOD_US}", True)] if limits.cpus else []
     for file, value, needed in (
         ("memory.limit_in_bytes", memory, True),
         ("memory.memsw.limit_in_bytes", memory, True),
         ("memory.max", memory, True),
         ("memory.swap.max", "0", False),
         ("pids.max", pids, True),
+        *cpu,
     ):
         try:
             if (folder / file).exists():
@@ -136,11 +143,17 @@ def _limit(folder: Path, limits: Limits) -> None:
                 raise
 
 
-def _version_1(mounts: Path, own: Path) -> Iterator[Path]:
+@cache
+def _cpu_place() -> tuple[Path, ...]:
+    """Version 1 counts processors in a hierarchy of its own; version 2 in the one that there is."""
+    return tuple(_version_1(MOUNTS, OWN, ("cpu",)))
+
+
+def _version_1(mounts: Path, own: Path, wanted: Sequence[str] = WANTED) -> Iterator[Path]:
     """For each wanted controller the folder of this process's group, or the mount's top where that is not shown."""
     tops = {option: Path(line[1]) for line in _fields(mounts) if line[2] == "cgroup" for option in line[3].split(",")}
     mine = {name: path for _, names, path in _groups(own) for name in names.split(",")}
-    for controller in WANTED:
+    for controller in wanted:
         if top := tops.get(controller):
             inner = top / mine.get(controller, "/").lstrip("/")
             place = inner if inner.is_dir() else top

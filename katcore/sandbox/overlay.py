@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from katcore.errors import SandboxError
+
 OPAQUE = "user.overlay.opaque"
 GET_MAX = 64 << 20
 """Bytes; a box may hold files that are larger than this machine's memory."""
@@ -133,6 +135,34 @@ def remove(folder: Path) -> None:
     except (OSError, RecursionError):
         _open_folders(folder)
         subprocess.run(["rm", "-rf", "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
+
+
+def written(tops: Sequence[Path], enough: int) -> int:
+    """Bytes on disk below the folders; stops counting beyond `enough`. Files with several names count once for each."""
+    total, waiting = 0, list(tops)
+    while waiting and total <= enough:
+        at = waiting.pop()
+        try:
+            entries = list(os.scandir(at))
+        except OSError:  # shut, gone, or deeper than a path can name: its files were counted on the way down
+            continue
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            total += status.st_blocks * 512
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append(Path(entry.path))
+    return total
+
+
+def duplicate(source: Path, target: Path) -> None:
+    """Copy a layer with its whiteouts, opaque marks and times; shares blocks where the file system can."""
+    command = ["cp", "-a", "--reflink=auto", "--sparse=always", "--", str(source), str(target)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise SandboxError(f"a box's files cannot be copied: {done.stderr.decode('utf-8', 'replace').strip()[-200:]}")
 
 
 def _open_folders(folder: Path) -> None:

@@ -13,10 +13,12 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from katcore.cache import cache_dir
+from katcore.cache import cache_dir, cache_root
+from katcore.sandbox import reaper
 from katcore.sandbox.limits import leftovers, parents
 from katcore.sandbox.overlay import remove
 
@@ -37,6 +39,7 @@ def owned() -> Path:
         while not (folder := _claim(top)):
             pass
         _mine[key] = folder
+        reaper.start(cache_root())
         atexit.register(_leave, os.getpid(), folder)
     return _mine[key]
 
@@ -60,6 +63,26 @@ def sweep(places: Sequence[Path]) -> list[str]:
         finally:
             os.close(descriptor)
     return gone
+
+
+def held(folder: Path) -> bool:
+    """Whether the runner that owns this folder is alive."""
+    if folder in _locks:
+        return True
+    if not folder.is_dir():
+        return False
+    descriptor = _lock(folder)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
+
+
+@contextmanager
+def empty_folder() -> Iterator[Path]:
+    """An empty folder for a moment."""
+    with tempfile.TemporaryDirectory(prefix="empty-", dir=owned()) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def _claim(top: Path) -> Path | None:

@@ -26,6 +26,7 @@ _CHUNK = 1 << 16
 _PR_SET_CHILD_SUBREAPER = 36
 _LAST_WAIT_S = 30.0
 """For killed processes to be gone."""
+_WATCH_S = 2.0
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Ended:
 
 
 @dataclass
-class _Head:
+class Head:
     """The first bytes of a stream."""
 
     limit: int
@@ -113,10 +114,12 @@ def run(
     output_bytes: int,
     kill: Callable[[], None],
     stop: int,
+    watch: Callable[[], bool] = lambda: True,
 ) -> Ended:
     """Start `argv(status_fd)` and see it through. `kill` ends what the launcher's death alone does not.
 
-    `stop` is a descriptor that becomes readable when somebody wants the process to end before its time.
+    `watch` is asked every two seconds whether the program may go on. `stop` is a descriptor that becomes readable when
+    somebody wants the process to end before its time.
     """
     _adopt_orphans(os.getpid())
     reader, writer = os.pipe()
@@ -137,7 +140,7 @@ def run(
         raise
     finally:
         os.close(writer)
-    out, err, status = _Head(output_bytes), _Head(output_bytes), _Status()
+    out, err, status = Head(output_bytes), Head(output_bytes), _Status()
     finished = False
     try:
         with os.fdopen(reader, "rb", buffering=0) as said, process:
@@ -147,7 +150,7 @@ def run(
                     process.stdout: out.add,
                     process.stderr: err.add,
                 }
-                finished = _pump(process, sinks, stdin, begun + timeout_s, stop)
+                finished = _pump(process, sinks, stdin, begun + timeout_s, stop, watch)
             finally:
                 if not finished:
                     process.kill()
@@ -170,9 +173,11 @@ def _pump(
     stdin: bytes | None,
     deadline: float,
     stop: int | None = None,
+    watch: Callable[[], bool] = lambda: True,
 ) -> bool:
-    """Move bytes until all pipes are closed by the other side. False when the deadline or `stop` came first."""
+    """Move bytes until the other side has closed all pipes. False when the deadline, `stop` or `watch` came first."""
     rest = memoryview(stdin or b"")
+    looked = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for file, sink in sinks.items():
             selector.register(file, selectors.EVENT_READ, sink)
@@ -186,7 +191,11 @@ def _pump(
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            for key, _ in selector.select(left):
+            if time.monotonic() - looked >= _WATCH_S:
+                if not watch():
+                    return False
+                looked = time.monotonic()
+            for key, _ in selector.select(min(left, _WATCH_S)):
                 if key.fd == stop:
                     return False
                 if key.data:

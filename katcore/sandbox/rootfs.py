@@ -38,7 +38,7 @@ ETC = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "shells": "/bin/sh\n/bin/bash\n",
 }
-_FROM_HOST = ("alternatives", "ld.so.cache")
+FROM_HOST = ("alternatives", "ld.so.cache")
 """What programs below `/usr` need: Debian's links to the chosen awk, cc and editor, and where libraries lie."""
 _FOR_NETWORK = ("resolv.conf", "hosts", "ssl", "ca-certificates", "pki", "crypto-policies")
 
@@ -100,6 +100,11 @@ def system() -> tuple[str, ...]:
     return tuple(arguments)
 
 
+KERNEL = ("--proc", "/proc", "--remount-ro", "/proc")
+"""The kernel asks for root's user id, not for a capability, at its switches (`/proc/sys`, `/proc/irq`, sysrq): in a box
+of a runner that is root they could be turned. One remount costs less than a mount for each of them; what a process may
+set about itself below `/proc/self` is lost with it."""
+
 SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
 """Goes after all mounts below it."""
 
@@ -107,7 +112,7 @@ SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
 @_once
 def etc(network: bool) -> tuple[str, ...]:
     """A minimal `/etc`; with `network`, this machine's names and certificates too."""
-    shown = [name for name in _FROM_HOST + (_FOR_NETWORK if network else ()) if Path("/etc", name).exists()]
+    shown = [name for name in FROM_HOST + (_FOR_NETWORK if network else ()) if Path("/etc", name).exists()]
     folders = {name for name in shown if Path("/etc", name).is_dir()}
     final = cache_dir("rootfs") / digest_of("etc/1", repr(sorted(ETC.items())), repr(shown), repr(sorted(folders)))
     if not final.is_dir():
@@ -147,7 +152,7 @@ def python(which: Python) -> tuple[str, ...]:
         if source.is_dir() and not source.is_symlink():
             arguments += ["--ro-bind", str(source), f"{_INSIDE}/{name}"]
             for packages in sorted(source.glob("python*/*-packages")):
-                arguments += ["--ro-bind", _empty(), f"{_INSIDE}/{packages.relative_to(which.prefix)}"]
+                arguments += ["--ro-bind", empty(), f"{_INSIDE}/{packages.relative_to(which.prefix)}"]
     if len(_library_path(which)) < len(_INSIDE) + 4:
         for library in sorted((which.prefix / "lib").glob("libpython*.so*")):
             arguments += ["--ro-bind", str(library.resolve()), str(library)]
@@ -189,11 +194,12 @@ def _masks(top: Path, inside: str, skip: str = "") -> list[str]:
     """An empty folder over every folder of installed Python packages."""
     masks: list[str] = []
     for folder in sorted(_package_folders(top, skip)):
-        masks += ["--ro-bind", _empty(), f"{inside}/{folder.relative_to(top)}"]
+        masks += ["--ro-bind", empty(), f"{inside}/{folder.relative_to(top)}"]
     return masks
 
 
-def _empty() -> str:
+def empty() -> str:
+    """An empty folder to hide others with."""
     folder = cache_dir("rootfs") / "empty"
     folder.mkdir(exist_ok=True)
     return str(folder)

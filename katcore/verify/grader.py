@@ -1,13 +1,15 @@
 """Grade one trajectory by its task's tests: a fresh box, the patch only, the task's own test files, no network.
 
-In: an `Attempt`. Out: the trajectory's line with `verdict` and `timing.grade` set, everything else untouched. The same
-task, patch and kind of sandbox give the same verdict, so a finished grading is kept in the cache and used again.
+What passes is run once more with wrong expectations (`testrun/control.py`): results that code under test forges in its
+own process pass then too. In: an `Attempt`. Out: the trajectory's line with `verdict` and `timing.grade` set,
+everything else untouched. The same task, patch and kind of sandbox give the same verdict, so a finished grading is kept
+in the cache and used again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,9 +18,10 @@ import msgspec
 from katcore.cache import cache_dir, digest_of, locked
 from katcore.errors import InputError, RecordError, SandboxError, UsageError
 from katcore.pool import Item
-from katcore.records import Task, Timing, Trajectory, Verdict
+from katcore.records import Task, TestFile, Timing, Trajectory, Verdict
 from katcore.sandbox import SANDBOXES, Limits, Sandbox, Spec, sandbox
 from katcore.streams import splice
+from katcore.testrun import control
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, Kept
@@ -27,7 +30,7 @@ from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.workspace import workspace
 from katcore.verify.attempts import Attempt
 
-VERSION = "verdict/2"
+VERSION = "verdict/3"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 """Ways to end that say nothing about the attempt."""
@@ -102,28 +105,87 @@ class Grader:
         flags = [f"dropped:{name}" for name in kept.dropped]
         if not kept.patch.strip():
             return Verdict(reason="the patch changes nothing but tests and their configuration", flags=flags)
+        try:
+            rung, run = self._run(task, guard, kept.patch, boxes, task.test_files)
+            grade = judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
+            forged, said = self._forged(task, guard, kept.patch, boxes) if grade.passed else ([], "")
+        except BadPatch as error:
+            return Verdict(reason=f"the patch does not apply: {error}", flags=flags)
+        except _Stray as error:
+            return Verdict(reason=f"the patch changes {str(error)!r}, which its headers do not name", flags=flags)
+        except RecordError as error:
+            if error.stage != "setup":
+                raise
+            return Verdict(reason=str(error), flags=flags)
+        if rung == "patch":
+            flags.append("applied_with_fuzz")
+        if said:
+            flags.append(f"control:{said}")
+        if forged:
+            outcomes = {test: status for test, status in run.outcomes.items() if test not in forged}
+            grade = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
+            verdict = _verdict(run, grade, [*flags, *(f"forged:{test}" for test in forged[:20])])
+            verdict.reason = f"{len(forged)} tests pass whatever they expect: their results are forged"
+            return verdict
+        return _verdict(run, grade, flags)
+
+    def _run(
+        self, task: Task, guard: Guard, patch: str, boxes: Sandbox, test_files: Mapping[str, TestFile]
+    ) -> tuple[str, TestRun]:
+        """The rung that the patch was applied with, and its tests' run. BadPatch, RecordError, SandboxError, _Stray."""
         mounts = environment_mounts(task.environment, boxes)
         spec = Spec(
             f"verify-{task.instance_id}", workspace(task.source), task.environment.workdir, mounts, limits=Limits()
         )
         box = boxes.create(spec)
         try:
-            rung = apply_in_box(box, kept.patch)
+            rung = apply_in_box(box, patch)
             if strays := [name for name in box.changed() if guard.reaches(name)]:
-                return Verdict(reason=f"the patch changes {strays[0]!r}, which its headers do not name", flags=flags)
-            prepare(box, task.environment, test_files=task.test_files)
-            run = run_tests(box, task.environment, timeout_s=self.timeout_s)
-        except BadPatch as error:
-            return Verdict(reason=f"the patch does not apply: {error}", flags=flags)
-        except RecordError as error:
-            if error.stage != "setup":
-                raise
-            return Verdict(reason=str(error), flags=flags)
+                raise _Stray(strays[0])
+            prepare(box, task.environment, test_files=test_files)
+            return rung, run_tests(box, task.environment, timeout_s=self.timeout_s)
         finally:
             box.close()
-        if rung == "patch":
-            flags.append("applied_with_fuzz")
-        return _verdict(run, judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS), flags)
+
+    def _forged(self, task: Task, guard: Guard, patch: str, boxes: Sandbox) -> tuple[list[str], str]:
+        """Tests that pass with wrong expectations too, and why the control says nothing, if it does not.
+
+        Some honest tests do (an assertion that is never reached): the known change tells which, where there is one.
+        """
+        files, spoiled = _control(task)
+        if not spoiled:
+            return [], "none"
+        _, run = self._run(task, guard, patch, boxes, files)
+        if run.problem:
+            return [], run.problem.split(":")[0]
+        passed = [test for test in spoiled if run.outcomes.get(test) == "PASSED"]
+        if passed and task.patch.strip():
+            _, honest = self._run(task, guard, guard.keep(task.patch).patch, boxes, files)
+            passed = [test for test in passed if honest.outcomes.get(test) != "PASSED"]
+        elif not set(task.verification.FAIL_TO_PASS) <= set(passed):
+            passed = []
+        return passed, ""
+
+
+class _Stray(Exception):
+    """The patch changed a file that its headers do not name and that reaches into the test run."""
+
+
+def _control(task: Task) -> tuple[dict[str, TestFile], list[str]]:
+    """The task's test files with wrong expectations, and the tests that have them."""
+    by_file: dict[str, list[str]] = {}
+    for test in [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]:
+        name, _, inner = test.partition("::")
+        by_file.setdefault(name, []).append(inner)
+    files, found = dict(task.test_files), []
+    for name, tests in by_file.items():
+        file = files.get(name)
+        if file is None or file.text is None or not name.endswith(".py"):
+            continue
+        text, names = control.spoiled(file.text, tests)
+        files[name] = TestFile(text=text, mode=file.mode)
+        found += [f"{name}::{inner}" for inner in names]
+    return files, found
 
 
 def _guard(task: Task) -> Guard:

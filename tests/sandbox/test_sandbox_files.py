@@ -8,9 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, said
+from sandbox_cases import KINDS, Make, said
 
 from katcore.sandbox import Box, Mount
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
 
 CHANGES = {
     "add": "echo x >new; mkdir -p d/e; echo y >d/e/f; mkdir hollow",

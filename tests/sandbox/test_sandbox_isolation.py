@@ -13,9 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, Script, said
+from sandbox_cases import KINDS, Make, Script, said
 
 from katcore.sandbox import GATEWAY, PYTHON, Box
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
 
 CANARY = "kat-canary-d1f3a9"
 
@@ -40,9 +46,8 @@ def test_it_reads_no_home(make: Make, tmp_path: Path, monkeypatch: pytest.Monkey
             with pytest.raises(FileNotFoundError):
                 box.get(str(path))
         assert not [path for path in everything_readable(box) if CANARY in path]
-        assert (
-            box.exec(["ls", "-d", "/root", "/home", "/work", "/srv", "/mnt", "/media", "/sys", "/boot"]).stdout == b""
-        )
+        assert box.exec(["ls", "-d", "/root", "/home", "/work", "/srv", "/mnt", "/media", "/boot"]).stdout == b""
+        assert box.exec("ls -A /sys 2>/dev/null").stdout == b""
         assert said(box.exec("echo ~; ls -A ~")) == "/tmp/home"
     finally:
         planted[1].unlink()
@@ -161,6 +166,7 @@ def test_the_gateways_socket_is_its_only_way_out(make: Make, tmp_path: Path) -> 
     path = Path("/tmp") / f"{CANARY}-{os.getpid()}.sock"  # sun_path is short
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(path))
+    path.chmod(0o666)  # as the gateway does
     server.listen()
 
     def answer() -> None:
@@ -238,7 +244,7 @@ def test_the_environment_of_a_task_cannot_be_written(make: Make, tmp_path: Path)
 
 
 def test_etc_is_minimal(make: Make) -> None:
-    names = set(said(make().exec(["ls", "/etc"])).split())
+    names = set(said(make().exec(["ls", "/etc"])).split()) - {"resolv.conf"}  # an engine's, without a name server
     assert names <= {"alternatives", "group", "hostname", "hosts", "ld.so.cache", "localtime", "mtab", "nsswitch.conf",
                      "passwd", "shells"}  # fmt: skip
     assert said(make().exec("date +%Z; hostname")) == "UTC\nbox"

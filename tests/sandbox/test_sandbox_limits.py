@@ -7,10 +7,16 @@ import secrets
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, said
+from sandbox_cases import KINDS, Make, said
 
 from katcore.errors import SandboxError
 from katcore.sandbox import PYTHON, Limits, limits
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
 
 HOG = "data = []\nfor _ in range(60): data.append(b'x' * (10 << 20))\nprint('all of it')"
 BOMB = """
@@ -117,6 +123,7 @@ def test_a_program_that_does_not_read_its_input_meets_the_time(make: Make) -> No
     assert make().exec(["sleep", "60"], stdin=b"x" * 1_000_000, timeout_s=0.5).timed_out
 
 
+@pytest.mark.parametrize("kind", ["bubblewrap"])
 def test_no_zombie_is_left_to_an_init_that_may_not_care(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first process of a box outlives bubblewrap by a moment; its number is known from the handle on it."""
     seen: list[int] = []
@@ -139,6 +146,7 @@ def groups() -> list[Path]:
     return [path for place in limits.parents() for path in place.glob(f"{limits.PREFIX}*-test-*")]
 
 
+@pytest.mark.parametrize("kind", ["bubblewrap"])
 def test_groups_are_removed_with_their_box(make: Make) -> None:
     before = groups()
     box = make()

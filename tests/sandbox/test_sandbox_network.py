@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, said
+from sandbox_cases import KINDS, Make, said
 
 from katcore import pip_session
 from katcore.sandbox import PYTHON
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Attacks on grading, in real boxes: each test is named after the attack, and no attack gets a reward.
 
-Every patch leaves the bug in place, so that a reward could only come from the attack. Code under test runs in the same
-process as its tests: what it forges in there is not told apart from an honest run, and is not tested here.
+Every patch leaves the bug in place, so that a reward could only come from the attack. The suite over both sandboxes,
+which also shows that each attack works where its guard is missing, is in tests/hostile; here are variants of attacks.
 """
 
 from __future__ import annotations

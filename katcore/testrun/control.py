@@ -1,0 +1,194 @@
+"""Test files made to fail on purpose: a control that code which forges its own test results does not withstand.
+
+In: the text of a Python test file and the tests that matter. Out: the same text with the expectations of those tests
+wrong: another number or word where a result is compared with a literal, the opposite operator where it is not, another
+exception. Code under test shares a process with its tests and can write any report that an honest run would have
+written; what it cannot do is tell a right expectation from a wrong one without solving the task. So what passes is run
+once more, in a fresh box at the same paths, with wrong expectations: a test that passes then was not decided by its
+assertions.
+
+It stops forged reports and exit statuses, patched runners and assertions, and objects that are equal to everything. It
+does not stop code that recognises the very tests (the task's own hidden ones are not shown to an agent, others are),
+nor tests whose assertions lie in helpers of other files; those get a failing first line, which is easier to tell.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+_OPPOSITE = {
+    ast.Eq: "!=", ast.NotEq: "==", ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
+    ast.Lt: ">=", ast.GtE: "<", ast.Gt: "<=", ast.LtE: ">",
+}  # fmt: skip
+_PAIRS = (
+    ("assertEqual", "assertNotEqual"), ("assertTrue", "assertFalse"), ("assertIs", "assertIsNot"),
+    ("assertIsNone", "assertIsNotNone"), ("assertIn", "assertNotIn"), ("assertIsInstance", "assertNotIsInstance"),
+    ("assertLess", "assertGreaterEqual"), ("assertGreater", "assertLessEqual"), ("assertRegex", "assertNotRegex"),
+    ("assertAlmostEqual", "assertNotAlmostEqual"),
+)  # fmt: skip
+_METHODS = dict(_PAIRS) | {b: a for a, b in _PAIRS}
+_METHODS |= {f"assert{kind}Equal": "assertNotEqual" for kind in ("List", "Dict", "Set", "Tuple", "MultiLine", "Count")}
+_RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
+_PLAIN = re.compile(rb"""^(["'])(?!\1\1)""")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Replace the bytes from `start` to `end`."""
+
+    start: int
+    end: int
+    new: bytes
+
+
+class _Text:
+    """Source as bytes, with the places of its syntax tree's nodes."""
+
+    def __init__(self, text: str) -> None:
+        self.data = text.encode()
+        self._lines = [0]
+        for line in self.data.splitlines(keepends=True):
+            self._lines.append(self._lines[-1] + len(line))
+
+    def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        return self._lines[node.lineno - 1] + node.col_offset, self._lines[node.end_lineno - 1] + node.end_col_offset
+
+    def replace(self, node: ast.expr, new: bytes) -> Edit:
+        return Edit(*self.span(node), new)
+
+    def part(self, node: ast.expr) -> bytes:
+        start, end = self.span(node)
+        return self.data[start:end]
+
+    def line_start(self, node: ast.stmt) -> int:
+        return self._lines[node.lineno - 1]
+
+
+def spoiled(text: str, tests: Iterable[str]) -> tuple[str, list[str]]:
+    """The text with wrong expectations in the named tests (`Class::test`, `test[parameters]`), and which were found."""
+    wanted: dict[str, list[str]] = {}
+    for test in tests:
+        wanted.setdefault(test.split("[", 1)[0], []).append(test)
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return text, []
+    source = _Text(text)
+    edits: list[Edit] = []
+    found: list[str] = []
+    for name, function in _functions(tree.body, ""):
+        if name in wanted and (made := _edits(source, function)):
+            edits += made
+            found += wanted[name]
+    data = source.data
+    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
+        data = data[: edit.start] + edit.new + data[edit.end :]
+    changed = data.decode()
+    try:
+        ast.parse(changed)
+    except (SyntaxError, ValueError):
+        return text, []
+    return changed, sorted(found)
+
+
+def _functions(body: Iterable[ast.stmt], prefix: str) -> Iterator[tuple[str, Function]]:
+    for node in body:
+        if isinstance(node, Function):
+            yield prefix + node.name, node
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node.body, f"{prefix}{node.name}::")
+        elif isinstance(node, ast.If | ast.Try | ast.With):
+            yield from _functions(node.body, prefix)
+
+
+def _edits(source: _Text, function: Function) -> list[Edit]:
+    edits = [edit for node in _inside(function) if (edit := _edit(source, node))]
+    if edits:
+        return edits
+    first = function.body[1] if len(function.body) > 1 and _is_text(function.body[0]) else function.body[0]
+    at = source.line_start(first)
+    if first.lineno == function.lineno:
+        return []
+    return [Edit(at, at, b" " * first.col_offset + b"assert 1 == 2\n")]
+
+
+def _inside(function: Function) -> Iterator[ast.AST]:
+    """Nodes of a function in no order, those of an assertion that was given out left out."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.Assert):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _edit(source: _Text, node: ast.AST) -> Edit | None:
+    if isinstance(node, ast.Assert):
+        return _assertion(source, node.test)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        if name in _RAISES and node.args:
+            other = b"FloatingPointError" if b"ZeroDivisionError" in source.part(node.args[0]) else b"ZeroDivisionError"
+            return source.replace(node.args[0], other)
+        if name in _METHODS and isinstance(node.func, ast.Attribute):
+            return _method(source, node, node.func)
+    return None
+
+
+def _assertion(source: _Text, test: ast.expr) -> Edit:
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        right = test.comparators[0]
+        if isinstance(test.ops[0], ast.Eq) and (edit := _other(source, right) or _other(source, test.left)):
+            return edit
+        (_, start), (end, _) = source.span(test.left), source.span(right)
+        between = source.data[start:end]
+        operator = re.search(rb"==|!=|<=|>=|<|>|\bnot\s+in\b|\bin\b|\bis\s+not\b|\bis\b", between)
+        if operator and b"#" not in between:
+            new = _OPPOSITE[type(test.ops[0])].encode()
+            return Edit(start + operator.start(), start + operator.end(), new)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return source.replace(test, b"(" + source.part(test.operand) + b")")
+    return source.replace(test, b"(not (" + source.part(test) + b"))")
+
+
+def _method(source: _Text, call: ast.Call, function: ast.Attribute) -> Edit | None:
+    if function.attr.endswith("Equal") and "Not" not in function.attr:
+        for argument in reversed(call.args[:2]):
+            if edit := _other(source, argument):
+                return edit
+    if function.end_lineno != function.lineno:
+        return None
+    _, end = source.span(function)
+    return Edit(end - len(function.attr), end, _METHODS[function.attr].encode())
+
+
+def _other(source: _Text, node: ast.expr) -> Edit | None:
+    """Another literal in the place of the first one in a literal; None where there is none of a kind that we know."""
+    if isinstance(node, ast.Call) and node.args and source.part(node.func) in (b"pytest.approx", b"approx"):
+        return _other(source, node.args[0])
+    if isinstance(node, ast.UnaryOp):
+        return _other(source, node.operand)
+    if isinstance(node, ast.List | ast.Tuple):
+        return next((edit for part in node.elts if (edit := _other(source, part))), None)
+    if isinstance(node, ast.Dict):
+        return next((edit for part in node.values if (edit := _other(source, part))), None)
+    if not isinstance(node, ast.Constant):
+        return None
+    value = node.value
+    if isinstance(value, bool):
+        return source.replace(node, str(not value).encode())
+    if isinstance(value, int | float):
+        return source.replace(node, repr(value + 1).encode())
+    if isinstance(value, str) and _PLAIN.match(part := source.part(node)) and node.lineno == node.end_lineno:
+        return source.replace(node, part[:1] + b"s" + part[1:])
+    return None

@@ -1,0 +1,31 @@
+"""Tests that ask for less, committed by the agent so that HEAD has them."""
+
+from __future__ import annotations
+
+import pytest
+from grading import TEST
+from hostile_cases import Attack, patch
+from sandbox_cases import Make, said
+
+from katcore.rollout.patch import read_changes
+from katcore.testrun.patch import GIT_ENV
+from katcore.testrun.workspace import workspace
+
+WEAK = TEST.replace("== 3", "!= 3")
+
+pytestmark = pytest.mark.slow
+
+
+def test_weakened_tests(attack: Attack) -> None:
+    weak = patch({"tests/test_calm.py": WEAK})
+    attack.dropped(weak, "tests/test_calm.py")
+    attack.works(weak, "files", "tests", "control")
+
+
+def test_weakened_tests_committed(attack: Attack, make: Make) -> None:
+    base = workspace(attack.task.source)
+    box = make(repo=base)
+    box.put("tests/test_calm.py", WEAK.encode())
+    commit = "git -c user.name=a -c user.email=a@a commit -qam weak && git checkout HEAD -- tests && git status --short"
+    assert said(box.exec(commit, env=GIT_ENV)) == "", "what trusts HEAD finds nothing to restore"
+    assert list(read_changes(box, base).files) == ["tests/test_calm.py"], "the base is what counts"

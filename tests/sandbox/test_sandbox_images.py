@@ -1,0 +1,143 @@
+"""Root file systems from a tarball, layers of images, exact digests, eviction: with a real engine and real boxes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sandbox_cases import said
+
+from katcore.errors import SandboxError
+from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec
+from katcore.sandbox.bubblewrap import Bubblewrap
+from katcore.sandbox.docker import Docker
+
+pytestmark = pytest.mark.slow
+
+PROGRAMS = ("bash", "sh", "cat", "env", "head", "mkdir", "dirname", "rm", "chmod", "ls", "id")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tarball of a small root file system: a few programs of this machine with their libraries."""
+    top = tmp_path_factory.mktemp("root")
+    for folder in ("usr/bin", "etc", "tmp", "proc", "dev"):
+        (top / folder).mkdir(parents=True)
+    (top / "bin").symlink_to("usr/bin")
+    (top / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    (top / "etc/release").write_text("a small one\n")
+    found = [f"/usr/bin/{name}" for name in PROGRAMS]
+    listed = subprocess.run(["ldd", *found], capture_output=True, text=True, check=True).stdout
+    libraries = {
+        word for line in listed.splitlines() for word in line.split() if word.startswith("/") and ":" not in word
+    }
+    for path in [*found, *sorted(libraries), *python_needs()]:
+        target = top / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(Path(path).resolve().read_bytes())
+        target.chmod(0o755)
+    archive = top.parent / "root.tar"
+    subprocess.run(["tar", "-C", str(top), "-cf", str(archive), "."], check=True)
+    return archive
+
+
+def python_needs() -> list[str]:
+    """Libraries of the interpreter and of ctypes."""
+    import _ctypes
+    import sys
+
+    listed = subprocess.run(
+        ["ldd", sys.executable, _ctypes.__file__], capture_output=True, text=True, check=True
+    ).stdout
+    return sorted(
+        {word for line in listed.splitlines() for word in line.split() if word.startswith("/") and ":" not in word}
+    )
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Box]]:
+    boxes: list[Box] = []
+    yield boxes
+    for box in boxes:
+        box.close()
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "docker"])
+def test_a_root_file_system_from_a_tarball(
+    kind: str, root: Path, repo: Path, opened: list[Box], request: pytest.FixtureRequest
+) -> None:
+    if kind == "docker":
+        request.getfixturevalue("engine")
+    boxes: Sandbox = Docker(base=root) if kind == "docker" else Bubblewrap(root=root)
+    opened.append(box := boxes.create(Spec("test", repo=repo)))
+    assert said(box.exec("cat /etc/release README; ls /usr/bin | head -c 4; id -u")).split("\n") == [
+        "a small one", "content of README", "bash65534",
+    ]  # fmt: skip
+    assert said(box.exec([PYTHON, "-c", "print(1)"])) == "1"
+    box.put("new", b"x")
+    assert box.get("new") == b"x" and box.changed() == ["new"]
+    assert box.exec("echo x >/etc/release").code != 0
+
+
+def test_what_is_no_root_file_system_is_refused(tmp_path: Path, repo: Path, engine: str) -> None:
+    (tmp_path / "x.tar").write_bytes(b"no archive")
+    for boxes in (Bubblewrap(root=tmp_path / "x.tar"), Bubblewrap(root=repo), Docker(base=tmp_path / "none")):
+        with pytest.raises(SandboxError, match=r"root file system|unpacked"):
+            boxes.create(Spec("test"))  # type: ignore[attr-defined]
+    with pytest.raises(SandboxError, match="has no image no-such-image"):
+        Docker(base="no-such-image:1").create(Spec("test"))
+
+
+def test_layers_are_shared_and_named_by_their_content(
+    root: Path, repo: Path, engine: str, tmp_path: Path, opened: list[Box]
+) -> None:
+    """As with a remote engine: interpreter, dependencies and repository are layers, nothing is mounted."""
+    env = tmp_path / "env"
+    (env / "bin").mkdir(parents=True)
+    (env / "bin" / "tool").write_text("#!/bin/sh\necho tool\n")
+    (env / "bin" / "tool").chmod(0o755)
+    docker = Docker(base=root, layered=True)
+    spec = Spec("test", repo=repo, mounts=(Mount(env, ENV),))
+    opened += [docker.create(spec), docker.create(spec)]
+    first, second = (docker.client.inspect_container(box.container)["Image"] for box in opened)  # type: ignore[attr-defined]
+    assert first == second and first.startswith("sha256:")
+    assert (
+        said(opened[0].exec(f"tool; cat README; rm {ENV}/bin/tool 2>/dev/null || echo kept"))
+        == "tool\ncontent of README\nkept"
+    )
+    names = "import os, sys; print([path for path in sys.path if 'packages' in path and os.path.isdir(path)])"
+    assert said(opened[0].exec([PYTHON, "-c", names])) == "[]", "nobody's packages are in a layer"
+    (repo / "README").write_text("another commit\n")
+    opened.append(docker.create(spec))
+    third = docker.client.inspect_container(opened[2].container)["Image"]  # type: ignore[attr-defined]
+    layers = [docker.client.inspect_image(image)["RootFS"]["Layers"] for image in (first, third)]
+    assert layers[0][:-1] == layers[1][:-1] and layers[0][-1] != layers[1][-1], "only the repository differs"
+    assert said(opened[2].exec("cat README")) == "another commit"
+
+
+def test_the_least_recently_used_layers_go(repo: Path, engine: str, opened: list[Box]) -> None:
+    docker = Docker()
+    images = []
+    for n in range(3):
+        (repo / "README").write_bytes(bytes([65 + n]) * 300_000)
+        box = docker.create(Spec("test", repo=repo))
+        images.append(box.image)  # type: ignore[attr-defined]
+        box.close()
+    docker.images.used(images[0])
+    gone = docker.images.evict(limit_bytes=0)
+    assert set(images) <= set(gone)
+    assert gone.index(images[1]) < gone.index(images[2]) < gone.index(images[0])
+    (repo / "README").write_bytes(b"A" * 300_000)
+    opened.append(docker.create(Spec("test", repo=repo)))
+    assert opened[0].image not in docker.images.evict(limit_bytes=0), "a box needs it"  # type: ignore[attr-defined]
+
+
+def test_a_missing_engine_or_runtime_is_one_line(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    with pytest.raises(SandboxError, match="has no runtime 'nowhere'"):
+        Docker(runtime="nowhere").check()
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(SandboxError, match="no Docker engine answers") as raised:
+        Docker().check()
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,122 @@
+"""Spoiled test files: every test fails with them though the code is right, and nothing else of the file changes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from katcore.testrun.control import spoiled
+
+RIGHT = """
+import unittest
+
+import pytest
+
+CONSTANT = 3  # é: offsets are bytes
+
+
+def test_number():
+    "Says what it does."
+    assert 1 + 2 == 3
+
+
+def test_word():
+    word = "é"
+    assert word + "b" == "éb", "a message"
+
+
+def test_list():
+    assert sorted([2, 1]) == [1, 2]
+
+
+def test_names():
+    a = b = object()
+    assert a is b
+    assert (a
+            == b)
+
+
+def test_order():
+    assert 1 < 2 and 2 < 3
+
+
+def test_membership():
+    assert "a" not in "bc"
+
+
+def test_truth():
+    assert not []
+
+
+def test_raises():
+    with pytest.raises(ValueError, match="invalid"):
+        int("x")
+
+
+def test_close():
+    assert 0.1 + 0.2 == pytest.approx(0.3)
+
+
+def test_without_an_assertion():
+    int("3")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_parameters(n):
+    assert n * 0 == 0
+
+
+class TestGroup:
+    def test_inside(self):
+        for n in (1, 2):
+            assert n == n
+
+
+class Case(unittest.TestCase):
+    def test_equal(self):
+        self.assertEqual(1 + 1, 2)
+
+    def test_true(self):
+        self.assertTrue([1])
+
+    def test_raises(self):
+        self.assertRaises(ZeroDivisionError, lambda: 1 / 0)
+"""
+TESTS = [
+    "test_number", "test_word", "test_list", "test_names", "test_order", "test_membership", "test_truth", "test_raises",
+    "test_close", "test_without_an_assertion", "test_parameters[1]", "test_parameters[2]", "TestGroup::test_inside",
+    "Case::test_equal", "Case::test_true", "Case::test_raises",
+]  # fmt: skip
+
+
+def run(folder: Path, text: str) -> dict[str, str]:
+    """pytest's own verdicts, by test."""
+    (folder / "test_it.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-c", "/dev/null", "test_it.py"]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    lines = [line.split(" - ")[0].split() for line in said.splitlines() if "test_it.py::" in line]
+    return {
+        words[1].removeprefix("test_it.py::"): words[0] for words in lines if words[0] in ("PASSED", "FAILED", "ERROR")
+    }
+
+
+@pytest.mark.slow
+def test_every_test_fails_though_the_code_is_right(tmp_path: Path) -> None:
+    assert run(tmp_path, RIGHT) == dict.fromkeys(TESTS, "PASSED")
+    text, found = spoiled(RIGHT, TESTS)
+    assert found == sorted(TESTS)
+    assert run(tmp_path, text) == dict.fromkeys(TESTS, "FAILED")
+
+
+def test_nothing_but_expectations_changes() -> None:
+    text, found = spoiled(RIGHT, ["test_number"])
+    assert found == ["test_number"] and text == RIGHT.replace("assert 1 + 2 == 3", "assert 1 + 2 == 4")
+    assert len(spoiled(RIGHT, TESTS)[0].splitlines()) == len(RIGHT.splitlines()) + 1, "one test had no assertion"
+
+
+@pytest.mark.parametrize("text", ["def test_a(:\n", "", "x = 1\n"])
+def test_files_without_such_tests_stay(text: str) -> None:
+    assert spoiled(text, ["test_a"]) == (text, [])
