@@ -99,9 +99,6 @@ def rollout(
 
 
 rollout_scaffolds.register(kat)
-
-
 rollout_sandboxes.register(kat)
-
 kat.command("gateway")(gateway)
 main = kat.main
