@@ -8,7 +8,8 @@ shape and terms, with token ids drawn anew). Every sampled token carries the los
 and threads on both sides.
 
 Linear is the faster of: each path by itself through the model's own code and SDPA, and all paths in unpadded rows,
-sorted by length. Tree is one row, and again in parts of at most a tenth of its tokens. Sides are interleaved; medians.
+sorted by length. Tree is one row, and again in parts of at most a tenth of its tokens. The sides are interleaved; the
+speed-up is the median of the pairs' ratios.
 
 `token_ceiling` is 1/(1 − POR). `flop_ceiling` is what the same work would take at the measured flat rates, linear over
 tree: FLOPs of the dense layers and of attention apart, each divided by the rate that linear training reaches there.
@@ -264,12 +265,13 @@ def measure(lm: TreeLM, case: Case, pairs: int) -> list[dict[str, Any]]:
         "parts": tree_side(lm, case, tenth),
     }
     computed = {name: step() for name, step in sides.items()}  # warm-up
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    first = {name: timed(lm, sides[name]) for name in ("alone", "rows")}
+    linear = min(first, key=lambda name: first[name])
+    raced = (linear, "tree", "parts")
+    seconds: dict[str, list[float]] = {name: [] for name in raced}
     for _ in range(pairs):
-        for name, step in sides.items():
-            seconds[name].append(timed(lm, step))
-    median = {name: statistics.median(each) for name, each in seconds.items()}
-    linear = min(("alone", "rows"), key=lambda name: median[name])
+        for name in raced:
+            seconds[name].append(timed(lm, sides[name]))
     dense_rate, attention_rate = rates(lm, case)
     cost = [
         sum(work / rate for work, rate in zip(flops(lm.model.config, case, linear=side), (dense_rate, attention_rate)))
@@ -291,6 +293,7 @@ def measure(lm: TreeLM, case: Case, pairs: int) -> list[dict[str, Any]]:
                 "unique_tokens": len(case.tree),
                 "flat_tokens": case.flat,
                 "linear": linear,
+                "linear_first": {name: round(x, 4) for name, x in first.items()},
                 "seconds": {side: [round(x, 4) for x in each] for side, each in seconds.items()},
                 "rates": {"dense": dense_rate, "attention": attention_rate},
             }

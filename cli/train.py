@@ -156,6 +156,7 @@ def train(
             deepspeed=table,
             world=world,
             report=report,
+            say=run.log,
             tensorboard=tensorboard,
         )
     run.log(f"{len(progress.losses)} steps, last loss {progress.losses[-1]:.4f}, ended by {progress.stop}")

@@ -36,6 +36,12 @@ class Adam:
         """The step's gradients so far, in the order of the parameters, in the dtype they are summed in."""
         return [master.grad for master in self._masters]
 
+    @property
+    def to_come(self) -> int:
+        """Bytes of gradients and of AdamW's two moments that a step will add to what is there."""
+        moments = 0 if self.adamw.state else 2
+        return sum(int(p.nbytes) * (moments + (p.grad is None)) for p in self._masters)
+
     def zero_grad(self) -> None:
         """Forget the gradients."""
         self.adamw.zero_grad(set_to_none=True)

@@ -115,6 +115,7 @@ def fit(
     deepspeed: dict[str, Any] | None = None,
     world: World = ALONE,
     report: Callable[[Metrics], None] = lambda metrics: None,
+    say: Callable[[str], None] = lambda line: None,
     tensorboard: bool = False,
 ) -> Progress:
     """Train the model of `folder` on `packs` and leave it in `out`. InputError when there are no packs.
@@ -128,6 +129,8 @@ def fit(
         last or folder, objective, optimizer, backend=backend, budget=budget, recompute=recompute, reference=reference,
         dtype=dtype, deepspeed=deepspeed, world=world,
     )  # fmt: skip
+    if trainer.memory is not None:
+        trainer.memory.say = say
     state: dict[str, Any] = checkpoint.load_state(last) if last else {"losses": [], "seen": ""}
     if last:
         trainer.restore(state["trainer"], last)

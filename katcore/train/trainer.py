@@ -27,6 +27,7 @@ from katcore.records import Pack
 from katcore.train.adam import Adam
 from katcore.train.batch import Step, steps
 from katcore.train.losses import OBJECTIVES, LossOutputs, reduce_metrics
+from katcore.train.memory import Memory
 from katcore.train.objective import Objective, Optimizer
 from katcore.train.passes import Passes
 from katcore.train.turns import Ranks
@@ -65,6 +66,7 @@ class Trainer:
         self.adam = Adam(self.parameters, optimizer) if self.zero is None else None
         ranks = Ranks(world, self.zero, Costs.of(lm.model.config)) if self.zero is not None else Ranks()
         self.passes = Passes(lm, objective, budget, recompute, reference, ranks=ranks)
+        self.memory = Memory(lm, budget, recompute) if self.zero is None else None
 
     @classmethod
     def load(
@@ -126,6 +128,7 @@ class Trainer:
         started = time.monotonic()
         rate = self.optimizer.lr_at(self.steps)
         seen = self.passes.begin(step)
+        needed = None if self.memory is None else self.memory.check([t.plan for t in seen.terms], self._adam.to_come)
         for _ in range(self.objective.updates):
             self._zero_grad()
             outputs = self.passes.gradients(step, seen)
@@ -145,6 +148,7 @@ class Trainer:
             "tokens_trained": step.trained,
             "tokens_computed": computed,
             "forward_only_tokens": forward_only,
+            **({} if needed is None else {"activation_bytes_estimate": needed.bytes}),
             "seconds": round(time.monotonic() - started, 4),
         }
 
