@@ -61,7 +61,7 @@ class Passes:
 
     def __post_init__(self) -> None:
         weight = self.objective.router_loss
-        self._router_loss = RouterLoss(self.lm, weight) if weight else None
+        self._router_loss = RouterLoss(self.lm, weight, self.ranks.world) if weight else None
 
     def begin(self, step: Step) -> Seen:
         """What all updates of a step share: its terms, and the first pass where the objective wants one."""
@@ -79,7 +79,9 @@ class Passes:
         if not seen.logprob and (self.objective.coupled or self.objective.averaging.passes > 1):
             self._score(step, seen)
         if self._router_loss is not None:
-            self.forward_only += self._router_loss.count(seen.terms)
+            self.forward_only += self._router_loss.count(
+                seen.terms, lambda terms: self._walk_through(seen.turns, terms)
+            )
             seen.metrics |= self._router_loss.metrics()
         coupled = self._linearised(seen) if self.objective.coupled else None
         outputs: list[LossOutputs] = []
@@ -139,6 +141,13 @@ class Passes:
             with torch.no_grad():
                 self.ranks.walk(self.lm, turn, None, _nobody, self.objective.temperature, False)
         return [both for _, both in sorted(self.ranks.everything(found, self.lm.device).items())]
+
+    def _walk_through(self, turns: list[Turn], terms: Sequence[Terms]) -> int:
+        """Run this rank's rows for what hooks see; returns the tokens computed."""
+        rows = ((turn, None if turn.row < 0 else terms[turn.row]) for turn in turns)
+        return sum(
+            self.ranks.walk(self.lm, turn, row, _nobody, self.objective.temperature, False) for turn, row in rows
+        )
 
     def _score(self, step: Step, seen: Seen) -> None:
         """Log-probs and entropies of all terms, averaged over passes where the objective says so."""

@@ -13,7 +13,7 @@ states, and parts, forks and packs change nothing. Not for RL: its loss is no su
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -24,15 +24,19 @@ from torch import Tensor
 from katcore.errors import UsageError
 from katcore.model.partition import Part
 from katcore.model.tree_lm import TreeLM
-from katcore.model.walk import walk
 from katcore.train.terms import Terms
+from katcore.train.world import ALONE, World
 
 
 class RouterLoss:
-    """Counts loads, then adds gradients, through hooks on the model's routers."""
+    """Counts loads, then adds gradients, through hooks on the model's routers.
 
-    def __init__(self, lm: TreeLM, coefficient: float) -> None:
-        self.lm, self.coefficient = lm, coefficient
+    In a world of several ranks each counts its own rows. There the other losses are multiplied by the number of ranks,
+    to cancel DeepSpeed's mean, and so is this one.
+    """
+
+    def __init__(self, lm: TreeLM, coefficient: float, world: World = ALONE) -> None:
+        self.lm, self.coefficient, self.world = lm, coefficient, world
         self.load: list[Tensor] = []  # per layer [E]: Σ w over the states that chose the expert
         self.mean: list[Tensor] = []  # per layer [E]: Σ w p
         self.total = 0.0  # Σ w
@@ -67,23 +71,34 @@ class RouterLoss:
             for hook in hooks:
                 hook.remove()
 
-    def count(self, rows: Sequence[Terms]) -> int:
-        """Loads of the step whose terms these are; returns the tokens computed for it, all without gradient."""
+    def count(self, rows: Sequence[Terms], walk: Callable[[Sequence[Terms]], int]) -> int:
+        """Loads of the step whose terms these are; returns the tokens computed for it, all without gradient.
+
+        `walk` runs this rank's rows of those that it is given.
+        """
         self._weights = {}
         self.total = 0.0
         for sums in (*self.load, *self.mean):
             sums.zero_()
         for terms in rows:
             self._weigh(terms)
-        self._counting, computed = True, 0
+        silent = [_silent(terms) for terms in rows]
+        self._counting = True
         try:
             with torch.no_grad(), self.hooked():
-                for terms in rows:
-                    silent = [which[:0] for which in terms.plan.which]  # nothing to read: the head stays out of it
-                    computed += walk(self.lm, replace(terms.plan, which=silent), lambda *_: None)
+                computed = walk(silent)
         finally:
             self._counting = False
+        self._sum_up()
         return computed
+
+    def _sum_up(self) -> None:
+        """Add up what the ranks counted."""
+        if self.world.size == 1:
+            return
+        everybody = self.world.gathered([x.cpu() for x in (*self.load, *self.mean)])
+        for own, sums in zip((*self.load, *self.mean), zip(*everybody)):
+            own.copy_(torch.stack(sums).sum(0))
 
     def metrics(self) -> dict[str, float]:
         """The loss, and the largest load over the mean one (1: balanced), averaged over layers."""
@@ -119,11 +134,17 @@ class RouterLoss:
                 self.load[layer].index_add_(0, chosen.flatten(), weight.repeat_interleave(chosen.shape[-1]))
                 self.mean[layer] += weight @ p.double()
                 return None
-            slope = self.load[layer] * (self.coefficient * self.experts / len(self.load) / self.total**2)
+            scale = self.world.size * self.coefficient * self.experts / len(self.load) / self.total**2
+            slope = self.load[layer] * scale
             share = weight.to(p) @ p @ slope.to(p)
             return logits, _WithLoss.apply(scores, share), chosen
 
         return hook
+
+
+def _silent(terms: Terms) -> Terms:
+    """The terms with nothing to read: the head stays out of it."""
+    return replace(terms, plan=replace(terms.plan, which=[which[:0] for which in terms.plan.which]))
 
 
 class _WithLoss(torch.autograd.Function):  # type: ignore[misc]

@@ -61,7 +61,7 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
 
 @pytest.mark.slow
 def test_two_processes_train_as_one() -> None:
-    cases = ["1:qwen3:sft", "2:qwen3:sft", "3:qwen3:gspo", "3:qwen3-moe:grpo"]
+    cases = ["1:qwen3:sft", "2:qwen3:sft", "3:qwen3:gspo", "3:qwen3-moe:grpo", "3:qwen3-moe:balanced"]
     (code, out, err), other = ended(two(sys.executable, Path(__file__).with_name("zero_worker.py"), *cases))
     assert (code, other[0]) == (0, 0), err + other[2]
     found = [json.loads(line) for line in out.splitlines()]

@@ -24,6 +24,7 @@ from katcore.train.zero import leave, start
 
 OBJECTIVES = {
     "sft": Objective("sft"),
+    "balanced": Objective("sft", router_loss=0.3),
     "gspo": Objective("gspo", difficulty_weight=0.5),
     "grpo": Objective("grpo", updates=2, averaging=Averaging(2), settings=Settings(kl_ref=0.1)),
 }
@@ -55,6 +56,7 @@ def case(text: str, world: World) -> dict[str, Any]:
     for number, count in enumerate((3, 1)):  # in the second step one rank has nothing to do
         packs = step_of(number, count)
         got, expected = together.step(packs), alone.step(packs)
+        expected.pop("activation_bytes_estimate")  # nobody estimates what DeepSpeed moves about
         assert got.keys() == expected.keys()
         for key in expected.keys() - {"seconds", "mcla_cost"}:
             worst["metrics"] = max(worst["metrics"], abs(got[key] - expected[key]) / max(1.0, abs(expected[key])))
