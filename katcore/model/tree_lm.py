@@ -100,7 +100,7 @@ class TreeLM:
         part = seam.part
         if int(part.tokens.max()) >= self.vocabulary:
             raise InputError(f"token id {int(part.tokens.max())} is outside the model's {self.vocabulary} tokens")
-        self.model.set_attn_implementation(ATTENTION)
+        self._attend(ATTENTION)
         with self._checkpointing(recompute):
             out = self.model.get_decoder()(
                 input_ids=part.tokens[None],
@@ -125,6 +125,11 @@ class TreeLM:
         finally:
             for layer in layers:
                 layer.gradient_checkpointing = False
+
+    def _attend(self, implementation: str) -> None:
+        """Let the model's layers call this attention; transformers looks through all modules to set it."""
+        if self.model.config._attn_implementation != implementation:
+            self.model.set_attn_implementation(implementation)
 
     def logprobs(self, tree: Tree, index: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """log p(token | path before it) and the entropy there, for the tokens at `index` [T], none of them a root.
@@ -166,7 +171,7 @@ class TreeLM:
 
     def linear_logprobs(self, ids: Tensor) -> Tensor:
         """log p of ids[1:] by the model's own forward over one sequence: what every tree result must equal."""
-        self.model.set_attn_implementation(self.stock)
+        self._attend(self.stock)
         logits = self.model(input_ids=ids[None], use_cache=False).logits[0, :-1]  # [L-1, V]
         return torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), -1).gather(
             1, ids[1:, None]
