@@ -40,12 +40,16 @@ class Costs:
     wait: float  # while its part waits with its layers' inputs
     path: float  # lent to the parts below: keys, values and their gradients, in all layers
     join: float  # on the path of the part that is worked on: one layer's keys and values once more, and their gradients
+    weight: int  # the gradient of the largest weight, before it is added
     fixed: int
 
     @classmethod
     def of(cls, lm: TreeLM) -> Costs:
         """Measured with a few forward and backward passes; the parameters' gradients are left empty."""
-        short, long = 64, 128
+        weight = max(int(p.nbytes) for p in lm.model.parameters())
+        # long enough that the activations, not one weight's gradient, make the peak
+        short = max(64, 6 * weight // rough_bytes(lm))
+        long = 2 * short
         lent = _lent(lm)
 
         def chain(above: int, own: int, recompute: bool = False) -> int:
@@ -62,7 +66,7 @@ class Costs:
         lm.model.zero_grad(set_to_none=True)
         values = lent[0] * lm.model.config.num_hidden_layers  # no gradient has come back at these walks' peaks
         path = sum(lent) * lm.model.config.num_hidden_layers
-        return cls(work, again, keep - values, wait - values, path, sum(lent), max(fixed, 0))
+        return cls(work, again, keep - values, wait - values, path, sum(lent), weight, max(fixed, 0))
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,9 @@ def estimate(lm: TreeLM, plan: Plan, costs: Costs, *, recompute: bool = False) -
         waits = sum(map(len, above)) - kept
         keep = part.keep and not recompute
         reading = (costs.keep if keep else costs.wait) * len(part) + _head(lm, plan, index)
-        own = max((costs.work if keep else costs.again) * len(part) + costs.join * part.inherited, reading)
+        own = max(
+            (costs.work if keep else costs.again) * len(part) + costs.join * part.inherited, reading, costs.weight
+        )
         lent = costs.path * sum(len(each.shown) for each in above)
         size = costs.fixed + own + costs.keep * kept + costs.wait * waits + lent
         if size > best.bytes:
@@ -106,6 +112,14 @@ def estimate(lm: TreeLM, plan: Plan, costs: Costs, *, recompute: bool = False) -
                 round(size), len(part) + kept, waits, live / (len(part) + kept), rest / waits if waits else 0.0
             )
     return best
+
+
+def rough_bytes(lm: TreeLM) -> int:
+    """Bytes of a token's activations, about."""
+    config = lm.model.config
+    widths = 16 * config.hidden_size + 6 * getattr(config, "intermediate_size", 4 * config.hidden_size)
+    width: int = widths * lm.model.dtype.itemsize
+    return width * int(config.num_hidden_layers)
 
 
 def _head(lm: TreeLM, plan: Plan, index: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from katcore.errors import KatError
-from katcore.model.memory import Costs, Estimate, estimate, mib
+from katcore.model.memory import Costs, Estimate, estimate, mib, rough_bytes
 from katcore.model.tree_lm import TreeLM
 from katcore.model.walk import Plan
 
@@ -67,11 +67,8 @@ class Memory:
 
     def _rough(self, plans: Sequence[Plan]) -> float:
         """Bytes of all activations of the largest row, counted generously from the model's widths."""
-        config = self.lm.model.config
-        widths = 16 * config.hidden_size + 6 * getattr(config, "intermediate_size", 4 * config.hidden_size)
-        chosen = getattr(config, "num_experts_per_tok", 1)
-        layer = self.lm.model.dtype.itemsize * widths * chosen
-        return float(max(len(plan.tree) for plan in plans) * layer * config.num_hidden_layers)
+        experts = getattr(self.lm.model.config, "num_experts_per_tok", None) or 1
+        return float(max(len(plan.tree) for plan in plans) * rough_bytes(self.lm) * experts)
 
 
 def free_bytes(device: torch.device) -> int:
