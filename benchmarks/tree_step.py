@@ -41,9 +41,9 @@ from katcore.streams import read
 
 HERE = Path(__file__).parent
 SHAPES = {
-    "por-0.3": ((16,), (128, 256)),
-    "por-0.6": ((8, 2), (448, 256, 192)),
-    "por-0.85": ((4, 4, 2), (768, 256, 128, 48)),
+    "por-0.3": ((16,), (240, 512)),
+    "por-0.6": ((16,), (768, 448)),
+    "por-0.85": ((16, 2), (1400, 280, 90)),
 }
 """Branches at each fork, and tokens of each level, trunk first."""
 
