@@ -134,7 +134,7 @@ def _repository(task: Task) -> bytes:
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
     mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
-    return member.replace(uid=0, gid=0, uname="", gname="", mtime=0, mode=mode)
+    return member.replace(uid=0, gid=0, uname="", gname="", mtime=0, mode=mode, deep=False)
 
 
 def _resource(package: str, name: str) -> str:
