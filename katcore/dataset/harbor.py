@@ -132,8 +132,8 @@ def from_task(task: Task) -> Json:
     return row | {f"solution/{path}": file for path, file in solution.items()}
 
 
-def toml_of(task: Task, timeout_s: float = 1800.0) -> str:
-    """A `task.toml` for a task; verification and agent have no network."""
+def toml_of(task: Task, timeout_s: float = 1800.0, *, built: bool = False) -> str:
+    """A `task.toml` for a task; verification and agent have no network. `built`: its image comes from a Dockerfile."""
     name = files.safe_name(task.instance_id.rpartition("/")[2])
     lines = [
         'schema_version = "1.4"', "", "[task]", f'name = "kat/{name}"', "", "[metadata]",
@@ -144,7 +144,7 @@ def toml_of(task: Task, timeout_s: float = 1800.0) -> str:
         "[environment]", "build_timeout_sec = 1800.0", "cpus = 1", "memory_mb = 4096", "storage_mb = 10240",
         'network_mode = "no-network"', f"workdir = {_toml(task.environment.workdir)}",
     ]  # fmt: skip
-    if task.environment.image:
+    if task.environment.image and not built:
         lines.append(f"docker_image = {_toml(task.environment.image)}")
     return "\n".join(lines) + "\n"
 

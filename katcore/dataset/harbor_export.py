@@ -75,7 +75,7 @@ def folder(task: Task, *, image: str = "", wheels: bool = False) -> Json:
     )  # fmt: skip
     row: Json = {
         NAME: task.instance_id,
-        "task.toml": _file(toml_of(task)),
+        "task.toml": _file(toml_of(task, built=True)),
         "instruction.md": _file(task.problem_statement),
         "environment/Dockerfile": _file(dockerfile),
         "environment/repo.tar": files.entry(_repository(task)),
