@@ -64,10 +64,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kat-peers-") as top:
-        tasks = [calm_task(environment_with_pytest(), "calm-1"), FORMATS["functions"].to_task(HUMANEVAL)]
+        calm = calm_task(environment_with_pytest(), "calm-1")
+        calm.patch = GOLD
+        tasks = [calm, FORMATS["functions"].to_task(HUMANEVAL)]
         found = {
             "harbor": harbor(options.peers, tasks, options.image, Path(top)),
-            "swebench": swebench(options.peers, tasks[0], Path(top)),
+            "swebench": swebench(options.peers, calm, Path(top)),
+            "tree": tree(options.peers, Path(top), options.image),
             "packages": {name: version(options.peers, name) for name in ("harbor", "swebench")},
         }
     text = json.dumps(found, indent=2)
@@ -79,7 +82,8 @@ def main() -> None:
         row["kat"] == row["swebench"] or (name in STRICTER and not row["kat"])
         for name, row in found["swebench"].items()
     )
-    sys.exit(0 if rewards and graded else 1)
+    whole = not found["tree"]["problems"] and found["tree"]["tasks"] == len(found["harbor"])
+    sys.exit(0 if rewards and graded and whole else 1)
 
 
 def version(peers: Path, name: str) -> str:
@@ -112,8 +116,25 @@ def harbor(peers: Path, tasks: list[Task], image: str, top: Path) -> dict[str, d
             if reward is None:
                 sys.exit(f"harbor gave no reward: {json.dumps(result.get('exception_info'))[:3000]}")
             found[name][agent] = reward
+            if reward != (agent == "oracle"):
+                said = (path.parent / "verifier/test-stdout.txt").read_text()
+                print(f"{name}, {agent}: {said[-3000:]}", file=sys.stderr)
             found[name][f"{agent}_s"] = round((time.monotonic() - begun) / len(tasks), 1)
     return found
+
+
+def tree(peers: Path, top: Path, image: str) -> dict[str, Any]:
+    """What swebench's own check says of the exported task tree, and how many tasks it loads."""
+    command = ["kat-build-env", "export", "--to", "swe-bench", "--image", image, top / "tasks.jsonl"]
+    subprocess.run([*command, "--out", top / "tree"], check=True)
+    ask = (
+        "import json, sys; from swebench.task.checks import check_task_repo; "
+        "from swebench.task.repo import load_task_repo; "
+        "print(json.dumps({'problems': [str(p) for p in check_task_repo(sys.argv[1])], "
+        "'tasks': len(load_task_repo(sys.argv[1]))}))"
+    )
+    done = subprocess.run([peers / "python", "-c", ask, top / "tree"], check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout))
 
 
 def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
@@ -145,7 +166,7 @@ def run(task: Task, script: str, change: str) -> tuple[bytes, bytes | None]:
     mounts = environment_mounts(task.environment, boxes)
     box = boxes.create(Spec("peer", workspace(task.source), task.environment.workdir, mounts))
     try:
-        prepare(box, task.environment, patch=change, test_files=task.test_files)
+        prepare(box, task.environment, patch=change)
         box.put("/tmp/eval.sh", script.encode())
         done = box.exec("bash /tmp/eval.sh 2>&1", env=RUN_ENV, timeout_s=300)
         try:

@@ -49,8 +49,7 @@ def tasks(
     A SWE-smith patch brings its bug in; the task's patch is the reverse. A Harbor task's solution is a script: --solve
     runs it in a sandbox and keeps what it changed as the task's patch.
     """
-    from katcore.dataset import Reader, items
+    from katcore.dataset import items, read
     from katcore.mine.solved import Solved
 
-    reader = Reader(str(name.value))
-    run.stage(items(str(name.value), paths), Solved(reader, solve) if solve else reader)
+    run.stage(items(str(name.value), paths), Solved(read, solve) if solve else read)

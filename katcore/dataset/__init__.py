@@ -8,6 +8,7 @@ how their files are read and written. How a task is judged stays a matter of its
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,21 +66,27 @@ FORMATS = {
 
 
 def items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
-    """One work item a row."""
+    """One work item a row: its task's line, or why it has none. Items are named by their tasks, as `--resume` needs."""
     for path in paths:
-        for number, found in enumerate(FORMATS[name].read(path), 1):
-            yield Item(f"row:{path.name}:{number}", found)
+        for found in FORMATS[name].read(path):
+            try:
+                line = line_of(name, found.row, found.where)
+            except RecordError as error:
+                yield Item(f"row:{found.where}", error, raw=json.dumps(found.row).encode())
+                continue
+            key = msgspec.json.decode(line, type=_Named).instance_id
+            yield Item(f"kat.task/1:{key}", line, shard=key)
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Turn a row into a task's line. A row that is not of the format is a dead letter that says why."""
+class _Named(msgspec.Struct):
+    instance_id: str
 
-    name: str
 
-    def __call__(self, item: Item) -> Iterator[bytes]:
-        found: Found = item.payload
-        yield line_of(self.name, found.row, found.where)
+def read(item: Item) -> Iterator[bytes]:
+    """The line of an item's task. A row that is not of the format is a dead letter that says why."""
+    if isinstance(item.payload, RecordError):
+        raise item.payload
+    yield item.payload
 
 
 def line_of(name: str, row: Json, where: str = "a row") -> bytes:

@@ -40,6 +40,9 @@ def _rows(name: str, lines: Iterable[Line], failed: Failed, image: str, wheels: 
         try:
             if name == "harbor" and harbor_export.rows_needed(task):
                 yield harbor_export.folder(task, image=image, wheels=wheels)
+            elif name == "swe-bench" and task.environment.report.kind == "junit" and harbor_export.rows_needed(task):
+                context = harbor_export.context(task, image=image, wheels=wheels)
+                yield row_of(name, line) | context | {"Dockerfile": context["Dockerfile"]["text"]}
             else:
                 yield row_of(name, line)
         except RecordError as error:

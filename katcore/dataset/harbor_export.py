@@ -65,20 +65,10 @@ def folder(task: Task, *, image: str = "", wheels: bool = False) -> Json:
     ):
         raise RecordError("export", "only tasks verified by tests with a JUnit report can be exported to harbor")
     place = task.environment
-    interpreter, _, version = place.base.partition("-")
-    base = image or place.image or IMAGES.get(interpreter, "").format(version=version)
-    if not base:
-        raise RecordError("export", f"no image is known for the base {place.base!r}; name one with --image")
-    dockerfile = DOCKERFILE.format(
-        base=base, workdir=place.workdir, env=ENV, python=PYTHON, python_folder=PYTHON.rpartition("/")[0],
-        index="--no-index --find-links /opt/kat-build" if wheels else "",
-    )  # fmt: skip
     row: Json = {
         NAME: task.instance_id,
         "task.toml": _file(toml_of(task, built=True)),
         "instruction.md": _file(task.problem_statement),
-        "environment/Dockerfile": _file(dockerfile),
-        "environment/repo.tar": files.entry(_repository(task)),
         "tests/test.sh": _file(TEST_SH, "100755"),
         "tests/run_tests.py": _file(_resource("katcore.dataset", "harbor_runner.py")),
         "tests/task.json": _file(encode(task).decode()),
@@ -89,7 +79,22 @@ def folder(task: Task, *, image: str = "", wheels: bool = False) -> Json:
         "solution/gold.patch": _file(task.patch),
     }
     row |= {f"tests/katcore/testrun/{name}": _file(_resource("katcore.testrun", name)) for name in MODULES}
-    return row | {f"environment/wheels/{name}": file for name, file in _wheels(task, wheels).items()}
+    return row | {f"environment/{name}": file for name, file in context(task, image=image, wheels=wheels).items()}
+
+
+def context(task: Task, *, image: str = "", wheels: bool = False) -> Json:
+    """What the task's image is built from: a Dockerfile, the repository, the lock. RecordError without a base image."""
+    place = task.environment
+    interpreter, _, version = place.base.partition("-")
+    base = image or place.image or IMAGES.get(interpreter, "").format(version=version)
+    if not base:
+        raise RecordError("export", f"no image is known for the base {place.base!r}; name one with --image")
+    dockerfile = DOCKERFILE.format(
+        base=base, workdir=place.workdir, env=ENV, python=PYTHON, python_folder=PYTHON.rpartition("/")[0],
+        index="--no-index --find-links /opt/kat-build" if wheels else "",
+    )  # fmt: skip
+    found = {"Dockerfile": _file(dockerfile), "repo.tar": files.entry(_repository(task))}
+    return found | {f"wheels/{name}": file for name, file in _wheels(task, wheels).items()}
 
 
 def _config(task: Task) -> Json:

@@ -7,6 +7,11 @@ FAIL_TO_PASS and PASS_TO_PASS are lists, or JSON text of lists as the older data
 
 from __future__ import annotations
 
+import base64
+import posixpath
+from collections.abc import Iterator
+
+from katcore.dataset.files import content, from_test_file
 from katcore.dataset.rows import text, texts, when
 from katcore.records import Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
 
@@ -93,10 +98,26 @@ def eval_script(task: Task) -> str:
     exports = [f"export {name}={_quoted(value)}" for name, value in sorted(place.env.items())]
     lines = [
         "#!/bin/bash", "set -uxo pipefail", f"cd {_quoted(place.workdir)}", *exports, "export KAT_REPORT=/tmp",
-        "export PATH=/opt/env/bin:$PATH", *place.setup, f": '{START}'", f"{command} -rA", "code=$?",
+        "export PATH=/opt/env/bin:$PATH",
+        *_tests(task), *place.setup, f": '{START}'", f"{command} -rA", "code=$?",
         f": '{END}'", f'echo "{CODE}: $code"',
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _tests(task: Task) -> Iterator[str]:
+    """Lines that put the task's own test files in their place, and take away those that it wants gone."""
+    for name, file in sorted(task.test_files.items()):
+        yield f"rm -rf {_quoted(name)}"
+        if file.text is None and file.base64 is None:
+            continue
+        data = base64.b64encode(content(from_test_file(file))).decode()
+        put = f'ln -s "$(echo {data} | base64 -d)"' if file.mode == "120000" else f"echo {data} | base64 -d >"
+        yield f"mkdir -p {_quoted(posixpath.dirname(name) or '.')} && {put} {_quoted(name)}"
+        if file.mode == "100755":
+            yield f"chmod 755 {_quoted(name)}"
+    if task.test_patch and not task.test_files:
+        yield f"git apply -v - <<'EOF_TESTS'\n{task.test_patch.rstrip(chr(10))}\nEOF_TESTS"
 
 
 def _quoted(value: str) -> str:
