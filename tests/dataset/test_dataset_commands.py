@@ -136,6 +136,25 @@ def test_a_dataset_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "evil").exists() and not (tmp_path / "o" / "evil").exists()
 
 
+def test_a_finished_import_is_resumed_without_doubling(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(json.dumps({**LITE, "instance_id": f"a-{n}"}) + "\n" for n in range(3))
+    )
+    command = [
+        "kat-mine",
+        "tasks",
+        "--from",
+        "swe-bench",
+        tmp_path / "rows.jsonl",
+        "--resume",
+        "-o",
+        tmp_path / "t.jsonl",
+    ]
+    for _ in range(2):
+        assert kat(*command).returncode == 0
+        assert len((tmp_path / "t.jsonl").read_text().splitlines()) == 3
+
+
 def test_a_task_that_does_not_fit_a_format_is_named_and_the_others_are_written(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [SWE_BENCH_5]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -35,6 +35,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAT_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_a_harbor_task_runs_here(tmp_path: Path) -> None:
     write_folder(tmp_path / "sum", {**HARBOR, "environment/Dockerfile": str(HARBOR["environment/Dockerfile"])})
