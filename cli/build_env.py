@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from katcli import build_env_export
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.run import Run
@@ -47,5 +48,7 @@ def build_env(
         Builder(sandbox=sandbox, runs=runs, timeout_s=timeout, memory_mib=memory),
     )
 
+
+build_env_export.register(kat)
 
 main = kat.main

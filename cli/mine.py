@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from katcli import mine_tasks
 from katcli.contract import Program
 from katcli.run import Run
 
@@ -72,5 +73,7 @@ def releases(
     work = pairs(packages, first, last, pre=pre, offline=offline, warn=run.warn)
     run.stage(work, Releases(offline, with_tests))
 
+
+mine_tasks.register(kat)
 
 main = kat.main

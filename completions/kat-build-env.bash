@@ -9,7 +9,7 @@ _kat_build_env() {
         prev=${COMP_WORDS[COMP_CWORD - 2]} cur=${COMP_WORDS[COMP_CWORD - 1]}:
     fi
     COMPREPLY=()
-    case "  " in
+    case " export " in
         *" ${COMP_WORDS[1]} "*) [[ $COMP_CWORD -gt 1 ]] && sub=${COMP_WORDS[1]} ;;
     esac
     case "$sub" in
@@ -34,6 +34,18 @@ _kat_build_env() {
                 --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
             esac
             ;;
+        "export")
+            flags="--to --image --wheels --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --to) mapfile -t COMPREPLY < <(compgen -W "swe-bench swe-smith swe-rebench multi-swe harbor livecodebench functions ifeval" -- "$cur"); return ;;
+                --image) return ;;
+                --out|-o) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                --lock-wait) return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
@@ -41,7 +53,7 @@ _kat_build_env() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         if [[ $COMP_CWORD -eq 1 ]]; then
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "" -- "$cur")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "export" -- "$cur")
         fi
     fi
 }

@@ -97,6 +97,8 @@ class Bubblewrap:
         view += [*rootfs.KERNEL, "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
         if not self._base:
             view += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]
+        for place, target in rootfs.LINKS:
+            view += ["--symlink", target, place]
         view += ["--bind", str(repo), spec.workdir]
         if spec.network:
             env, paths = network.passed_on()

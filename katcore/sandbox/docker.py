@@ -245,7 +245,8 @@ class Docker:
             for path in ("opt", "opt/python", "opt/python/bin", ENV, SCAFFOLD, "run", "run/kat", "var", "usr")
         ]
         folders += [("tmp", 0o1777), ("tmp/home", 0), ("testbed", 0)]
-        links = [("var/tmp", "/tmp")] if self._base is None else []
+        links = [(place[1:], target) for place, target in rootfs.LINKS]
+        links += [("var/tmp", "/tmp")] if self._base is None else []
         files = [] if self._base else [(f"etc/{name}", text.encode()) for name, text in sorted(rootfs.ETC.items())]
         if self._base is None:
             system = rootfs.system()

@@ -38,6 +38,8 @@ ETC = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     "shells": "/bin/sh\n/bin/bash\n",
 }
+LINKS = (("/tests", "/tmp/tests"), ("/logs", "/tmp/logs"), ("/solution", "/tmp/solution"))
+"""Places that the scripts of Harbor tasks name: in a box they lead to where it may write."""
 FROM_HOST = ("alternatives", "ld.so.cache")
 """What programs below `/usr` need: Debian's links to the chosen awk, cc and editor, and where libraries lie."""
 _FOR_NETWORK = ("resolv.conf", "hosts", "ssl", "ca-certificates", "pki", "crypto-policies")

@@ -8,7 +8,9 @@ code runs outside and every script has the right path. The project under test is
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -97,5 +99,16 @@ def _pip_package() -> Path:
 
 
 def environment_mounts(environment: Environment, sandbox: Sandbox) -> tuple[Mount, ...]:
-    """What a box for this task mounts: the environment at `/opt/env`, built first if need be."""
-    return (Mount(ensure_environment(environment, sandbox), ENV),)
+    """What a box for this task mounts: the environment at `/opt/env`, built first if need be.
+
+    A task of another dataset names no interpreter and pins nothing: its boxes have their own programs, or those of the
+    image that it was made for, where the user says that the sandbox has that one.
+    """
+    if environment.base or environment.lock:
+        return (Mount(ensure_environment(environment, sandbox), ENV),)
+    runs = re.search(r"^\s*RUN\b", environment.dockerfile or "", re.MULTILINE | re.IGNORECASE)
+    variable = f"KAT_{sandbox.name.upper()}_BASE"
+    if (environment.image or runs) and not os.environ.get(variable):
+        what = f"the image {environment.image}" if environment.image else "an image built from its Dockerfile"
+        raise RecordError("environment", f"the task needs {what}; {variable} names the one that boxes are made of")
+    return ()

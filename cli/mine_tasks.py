@@ -1,0 +1,55 @@
+"""kat-mine tasks: other people's datasets on disk as tasks."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from katcli.contract import Program
+from katcli.run import Run
+
+
+class Dataset(StrEnum):
+    """The formats; `katcore.dataset.FORMATS` has one entry for each."""
+
+    swe_bench = "swe-bench"
+    swe_smith = "swe-smith"
+    swe_rebench = "swe-rebench"
+    multi_swe = "multi-swe"
+    harbor = "harbor"
+    livecodebench = "livecodebench"
+    functions = "functions"
+    ifeval = "ifeval"
+
+
+def register(kat: Program) -> None:
+    """Add the subcommand to the program."""
+    kat.command("tasks")(tasks)
+
+
+def tasks(
+    run: Run,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files or folders of the dataset.", show_default=False)
+    ],
+    name: Annotated[Dataset, typer.Option("--from", help="The dataset's format.")],
+    solve: Annotated[
+        str, typer.Option("--solve", metavar="SANDBOX", help="Run each Harbor task's solution there, for its patch.")
+    ] = "",
+) -> None:
+    """Read tasks of other people's datasets from disk.
+
+    Takes JSON lines, JSON arrays, Parquet files and folders of them; of SWE-bench 5 also its task trees; of Harbor and
+    Terminal-Bench folders with a task.toml. `functions` is HumanEval and MBPP. What a format holds and a task does not
+    travels along in the field `dataset`: kat-build-env export gives the same rows again. Nothing is fetched.
+
+    A SWE-smith patch brings its bug in; the task's patch is the reverse. A Harbor task's solution is a script: --solve
+    runs it in a sandbox and keeps what it changed as the task's patch.
+    """
+    from katcore.dataset import items, read
+    from katcore.mine.solved import Solved
+
+    run.stage(items(str(name.value), paths), Solved(read, solve) if solve else read)

@@ -1,0 +1,58 @@
+"""IFEval-style instructions: a prompt and constraints on the answer that a program can check.
+
+In: a row, or a task. Out: the other. Verification is of kind `rules` with a rubric `{"kind": "constraints",
+"constraints": [{id, arguments}]}`: `id` is IFEval's own (`length_constraints:number_words`), `arguments` its keyword
+arguments; those that are null, as Parquet writes what a constraint does not take, are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from katcore.dataset.rows import EPOCH, text
+from katcore.records import Environment, Instruction, Json, Task, TaskSource, Verification
+
+RECIPE = "ifeval"
+NEEDS = ("prompt", "instruction_id_list", "kwargs")
+
+
+def to_task(row: Json) -> Task:
+    """KeyError, TypeError or ValueError name the field that is not as it should be."""
+    ids, arguments = row["instruction_id_list"], row["kwargs"]
+    arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+    if not isinstance(ids, list) or not isinstance(arguments, list) or len(ids) != len(arguments):
+        raise ValueError("instruction_id_list and kwargs are lists of one length")
+    constraints = [{"id": name, "arguments": _given(one)} for name, one in zip(ids, arguments, strict=True)]
+    return Task(
+        instance_id=f"ifeval-{row.get('key', row.get('id', ''))}",
+        repo="",
+        base_commit="",
+        created_at=EPOCH,
+        domain="general",
+        problem_statement=text(row, "prompt"),
+        instruction=Instruction(kind="human"),
+        source=TaskSource(kind="inline"),
+        environment=Environment(recipe=RECIPE),
+        verification=Verification(kind="rules", rubric={"kind": "constraints", "constraints": constraints}),
+    )
+
+
+def from_task(task: Task) -> Json:
+    """A row."""
+    constraints = (task.verification.rubric or {}).get("constraints") or []
+    key = task.instance_id.removeprefix("ifeval-")
+    return {
+        "key": int(key) if key.isdigit() else key,
+        "prompt": task.problem_statement,
+        "instruction_id_list": [one["id"] for one in constraints],
+        "kwargs": [one["arguments"] for one in constraints],
+    }
+
+
+def _given(arguments: Any) -> Json:
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, dict):
+        raise TypeError("kwargs holds something that is no object")
+    return {name: value for name, value in arguments.items() if value is not None}

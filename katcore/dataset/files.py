@@ -1,0 +1,90 @@
+"""Folders of files as JSON: path -> {text | base64, mode}, as `TestFile` has them, and back onto disk.
+
+In: a folder that may hold anything. Out: its regular files and links, sorted. Writing refuses paths that leave the
+folder, so that a dataset cannot write elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from katcore.errors import InputError
+from katcore.records import Json, TestFile
+
+LARGEST = 64 << 20
+"""Bytes of one file: a larger one belongs into an image."""
+
+
+def read(folder: Path) -> dict[str, Json]:
+    """Every file below the folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            found[path.relative_to(folder).as_posix()] = {"text": str(path.readlink()), "mode": "120000"}
+        elif path.is_file():
+            found[path.relative_to(folder).as_posix()] = _read_file(path)
+    return found
+
+
+def _read_file(path: Path) -> Json:
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise InputError(f"{path}: {size} bytes are more than a task's record holds ({LARGEST})")
+    return entry(path.read_bytes(), bool(path.stat().st_mode & 0o100))
+
+
+def entry(data: bytes, executable: bool = False) -> Json:
+    """A file's content: text where it is UTF-8."""
+    mode = "100755" if executable else "100644"
+    try:
+        return {"text": data.decode("utf-8"), "mode": mode}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode(), "mode": mode}
+
+
+def content(file: Mapping[str, Any]) -> bytes:
+    """The bytes of a file."""
+    return base64.b64decode(file["base64"]) if file.get("base64") is not None else str(file["text"]).encode("utf-8")
+
+
+def is_file(value: Any) -> bool:
+    """Whether a field's value is a file as above."""
+    return isinstance(value, dict) and "mode" in value and bool({"text", "base64"} & value.keys()) and len(value) == 2
+
+
+def as_test_file(file: Json) -> TestFile:
+    """The same as a record's struct."""
+    return TestFile(text=file.get("text"), base64=file.get("base64"), mode=file["mode"])
+
+
+def from_test_file(file: TestFile) -> Json:
+    """And back."""
+    kept: Json = {"text": file.text} if file.text is not None else {"base64": file.base64}
+    return kept | {"mode": file.mode}
+
+
+def write(folder: Path, found: Mapping[str, Json]) -> None:
+    """Write files below the folder. InputError for a path that leaves it."""
+    top = folder.resolve()
+    for name, file in found.items():
+        parts = PurePosixPath(name).parts
+        path = top.joinpath(*parts)
+        if name.startswith("/") or not parts or ".." in parts or not path.parent.resolve().is_relative_to(top):
+            raise InputError(f"{name!r} lies outside the task's folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        if file["mode"] == "120000":
+            path.symlink_to(file["text"])
+            continue
+        path.write_bytes(content(file))
+        path.chmod(0o755 if file["mode"] == "100755" else 0o644)
+
+
+def safe_name(name: str) -> str:
+    """A task's id as the name of a folder."""
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")
+    return kept or "task"

@@ -1,0 +1,151 @@
+"""HumanEval- and MBPP-style problems: complete a function; assertions in Python tell.
+
+In: a row, or a task. Out: the other. The task's repository is one file, `solution.py`, which holds the prompt (or, for
+MBPP, nothing but a comment); the patch completes it; the tests are the task's own test file, run by a small runner of
+the standard library that writes JUnit, so that such a task needs no environment beside an interpreter.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+
+from katcore.dataset import files
+from katcore.dataset.inline import archive
+from katcore.dataset.rows import EPOCH, text
+from katcore.records import Environment, Instruction, Json, Labels, Task, TaskSource, TestFile, Verification
+from katcore.sandbox import PYTHON
+
+RECIPE = "functions"
+NEEDS: tuple[str, ...] = ("test", "prompt", "entry_point", "canonical_solution")
+NEEDS_MBPP = ("task_id", "code", "test_list")
+SOLUTION, TESTS = "solution.py", "test_solution.py"
+RUNNER = """import os, sys, traceback, xml.sax.saxutils as sax
+sys.path.insert(0, os.getcwd())
+lines, bad, tests = [], 0, {}
+try:
+    scope = {"__name__": "test_solution"}
+    exec(compile(open("test_solution.py").read(), "test_solution.py", "exec"), scope)
+    tests = {name: value for name, value in scope.items() if name.startswith("test_") and callable(value)}
+except BaseException:
+    traceback.print_exc()
+    lines.append('<testcase name="test_solution.py"><error/></testcase>')
+    bad = 1
+for name, test in tests.items():
+    try:
+        test()
+        inner = ""
+    except BaseException:
+        traceback.print_exc()
+        inner, bad = "<failure/>", 1
+    where = sax.quoteattr("test_solution.py::" + name)
+    lines.append(f"<testcase name={where}>{inner}</testcase>")
+with open(os.environ["KAT_REPORT"] + "/report.xml", "w") as file:
+    file.write("<testsuite>" + "".join(lines) + "</testsuite>")
+sys.exit(bad)
+"""
+
+
+def to_task(row: Json) -> Task:
+    """KeyError, TypeError or ValueError name the field that is not as it should be."""
+    return _mbpp(row) if "test_list" in row else _humaneval(row)
+
+
+def _humaneval(row: Json) -> Task:
+    prompt, entry = text(row, "prompt"), text(row, "entry_point")
+    solved = prompt + text(row, "canonical_solution")
+    tests = f"from solution import {entry}\n\n{text(row, 'test')}\n\n\ndef test_check():\n    check({entry})\n"
+    return _task("humaneval", text(row, "task_id"), prompt, prompt, solved, tests, ["test_check"], entry)
+
+
+def _mbpp(row: Json) -> Task:
+    statement = text(row, "text", "") or text(row, "prompt")
+    asserts = list(row["test_list"])
+    setup = text(row, "test_setup_code", "") or "\n".join(row.get("test_imports") or [])
+    head = f"from solution import *\n{setup}\n" if setup else "from solution import *\n"
+    tests = head + "".join(
+        f"\n\ndef test_{number}():\n" + "".join(f"    {line}\n" for line in one.splitlines())
+        for number, one in enumerate(asserts, 1)
+    )
+    names = [f"test_{number}" for number in range(1, len(asserts) + 1)]
+    shown = statement + "\n\nYour code in solution.py should pass:\n" + "\n".join(asserts[:1])
+    solved = text(row, "code")
+    return _task("mbpp", str(row["task_id"]), shown, "# solution\n", solved if solved.endswith("\n") else solved + "\n",
+                 tests, names, "")  # fmt: skip
+
+
+def _task(kind: str, name: str, shown: str, stub: str, solved: str, tests: str, names: list[str], entry: str) -> Task:
+    return Task(
+        instance_id=f"{kind}-{name.removeprefix('HumanEval/')}",
+        repo="",
+        base_commit="",
+        created_at=EPOCH,
+        domain="code",
+        labels=Labels(language="Python", archetype="code generation"),
+        problem_statement=shown,
+        instruction=Instruction(kind="human", variant=kind),
+        source=TaskSource(kind="inline", url=archive({SOLUTION: files.entry(stub.encode())})),
+        environment=Environment(recipe=RECIPE, test_command=f"{PYTHON} -c {_quoted(RUNNER)}"),
+        verification=Verification(FAIL_TO_PASS=[f"{TESTS}::{one}" for one in names], answer=entry or None),
+        patch=_diff(stub, solved),
+        test_files={TESTS: TestFile(text=tests)},
+    )
+
+
+def from_task(task: Task) -> Json:
+    """A row of the kind that the task came from."""
+    make: Callable[[Task], Json] = _as_mbpp if task.instruction.variant == "mbpp" else _as_humaneval
+    return make(task)
+
+
+def _as_humaneval(task: Task) -> Json:
+    tests = task.test_files[TESTS].text or ""
+    entry = task.verification.answer or ""
+    body = tests.removeprefix(f"from solution import {entry}\n\n")
+    return {
+        "task_id": "HumanEval/" + task.instance_id.removeprefix("humaneval-"),
+        "prompt": task.problem_statement,
+        "entry_point": entry,
+        "canonical_solution": _solved(task).removeprefix(task.problem_statement),
+        "test": body.removesuffix(f"\n\n\ndef test_check():\n    check({entry})\n"),
+    }
+
+
+def _as_mbpp(task: Task) -> Json:
+    tests = (task.test_files[TESTS].text or "").split("\n\ndef test_")
+    asserts = ["\n".join(line[4:] for line in part.splitlines()[1:]) for part in tests[1:]]
+    name = task.instance_id.removeprefix("mbpp-")
+    return {
+        "task_id": int(name) if name.isdigit() else name,
+        "text": task.problem_statement.partition("\n\nYour code in solution.py should pass:\n")[0],
+        "code": _solved(task),
+        "test_list": asserts,
+    }
+
+
+def _solved(task: Task) -> str:
+    """What the patch makes of the one file: everything in it that is not removed."""
+    lines: list[str] = []
+    inside = False
+    for line in task.patch.splitlines(keepends=True):
+        if line.startswith("@@"):
+            inside = True
+        elif inside and line.startswith("\\"):
+            lines[-1] = lines[-1].removesuffix("\n")
+        elif inside and line[:1] in "+ ":
+            lines.append(line[1:])
+    return "".join(lines)
+
+
+def _diff(old: str, new: str) -> str:
+    """One hunk over the whole file, so that the patch tells the whole solution."""
+    body = []
+    for line in difflib.unified_diff(
+        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{SOLUTION}", f"b/{SOLUTION}", n=1 << 20
+    ):
+        body.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
+    return f"diff --git a/{SOLUTION} b/{SOLUTION}\n" + "".join(body)
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "'\\''") + "'"

@@ -1,0 +1,92 @@
+"""The task trees of SWE-bench 5: `sweb.yaml` and a folder `tasks/<instance_id>/` for each instance.
+
+In: such a tree, or one folder of it. Out: rows of `swe_bench.py` with two more kinds of field: `Dockerfile`, and every
+further file under its own path (`test_assets/…`). A field that lies in a file of its own is read from there; all others
+are in `task.yaml`. Writing gives the same files again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from katcore.dataset import files
+from katcore.dataset.rows import Found, plain
+from katcore.errors import InputError
+from katcore.records import Json
+
+AS_FILE = {
+    "patch": "gold.patch",
+    "test_patch": "test.patch",
+    "eval_script": "eval.sh",
+    "problem_statement": "problem_statement.md",
+    "hints_text": "hints.md",
+    "Dockerfile": "Dockerfile",
+}
+OPTIONAL = frozenset({"hints_text"})
+TESTS = ("FAIL_TO_PASS", "PASS_TO_PASS")
+LISTS = (*TESTS, "FAIL_TO_FAIL", "PASS_TO_FAIL")
+TREE = {"datasets": ["kat"], "splits": ["test"]}
+
+
+def is_tree(path: Path) -> bool:
+    """Whether the folder is a tree, or one of its tasks."""
+    return (path / "tasks").is_dir() or (path / "task.yaml").is_file()
+
+
+def read(path: Path) -> Iterator[Found]:
+    """The tasks in the order of their names."""
+    folders = [path] if (path / "task.yaml").is_file() else sorted((path / "tasks").iterdir())
+    for folder in folders:
+        if (folder / "task.yaml").is_file():
+            yield Found(_read_task(folder), str(folder))
+
+
+def _read_task(folder: Path) -> Json:
+    import yaml
+
+    try:
+        row = plain(yaml.safe_load((folder / "task.yaml").read_text(encoding="utf-8")))
+        tests = json.loads((folder / "tests.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{folder}: {str(error).splitlines()[0]}") from error
+    if not isinstance(row, dict) or not isinstance(tests, dict):
+        raise InputError(f"{folder}: task.yaml and tests.json hold objects")
+    row |= tests
+    for name, file in files.read(folder).items():
+        if name in ("task.yaml", "tests.json"):
+            continue
+        column = next((column for column, path in AS_FILE.items() if path == name), None)
+        row[column or name] = file["text"] if column and "text" in file else file
+    return row
+
+
+def write(rows: Iterable[Json], folder: Path) -> int:
+    """A tree that `swebench` takes; the number of tasks."""
+    import yaml
+
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for row in rows:
+        place = folder / "tasks" / files.safe_name(str(row["instance_id"]))
+        place.mkdir(parents=True, exist_ok=True)
+        meta = {name: value for name, value in row.items() if name not in AS_FILE and not files.is_file(value)}
+        tests = {name: meta.pop(name) for name in list(meta) if name in LISTS}
+        for name in TESTS:
+            tests[name] = json.loads(tests[name]) if isinstance(tests.get(name), str) else tests.get(name, [])
+        meta.setdefault("split", "test")
+        meta.setdefault("datasets", ["kat"])
+        (place / "task.yaml").write_text(yaml.safe_dump(meta, allow_unicode=True), encoding="utf-8")
+        (place / "tests.json").write_text(json.dumps(tests, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for name, value in row.items():
+            if name in AS_FILE and (value or name not in OPTIONAL):
+                files.write(
+                    place, {AS_FILE[name]: value if files.is_file(value) else {"text": value, "mode": "100644"}}
+                )
+            elif files.is_file(value):
+                files.write(place, {name: value})
+        count += 1
+    if not (folder / "sweb.yaml").exists():
+        (folder / "sweb.yaml").write_text(yaml.safe_dump(TREE), encoding="utf-8")
+    return count
