@@ -29,6 +29,8 @@ from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, Model, Part, written
 from katcore.gateway.prompt import History
 from katcore.gateway.sampling import own_sampling, recorded
+from katcore.gateway.seen import Seen
+from katcore.gateway.tails import Tails
 from katcore.gateway.tree import Prompt, Sampled, Tree
 from katcore.model.template import TemplateError
 from katcore.pool import seed_for
@@ -114,6 +116,7 @@ class Session:
     agent_sampling: bool = False
     history: History = "sampled"
     hook: Hook | None = None
+    tails: Tails = field(default_factory=Tails)
     gate: Gate = field(default_factory=Gate)
     metrics: Metrics = field(default_factory=Metrics)
     stop: Exit | None = None
@@ -122,7 +125,8 @@ class Session:
     """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
-        self.tree = Tree(self.model.chat, self.outcome, self.history)
+        self.tree = Tree(self.model.chat, self.outcome, self.history, self.tails)
+        self.seen = Seen()
         self.tokens = 0
         self._started = time.monotonic() - self.gate.paused_seconds()
         self._failures = 0
@@ -138,7 +142,7 @@ class Session:
 
     def ask(self, request: Request, dialect: str, body: bytes, retry: int) -> Answering:
         """Begin to answer a request; a retry of one that was or is being answered gets that one's answer."""
-        digest = hashlib.sha256(body).hexdigest()
+        digest = hashlib.blake2b(body, digest_size=16).hexdigest()
         known = self._known.get(digest)
         if retry > 0:
             self._retries[digest] = retry

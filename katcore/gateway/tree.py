@@ -15,7 +15,9 @@ from itertools import chain
 
 from katcore.gateway.lineage import Lineages
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
-from katcore.gateway.prompt import Delta, History, Known, Piece, extend
+from katcore.gateway.prompt import Delta, History, Known, Piece
+from katcore.gateway.seen import Derived
+from katcore.gateway.tails import Tails
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
 from katcore.records import Boundary, Json, Node, Origin, Outcome, ToolCall
@@ -56,8 +58,11 @@ class Tree:
         chat: ChatModel | None,
         outcome: Callable[[str], Outcome] | None = None,
         history: History = "sampled",
+        tails: Tails | None = None,
     ) -> None:
         self.chat = chat
+        self._tails = tails or Tails()
+        self._key, self._tools_key = Derived(key_of), Derived(tools_key)
         self.nodes: list[Node] = []
         self.history: History = history
         self.lineages = Lineages(self.nodes)
@@ -84,27 +89,27 @@ class Tree:
 
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""
-        return self._find([key_of(message) for message in messages], tools_key(tools))
+        return self._find([self._key(message) for message in messages], self._tools_key(tools))
 
     def _find(self, keys: list[str], given: str) -> list[int]:
-        best: list[int] = []
-        stack: list[list[int]] = [[]]
+        best, depth = None, 0
+        stack: list[tuple[int | None, int]] = [(None, 0)]
         while stack:
-            path = stack.pop()
-            if len(path) > len(best) and path[-1] not in self._open:
-                best = path
-            if len(path) == len(keys):
+            at, size = stack.pop()
+            if size > depth and at not in self._open:
+                best, depth = at, size
+            if size == len(keys):
                 continue
-            for child in self._children.get(path[-1] if path else None, []):
-                if self._keys[child] == keys[len(path)] and self._tools[child] == given:
-                    stack.append([*path, child])
-        return best
+            for child in self._children.get(at, []):
+                if self._keys[child] == keys[size] and self._tools[child] == given:
+                    stack.append((child, size + 1))
+        return [node.id for node in self.path(best)]
 
     # ------------------------------------------------------------------ growing
 
     def prompt(self, messages: list[Json], tools: list[Json] | None, turn: int, agent: str = "") -> Prompt:
         """Find what is known of a prompt and add nodes for the rest of it. `agent`: who asks, where it says so."""
-        keys, given = [key_of(message) for message in messages], tools_key(tools)
+        keys, given = [self._key(message) for message in messages], self._tools_key(tools)
         delta, path = self._extend(messages, tools, self._find(keys, given))
         at = path[-1] if path else None
         boundary, lineage = self._branch(path, messages, keys, tools, agent) if delta.pieces else ("none", "")
@@ -164,7 +169,7 @@ class Tree:
             return Delta([Piece(at, at + 1, []) for at in range(len(path), len(messages))]), path
         while True:
             try:
-                return extend(self.chat, messages, self._known(path), tools, self.history), path
+                return self._tails.extend(self.chat, messages, self._known(path), tools, self.history), path
             except NotAnExtension:
                 path = path[:-1]
                 while path and path[-1] in self._open:

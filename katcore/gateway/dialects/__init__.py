@@ -7,14 +7,16 @@ next request finds the tokens of the last one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from katcore.gateway.seen import Seen
 from katcore.records import Json
 
+T = TypeVar("T")
 PIECE = 4096
 """Longest piece of text in one event, in characters."""
 RAW = "__raw_arguments__"
@@ -87,8 +89,8 @@ class Dialect(Protocol):
     name: str
     path: str
 
-    def parse(self, body: bytes) -> Request:
-        """A request's body. Raises BadRequest."""
+    def parse(self, body: bytes, seen: Seen) -> Request:
+        """A request's body, of which `seen` knows what came before. Raises BadRequest."""
 
     def answer(self, request: Request, reply: Reply) -> Json:
         """The reply as one object."""
@@ -100,15 +102,39 @@ class Dialect(Protocol):
         """An error as the API's clients expect it."""
 
 
-def read_object(body: bytes) -> Json:
-    """The JSON object in a body. Raises BadRequest."""
+def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:
+    """The JSON object in a body, and those of its members that are `left` as they came. Raises BadRequest."""
     try:
-        given = msgspec.json.decode(body)
+        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        raw = {name: given.pop(name) for name in left if name in given}
+        return {name: msgspec.json.decode(value) for name, value in given.items()}, raw
+    except msgspec.ValidationError:
+        raise BadRequest("the body is not a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise BadRequest("the body is not a JSON object")
-    return given
+
+
+def read_part(raw: msgspec.Raw | None, seen: Seen, how: Callable[[Any], T], missing: T) -> T:
+    """`how` of a member that was left as it came. Raises BadRequest."""
+    if raw is None:
+        return missing
+    try:
+        return seen.read(raw, how)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def read_list(raw: msgspec.Raw | None, seen: Seen, how: Callable[[Any], T], name: str) -> list[T]:
+    """`how` of each entry of a list that must not be empty. Raises BadRequest."""
+    try:
+        entries = msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw])
+    except msgspec.ValidationError:
+        entries = []
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not entries:
+        raise BadRequest(f"{name} must be a list that is not empty")
+    return [read_part(entry, seen, how, None) for entry in entries]  # type: ignore[arg-type, misc]
 
 
 def limit_of(given: Json, *names: str) -> int | None:

@@ -7,6 +7,7 @@ prompt, and the provider's own server tools. `tool_choice` other than `none` is 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from katcore.gateway.dialects import (
@@ -21,16 +22,20 @@ from katcore.gateway.dialects import (
     limit_of,
     object_of,
     pieces,
+    read_list,
     read_object,
+    read_part,
     refuse,
     tool_call,
 )
+from katcore.gateway.seen import Seen
 from katcore.records import Json
 
 SAMPLING = ("temperature", "top_p", "top_k", "stop_sequences", "thinking")
 ATTRIBUTION = "x-anthropic-billing-header:"
 SERVER_TOOLS = ("web_search_", "web_fetch_", "code_execution_", "tool_search_", "mcp_toolset")
 SERVER_BLOCKS = ("server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result")
+NOTHING: list[Json] = []
 STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
 FINISH_REASONS = {
     "end_turn": "stop",
@@ -58,11 +63,13 @@ class AnthropicMessages:
     name = "anthropic"
     path = "/v1/messages"
 
-    def parse(self, body: bytes) -> Request:
-        given = read_object(body)
+    def parse(self, body: bytes, seen: Seen) -> Request:
+        given, raw = read_object(body, "system", "messages", "tools")
+        system = read_part(raw.get("system"), seen, _system, NOTHING)
+        none = _choice(given).get("type") == "none"
         return Request(
-            messages=[*_system(given.get("system")), *_messages(given.get("messages"))],
-            tools=_tools(given),
+            messages=[*system, *chain.from_iterable(read_list(raw.get("messages"), seen, _message_of, "messages"))],
+            tools=None if none else read_part(raw.get("tools"), seen, _tools, None),
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_tokens"),
             model=str(given.get("model") or ""),
@@ -193,23 +200,15 @@ def _system(given: Any) -> list[Json]:
     return [{"role": "system", "content": "\n\n".join(texts)}] if texts else []
 
 
-def _messages(given: Any) -> list[Json]:
-    if not isinstance(given, list) or not given:
-        raise BadRequest("messages must be a list that is not empty")
-    found: list[Json] = []
-    for message in given:
-        role = message.get("role") if isinstance(message, dict) else None
-        if role not in ("user", "assistant", "system"):
-            raise BadRequest(f"not a message: {str(message)[:100]}")
-        content = message.get("content")
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        if not isinstance(blocks, list) or any(not isinstance(block, dict) for block in blocks):
-            raise BadRequest("content must be a string or a list of blocks")
-        if role == "assistant":
-            found.append(assistant_of(blocks))
-        else:
-            found += _turn(str(role), blocks)
-    return found
+def _message_of(message: Any) -> list[Json]:
+    role = message.get("role") if isinstance(message, dict) else None
+    if role not in ("user", "assistant", "system"):
+        raise BadRequest(f"not a message: {str(message)[:100]}")
+    content = message.get("content")
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(blocks, list) or any(not isinstance(block, dict) for block in blocks):
+        raise BadRequest("content must be a string or a list of blocks")
+    return [assistant_of(blocks)] if role == "assistant" else list(_turn(str(role), blocks))
 
 
 def _turn(role: str, blocks: list[Json]) -> Iterator[Json]:
@@ -266,12 +265,17 @@ def _text(block: Any) -> str:
     return str(block["text"])
 
 
-def _tools(given: Json) -> list[Json] | None:
-    tools = given.get("tools") or []
+def _choice(given: Json) -> Json:
+    choice = given.get("tool_choice") or {}
+    if not isinstance(choice, dict):
+        raise BadRequest("tool_choice must be an object")
+    return choice
+
+
+def _tools(given: Any) -> list[Json] | None:
+    tools = given or []
     if not isinstance(tools, list) or any(not isinstance(tool, dict) for tool in tools):
         raise BadRequest("tools must be a list of objects")
-    if (given.get("tool_choice") or {}).get("type") == "none":
-        return None
     found = []
     for tool in tools:
         kind = str(tool.get("type") or "custom")

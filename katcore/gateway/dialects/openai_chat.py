@@ -18,9 +18,12 @@ from katcore.gateway.dialects import (
     event,
     limit_of,
     pieces,
+    read_list,
     read_object,
+    read_part,
     refuse,
 )
+from katcore.gateway.seen import Seen
 from katcore.records import Json
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
@@ -34,8 +37,8 @@ class OpenAIChat:
     name = "openai-chat"
     path = "/v1/chat/completions"
 
-    def parse(self, body: bytes) -> Request:
-        given = read_object(body)
+    def parse(self, body: bytes, seen: Seen) -> Request:
+        given, raw = read_object(body, "messages", "tools")
         if given.get("n") not in (None, 1):
             raise BadRequest("n must be 1", code="unsupported_value")
         for name in REFUSED:
@@ -43,8 +46,8 @@ class OpenAIChat:
                 raise BadRequest(f"{name} is not supported", code="unsupported_parameter")
         options = given.get("stream_options") or {}
         return Request(
-            messages=_messages(given.get("messages")),
-            tools=_tools(given),
+            messages=read_list(raw.get("messages"), seen, _message, "messages"),
+            tools=None if given.get("tool_choice") == "none" else read_part(raw.get("tools"), seen, _tools, None),
             stream=bool(given.get("stream")),
             include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
             max_tokens=limit_of(given, "max_completion_tokens", "max_tokens"),
@@ -110,17 +113,14 @@ class _Chunks:
         return event({**self._head, "choices": [choice]})
 
 
-def _messages(given: Any) -> list[Json]:
-    if not isinstance(given, list) or not given:
-        raise BadRequest("messages must be a list that is not empty")
-    for message in given:
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise BadRequest(f"not a message: {str(message)[:100]}")
-        _check_content(message)
-        calls = message.get("tool_calls") or []
-        if not isinstance(calls, list) or any(not isinstance(call, dict) or "function" not in call for call in calls):
-            raise BadRequest("tool_calls must be a list of function calls")
-    return given
+def _message(message: Any) -> Json:
+    if not isinstance(message, dict) or message.get("role") not in ROLES:
+        raise BadRequest(f"not a message: {str(message)[:100]}")
+    _check_content(message)
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list) or any(not isinstance(call, dict) or "function" not in call for call in calls):
+        raise BadRequest("tool_calls must be a list of function calls")
+    return message
 
 
 def _check_content(message: Json) -> None:
@@ -137,9 +137,8 @@ def _check_content(message: Json) -> None:
             raise BadRequest(f"not a text part: {str(part)[:100]}")
 
 
-def _tools(given: Json) -> list[Json] | None:
-    tools = given.get("tools")
-    if not tools or given.get("tool_choice") == "none":
+def _tools(tools: Any) -> list[Json] | None:
+    if not tools:
         return None
     if not isinstance(tools, list) or any(not isinstance(t, dict) or t.get("type") != "function" for t in tools):
         raise BadRequest("tools must be a list of functions")
