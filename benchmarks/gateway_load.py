@@ -40,13 +40,13 @@ class Turn:
 
 
 class Conversation:
-    """A conversation in one dialect; `size` is the bytes of a tool's result."""
+    """A conversation in one dialect; `size` is the bytes of a tool's result, `opening` of the user's message."""
 
-    def __init__(self, dialect: str, stream: bool, size: int, seed: str, model: str) -> None:
+    def __init__(self, dialect: str, stream: bool, size: int, seed: str, model: str, opening: int = 400) -> None:
         self.dialect, self.stream, self.model = dialect, stream, model
         self._size = size
         self._random = random.Random(f"{dialect} {stream} {size} {seed}")
-        self._said: list[Any] = [{"role": "user", "content": "Fix it. " + self._text(min(size, 400))}]
+        self._said: list[Any] = [{"role": "user", "content": "Fix it. " + self._text(opening)}]
 
     def body(self) -> bytes:
         """The next request."""

@@ -89,8 +89,8 @@ class TokenModel:
         while True:
             pauses, left = gate.pauses, params.max_new_tokens - len(growing.ids)
             async for part in stream(self.engine, prompt.ids + growing.ids, replace(params, max_new_tokens=left)):
-                growing.add(part.token_ids, part.logprobs, part.versions)
                 growing.finish_reason = part.finish_reason
+                growing.add(part.token_ids, part.logprobs, part.versions)
                 growing.cached_tokens = growing.cached_tokens or part.cached_tokens
             if growing.finish_reason != "abort" or gate.pauses == pauses:
                 break
@@ -123,8 +123,8 @@ class _Growing:
         self.ids += ids
         self.logprobs += logprobs
         now = time.monotonic()
-        if now - self._at < PARSE_S or not ids:
-            return
+        if now - self._at < PARSE_S or not ids or self.finish_reason in ("stop", "length"):
+            return  # the whole comes next, and is journalled once
         self._at = now
         reasoning, text = self._chat.settled(self.ids, self._thinks)
         new = [(at - self._sent, version) for at, version in self.versions if at >= self._sent]

@@ -253,7 +253,8 @@ class Gateway:
             if asked.stream:
                 return await stream_answer(request, dialect, asked, answering, self._keep_alive_s)
             reply: Reply = await asyncio.shield(answering.task)
-            return web.json_response(dialect.answer(asked, reply), dumps=_dumps)
+            whole = msgspec.json.encode(dialect.answer(asked, reply))
+            return web.Response(body=whole, content_type="application/json", charset="utf-8")
 
         return _refusing(dialect, handle)
 
@@ -300,10 +301,6 @@ def _refusing(dialect: Dialect, handle: Handler) -> Handler:
 
 async def _alive(request: web.Request) -> web.Response:
     return web.Response()
-
-
-def _dumps(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 def _agent(request: web.Request) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 
 from katcore.gateway.lineage import Lineages
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
@@ -72,6 +71,7 @@ class Tree:
         self._children: dict[int | None, list[int]] = {}
         self._open: set[int] = set()  # nodes whose ids come with those of a later message
         self._completions: set[int] = set()
+        self._ids: dict[int, list[int]] = {}  # to the end of each conversation's last completion
 
     # ------------------------------------------------------------------ reading
 
@@ -85,7 +85,14 @@ class Tree:
 
     def ids(self, node: int | None) -> list[int]:
         """The tokens from the root to the end of this node."""
-        return list(chain.from_iterable(each.token_ids or () for each in self.path(node)))
+        rest: list[list[int]] = []
+        while node is not None and node not in self._ids:
+            rest.append(self.nodes[node].token_ids or [])
+            node = self.nodes[node].parent
+        found = [] if node is None else list(self._ids[node])
+        for each in reversed(rest):
+            found += each
+        return found
 
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""
@@ -159,9 +166,19 @@ class Tree:
         self._completions.add(node.id)
         if not lineage:
             self.lineages.answered(node.id)
-        if ids is not None and self.ids(node.id) != prompt.ids + ids:
-            raise AssertionError("the tree's tokens are not those that the engine saw")
+        if ids is not None:
+            self._remember(node, prompt.ids + ids)
         return node
+
+    def _remember(self, node: Node, ids: list[int]) -> None:
+        """Check the tokens to the end of a completion, and keep them in the place of those of the one before it."""
+        if self.ids(node.id) != ids:
+            raise AssertionError("the tree's tokens are not those that the engine saw")
+        above = node.parent
+        while above is not None and above not in self._ids:
+            above = self.nodes[above].parent
+        self._ids.pop(-1 if above is None else above, None)
+        self._ids[node.id] = ids
 
     def _extend(self, messages: list[Json], tools: list[Json] | None, path: list[int]) -> tuple[Delta, list[int]]:
         """The new ids after the deepest node of the path that the template can go on from."""
