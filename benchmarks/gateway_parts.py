@@ -211,6 +211,7 @@ class Peer:
         config = folder / "litellm.json"  # JSON is YAML
         config.write_text(json.dumps({"model_list": [{"model_name": "m", "litellm_params": made}]}))
         env = {**os.environ, "PYTHONPATH": str(home), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+        env["LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY"] = "true"  # as open as the engine behind it
         self.url = f"http://127.0.0.1:{port}"
         self._log = (folder / "litellm.log").open("wb")
         argv = [sys.executable, "-c", "from litellm import run_server; run_server()"]

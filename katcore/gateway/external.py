@@ -35,6 +35,14 @@ OVERFLOW = ("context length", "context_length", "prompt is too long", "maximum c
 OPENAI_FINISH = {"stop": "stop", "tool_calls": "tool_calls", "function_call": "tool_calls", "length": "length"}
 
 
+def check_key(kind: Literal["openai", "anthropic"], variable: str = "") -> str:
+    """The environment variable that holds the key of such an endpoint; UsageError when it is not set."""
+    variable = variable or KEYS[kind]
+    if not os.environ.get(variable):
+        raise UsageError(f"engine {kind}: needs a key", hint=f"put it into the environment as {variable}")
+    return variable
+
+
 @dataclass
 class ExternalModel:
     """An endpoint at `url` (with `/v1` for OpenAI's, without for Anthropic's); `model` overrides the agent's choice."""
@@ -51,9 +59,7 @@ class ExternalModel:
     chat = None
 
     def __post_init__(self) -> None:
-        self.key_variable = self.key_variable or KEYS[self.kind]
-        if self.key_variable not in os.environ:
-            raise UsageError(f"{self.name} needs a key", hint=f"put it into the environment as {self.key_variable}")
+        self.key_variable = check_key(self.kind, self.key_variable)
 
     async def answer(
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
