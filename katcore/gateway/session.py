@@ -189,6 +189,9 @@ class Session:
         async with self._slots:
             if self.stop is not None:
                 raise Stopped(self.stop)
+            if request.forced and self.model.chat is not None:
+                refused = "tool_choice must be auto or none: nothing makes this model call a tool"
+                raise BadRequest(refused, code="unsupported_value")
             number, self._next = self._next, self._next + 1
             if number >= self.caps.calls:
                 raise self._halt("turns", f"{self.caps.calls} model calls")
@@ -261,7 +264,7 @@ class Session:
         def told(part: Part) -> None:
             if under.call.first_token_s is None:
                 under.call.first_token_s = round(time.monotonic() - under.began, 6)
-            if self.hook is not None or not under.request.stream:
+            if self.hook is not None or under.request.stop or not under.request.stream:
                 return  # nothing leaves before the whole has been looked at, or asked for
             nodes = self.tree.nodes[self._written :]
             self._written = len(self.tree.nodes)
@@ -348,6 +351,7 @@ class Session:
             prompt_tokens=asked,
             completion_tokens=counted,
             cached_tokens=answer.cached_tokens,
+            stopped_by=answer.stopped_by,
         )
 
     def _failed(self, under: _Under, error: BaseException) -> None:

@@ -223,7 +223,8 @@ class Tree:
         if at is None:
             same = any(self._keys[root] == keys[0] for root in children)
             answers = {self._keys[node] for node in self._completions}
-            return self.lineages.root(same, bool(tools), len(answers.intersection(keys)), agent)
+            text = "\n".join(text_of(message.get("content")) for message in messages)
+            return self.lineages.root(same, bool(tools), len(answers.intersection(keys)), text, agent)
         if not children:
             return "none", self.nodes[at].lineage
         following = messages[len(path)]

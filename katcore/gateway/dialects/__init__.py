@@ -19,6 +19,8 @@ from katcore.records import Json
 T = TypeVar("T")
 PIECE = 4096
 """Longest piece of text in one event, in characters."""
+ANY = "*"
+"""`Request.forced` where some tool must be called, whichever."""
 RAW = "__raw_arguments__"
 """Where a client wants an object and the model wrote something else: the one member that holds its text."""
 
@@ -37,6 +39,7 @@ class Request:
     """What an agent asks for, in one form. `asked` are its own sampling parameters.
 
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
+    `forced` is the tool that must be called, ANY when it may be any; `stop` are strings that end the answer.
     `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
     """
 
@@ -48,13 +51,18 @@ class Request:
     model: str = ""
     asked: Json = field(default_factory=dict)
     agent: str = ""
+    forced: str = ""
+    stop: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`; `id` without a dialect's prefix."""
+    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`; `id` without a dialect's prefix.
+
+    `stopped_by`: the stop string that ended it.
+    """
 
     id: str
     message: Json
@@ -62,6 +70,7 @@ class Reply:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    stopped_by: str = ""
 
 
 class Stream(Protocol):
@@ -143,6 +152,14 @@ def limit_of(given: Json, *names: str) -> int | None:
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise BadRequest(f"{names[0]} must be a positive number")
     return limit
+
+
+def stop_of(given: Any, name: str) -> tuple[str, ...]:
+    """The strings that end an answer: one, a list, or none. Raises BadRequest."""
+    strings = [given] if isinstance(given, str) else given or []
+    if not isinstance(strings, list) or any(not isinstance(each, str) or not each for each in strings):
+        raise BadRequest(f"{name} must be strings that are not empty")
+    return tuple(strings)
 
 
 def asked_of(given: Json, names: Iterable[str]) -> Json:

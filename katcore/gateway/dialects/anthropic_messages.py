@@ -1,7 +1,7 @@
 """Anthropic Messages: what agents send, and what they expect back.
 
 Left out of what the model sees: `cache_control`, the attribution header that Claude Code puts at the head of its system
-prompt, and the provider's own server tools. `tool_choice` other than `none` is taken as `auto`.
+prompt, and the provider's own server tools.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from katcore.gateway.dialects import (
+    ANY,
     BadRequest,
     Reply,
     Request,
@@ -26,6 +27,7 @@ from katcore.gateway.dialects import (
     read_object,
     read_part,
     refuse,
+    stop_of,
     tool_call,
 )
 from katcore.gateway.seen import Seen
@@ -66,19 +68,21 @@ class AnthropicMessages:
     def parse(self, body: bytes, seen: Seen) -> Request:
         given, raw = read_object(body, "system", "messages", "tools")
         system = read_part(raw.get("system"), seen, _system, NOTHING)
-        none = _choice(given).get("type") == "none"
+        choice = _choice(given)
         return Request(
             messages=[*system, *chain.from_iterable(read_list(raw.get("messages"), seen, _message_of, "messages"))],
-            tools=None if none else read_part(raw.get("tools"), seen, _tools, None),
+            tools=None if choice.get("type") == "none" else read_part(raw.get("tools"), seen, _tools, None),
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_tokens"),
             model=str(given.get("model") or ""),
             asked=asked_of(given, SAMPLING),
+            forced=_forced(choice),
+            stop=stop_of(given.get("stop_sequences"), "stop_sequences"),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
         head = _message(request, reply.id, _usage(reply))
-        return {**head, "content": blocks_of(reply.message), "stop_reason": STOP_REASONS[reply.finish_reason]}
+        return {**head, "content": blocks_of(reply.message), **_ended(reply)}
 
     def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
         return _Events(request, identity, prompt_tokens)
@@ -117,8 +121,7 @@ class _Events:
             for piece in pieces(arguments_of_object(object_of(function["arguments"]))):
                 yield self._block_delta({"type": "input_json_delta", "partial_json": piece})
         yield from self._end()
-        end = {"stop_reason": STOP_REASONS[reply.finish_reason], "stop_sequence": None}
-        yield _named({"type": "message_delta", "delta": end, "usage": _usage(reply)})
+        yield _named({"type": "message_delta", "delta": _ended(reply), "usage": _usage(reply)})
         yield _named({"type": "message_stop"})
 
     def fail(self, message: str, code: str, status: int) -> bytes:
@@ -164,6 +167,12 @@ def _message(request: Request, identity: str, usage: Json) -> Json:
         "stop_sequence": None,
         "usage": usage,
     }
+
+
+def _ended(reply: Reply) -> Json:
+    if reply.stopped_by:
+        return {"stop_reason": "stop_sequence", "stop_sequence": reply.stopped_by}
+    return {"stop_reason": STOP_REASONS[reply.finish_reason], "stop_sequence": None}
 
 
 def _usage(reply: Reply) -> Json:
@@ -270,6 +279,16 @@ def _choice(given: Json) -> Json:
     if not isinstance(choice, dict):
         raise BadRequest("tool_choice must be an object")
     return choice
+
+
+def _forced(choice: Json) -> str:
+    kind = choice.get("type", "auto")
+    if kind in ("auto", "none"):
+        return ""
+    name = ANY if kind == "any" else choice.get("name")
+    if kind not in ("any", "tool") or not isinstance(name, str) or not name:
+        raise BadRequest(f"tool_choice {str(choice)[:100]} is not supported", code="unsupported_value")
+    return name
 
 
 def _tools(given: Any) -> list[Json] | None:

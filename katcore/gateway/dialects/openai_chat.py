@@ -1,7 +1,4 @@
-"""OpenAI Chat Completions: what agents send, and what they expect back.
-
-`tool_choice` is taken as `auto` unless it is `none`: the engine samples freely.
-"""
+"""OpenAI Chat Completions: what agents send, and what they expect back."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from katcore.gateway.dialects import (
+    ANY,
     BadRequest,
     Reply,
     Request,
@@ -22,6 +20,7 @@ from katcore.gateway.dialects import (
     read_object,
     read_part,
     refuse,
+    stop_of,
 )
 from katcore.gateway.seen import Seen
 from katcore.records import Json
@@ -53,6 +52,8 @@ class OpenAIChat:
             max_tokens=limit_of(given, "max_completion_tokens", "max_tokens"),
             model=str(given.get("model") or ""),
             asked=asked_of(given, SAMPLING),
+            forced=_forced(given.get("tool_choice")),
+            stop=stop_of(given.get("stop"), "stop"),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
@@ -135,6 +136,17 @@ def _check_content(message: Json) -> None:
             raise refuse(str(kind))
         if kind not in ("text", "refusal") or not isinstance(part.get(kind), str):
             raise BadRequest(f"not a text part: {str(part)[:100]}")
+
+
+def _forced(choice: Any) -> str:
+    if choice in (None, "auto", "none"):
+        return ""
+    if choice == "required":
+        return ANY
+    name = (choice.get("function") or {}).get("name") if isinstance(choice, dict) else None
+    if not isinstance(name, str) or choice.get("type") != "function":
+        raise BadRequest(f"tool_choice {str(choice)[:100]} is not supported", code="unsupported_value")
+    return name
 
 
 def _tools(tools: Any) -> list[Json] | None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from katcore.gateway.dialects import (
+    ANY,
     BadRequest,
     Reply,
     Request,
@@ -57,6 +58,7 @@ class OpenAIResponses:
             max_tokens=limit_of(given, "max_output_tokens"),
             model=str(given.get("model") or ""),
             asked=asked_of(given, SAMPLING),
+            forced=_forced(given.get("tool_choice")),
             custom=custom,
             namespaces=namespaces,
         )
@@ -175,6 +177,17 @@ def _flat(tools: Any) -> tuple[Any, dict[str, str]]:
         flat += inner
         spaces |= {str(each.get("name")): str(tool.get("name")) for each in inner if isinstance(each, dict)}
     return flat, spaces
+
+
+def _forced(choice: Any) -> str:
+    if choice in (None, "auto", "none"):
+        return ""
+    if choice == "required":
+        return ANY
+    name = choice.get("name") if isinstance(choice, dict) and choice.get("type") in ("function", "custom") else None
+    if not isinstance(name, str) or not name:
+        raise BadRequest(f"tool_choice {str(choice)[:100]} is not supported", code="unsupported_value")
+    return name
 
 
 def _tools(given: Any) -> Tools:
