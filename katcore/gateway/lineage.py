@@ -6,13 +6,15 @@ In: where a prompt parts from the tree, and who asks, where the agent says so in
 - a root of its own with tools is a sub-agent, unless it holds what was sampled before (the same agent in another mode);
 - without tools it is the call that writes a compaction's summary when it holds what was sampled before: as turns of its
   own, or quoted in one text; else it is a title, which knows only what the user said;
-- a prompt that leaves out sampled turns of its conversation's last call is a compaction;
+- a prompt that leaves out sampled turns of its conversation's last call is a compaction; one that leaves out only what
+  users or tools said (a note that changes each turn) is a branch;
 - an assistant's turn that comes back changed is drift, and so named (`drift-1`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from katcore.gateway.messages import text_of
 from katcore.records import Boundary, Json, Node
@@ -71,8 +73,8 @@ class Lineages:
         pieces = {_piece(node.message or {}) for node in self._nodes if node.sampled or node.token_ids is None}
         return sum(piece in text for piece in pieces if len(piece) >= PIECE)
 
-    def fork(self, at: int, agent: str, drifted: bool) -> tuple[Boundary, str]:
-        """Why a prompt parts from a path at this node."""
+    def fork(self, at: int, agent: str, drifted: bool, repeated: Callable[[int], bool]) -> tuple[Boundary, str]:
+        """Why a prompt parts from a path at this node; `repeated`: whether it says a node's message all the same."""
         lineage = self._nodes[at].lineage
         above = self._path(at)
         answers = any(self._nodes[node].role == "assistant" for node in above)
@@ -82,7 +84,7 @@ class Lineages:
             return "none", self.name("drift")
         last = self._last.get((agent, above[-1]))
         gone = set(self._path(last)).difference(above) if last is not None else set()
-        if any(self._nodes[node].role == "assistant" for node in gone):
+        if any(self._nodes[node].role == "assistant" and not repeated(node) for node in gone):
             return "compaction", self.name("compaction")
         return "none", self.name("branch")
 

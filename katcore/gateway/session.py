@@ -28,6 +28,7 @@ from katcore.gateway.journal import Entry, Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, Model, Part, written
 from katcore.gateway.prompt import History
+from katcore.gateway.refusals import OVERFLOWED, Stopped, Unavailable, overflow
 from katcore.gateway.sampling import own_sampling, recorded
 from katcore.gateway.seen import Seen
 from katcore.gateway.tails import Tails
@@ -40,9 +41,6 @@ REMEMBERED = 8
 """Answered requests that a late retry may still ask for."""
 LOOK_S = 0.5
 """How often a pause is told from a call that takes long."""
-
-OVERFLOWED = "Stopped: context: "
-"""How the error of a call begins whose prompt was too long."""
 
 
 @dataclass(frozen=True)
@@ -61,21 +59,6 @@ class Caps:
     concurrent: int = 16
     call_seconds: float = 1800.0
     failures: int = 8
-
-
-class Stopped(BadRequest):
-    """The rollout has used up what it may use: the agent gets an error that its client does not retry."""
-
-    def __init__(self, stop: Exit) -> None:
-        code = "context_length_exceeded" if stop.kind == "context" else "rollout_stopped"
-        super().__init__(f"{stop.kind}: {stop.detail}", code=code)
-
-
-class Unavailable(BadRequest):
-    """The engine did not answer: the agent's client may try again."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, code="engine_error", status=503)
 
 
 @dataclass(frozen=True)
@@ -222,7 +205,7 @@ class Session:
         except TimeoutError:
             raise self._halt("time", f"{self.caps.seconds:g} s") from None
         except ContextOverflow as error:
-            raise _overflow(str(error)) from error
+            raise overflow(str(error)) from error
         except EngineError as error:
             raise self._unavailable(str(error)) from error
         except KatError as error:
@@ -287,7 +270,7 @@ class Session:
         size, request = len(under.prompt.ids), under.request
         room, left = self.caps.context - size, self.caps.tokens - self.tokens
         if room < 1:
-            raise _overflow(f"{size} tokens > {self.caps.context} maximum")
+            raise overflow(f"{size} tokens > {self.caps.context} maximum")
         if left < 1:
             raise self._halt("tokens", f"{self.caps.tokens} tokens")
         if time.monotonic() - self.gate.paused_seconds() - self._started >= self.caps.seconds:
@@ -388,11 +371,6 @@ def _finish(answer: Answer) -> str:
     if answer.finish_reason == "stop" and answer.sampled.message.get("tool_calls"):
         return "tool_calls"
     return answer.finish_reason
-
-
-def _overflow(detail: str) -> Stopped:
-    """Refuses this prompt alone: many agents then shorten their history and go on."""
-    return Stopped(Exit(kind="context", detail=detail))
 
 
 def cut_off(trace: Trace, said: Exit) -> Exit:

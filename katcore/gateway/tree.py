@@ -231,7 +231,8 @@ class Tree:
         if any(self._keys[child] == keys[len(path)] for child in children):  # the same turn, rendered anew
             return "none", self.lineages.name("rendered")
         answered = following.get("role") == "assistant" and any(child in self._completions for child in children)
-        return self.lineages.fork(at, agent, answered)
+        said = set(keys[len(path) :])
+        return self.lineages.fork(at, agent, answered, lambda node: self._keys[node] in said)
 
     def _note_outcome(self, at: int) -> Iterator[tuple[int, int, Outcome]]:
         """A tool result says how the call that it answers went."""
