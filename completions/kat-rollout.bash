@@ -71,11 +71,12 @@ _kat_rollout() {
             esac
             ;;
         "gateway")
-            flags="--engine --model --upstream-model --listen --metrics --sessions --keys --history --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --agent-sampling --journals --recover --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--engine --model --upstream-model --key-variable --listen --metrics --sessions --keys --history --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --agent-sampling --journals --recover --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --engine) compopt -o nospace 2>/dev/null; mapfile -t COMPREPLY < <(kat-complete engine "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
                 --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --upstream-model) return ;;
+                --key-variable) return ;;
                 --listen) return ;;
                 --metrics) return ;;
                 --sessions) return ;;

@@ -69,6 +69,7 @@ complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l log-format
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l engine -d 'What answers; openai:URL and anthropic:URL pass through.' -x -a '(kat-complete engine (commandline -ct))'
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l model -d 'Model folder: tokenizer and chat template.' -r -a '(__fish_complete_directories)'
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l upstream-model -d 'The model'\''s name at an outside endpoint.' -x
+complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l key-variable -d 'Environment variable with an outside endpoint'\''s key.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l listen -d 'Where agents connect; port 0 is any free one.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l metrics -d 'Where Prometheus reads; nowhere by default.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l sessions -d 'Keys to hand out; each is one trajectory.' -x
