@@ -2,6 +2,7 @@
 # make test    all tests          make check   format, lint, types, imports, drift, fast tests
 # make test-agents                other people's agents, all of them, for real (installs 2.5 GB once)
 # make test-datasets              the real harbor and swebench packages on tasks of ours (installs 1 GB once)
+# make bench-gateway              latency and calls a second of the gateway, beside LiteLLM's proxy (a quiet machine)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
@@ -64,6 +65,10 @@ test-agents: $(VENV)/.installed
 test-datasets: $(VENV)/.installed
 	scripts/system-packages test
 	PATH=$(CURDIR)/$(BIN):$$PATH scripts/test-datasets
+
+.PHONY: bench-gateway
+bench-gateway: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gateway.py --peer litellm --json
 
 bench-gpu:
 	TRITON_INTERPRET=0 scripts/from-source $(PYTHON) benchmarks/gpu/run.py

@@ -10,7 +10,7 @@ import typer
 from katcli import rollout_sandboxes, rollout_scaffolds
 from katcli.contract import Program
 from katcli.options import Files
-from katcli.rollout_gateway import gateway
+from katcli.rollout_gateway import HistoryName, gateway
 from katcli.run import Run
 
 kat = Program("kat-rollout", "Let agents work on tasks in sandboxes, and keep every model call.")
@@ -24,7 +24,12 @@ def rollout(
         str, typer.Option("--scaffold", metavar="SCAFFOLD", help="The agent; oracle and nop are controls.")
     ] = "bash-loop",
     engine: Annotated[
-        str, typer.Option("--engine", metavar="ENGINE", help="What answers the agent; by default embedded:MODEL.")
+        str,
+        typer.Option(
+            "--engine",
+            metavar="ENGINE",
+            help="What answers the agent; by default embedded:MODEL. openai:URL and anthropic:URL pass through.",
+        ),
     ] = "",
     model: Annotated[
         Path | None,
@@ -57,6 +62,29 @@ def rollout(
     agent_sampling: Annotated[
         bool, typer.Option("--agent-sampling", help="Let the agent's own temperature and top-p stand (to evaluate).")
     ] = False,
+    history: Annotated[
+        HistoryName, typer.Option("--history", help="Earlier turns: as sampled, or as the template has them now.")
+    ] = HistoryName.sampled,
+    references: Annotated[
+        Path | None,
+        typer.Option("--references", metavar="FILE", help="Verified trajectories that attempts are kept near."),
+    ] = None,
+    deviation: Annotated[
+        float, typer.Option("--deviation", min=0, max=1, help="A step farther than this from every reference deviates.")
+    ] = 0.5,
+    patience: Annotated[
+        int, typer.Option("--patience", metavar="N", min=1, help="Deviating steps in a row that end an attempt.")
+    ] = 3,
+    replace_steps: Annotated[
+        bool,
+        typer.Option("--replace/--no-replace", help="Take the reference's step in the place of one that deviates."),
+    ] = True,
+    upstream_model: Annotated[
+        str, typer.Option("--upstream-model", metavar="NAME", help="The model's name at an outside endpoint.")
+    ] = "",
+    key_variable: Annotated[
+        str, typer.Option("--key-variable", metavar="NAME", help="Environment variable with an outside endpoint's key.")
+    ] = "",
     fsync: Annotated[bool, typer.Option("--fsync", help="Let the journal of calls survive a loss of power.")] = False,
 ) -> None:
     """Let an agent work on each task, and write what it did.
@@ -64,9 +92,12 @@ def rollout(
     Every attempt runs in a sandbox of its own that holds the repository at its base commit and the environment, and
     nothing of the task's tests or solution. Its only way out is the gateway, which gives the agent's prompts to the
     engine as exact tokens and keeps every call as a tree. Each task passes through, ahead of its trajectories. A
-    sandbox that fails is tried twice; the trajectory then says so.
+    sandbox that fails is tried twice; the trajectory then says so. With --references, a step that leaves every verified
+    trajectory of the task is replaced by the nearest one's, as context and not as a target, and an attempt that stays
+    away ends.
     """
     from katcore.records import Task
+    from katcore.references import Rules
     from katcore.rollout import Options, Roller, attempts
 
     options = Options(
@@ -89,6 +120,11 @@ def rollout(
         agent_sampling=agent_sampling,
         sync=fsync,
         table=run.scaffold_table(),
+        history=history.value,
+        references=references,
+        rules=Rules(threshold=deviation, patience=patience, replace=replace_steps),
+        upstream_model=upstream_model,
+        key_variable=key_variable,
     )
     options.check()
     roller = Roller(options)

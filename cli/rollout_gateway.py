@@ -37,6 +37,9 @@ def gateway(
     upstream_model: Annotated[
         str, typer.Option("--upstream-model", metavar="NAME", help="The model's name at an outside endpoint.")
     ] = "",
+    key_variable: Annotated[
+        str, typer.Option("--key-variable", metavar="NAME", help="Environment variable with an outside endpoint's key.")
+    ] = "",
     listen: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where agents connect; port 0 is any free one.")
     ] = "127.0.0.1:0",
@@ -105,6 +108,7 @@ def gateway(
         model=model,
         sessions=sessions,
         upstream_model=upstream_model,
+        key_variable=key_variable,
         caps=Caps(calls=max_turns, tokens=max_tokens, seconds=timeout, context=context, completion=max_completion),
         sampling=SamplingParams(temperature=temperature, top_p=top_p, top_k=top_k),
         agent_sampling=agent_sampling,

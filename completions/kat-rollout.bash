@@ -14,7 +14,7 @@ _kat_rollout() {
     esac
     case "$sub" in
         "")
-            flags="--scaffold --engine --model --sandbox --samples --attempt --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --command-timeout --agent-sampling --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--scaffold --engine --model --sandbox --samples --attempt --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --command-timeout --agent-sampling --history --references --deviation --patience --replace --no-replace --upstream-model --key-variable --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --scaffold) mapfile -t COMPREPLY < <(kat-complete scaffold "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
                 --engine) compopt -o nospace 2>/dev/null; mapfile -t COMPREPLY < <(kat-complete engine "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
@@ -31,6 +31,12 @@ _kat_rollout() {
                 --context) return ;;
                 --timeout) return ;;
                 --command-timeout) return ;;
+                --history) mapfile -t COMPREPLY < <(compgen -W "sampled template" -- "$cur"); return ;;
+                --references) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --deviation) return ;;
+                --patience) return ;;
+                --upstream-model) return ;;
+                --key-variable) return ;;
                 -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --format) mapfile -t COMPREPLY < <(compgen -W "jsonl zst parquet" -- "$cur"); return ;;
                 --dead-letter) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -65,11 +71,12 @@ _kat_rollout() {
             esac
             ;;
         "gateway")
-            flags="--engine --model --upstream-model --listen --metrics --sessions --keys --history --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --agent-sampling --journals --recover --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--engine --model --upstream-model --key-variable --listen --metrics --sessions --keys --history --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --agent-sampling --journals --recover --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --engine) compopt -o nospace 2>/dev/null; mapfile -t COMPREPLY < <(kat-complete engine "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
                 --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --upstream-model) return ;;
+                --key-variable) return ;;
                 --listen) return ;;
                 --metrics) return ;;
                 --sessions) return ;;

@@ -3,7 +3,7 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a sandboxes -d 'List the kinds of sandboxes and whether they work on this machine, then the boxes that there are.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -a gateway -d 'Serve agents over HTTP until interrupted, then write a trajectory for each key that was used.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l scaffold -d 'The agent; oracle and nop are controls.' -x -a '(kat-complete scaffold (commandline -ct))'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l engine -d 'What answers the agent; by default embedded:MODEL.' -x -a '(kat-complete engine (commandline -ct))'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l engine -d 'What answers the agent; by default embedded:MODEL. openai:URL and anthropic:URL pass through.' -x -a '(kat-complete engine (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l model -d 'Model folder: tokenizer, chat template, embedded engine.' -r -a '(__fish_complete_directories)'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l sandbox -d 'Where the agents run.' -x -a '(kat-complete sandbox (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l samples -d 'Attempts at each task.' -x
@@ -18,6 +18,13 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l timeout -d 'Longest run of an agent.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l command-timeout -d 'Longest run of one of its commands.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l agent-sampling -d 'Let the agent'\''s own temperature and top-p stand (to evaluate).'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l history -d 'Earlier turns: as sampled, or as the template has them now.' -x -a 'sampled template'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l references -d 'Verified trajectories that attempts are kept near.' -r -F
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l deviation -d 'A step farther than this from every reference deviates.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l patience -d 'Deviating steps in a row that end an attempt.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l replace -l no-replace -d 'Take the reference'\''s step in the place of one that deviates.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l upstream-model -d 'The model'\''s name at an outside endpoint.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l key-variable -d 'Environment variable with an outside endpoint'\''s key.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l fsync -d 'Let the journal of calls survive a loss of power.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'
@@ -62,6 +69,7 @@ complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l log-format
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l engine -d 'What answers; openai:URL and anthropic:URL pass through.' -x -a '(kat-complete engine (commandline -ct))'
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l model -d 'Model folder: tokenizer and chat template.' -r -a '(__fish_complete_directories)'
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l upstream-model -d 'The model'\''s name at an outside endpoint.' -x
+complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l key-variable -d 'Environment variable with an outside endpoint'\''s key.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l listen -d 'Where agents connect; port 0 is any free one.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l metrics -d 'Where Prometheus reads; nowhere by default.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l sessions -d 'Keys to hand out; each is one trajectory.' -x

@@ -277,7 +277,10 @@ class Call(Struct, kw_only=True, gc=False):
 
 
 class Exit(Struct, kw_only=True, gc=False):
-    """Why the attempt ended: `submitted`, `turns`, `tokens`, `time`, `context`, `agent_error`, `engine`, `sandbox`."""
+    """Why the attempt ended: `submitted`, `turns`, `tokens`, `time`, `context`, `agent_error`, `engine`, `sandbox`.
+
+    `stopped`: a rule ended it (it stayed away from its references). `gateway`: the process that kept its calls died.
+    """
 
     kind: str = "submitted"
     detail: str = ""

@@ -8,9 +8,9 @@ hands out messages. Names are parsed here; one variant, one file.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 KINDS = {"embedded": ":", "sglang": ":", "openai": ":", "anthropic": ":", "scripted": ":", "oracle": "", "nop": ""}
 """Kinds of engine names, and what follows the kind."""
@@ -66,7 +66,6 @@ class Engine(Protocol):
         """Let go of connections, and of the server when it is ours."""
 
 
-@runtime_checkable
 class Streaming(Protocol):
     """An engine that hands out a completion while it is sampled."""
 
@@ -77,10 +76,14 @@ class Streaming(Protocol):
         """
 
 
+Grow = Callable[[list[int], SamplingParams], AsyncIterator[Generation]]
+
+
 async def stream(engine: Engine, input_ids: list[int], params: SamplingParams) -> AsyncIterator[Generation]:
     """A completion in parts; in one where the engine does not stream."""
-    if isinstance(engine, Streaming):
-        async for part in engine.stream(input_ids, params):
+    grow: Grow | None = getattr(engine, "stream", None)
+    if grow is not None:
+        async for part in grow(input_ids, params):
             yield part
     else:
         yield await engine.generate(input_ids, params)

@@ -62,7 +62,7 @@ async def open_engine(name: str) -> SGLangEngine:
         return await asyncio.to_thread(_embedded, engine)
     if engine.scripted:
         raise UsageError(f"{name}: a scripted engine hands out messages, it does not speak tokens")
-    raise UsageError(f"{name}: engines of kind {engine.kind} are not there yet", hint="use embedded:DIR or sglang:URL")
+    raise UsageError(f"{name}: an outside endpoint tells no tokens", hint="use embedded:DIR or sglang:URL")
 
 
 def _embedded(engine: EngineName) -> SGLangEngine:

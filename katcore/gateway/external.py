@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import aiohttp
@@ -19,7 +19,7 @@ import msgspec
 from katcore.engine import SamplingParams
 from katcore.engine.sglang import ContextOverflow
 from katcore.errors import EngineError, UsageError
-from katcore.gateway.dialects import BadRequest, Request, arguments_of_object
+from katcore.gateway.dialects import ANY, BadRequest, Request, arguments_of_object
 from katcore.gateway.dialects.anthropic_messages import FINISH_REASONS, assistant_of, blocks_of
 from katcore.gateway.gate import Gate
 from katcore.gateway.messages import text_of
@@ -33,6 +33,14 @@ ATTEMPTS = 4
 RETRIED = (408, 409, 429, 500, 502, 503, 504, 529)
 OVERFLOW = ("context length", "context_length", "prompt is too long", "maximum context", "context window")
 OPENAI_FINISH = {"stop": "stop", "tool_calls": "tool_calls", "function_call": "tool_calls", "length": "length"}
+
+
+def check_key(kind: Literal["openai", "anthropic"], variable: str = "") -> str:
+    """The environment variable that holds the key of such an endpoint; UsageError when it is not set."""
+    variable = variable or KEYS[kind]
+    if not os.environ.get(variable):
+        raise UsageError(f"engine {kind}: needs a key", hint=f"put it into the environment as {variable}")
+    return variable
 
 
 @dataclass
@@ -51,9 +59,7 @@ class ExternalModel:
     chat = None
 
     def __post_init__(self) -> None:
-        self.key_variable = self.key_variable or KEYS[self.kind]
-        if self.key_variable not in os.environ:
-            raise UsageError(f"{self.name} needs a key", hint=f"put it into the environment as {self.key_variable}")
+        self.key_variable = check_key(self.kind, self.key_variable)
 
     async def answer(
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
@@ -134,7 +140,11 @@ def _openai_body(request: Request, params: SamplingParams, model: str) -> Json:
     messages = [{name: value for name, value in message.items() if name in kept} for message in request.messages]
     body: Json = {"model": model or request.model, "messages": messages}
     body |= {"tools": request.tools} if request.tools else {}
-    names = ("presence_penalty", "frequency_penalty", "stop")
+    if request.forced:
+        named = {"type": "function", "function": {"name": request.forced}}
+        body["tool_choice"] = "required" if request.forced == ANY else named
+    body |= {"stop": list(request.stop)} if request.stop else {}
+    names = ("presence_penalty", "frequency_penalty")
     return {**body, "max_completion_tokens": params.max_new_tokens, **_sampling(request, params, names)}
 
 
@@ -160,7 +170,11 @@ def _anthropic_body(request: Request, params: SamplingParams, model: str) -> Jso
     body["messages"] = _turns([m for m in request.messages if m["role"] not in ("system", "developer")])
     if request.tools:
         body["tools"] = [_anthropic_tool(tool["function"]) for tool in request.tools]
-    sampling = _sampling(request, params, ("stop_sequences", "thinking"))
+    if request.forced:
+        named = {"type": "tool", "name": request.forced}
+        body["tool_choice"] = {"type": "any"} if request.forced == ANY else named
+    body |= {"stop_sequences": list(request.stop)} if request.stop else {}
+    sampling = _sampling(request, params, ("thinking",))
     if sampling.get("thinking"):  # which allows for no other temperature
         sampling = {"thinking": sampling["thinking"]}
     return {**body, **sampling}
@@ -198,7 +212,8 @@ def _anthropic_answer(given: Json) -> Answer:
     cached = usage.get("cache_read_input_tokens") or 0
     size = usage["input_tokens"] + cached + (usage.get("cache_creation_input_tokens") or 0)
     finish = FINISH_REASONS.get(given.get("stop_reason") or "end_turn", "stop")
-    return _answer(assistant_of(given["content"]), finish, cached, size, usage["output_tokens"])
+    answer = _answer(assistant_of(given["content"]), finish, cached, size, usage["output_tokens"])
+    return replace(answer, stopped_by=str(given.get("stop_sequence") or ""))
 
 
 def _answer(message: Json, finish: str, cached: int, asked: int, made: int) -> Answer:

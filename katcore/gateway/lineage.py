@@ -4,14 +4,26 @@ In: where a prompt parts from the tree, and who asks, where the agent says so in
 `title`, `compaction`, `mode`, or `none`) and a name. Agents say little; the rest is read off the shape of their calls:
 
 - a root of its own with tools is a sub-agent, unless it holds what was sampled before (the same agent in another mode);
-- without tools it is a title, unless it holds what was sampled before (the call that writes a compaction's summary);
-- a prompt that leaves out sampled turns of its conversation's last call is a compaction;
+- without tools it is the call that writes a compaction's summary when it holds what was sampled before: as turns of its
+  own, or quoted in one text; else it is a title, which knows only what the user said;
+- a prompt that leaves out sampled turns of its conversation's last call is a compaction; one that leaves out only what
+  users or tools said (a note that changes each turn) is a branch;
 - an assistant's turn that comes back changed is drift, and so named (`drift-1`).
 """
 
 from __future__ import annotations
 
-from katcore.records import Boundary, Node
+import re
+from collections.abc import Callable
+
+from katcore.gateway.messages import text_of
+from katcore.records import Boundary, Json, Node
+
+QUOTED = 2
+"""Sampled turns that a text repeats when it is a conversation; a title may have been asked for after the first."""
+PIECE = 12
+"""Fewest characters by which a turn is known again."""
+_PLAIN = re.compile(r"[^\"\\\n\t]+")
 
 
 class Lineages:
@@ -42,22 +54,27 @@ class Lineages:
         agent = self._agents.setdefault(self._nodes[node].lineage, self._agent_above(node))
         self._last[agent, self._path(node)[-1]] = node
 
-    def root(self, same_opening: bool, tools: bool, known_answers: int, agent: str) -> tuple[Boundary, str]:
-        """Why a prompt begins a tree of its own."""
+    def root(self, same_opening: bool, tools: bool, known_answers: int, text: str, agent: str) -> tuple[Boundary, str]:
+        """Why a prompt begins a tree of its own. `known_answers` of its turns were sampled; `text` is what it says."""
         if tools and not self._with_tools:  # what came before was a check or a title: now the agent begins
             self._set_aside()
             return "none", "main"
         kind: Boundary = "subagent" if tools else "title"
-        if agent and agent not in self._agents.values():
+        if not tools and (known_answers or self._quoted(text) >= QUOTED):
+            kind = "compaction"
+        elif agent and agent not in self._agents.values():
             kind = "subagent"
         elif same_opening or (tools and known_answers):
             kind = "mode"
-        elif known_answers:
-            kind = "compaction"
         return kind, self.name(kind)
 
-    def fork(self, at: int, agent: str, drifted: bool) -> tuple[Boundary, str]:
-        """Why a prompt parts from a path at this node."""
+    def _quoted(self, text: str) -> int:
+        """How many of the sampled turns a text repeats, by the longest plain piece of what each says or calls for."""
+        pieces = {_piece(node.message or {}) for node in self._nodes if node.sampled or node.token_ids is None}
+        return sum(piece in text for piece in pieces if len(piece) >= PIECE)
+
+    def fork(self, at: int, agent: str, drifted: bool, repeated: Callable[[int], bool]) -> tuple[Boundary, str]:
+        """Why a prompt parts from a path at this node; `repeated`: whether it says a node's message all the same."""
         lineage = self._nodes[at].lineage
         above = self._path(at)
         answers = any(self._nodes[node].role == "assistant" for node in above)
@@ -67,7 +84,7 @@ class Lineages:
             return "none", self.name("drift")
         last = self._last.get((agent, above[-1]))
         gone = set(self._path(last)).difference(above) if last is not None else set()
-        if any(self._nodes[node].role == "assistant" for node in gone):
+        if any(self._nodes[node].role == "assistant" and not repeated(node) for node in gone):
             return "compaction", self.name("compaction")
         return "none", self.name("branch")
 
@@ -94,3 +111,12 @@ class Lineages:
     def _agent_above(self, node: int) -> str:
         parent = self._nodes[node].parent
         return "" if parent is None else self._agents.get(self._nodes[parent].lineage, "")
+
+
+def _piece(message: Json) -> str:
+    """The longest piece of an assistant's message that reads the same however it is quoted; "" for other messages."""
+    if message.get("role") != "assistant":
+        return ""
+    calls = (call.get("function") or {} for call in message.get("tool_calls") or [])
+    said = [text_of(message.get("content")), *(str(function.get("arguments") or "") for function in calls)]
+    return max((piece.strip() for text in said for piece in _PLAIN.findall(text)), key=len, default="")

@@ -7,7 +7,11 @@ import json
 import re
 from typing import Any
 
+import msgspec
+
 from katcore.records import Json
+
+_OTHERS = re.compile(r"[^A-Za-z0-9]")
 
 
 def text_of(content: Any) -> str:
@@ -20,15 +24,15 @@ def text_of(content: Any) -> str:
 def arguments_of(raw: Any) -> str:
     """A call's arguments in one form: clients may parse and write them again; text that is no JSON stays as it is."""
     try:
-        value = json.loads(raw) if isinstance(raw, str) else raw
-    except ValueError:
+        value = msgspec.json.decode(raw) if isinstance(raw, str) else raw
+    except (msgspec.DecodeError, UnicodeError):
         return str(raw)
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _written(value)
 
 
 def call_id(given: Any) -> str:
     """A tool call's id as it is compared: some clients keep its letters and digits alone."""
-    return re.sub(r"[^A-Za-z0-9]", "", str(given or ""))
+    return _OTHERS.sub("", str(given or ""))
 
 
 def _call(call: Json) -> list[str]:
@@ -47,9 +51,17 @@ def key_of(message: Json) -> str:
     if role == "assistant":
         content = content.strip()
     parts = [role, content, calls, call_id(message.get("tool_call_id")), message.get("name") or ""]
-    return hashlib.blake2b(json.dumps(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.blake2b(_written(parts).encode(), digest_size=16).hexdigest()
 
 
 def tools_key(tools: list[Json] | None) -> str:
     """The same for tool lists that say the same."""
-    return json.dumps(tools or [], sort_keys=True)
+    return _written(tools or [])
+
+
+def _written(value: Any) -> str:
+    """JSON with its members in order; half a surrogate pair, which is no UTF-8, as its escape."""
+    try:
+        return msgspec.json.encode(value, order="sorted").decode()
+    except UnicodeError:
+        return json.dumps(value, sort_keys=True)

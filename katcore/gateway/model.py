@@ -29,7 +29,7 @@ PARSE_S = 0.05
 class Answer:
     """A completion and why it ended: `stop` or `length`; `abort` when the engine gave it up.
 
-    `prompt_tokens`, `completion_tokens`: what an endpoint says that tells no ids.
+    `prompt_tokens`, `completion_tokens`: what an endpoint says that tells no ids. `stopped_by`: the stop string in it.
     """
 
     sampled: Sampled
@@ -37,6 +37,7 @@ class Answer:
     cached_tokens: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    stopped_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,15 @@ class TokenModel:
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
         thinks = self.chat.decode(prompt.opening).rstrip().endswith("<think>")
-        growing = _Growing(self.chat, thinks, told)
+        growing = _Growing(self.chat, thinks, told, request.stop)
         while True:
             pauses, left = gate.pauses, params.max_new_tokens - len(growing.ids)
             async for part in stream(self.engine, prompt.ids + growing.ids, replace(params, max_new_tokens=left)):
-                growing.add(part.token_ids, part.logprobs, part.versions)
                 growing.finish_reason = part.finish_reason
+                growing.add(part.token_ids, part.logprobs, part.versions)
                 growing.cached_tokens = growing.cached_tokens or part.cached_tokens
+                if growing.stopped_by:
+                    break
             if growing.finish_reason != "abort" or gate.pauses == pauses:
                 break
             await gate.opened()  # the engine dropped it to change its weights: go on behind what there is
@@ -99,20 +102,28 @@ class TokenModel:
                 growing.finish_reason = "length"
                 break
         parsed = self.chat.parse_completion(growing.ids, seed, thinks, request.tools)
-        sampled = Sampled(parsed.message, growing.ids, parsed.tool_calls, "engine", growing.logprobs, growing.versions)
-        return Answer(sampled, growing.finish_reason, growing.cached_tokens)
+        message, calls = parsed.message, parsed.tool_calls
+        if growing.stopped_by:
+            message = self.chat.parse_completion(growing.before, seed, thinks, request.tools).message
+            calls = calls[: len(message.get("tool_calls") or [])]
+        sampled = Sampled(message, growing.ids, calls, "engine", growing.logprobs, growing.versions)
+        return Answer(sampled, growing.finish_reason, growing.cached_tokens, stopped_by=growing.stopped_by)
 
 
 class _Growing:
-    """A completion in the making, over one or several generations."""
+    """A completion in the making, over one or several generations. It ends with the token that completes a stop string.
 
-    def __init__(self, chat: ChatModel, thinks: bool, told: Told) -> None:
+    `before` is the text up to that string. What an engine has sampled behind it by then is dropped.
+    """
+
+    def __init__(self, chat: ChatModel, thinks: bool, told: Told, stop: Sequence[str] = ()) -> None:
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.versions: list[tuple[int, str]] = []
         self.finish_reason = ""
         self.cached_tokens = 0
-        self._chat, self._thinks, self._told = chat, thinks, told
+        self.stopped_by, self.before = "", ""
+        self._chat, self._thinks, self._told, self._stop = chat, thinks, told, stop
         self._sent, self._at = 0, 0.0
 
     def add(self, ids: Sequence[int], logprobs: Sequence[float], versions: Sequence[tuple[int, str]]) -> None:
@@ -122,14 +133,26 @@ class _Growing:
                 self.versions.append((start + offset, version))
         self.ids += ids
         self.logprobs += logprobs
+        self._look_for_stops()
         now = time.monotonic()
-        if now - self._at < PARSE_S or not ids:
-            return
+        if now - self._at < PARSE_S or not ids or self.finish_reason in ("stop", "length"):
+            return  # the whole comes next, and is journalled once
         self._at = now
         reasoning, text = self._chat.settled(self.ids, self._thinks)
         new = [(at - self._sent, version) for at, version in self.versions if at >= self._sent]
         self._told(Part(self.ids[self._sent :], self.logprobs[self._sent :], new, reasoning, text))
         self._sent = len(self.ids)
+
+    def _look_for_stops(self) -> None:
+        text = self._chat.decode(self.ids) if self._stop else ""
+        found = min(((text.find(each), each) for each in self._stop if each in text), default=None)
+        if found is None:
+            return
+        at, self.stopped_by = found
+        self.before, self.finish_reason = text[:at], "stop"
+        _, size = self._chat.tokenizer.span(self.ids, at, at + len(self.stopped_by))
+        del self.ids[size:], self.logprobs[size:]
+        self.versions = [(start, version) for start, version in self.versions if start < size]
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,22 @@ def extend(
     if start is None:
         if history == "template" or messages[known.count - 1].get("role") != "assistant":
             raise NotAnExtension("the chat template writes earlier turns differently when more follow")
-        messages[known.count - 1] = _marked(messages[known.count - 1])
-        whole = chat.render(messages, tools, add_generation_prompt=True)
-        start = _behind_mark(chat, whole)
+        return extend_mark(chat, messages, known, tools)
+    return _delta(chat, messages, known, tools, whole, start)
+
+
+def extend_mark(chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None) -> Delta:
+    """The ids of `messages[known.count:]` behind a mark in the place of the last known turn. NotAnExtension."""
+    last = known.count - 1
+    marked = [*messages[:last], _marked(messages[last]), *messages[last + 1 :]]
+    whole = chat.render(marked, tools, add_generation_prompt=True)
+    return _delta(chat, marked, known, tools, whole, _behind_mark(chat, whole))
+
+
+def _delta(
+    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, whole: str, start: int
+) -> Delta:
+    """The pieces of `whole` from `start` on."""
     cuts = [(known.count, start)]
     for count in range(known.count + 1, len(messages) + 1):
         cut = _cut(chat, messages[:count], tools, whole)

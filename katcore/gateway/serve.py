@@ -31,12 +31,16 @@ SCAFFOLD = "external"
 
 @dataclass(frozen=True)
 class Serving:
-    """What to serve. `upstream_model` is the model's name at an outside endpoint; empty: what the agent asks for."""
+    """What to serve. `upstream_model` is the model's name at an outside endpoint; empty: what the agent asks for.
+
+    `key_variable` names the environment variable with the endpoint's key; empty: the provider's usual one.
+    """
 
     engine: str
     model: Path | None = None
     sessions: int = 1
     upstream_model: str = ""
+    key_variable: str = ""
     caps: Caps = field(default_factory=Caps)
     sampling: SamplingParams = field(default_factory=SamplingParams)
     agent_sampling: bool = False
@@ -96,7 +100,8 @@ class Served:
         if engine.kind in ("openai", "anthropic"):
             kind: Literal["openai", "anthropic"] = "openai" if engine.kind == "openai" else "anthropic"
             label = f"{kind}:{self.serving.upstream_model or 'endpoint'}"
-            made = self._external or ExternalModel(kind, engine.value, label, self.serving.upstream_model)
+            asked = (self.serving.upstream_model, self.serving.key_variable)
+            made = self._external or ExternalModel(kind, engine.value, label, *asked)
             self._external = made
             return made
         folder = self.serving.model or (Path(engine.value) if engine.kind == "embedded" else None)

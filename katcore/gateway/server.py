@@ -34,6 +34,7 @@ from katcore.gateway.model import Model
 from katcore.gateway.prompt import History
 from katcore.gateway.session import Caps, Session, Trace
 from katcore.gateway.stream import stream_answer
+from katcore.gateway.tails import Tails
 from katcore.records import Outcome
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class Gateway:
         self._sync = sync
         self._sessions: dict[str, Session] = {}  # by key
         self._released: set[str] = set()
+        self._tails: dict[str, Tails] = {}  # by tokenizer and template
         self._sites: dict[str, web.UnixSite] = {}
         # Short: a unix socket's path has at most 107 bytes.
         self._folder = Path(tempfile.mkdtemp(prefix="kat-", dir="/tmp"))
@@ -118,6 +120,7 @@ class Gateway:
             agent_sampling=agent_sampling,
             history=history,
             hook=hook,
+            tails=self._tails.setdefault(header["tokenizer"], Tails()),
             gate=self.gate,
             metrics=self.metrics,
         )
@@ -245,19 +248,21 @@ class Gateway:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = self._session(request)
             body = await request.read()
-            asked = replace(dialect.parse(body), agent=_agent(request))
+            asked = replace(dialect.parse(body, session.seen), agent=_agent(request))
             answering = session.ask(asked, dialect.name, body, _retry(request))
             if asked.stream:
                 return await stream_answer(request, dialect, asked, answering, self._keep_alive_s)
             reply: Reply = await asyncio.shield(answering.task)
-            return web.json_response(dialect.answer(asked, reply), dumps=_dumps)
+            whole = msgspec.json.encode(dialect.answer(asked, reply))
+            return web.Response(body=whole, content_type="application/json", charset="utf-8")
 
         return _refusing(dialect, handle)
 
     async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = self._session(request)
-            return web.json_response({"input_tokens": session.count(DIALECTS[0].parse(await request.read()))})
+            asked = DIALECTS[0].parse(await request.read(), session.seen)
+            return web.json_response({"input_tokens": session.count(asked)})
 
         return await _refusing(DIALECTS[0], handle)(request)
 
@@ -296,10 +301,6 @@ def _refusing(dialect: Dialect, handle: Handler) -> Handler:
 
 async def _alive(request: web.Request) -> web.Response:
     return web.Response()
-
-
-def _dumps(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
 
 
 def _agent(request: web.Request) -> str:

@@ -28,7 +28,10 @@ from katcore.gateway.journal import Entry, Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, Model, Part, written
 from katcore.gateway.prompt import History
+from katcore.gateway.refusals import OVERFLOWED, Stopped, Unavailable, overflow
 from katcore.gateway.sampling import own_sampling, recorded
+from katcore.gateway.seen import Seen
+from katcore.gateway.tails import Tails
 from katcore.gateway.tree import Prompt, Sampled, Tree
 from katcore.model.template import TemplateError
 from katcore.pool import seed_for
@@ -38,9 +41,6 @@ REMEMBERED = 8
 """Answered requests that a late retry may still ask for."""
 LOOK_S = 0.5
 """How often a pause is told from a call that takes long."""
-
-OVERFLOWED = "Stopped: context: "
-"""How the error of a call begins whose prompt was too long."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,6 @@ class Caps:
     concurrent: int = 16
     call_seconds: float = 1800.0
     failures: int = 8
-
-
-class Stopped(BadRequest):
-    """The rollout has used up what it may use: the agent gets an error that its client does not retry."""
-
-    def __init__(self, stop: Exit) -> None:
-        code = "context_length_exceeded" if stop.kind == "context" else "rollout_stopped"
-        super().__init__(f"{stop.kind}: {stop.detail}", code=code)
-
-
-class Unavailable(BadRequest):
-    """The engine did not answer: the agent's client may try again."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, code="engine_error", status=503)
 
 
 @dataclass(frozen=True)
@@ -114,6 +99,7 @@ class Session:
     agent_sampling: bool = False
     history: History = "sampled"
     hook: Hook | None = None
+    tails: Tails = field(default_factory=Tails)
     gate: Gate = field(default_factory=Gate)
     metrics: Metrics = field(default_factory=Metrics)
     stop: Exit | None = None
@@ -122,7 +108,8 @@ class Session:
     """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
-        self.tree = Tree(self.model.chat, self.outcome, self.history)
+        self.tree = Tree(self.model.chat, self.outcome, self.history, self.tails)
+        self.seen = Seen()
         self.tokens = 0
         self._started = time.monotonic() - self.gate.paused_seconds()
         self._failures = 0
@@ -138,7 +125,7 @@ class Session:
 
     def ask(self, request: Request, dialect: str, body: bytes, retry: int) -> Answering:
         """Begin to answer a request; a retry of one that was or is being answered gets that one's answer."""
-        digest = hashlib.sha256(body).hexdigest()
+        digest = hashlib.blake2b(body, digest_size=16).hexdigest()
         known = self._known.get(digest)
         if retry > 0:
             self._retries[digest] = retry
@@ -185,6 +172,9 @@ class Session:
         async with self._slots:
             if self.stop is not None:
                 raise Stopped(self.stop)
+            if request.forced and self.model.chat is not None:
+                refused = "tool_choice must be auto or none: nothing makes this model call a tool"
+                raise BadRequest(refused, code="unsupported_value")
             number, self._next = self._next, self._next + 1
             if number >= self.caps.calls:
                 raise self._halt("turns", f"{self.caps.calls} model calls")
@@ -215,7 +205,7 @@ class Session:
         except TimeoutError:
             raise self._halt("time", f"{self.caps.seconds:g} s") from None
         except ContextOverflow as error:
-            raise _overflow(str(error)) from error
+            raise overflow(str(error)) from error
         except EngineError as error:
             raise self._unavailable(str(error)) from error
         except KatError as error:
@@ -257,7 +247,7 @@ class Session:
         def told(part: Part) -> None:
             if under.call.first_token_s is None:
                 under.call.first_token_s = round(time.monotonic() - under.began, 6)
-            if self.hook is not None or not under.request.stream:
+            if self.hook is not None or under.request.stop or not under.request.stream:
                 return  # nothing leaves before the whole has been looked at, or asked for
             nodes = self.tree.nodes[self._written :]
             self._written = len(self.tree.nodes)
@@ -280,7 +270,7 @@ class Session:
         size, request = len(under.prompt.ids), under.request
         room, left = self.caps.context - size, self.caps.tokens - self.tokens
         if room < 1:
-            raise _overflow(f"{size} tokens > {self.caps.context} maximum")
+            raise overflow(f"{size} tokens > {self.caps.context} maximum")
         if left < 1:
             raise self._halt("tokens", f"{self.caps.tokens} tokens")
         if time.monotonic() - self.gate.paused_seconds() - self._started >= self.caps.seconds:
@@ -344,6 +334,7 @@ class Session:
             prompt_tokens=asked,
             completion_tokens=counted,
             cached_tokens=answer.cached_tokens,
+            stopped_by=answer.stopped_by,
         )
 
     def _failed(self, under: _Under, error: BaseException) -> None:
@@ -380,11 +371,6 @@ def _finish(answer: Answer) -> str:
     if answer.finish_reason == "stop" and answer.sampled.message.get("tool_calls"):
         return "tool_calls"
     return answer.finish_reason
-
-
-def _overflow(detail: str) -> Stopped:
-    """Refuses this prompt alone: many agents then shorten their history and go on."""
-    return Stopped(Exit(kind="context", detail=detail))
 
 
 def cut_off(trace: Trace, said: Exit) -> Exit:

@@ -25,10 +25,12 @@ async def stream_answer(
     events = dialect.stream(asked, answering.identity, answering.prompt_tokens)
     with contextlib.suppress(ConnectionResetError):
         await response.prepare(request)
-        await response.write(events.start())
-        await _grow(response, events, answering, keep_alive_s)
-        await _end(response, events, answering)
-        await response.write_eof()
+        opening = events.start()
+        if not answering.task.done():
+            await response.write(opening)
+            await _grow(response, events, answering, keep_alive_s)
+            opening = b""
+        await response.write_eof(opening + _end(events, answering))
     return response
 
 
@@ -48,13 +50,12 @@ async def _grow(response: web.StreamResponse, events: Stream, answering: Answeri
             await response.write(events.keep_alive())
 
 
-async def _end(response: web.StreamResponse, events: Stream, answering: Answering) -> None:
+def _end(events: Stream, answering: Answering) -> bytes:
     if not answering.failed:
-        await response.write(b"".join(events.finish(answering.task.result())))
-    elif answering.task.cancelled():
-        await response.write(events.fail("the rollout has ended", "released_key", 409))
-    else:
-        error = answering.task.exception()
-        known = isinstance(error, BadRequest)
-        code, status = (error.code, error.status) if isinstance(error, BadRequest) else ("internal_error", 500)
-        await response.write(events.fail(str(error) if known else "an error of the gateway's own", code, status))
+        return b"".join(events.finish(answering.task.result()))
+    if answering.task.cancelled():
+        return events.fail("the rollout has ended", "released_key", 409)
+    error = answering.task.exception()
+    known = isinstance(error, BadRequest)
+    code, status = (error.code, error.status) if isinstance(error, BadRequest) else ("internal_error", 500)
+    return events.fail(str(error) if known else "an error of the gateway's own", code, status)

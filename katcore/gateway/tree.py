@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 
 from katcore.gateway.lineage import Lineages
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
-from katcore.gateway.prompt import Delta, History, Known, Piece, extend
+from katcore.gateway.prompt import Delta, History, Known, Piece
+from katcore.gateway.seen import Derived
+from katcore.gateway.tails import Tails
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
 from katcore.records import Boundary, Json, Node, Origin, Outcome, ToolCall
@@ -56,8 +57,11 @@ class Tree:
         chat: ChatModel | None,
         outcome: Callable[[str], Outcome] | None = None,
         history: History = "sampled",
+        tails: Tails | None = None,
     ) -> None:
         self.chat = chat
+        self._tails = tails or Tails()
+        self._key, self._tools_key = Derived(key_of), Derived(tools_key)
         self.nodes: list[Node] = []
         self.history: History = history
         self.lineages = Lineages(self.nodes)
@@ -67,6 +71,7 @@ class Tree:
         self._children: dict[int | None, list[int]] = {}
         self._open: set[int] = set()  # nodes whose ids come with those of a later message
         self._completions: set[int] = set()
+        self._ids: dict[int, list[int]] = {}  # to the end of each conversation's last completion
 
     # ------------------------------------------------------------------ reading
 
@@ -80,31 +85,38 @@ class Tree:
 
     def ids(self, node: int | None) -> list[int]:
         """The tokens from the root to the end of this node."""
-        return list(chain.from_iterable(each.token_ids or () for each in self.path(node)))
+        rest: list[list[int]] = []
+        while node is not None and node not in self._ids:
+            rest.append(self.nodes[node].token_ids or [])
+            node = self.nodes[node].parent
+        found = [] if node is None else list(self._ids[node])
+        for each in reversed(rest):
+            found += each
+        return found
 
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""
-        return self._find([key_of(message) for message in messages], tools_key(tools))
+        return self._find([self._key(message) for message in messages], self._tools_key(tools))
 
     def _find(self, keys: list[str], given: str) -> list[int]:
-        best: list[int] = []
-        stack: list[list[int]] = [[]]
+        best, depth = None, 0
+        stack: list[tuple[int | None, int]] = [(None, 0)]
         while stack:
-            path = stack.pop()
-            if len(path) > len(best) and path[-1] not in self._open:
-                best = path
-            if len(path) == len(keys):
+            at, size = stack.pop()
+            if size > depth and at not in self._open:
+                best, depth = at, size
+            if size == len(keys):
                 continue
-            for child in self._children.get(path[-1] if path else None, []):
-                if self._keys[child] == keys[len(path)] and self._tools[child] == given:
-                    stack.append([*path, child])
-        return best
+            for child in self._children.get(at, []):
+                if self._keys[child] == keys[size] and self._tools[child] == given:
+                    stack.append((child, size + 1))
+        return [node.id for node in self.path(best)]
 
     # ------------------------------------------------------------------ growing
 
     def prompt(self, messages: list[Json], tools: list[Json] | None, turn: int, agent: str = "") -> Prompt:
         """Find what is known of a prompt and add nodes for the rest of it. `agent`: who asks, where it says so."""
-        keys, given = [key_of(message) for message in messages], tools_key(tools)
+        keys, given = [self._key(message) for message in messages], self._tools_key(tools)
         delta, path = self._extend(messages, tools, self._find(keys, given))
         at = path[-1] if path else None
         boundary, lineage = self._branch(path, messages, keys, tools, agent) if delta.pieces else ("none", "")
@@ -154,9 +166,19 @@ class Tree:
         self._completions.add(node.id)
         if not lineage:
             self.lineages.answered(node.id)
-        if ids is not None and self.ids(node.id) != prompt.ids + ids:
-            raise AssertionError("the tree's tokens are not those that the engine saw")
+        if ids is not None:
+            self._remember(node, prompt.ids + ids)
         return node
+
+    def _remember(self, node: Node, ids: list[int]) -> None:
+        """Check the tokens to the end of a completion, and keep them in the place of those of the one before it."""
+        if self.ids(node.id) != ids:
+            raise AssertionError("the tree's tokens are not those that the engine saw")
+        above = node.parent
+        while above is not None and above not in self._ids:
+            above = self.nodes[above].parent
+        self._ids.pop(-1 if above is None else above, None)
+        self._ids[node.id] = ids
 
     def _extend(self, messages: list[Json], tools: list[Json] | None, path: list[int]) -> tuple[Delta, list[int]]:
         """The new ids after the deepest node of the path that the template can go on from."""
@@ -164,7 +186,7 @@ class Tree:
             return Delta([Piece(at, at + 1, []) for at in range(len(path), len(messages))]), path
         while True:
             try:
-                return extend(self.chat, messages, self._known(path), tools, self.history), path
+                return self._tails.extend(self.chat, messages, self._known(path), tools, self.history), path
             except NotAnExtension:
                 path = path[:-1]
                 while path and path[-1] in self._open:
@@ -201,14 +223,16 @@ class Tree:
         if at is None:
             same = any(self._keys[root] == keys[0] for root in children)
             answers = {self._keys[node] for node in self._completions}
-            return self.lineages.root(same, bool(tools), len(answers.intersection(keys)), agent)
+            text = "\n".join(text_of(message.get("content")) for message in messages)
+            return self.lineages.root(same, bool(tools), len(answers.intersection(keys)), text, agent)
         if not children:
             return "none", self.nodes[at].lineage
         following = messages[len(path)]
         if any(self._keys[child] == keys[len(path)] for child in children):  # the same turn, rendered anew
             return "none", self.lineages.name("rendered")
         answered = following.get("role") == "assistant" and any(child in self._completions for child in children)
-        return self.lineages.fork(at, agent, answered)
+        said = set(keys[len(path) :])
+        return self.lineages.fork(at, agent, answered, lambda node: self._keys[node] in said)
 
     def _note_outcome(self, at: int) -> Iterator[tuple[int, int, Outcome]]:
         """A tool result says how the call that it answers went."""

@@ -78,7 +78,11 @@ class ChatTemplate:
         if name not in self._compiled:
             hint = "put a chat_template.jinja into it, or leave --model out to use KAT's own"
             raise TemplateError("the model folder has no chat template", hint=hint)
-        return self._compiled[name], _RAW.search(self.sources[name]) is not None
+        return self._compiled[name], name in self._raw_arguments
+
+    @cached_property
+    def _raw_arguments(self) -> frozenset[str]:
+        return frozenset(name for name, source in self.sources.items() if _RAW.search(source))
 
     @cached_property
     def _compiled(self) -> dict[str, jinja2.Template]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from katcore.engine.names import parse
 from katcore.errors import UsageError
+from katcore.gateway.external import check_key
+from katcore.gateway.prompt import History
 from katcore.pool import Item
 from katcore.records import Task, content_id
+from katcore.references import Rules
 from katcore.sandbox import SANDBOXES
 from katcore.scaffold import check, script_of
 from katcore.streams import Line
@@ -20,7 +24,8 @@ class Options:
     """How to roll out. `model` is a model folder: tokenizer, template, and the engine's default; `label` names it.
 
     `context` 0 is what the model folder says. `attempt` tells repeated rollouts of the same task and model apart.
-    `table` is a JSON object of the user's own scaffolds.
+    `table` is a JSON object of the user's own scaffolds. `references` is a file of verified trajectories to stay near.
+    `upstream_model` is the model's name at an outside endpoint, `key_variable` where its key is in the environment.
     """
 
     scaffold: str = "bash-loop"
@@ -44,13 +49,23 @@ class Options:
     agent_sampling: bool = False
     sync: bool = False
     table: str = ""
+    history: History = "sampled"
+    references: Path | None = None
+    rules: Rules = field(default_factory=Rules)
+    upstream_model: str = ""
+    key_variable: str = ""
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
         if self.sandbox not in SANDBOXES:
             raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
         check(self.scaffold, self.table)
-        parse(self.engine_name())
+        if self.external() is not None:
+            check_key(self.external() or "openai", self.key_variable)
+            if not self.upstream_model:
+                raise UsageError("an outside endpoint needs a model's name", hint="name it with --upstream-model")
+        if self.references is not None and not self.references.is_file():
+            raise UsageError(f"no file {self.references}", hint="--references takes verified trajectories")
         if (folder := self.model_folder()) and not folder.is_dir():
             raise UsageError(f"no model in {folder}", hint="kat-train init --out DIR makes a small one")
 
@@ -64,6 +79,11 @@ class Options:
             raise UsageError("no engine", hint="name one with --engine, or a model folder with --model")
         return f"embedded:{self.model}"
 
+    def external(self) -> Literal["openai", "anthropic"] | None:
+        """The API of the outside endpoint that answers, None when the engine is no such."""
+        kind = parse(self.engine_name()).kind
+        return "openai" if kind == "openai" else "anthropic" if kind == "anthropic" else None
+
     def model_folder(self) -> Path | None:
         """Where tokenizer and template are; None is the small one shipped with KAT."""
         kind, _, value = self.engine_name().partition(":")
@@ -73,6 +93,8 @@ class Options:
         """What records call the model: never a path of this machine."""
         if self.label:
             return self.label
+        if self.external() is not None:
+            return self.upstream_model
         kind, _, value = self.engine_name().partition(":")
         if kind == "scripted":
             return f"scripted:{Path(value).name}"

@@ -171,7 +171,7 @@ def _record(service: Service, attempt: Attempt, trace: Trace, ran: Ran) -> Traje
         attempt=options.attempt,
         scaffold=Scaffold(name=options.scaffold, version=service.scaffold.version),
         model=name,
-        tokenizer=service.chat.digest,
+        tokenizer=service.tokenizer,
         domain=task.domain,
         nodes=trace.nodes,
         calls=trace.calls,

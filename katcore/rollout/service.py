@@ -17,6 +17,7 @@ from katcore.engine import Engine, SamplingParams
 from katcore.engine.names import open_engine, parse
 from katcore.engine.scripted import Script, script
 from katcore.errors import InputError
+from katcore.gateway.external import ExternalModel
 from katcore.gateway.model import Model, ScriptedModel, TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session
@@ -24,6 +25,7 @@ from katcore.model.files import read_json
 from katcore.model.folder import ChatModel, load
 from katcore.pool import seed_for
 from katcore.rollout.attempts import Attempt, Options
+from katcore.rollout.correction import Correction
 from katcore.sandbox import Sandbox, sandbox
 from katcore.scaffold import Scaffold, scaffold
 
@@ -42,13 +44,19 @@ class Service:
         self.sandbox: Sandbox = sandbox(options.sandbox)
         self.script: Script | None = None
         self.caps = _caps(options)
-        self._ours: Engine | None = None
+        self.correction = Correction(options.references, options.rules) if options.references else None
+        self._ours: Engine | ExternalModel | None = None
+        self.external: ExternalModel | None = None
         name = options.engine_name() if engine is None else engine.name
         if engine is None and parse(name).scripted:
             self.script = script(name)
         self.gateway = Gateway(cache_dir("journal") / str(os.getpid()), sync=options.sync)
         try:
-            if engine is None and self.script is None:
+            if engine is None and (kind := options.external()) is not None:
+                url, label = parse(name).value, f"{kind}:{options.upstream_model}"
+                made = ExternalModel(kind, url, label, options.upstream_model, options.key_variable)
+                self._ours = self.external = made
+            elif engine is None and self.script is None:
                 engine = self._ours = self.gateway.call(open_engine(name))
             self.engine = engine
             self._check_tokenizer()
@@ -67,8 +75,15 @@ class Service:
             sampling=sampling,
             seed=seed_for(options.seed, f"kat.trajectory/1:{attempt.id}"),
             outcome=self.scaffold.outcome,
-            agent_sampling=options.agent_sampling,
+            agent_sampling=options.agent_sampling or self.external is not None,
+            history=options.history,
+            hook=self.correction.hook(attempt.task) if self.correction is not None else None,
         )
+
+    @property
+    def tokenizer(self) -> str:
+        """The digest that trajectories carry; empty where an outside endpoint tells no tokens."""
+        return "" if self.external is not None else self.chat.digest
 
     def at(self, options: Options) -> Service:
         """The same engine, gateway and boxes under other options; scaffold, model folder and sandbox stay."""
@@ -92,6 +107,8 @@ class Service:
     def _model(self, attempt: Attempt) -> Model:
         if self.script is not None:
             return ScriptedModel(self.script, self.chat, attempt.task, attempt.sample)
+        if self.external is not None:
+            return self.external
         assert self.engine is not None
         return TokenModel(self.engine, self.chat, self.options.model_name())
 

@@ -7,16 +7,20 @@ next request finds the tokens of the last one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from katcore.gateway.seen import Seen
 from katcore.records import Json
 
+T = TypeVar("T")
 PIECE = 4096
 """Longest piece of text in one event, in characters."""
+ANY = "*"
+"""`Request.forced` where some tool must be called, whichever."""
 RAW = "__raw_arguments__"
 """Where a client wants an object and the model wrote something else: the one member that holds its text."""
 
@@ -35,6 +39,7 @@ class Request:
     """What an agent asks for, in one form. `asked` are its own sampling parameters.
 
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
+    `forced` is the tool that must be called, ANY when it may be any; `stop` are strings that end the answer.
     `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
     """
 
@@ -46,13 +51,18 @@ class Request:
     model: str = ""
     asked: Json = field(default_factory=dict)
     agent: str = ""
+    forced: str = ""
+    stop: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`; `id` without a dialect's prefix."""
+    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`; `id` without a dialect's prefix.
+
+    `stopped_by`: the stop string that ended it.
+    """
 
     id: str
     message: Json
@@ -60,6 +70,7 @@ class Reply:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    stopped_by: str = ""
 
 
 class Stream(Protocol):
@@ -87,8 +98,8 @@ class Dialect(Protocol):
     name: str
     path: str
 
-    def parse(self, body: bytes) -> Request:
-        """A request's body. Raises BadRequest."""
+    def parse(self, body: bytes, seen: Seen) -> Request:
+        """A request's body, of which `seen` knows what came before. Raises BadRequest."""
 
     def answer(self, request: Request, reply: Reply) -> Json:
         """The reply as one object."""
@@ -100,15 +111,39 @@ class Dialect(Protocol):
         """An error as the API's clients expect it."""
 
 
-def read_object(body: bytes) -> Json:
-    """The JSON object in a body. Raises BadRequest."""
+def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:
+    """The JSON object in a body, and those of its members that are `left` as they came. Raises BadRequest."""
     try:
-        given = msgspec.json.decode(body)
+        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        raw = {name: given.pop(name) for name in left if name in given}
+        return {name: msgspec.json.decode(value) for name, value in given.items()}, raw
+    except msgspec.ValidationError:
+        raise BadRequest("the body is not a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise BadRequest("the body is not a JSON object")
-    return given
+
+
+def read_part(raw: msgspec.Raw | None, seen: Seen, how: Callable[[Any], T], missing: T) -> T:
+    """`how` of a member that was left as it came. Raises BadRequest."""
+    if raw is None:
+        return missing
+    try:
+        return seen.read(raw, how)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def read_list(raw: msgspec.Raw | None, seen: Seen, how: Callable[[Any], T], name: str) -> list[T]:
+    """`how` of each entry of a list that must not be empty. Raises BadRequest."""
+    try:
+        entries = msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw])
+    except msgspec.ValidationError:
+        entries = []
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not entries:
+        raise BadRequest(f"{name} must be a list that is not empty")
+    return [read_part(entry, seen, how, None) for entry in entries]  # type: ignore[arg-type, misc]
 
 
 def limit_of(given: Json, *names: str) -> int | None:
@@ -117,6 +152,14 @@ def limit_of(given: Json, *names: str) -> int | None:
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise BadRequest(f"{names[0]} must be a positive number")
     return limit
+
+
+def stop_of(given: Any, name: str) -> tuple[str, ...]:
+    """The strings that end an answer: one, a list, or none. Raises BadRequest."""
+    strings = [given] if isinstance(given, str) else given or []
+    if not isinstance(strings, list) or any(not isinstance(each, str) or not each for each in strings):
+        raise BadRequest(f"{name} must be strings that are not empty")
+    return tuple(strings)
 
 
 def asked_of(given: Json, names: Iterable[str]) -> Json:

@@ -1,15 +1,17 @@
 """Anthropic Messages: what agents send, and what they expect back.
 
 Left out of what the model sees: `cache_control`, the attribution header that Claude Code puts at the head of its system
-prompt, and the provider's own server tools. `tool_choice` other than `none` is taken as `auto`.
+prompt, and the provider's own server tools.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from katcore.gateway.dialects import (
+    ANY,
     BadRequest,
     Reply,
     Request,
@@ -21,16 +23,21 @@ from katcore.gateway.dialects import (
     limit_of,
     object_of,
     pieces,
+    read_list,
     read_object,
+    read_part,
     refuse,
+    stop_of,
     tool_call,
 )
+from katcore.gateway.seen import Seen
 from katcore.records import Json
 
 SAMPLING = ("temperature", "top_p", "top_k", "stop_sequences", "thinking")
 ATTRIBUTION = "x-anthropic-billing-header:"
 SERVER_TOOLS = ("web_search_", "web_fetch_", "code_execution_", "tool_search_", "mcp_toolset")
 SERVER_BLOCKS = ("server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result")
+NOTHING: list[Json] = []
 STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
 FINISH_REASONS = {
     "end_turn": "stop",
@@ -58,20 +65,24 @@ class AnthropicMessages:
     name = "anthropic"
     path = "/v1/messages"
 
-    def parse(self, body: bytes) -> Request:
-        given = read_object(body)
+    def parse(self, body: bytes, seen: Seen) -> Request:
+        given, raw = read_object(body, "system", "messages", "tools")
+        system = read_part(raw.get("system"), seen, _system, NOTHING)
+        choice = _choice(given)
         return Request(
-            messages=[*_system(given.get("system")), *_messages(given.get("messages"))],
-            tools=_tools(given),
+            messages=[*system, *chain.from_iterable(read_list(raw.get("messages"), seen, _message_of, "messages"))],
+            tools=None if choice.get("type") == "none" else read_part(raw.get("tools"), seen, _tools, None),
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_tokens"),
             model=str(given.get("model") or ""),
             asked=asked_of(given, SAMPLING),
+            forced=_forced(choice),
+            stop=stop_of(given.get("stop_sequences"), "stop_sequences"),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
         head = _message(request, reply.id, _usage(reply))
-        return {**head, "content": blocks_of(reply.message), "stop_reason": STOP_REASONS[reply.finish_reason]}
+        return {**head, "content": blocks_of(reply.message), **_ended(reply)}
 
     def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
         return _Events(request, identity, prompt_tokens)
@@ -110,8 +121,7 @@ class _Events:
             for piece in pieces(arguments_of_object(object_of(function["arguments"]))):
                 yield self._block_delta({"type": "input_json_delta", "partial_json": piece})
         yield from self._end()
-        end = {"stop_reason": STOP_REASONS[reply.finish_reason], "stop_sequence": None}
-        yield _named({"type": "message_delta", "delta": end, "usage": _usage(reply)})
+        yield _named({"type": "message_delta", "delta": _ended(reply), "usage": _usage(reply)})
         yield _named({"type": "message_stop"})
 
     def fail(self, message: str, code: str, status: int) -> bytes:
@@ -159,6 +169,12 @@ def _message(request: Request, identity: str, usage: Json) -> Json:
     }
 
 
+def _ended(reply: Reply) -> Json:
+    if reply.stopped_by:
+        return {"stop_reason": "stop_sequence", "stop_sequence": reply.stopped_by}
+    return {"stop_reason": STOP_REASONS[reply.finish_reason], "stop_sequence": None}
+
+
 def _usage(reply: Reply) -> Json:
     return {
         "input_tokens": reply.prompt_tokens - reply.cached_tokens,
@@ -193,23 +209,15 @@ def _system(given: Any) -> list[Json]:
     return [{"role": "system", "content": "\n\n".join(texts)}] if texts else []
 
 
-def _messages(given: Any) -> list[Json]:
-    if not isinstance(given, list) or not given:
-        raise BadRequest("messages must be a list that is not empty")
-    found: list[Json] = []
-    for message in given:
-        role = message.get("role") if isinstance(message, dict) else None
-        if role not in ("user", "assistant", "system"):
-            raise BadRequest(f"not a message: {str(message)[:100]}")
-        content = message.get("content")
-        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        if not isinstance(blocks, list) or any(not isinstance(block, dict) for block in blocks):
-            raise BadRequest("content must be a string or a list of blocks")
-        if role == "assistant":
-            found.append(assistant_of(blocks))
-        else:
-            found += _turn(str(role), blocks)
-    return found
+def _message_of(message: Any) -> list[Json]:
+    role = message.get("role") if isinstance(message, dict) else None
+    if role not in ("user", "assistant", "system"):
+        raise BadRequest(f"not a message: {str(message)[:100]}")
+    content = message.get("content")
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if not isinstance(blocks, list) or any(not isinstance(block, dict) for block in blocks):
+        raise BadRequest("content must be a string or a list of blocks")
+    return [assistant_of(blocks)] if role == "assistant" else list(_turn(str(role), blocks))
 
 
 def _turn(role: str, blocks: list[Json]) -> Iterator[Json]:
@@ -266,12 +274,27 @@ def _text(block: Any) -> str:
     return str(block["text"])
 
 
-def _tools(given: Json) -> list[Json] | None:
-    tools = given.get("tools") or []
+def _choice(given: Json) -> Json:
+    choice = given.get("tool_choice") or {}
+    if not isinstance(choice, dict):
+        raise BadRequest("tool_choice must be an object")
+    return choice
+
+
+def _forced(choice: Json) -> str:
+    kind = choice.get("type", "auto")
+    if kind in ("auto", "none"):
+        return ""
+    name = ANY if kind == "any" else choice.get("name")
+    if kind not in ("any", "tool") or not isinstance(name, str) or not name:
+        raise BadRequest(f"tool_choice {str(choice)[:100]} is not supported", code="unsupported_value")
+    return name
+
+
+def _tools(given: Any) -> list[Json] | None:
+    tools = given or []
     if not isinstance(tools, list) or any(not isinstance(tool, dict) for tool in tools):
         raise BadRequest("tools must be a list of objects")
-    if (given.get("tool_choice") or {}).get("type") == "none":
-        return None
     found = []
     for tool in tools:
         kind = str(tool.get("type") or "custom")

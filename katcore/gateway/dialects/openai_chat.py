@@ -1,7 +1,4 @@
-"""OpenAI Chat Completions: what agents send, and what they expect back.
-
-`tool_choice` is taken as `auto` unless it is `none`: the engine samples freely.
-"""
+"""OpenAI Chat Completions: what agents send, and what they expect back."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from katcore.gateway.dialects import (
+    ANY,
     BadRequest,
     Reply,
     Request,
@@ -18,9 +16,13 @@ from katcore.gateway.dialects import (
     event,
     limit_of,
     pieces,
+    read_list,
     read_object,
+    read_part,
     refuse,
+    stop_of,
 )
+from katcore.gateway.seen import Seen
 from katcore.records import Json
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
@@ -34,8 +36,8 @@ class OpenAIChat:
     name = "openai-chat"
     path = "/v1/chat/completions"
 
-    def parse(self, body: bytes) -> Request:
-        given = read_object(body)
+    def parse(self, body: bytes, seen: Seen) -> Request:
+        given, raw = read_object(body, "messages", "tools")
         if given.get("n") not in (None, 1):
             raise BadRequest("n must be 1", code="unsupported_value")
         for name in REFUSED:
@@ -43,13 +45,15 @@ class OpenAIChat:
                 raise BadRequest(f"{name} is not supported", code="unsupported_parameter")
         options = given.get("stream_options") or {}
         return Request(
-            messages=_messages(given.get("messages")),
-            tools=_tools(given),
+            messages=read_list(raw.get("messages"), seen, _message, "messages"),
+            tools=None if given.get("tool_choice") == "none" else read_part(raw.get("tools"), seen, _tools, None),
             stream=bool(given.get("stream")),
             include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
             max_tokens=limit_of(given, "max_completion_tokens", "max_tokens"),
             model=str(given.get("model") or ""),
             asked=asked_of(given, SAMPLING),
+            forced=_forced(given.get("tool_choice")),
+            stop=stop_of(given.get("stop"), "stop"),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
@@ -110,17 +114,14 @@ class _Chunks:
         return event({**self._head, "choices": [choice]})
 
 
-def _messages(given: Any) -> list[Json]:
-    if not isinstance(given, list) or not given:
-        raise BadRequest("messages must be a list that is not empty")
-    for message in given:
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise BadRequest(f"not a message: {str(message)[:100]}")
-        _check_content(message)
-        calls = message.get("tool_calls") or []
-        if not isinstance(calls, list) or any(not isinstance(call, dict) or "function" not in call for call in calls):
-            raise BadRequest("tool_calls must be a list of function calls")
-    return given
+def _message(message: Any) -> Json:
+    if not isinstance(message, dict) or message.get("role") not in ROLES:
+        raise BadRequest(f"not a message: {str(message)[:100]}")
+    _check_content(message)
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list) or any(not isinstance(call, dict) or "function" not in call for call in calls):
+        raise BadRequest("tool_calls must be a list of function calls")
+    return message
 
 
 def _check_content(message: Json) -> None:
@@ -137,9 +138,19 @@ def _check_content(message: Json) -> None:
             raise BadRequest(f"not a text part: {str(part)[:100]}")
 
 
-def _tools(given: Json) -> list[Json] | None:
-    tools = given.get("tools")
-    if not tools or given.get("tool_choice") == "none":
+def _forced(choice: Any) -> str:
+    if choice in (None, "auto", "none"):
+        return ""
+    if choice == "required":
+        return ANY
+    name = (choice.get("function") or {}).get("name") if isinstance(choice, dict) else None
+    if not isinstance(name, str) or choice.get("type") != "function":
+        raise BadRequest(f"tool_choice {str(choice)[:100]} is not supported", code="unsupported_value")
+    return name
+
+
+def _tools(tools: Any) -> list[Json] | None:
+    if not tools:
         return None
     if not isinstance(tools, list) or any(not isinstance(t, dict) or t.get("type") != "function" for t in tools):
         raise BadRequest("tools must be a list of functions")

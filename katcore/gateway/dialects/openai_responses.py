@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from katcore.gateway.dialects import (
+    ANY,
     BadRequest,
     Reply,
     Request,
@@ -18,15 +21,21 @@ from katcore.gateway.dialects import (
     asked_of,
     function_tool,
     limit_of,
+    read_list,
     read_object,
+    read_part,
     refuse,
     tool_call,
 )
 from katcore.gateway.dialects.responses_events import ResponseEvents, items_of, response_of
+from katcore.gateway.seen import Seen
 from katcore.records import Json
 
 SAMPLING = ("temperature", "top_p", "reasoning")
 REFUSED = ("previous_response_id", "conversation", "background", "prompt")
+Tools = tuple[list[Json] | None, frozenset[str], dict[str, str]]
+NOTHING: list[Json] = []
+NO_TOOLS: Tools = (None, frozenset(), {})
 CUSTOM = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
@@ -36,23 +45,21 @@ class OpenAIResponses:
     name = "openai-responses"
     path = "/v1/responses"
 
-    def parse(self, body: bytes) -> Request:
-        given = read_object(body)
+    def parse(self, body: bytes, seen: Seen) -> Request:
+        given, raw = read_object(body, "input", "instructions", "tools")
         for name in REFUSED:
             if given.get(name):
                 raise BadRequest(f"{name} is not supported: send the whole input", code="unsupported_parameter")
-        instructions = given.get("instructions")
-        opening = [{"role": "system", "content": str(instructions)}] if instructions else []
-        listed, namespaces = _flat(given.get("tools") or [])
-        tools, custom = _tools({**given, "tools": listed})
+        tools, custom, namespaces = read_part(raw.get("tools"), seen, _tools, NO_TOOLS)
         return Request(
-            messages=[*opening, *_messages(given.get("input"))],
-            tools=tools,
+            messages=[*read_part(raw.get("instructions"), seen, _opening, NOTHING), *_messages(raw.get("input"), seen)],
+            tools=None if given.get("tool_choice") == "none" else tools,
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_output_tokens"),
             model=str(given.get("model") or ""),
             asked=asked_of(given, SAMPLING),
-            custom=frozenset(custom),
+            forced=_forced(given.get("tool_choice")),
+            custom=custom,
             namespaces=namespaces,
         )
 
@@ -68,23 +75,33 @@ class OpenAIResponses:
         return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def _messages(given: Any) -> list[Json]:
+def _opening(instructions: Any) -> list[Json]:
+    return [{"role": "system", "content": str(instructions)}] if instructions else []
+
+
+def _messages(raw: msgspec.Raw | None, seen: Seen) -> list[Json]:
     """Items as messages; neighbours that one answer of the model can have held become one message."""
-    if isinstance(given, str) and given:
-        return [{"role": "user", "content": given}]
-    if not isinstance(given, list) or not given:
-        raise BadRequest("input must be a text or a list that is not empty")
+    if raw is not None and bytes(memoryview(raw)[:1]) == b'"':
+        return read_part(raw, seen, _text_alone, NOTHING)
     found: list[Json] = []
-    for item in given:
-        if not isinstance(item, dict):
-            raise BadRequest(f"not an item: {str(item)[:100]}")
-        message = _message(item)
-        if message is not None and not (found and _joined(found[-1], message)):
+    for message in read_list(raw, seen, _message, "input"):
+        joined = seen.pair(found[-1], message, _joined) if found and message is not None else None
+        if joined is not None:
+            found[-1] = joined
+        elif message is not None:
             found.append(message)
     return found
 
 
-def _message(item: Json) -> Json | None:
+def _text_alone(text: str) -> list[Json]:
+    if not text:
+        raise BadRequest("input must be a text or a list that is not empty")
+    return [{"role": "user", "content": text}]
+
+
+def _message(item: Any) -> Json | None:
+    if not isinstance(item, dict):
+        raise BadRequest(f"not an item: {str(item)[:100]}")
     kind = item.get("type") or "message"
     if kind == "message":
         return _said(item)
@@ -116,16 +133,16 @@ def _call(item: Json, kind: str) -> Json:
     return tool_call(str(item.get("call_id") or ""), str(item.get("name") or ""), arguments)
 
 
-def _joined(last: Json, new: Json) -> bool:
-    """Whether `new` went into `last`: reasoning, then text, then calls make one message of the assistant."""
+def _joined(last: Json, new: Json) -> Json | None:
+    """The two as one, if one answer can have held them: reasoning, then text, then calls."""
     if last["role"] != "assistant" or new["role"] != "assistant" or new.get("reasoning_content"):
-        return False
+        return None
     if new.get("content") and (last.get("content") or last.get("tool_calls")):
-        return False
-    last["content"] = last.get("content") or new.get("content")
+        return None
+    joined = {**last, "content": last.get("content") or new.get("content")}
     if new.get("tool_calls"):
-        last["tool_calls"] = [*last.get("tool_calls", []), *new["tool_calls"]]
-    return True
+        joined["tool_calls"] = [*last.get("tool_calls", []), *new["tool_calls"]]
+    return joined
 
 
 def _text(content: Any) -> str:
@@ -162,13 +179,22 @@ def _flat(tools: Any) -> tuple[Any, dict[str, str]]:
     return flat, spaces
 
 
-def _tools(given: Json) -> tuple[list[Json] | None, list[str]]:
-    """The tools that the model is shown, and the names of those whose argument is free text."""
-    tools = given.get("tools") or []
+def _forced(choice: Any) -> str:
+    if choice in (None, "auto", "none"):
+        return ""
+    if choice == "required":
+        return ANY
+    name = choice.get("name") if isinstance(choice, dict) and choice.get("type") in ("function", "custom") else None
+    if not isinstance(name, str) or not name:
+        raise BadRequest(f"tool_choice {str(choice)[:100]} is not supported", code="unsupported_value")
+    return name
+
+
+def _tools(given: Any) -> Tools:
+    """The tools that the model is shown, those whose argument is free text, and the namespaces of those in one."""
+    tools, namespaces = _flat(given or [])
     if not isinstance(tools, list) or any(not isinstance(tool, dict) for tool in tools):
         raise BadRequest("tools must be a list of objects")
-    if given.get("tool_choice") == "none":
-        return None, []
     found, custom = [], []
     for tool in tools:
         if tool.get("type") == "function":
@@ -176,7 +202,7 @@ def _tools(given: Json) -> tuple[list[Json] | None, list[str]]:
         elif tool.get("type") == "custom":
             found.append(function_tool(tool.get("name"), _described(tool), CUSTOM))
             custom.append(str(tool["name"]))
-    return found or None, custom
+    return found or None, frozenset(custom), namespaces
 
 
 def _described(tool: Json) -> str:

@@ -1,0 +1,91 @@
+"""The new end of a long conversation, without rendering all of it.
+
+What a chat template writes for the messages after a sampled turn depends on that turn's kind and on the messages,
+hardly ever on what was said long before. So they are rendered behind a short conversation that stands in for it.
+Whether a template is of that sort is not taken on trust: for each shape of conversation the short way must have given
+the very ids of the long one CHECKED times, on real prompts, before it is used; every time its uses double it is checked
+again; and once it has differed, that shape is rendered whole for good. With `--history template` all is rendered whole:
+there the question is what the template makes of the past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from katcore.gateway.prompt import Delta, History, Known, Piece, extend, extend_mark
+from katcore.model.folder import ChatModel
+from katcore.model.template import TemplateError
+from katcore.records import Json
+
+CHECKED = 3
+"""Conversations in which the short way must have been right before it is gone."""
+
+Shape = tuple[object, ...]
+_TOOL: Json = {"type": "function", "function": {"name": "f", "description": "?", "parameters": {"type": "object"}}}
+_SYSTEM: Json = {"role": "system", "content": "?"}
+_USER: Json = {"role": "user", "content": "?"}
+
+
+class Tails:
+    """What is known of one chat template. `whole` counts renders of whole conversations, `short` the others."""
+
+    def __init__(self) -> None:
+        self.whole = self.short = 0
+        self._right: dict[Shape, int] = {}  # how often the short way was gone or right; -1: it was wrong
+
+    def extend(
+        self,
+        chat: ChatModel,
+        messages: Sequence[Json],
+        known: Known,
+        tools: Sequence[Json] | None,
+        history: History = "sampled",
+    ) -> Delta:
+        """As `prompt.extend`."""
+        shape = None if history == "template" else _shape(messages, known, tools)
+        count = -1 if shape is None else self._right.get(shape, 0)
+        if shape is not None and count >= CHECKED and count & (count - 1):
+            with suppress(TemplateError):  # a message that holds the very mark
+                delta = _behind(chat, messages, known, tools)
+                self.short += 1
+                self._right[shape] = count + 1
+                return delta
+        self.whole += 1
+        delta = extend(chat, messages, known, tools, history)
+        if shape is not None and count >= 0:
+            self._right[shape] = count + 1 if _agrees(chat, messages, known, tools, delta) else -1
+        return delta
+
+
+def _shape(messages: Sequence[Json], known: Known, tools: Sequence[Json] | None) -> Shape | None:
+    """What the rendering of the new messages may depend on, besides themselves; None where it is more than this."""
+    roles = tuple(str(message.get("role")) for message in messages[known.count :])
+    if not roles or "assistant" in roles or (known.end is None and not known.cut_off):
+        return None
+    last = messages[known.count - 1]
+    if last.get("role") != "assistant":
+        return None
+    calls = len(last.get("tool_calls") or [])
+    opening = str(messages[0].get("role"))
+    return roles, calls, bool(last.get("content")), bool(last.get("reasoning_content")), opening, bool(tools)
+
+
+def _behind(chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None) -> Delta:
+    """The new messages behind a short conversation that ends as the known one does."""
+    opened = messages[0].get("role") in ("system", "developer")
+    head = [_SYSTEM, _USER] if opened else [_USER]
+    short = [*head, *messages[known.count - 1 :]]
+    count = len(head) + 1
+    delta = extend_mark(chat, short, Known(count, known.end, known.cut_off), [_TOOL] if tools else None)
+    by = known.count - count
+    return Delta([Piece(piece.start + by, piece.stop + by, piece.ids) for piece in delta.pieces], delta.opening)
+
+
+def _agrees(
+    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, delta: Delta
+) -> bool:
+    try:
+        return _behind(chat, messages, known, tools) == delta
+    except TemplateError:  # among them NotAnExtension
+        return False

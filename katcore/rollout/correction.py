@@ -1,0 +1,41 @@
+"""Verified reference trajectories from a file, and the hooks that keep rollouts near them (METHOD § 5.2, 5.3).
+
+In: a stream of graded kat.trajectory records. Out: for each task that has one which passed, a hook for the gateway.
+References that a task itself carries are for its grading, and are not used here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from katcore.errors import InputError
+from katcore.gateway.hook import Hook, by_references
+from katcore.records import Task, Trajectory
+from katcore.references import Rules, actions, steps_of
+from katcore.streams import read
+
+
+class Correction:
+    """References by task, and the rules. InputError for a trajectory without a verdict, or none that passed."""
+
+    def __init__(self, path: Path, rules: Rules) -> None:
+        self.rules = rules
+        self._passed: dict[str, list[Trajectory]] = {}
+        for line in read([path], (Task, Trajectory)):
+            found = line.record
+            if not isinstance(found, Trajectory):
+                continue
+            if found.verdict is None:
+                where = f"{path}: line {line.number}: trajectory {found.id} has no verdict"
+                raise InputError(where, hint="references must be verified: kat-verify grades trajectories")
+            if found.verdict.passed and not found.verdict.masked:
+                self._passed.setdefault(found.task_id, []).append(found)
+        if not self._passed:
+            raise InputError(f"{path}: no trajectory in it has passed, so there is nothing to correct by")
+
+    def hook(self, task: Task) -> Hook | None:
+        """For one rollout of the task; None when it has no reference with a tool call."""
+        workdir = task.environment.workdir
+        paths = [steps_of(found, workdir) for found in self._passed.get(task.instance_id, [])]
+        usable = [path for path in paths if actions(path)]
+        return by_references(usable, self.rules, workdir) if usable else None
