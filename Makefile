@@ -1,6 +1,7 @@
 # make demo    the main job, from a package's history to a trained, better policy (DEMO=small: a short one)
 # make test    all tests          make check   format, lint, types, imports, drift, fast tests
 # make test-agents                other people's agents, all of them, for real (installs 2.5 GB once)
+# make test-runners               every test runner that PyPI, npm and Debian provide, for real (2.5 GB once, as root)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
@@ -19,7 +20,7 @@ export KAT_SEED ?= 0
 JOBS ?= $(shell nproc)
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 5
+	@sed -n 's/^# //p' Makefile | head -n 6
 
 $(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
 	scripts/system-packages run
@@ -52,6 +53,12 @@ test-gpu:
 	if $(PYTHON) -c 'import pytest' 2>/dev/null; \
 	    then TRITON_INTERPRET=0 scripts/from-source $(PYTHON) -m pytest -m gpu tests/kernels/test_gpu.py; \
 	    else TRITON_INTERPRET=0 scripts/from-source $(PYTHON) tests/kernels/gpu_checks.py; fi
+
+.PHONY: test-runners
+test-runners: $(VENV)/.installed
+	scripts/system-packages test
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_RUNNERS_TABLE=benchmarks/results/test_runners.md \
+	    $(BIN)/pytest -m "slow or runners" tests/testrun/test_real_runners.py
 
 .PHONY: test-agents
 test-agents: $(VENV)/.installed

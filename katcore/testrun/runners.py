@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from katcore.errors import RecordError
@@ -90,7 +90,8 @@ def _matching(units: Sequence[str]) -> list[str]:
 
 
 def _nextest(units: Sequence[str]) -> list[str]:
-    return ["-E", " + ".join(f"binary_id(={unit})" for unit in units)] if units else []
+    """Whole packages: a binary's id is the package's name, or that and `::` and its own."""
+    return ["-E", " + ".join(f"package(={unit})" for unit in units)] if units else []
 
 
 def _packed(found: str) -> str:
@@ -224,6 +225,41 @@ RUNNERS: dict[str, Runner] = {
     ),
 }
 """Name -> runner."""
+
+# the same runners with a reporter for JUnit XML, for tasks that have such reports; ids are those of the JSON reports
+RUNNERS |= {
+    "jest-junit": replace(
+        RUNNERS["jest"],
+        command='if [ $# != 0 ]; then set -- --runTestsByPath "$@"; fi; '
+        'JEST_JUNIT_OUTPUT_FILE="$KAT_REPORT/report.xml" node_modules/.bin/jest --ci --reporters=jest-junit "$@"',
+        report="report.xml",
+        read=partial(junit.read, identify=junit.file_as_class),
+        env={
+            "JEST_JUNIT_CLASSNAME": "{filepath}",
+            "JEST_JUNIT_TITLE": "{classname}::{title}",
+            "JEST_JUNIT_ANCESTOR_SEPARATOR": "::",
+            "JEST_JUNIT_REPORT_TEST_SUITE_ERRORS": "true",
+        },
+    ),
+    "vitest-junit": replace(
+        RUNNERS["vitest"],
+        command='node_modules/.bin/vitest run --reporter=junit --outputFile="$KAT_REPORT/report.xml" "$@"',
+        report="report.xml",
+        read=partial(junit.read, identify=junit.file_as_class),
+    ),
+    "mocha-xunit": replace(
+        RUNNERS["mocha"],
+        command='node_modules/.bin/mocha --reporter xunit --reporter-option output="$KAT_REPORT/report.xml" "$@"',
+        report="report.xml",
+        read=partial(junit.read, identify=junit.in_file),
+    ),
+    "rspec-junit": replace(
+        RUNNERS["rspec"],
+        command='rspec --require rspec_junit_formatter --format RspecJunitFormatter --out "$KAT_REPORT/report.xml" "$@"',
+        report="report.xml",
+        read=partial(junit.read, identify=junit.by_file_alone),
+    ),
+}
 
 
 def runner_of(environment: Environment) -> Runner:

@@ -22,19 +22,23 @@ from katcore.testrun.runners import RUNNERS
 
 PROJECTS = Path(__file__).parent / "projects"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "test-runners-root"
-NPM = {"jest": "29.7.0", "mocha": "11.7.1", "vitest": "2.1.9"}
+NPM = {
+    "jest": ("jest@29.7.0", "jest-junit@16.0.0"),
+    "mocha": ("mocha@11.7.1",),
+    "vitest": ("vitest@2.1.9",),
+}
 DEBIAN = ("go", "cargo", "ctest", "phpunit", "rspec", "maven")
 PYTHON = {"pytest": ["pytest"], "unittest": ["unittest-xml-reporting"]}
 VERSIONS = {
     "pytest": "/opt/env/bin/python -m pytest --version",
-    "unittest": "cat /opt/env/lib/python*/site-packages/unittest_xml_reporting-*/METADATA | sed -n 's/^Version: //p'",
+    "unittest": "cat /opt/env/lib/python*/site-packages/unittest_xml_reporting-*/METADATA | sed -n '/^Name\|^Version/s/.*: //p'",
     "go": "go version",
     "cargo": "cargo --version",
     "jest": "node_modules/.bin/jest --version",
     "vitest": "node_modules/.bin/vitest --version",
     "mocha": "node_modules/.bin/mocha --version",
     "node": "node --version",
-    "maven": "mvn --version | head -n 1; ls /usr/share/maven-repo/org/apache/maven/plugins/maven-surefire-plugin",
+    "maven": "mvn --version -Dstyle.color=never | sed -n 1p; echo surefire; sed -n 's/.*surefire-plugin.*<version>//p' pom.xml | cut -d'<' -f1",
     "ctest": "ctest --version | head -n 1",
     "phpunit": "phpunit --version | head -n 1",
     "rspec": "rspec --version | grep core",
@@ -74,36 +78,37 @@ def debian() -> Path:
 
 def npm(name: str) -> Path:
     """The folder with a runner's `node_modules`, installed from npm's registry once."""
-    final = cache_dir("test-runners") / f"{name}-{NPM[name]}"
+    final = cache_dir("test-runners") / "-".join(NPM[name]).replace("@", "-")
     with locked(final):
         if not final.is_dir():
             node = ensure_node(NODE)
             program = [f"{node}/bin/node", f"{node}/lib/node_modules/npm/bin/npm-cli.js"]
             with fresh("test-runners") as made:
-                packages = [f"{name}@{NPM[name]}"]
                 flags = ["--prefix", str(made), "--no-audit", "--no-fund", "--ignore-scripts", "--silent"]
-                subprocess.run([*program, "install", *flags, *packages], check=True)
+                subprocess.run([*program, "install", *flags, *NPM[name]], check=True)
                 publish(made, final)
     return final
 
 
 def play(name: str, folder: Path, tests: tuple[str, ...] = ()) -> Played:
     """Run the project's tests, or those of the units that `tests` lie in; `folder` is for a copy of the project."""
-    environment = environment_of(name)
-    boxes: Sandbox = Bubblewrap(root=debian()) if name in DEBIAN else sandbox()
+    program = name.split("-")[0]  # `jest-junit` is jest with another reporter
+    environment = environment_of(program)
+    environment.report.kind = name
+    boxes: Sandbox = Bubblewrap(root=debian()) if program in DEBIAN else sandbox()
     mounts: tuple[Mount, ...] = ()
-    subprocess.run(["cp", "-r", f"{PROJECTS / name}/.", folder], check=True)
-    if name in PYTHON:
+    subprocess.run(["cp", "-r", f"{PROJECTS / program}/.", folder], check=True)
+    if program in PYTHON:
         mounts = environment_mounts(environment, boxes)
-    elif name not in DEBIAN:
+    elif program not in DEBIAN:
         mounts = (Mount(ensure_node(NODE), "/opt/node"),)
-    if name in NPM:
-        mounts += (Mount(npm(name) / "node_modules", "/opt/npm/node_modules"),)
+    if program in NPM:
+        mounts += (Mount(npm(program) / "node_modules", "/opt/npm/node_modules"),)
         (folder / "node_modules").symlink_to("/opt/npm/node_modules")
     box = boxes.create(Spec(f"runner-{name}", folder, mounts=mounts, limits=Limits()))
     try:
         run = run_tests(box, environment, tests=tests, timeout_s=300)
-        return Played(run, _report(box, RUNNERS[name].report), _version(box, name))
+        return Played(run, _report(box, RUNNERS[name].report), _version(box, program))
     finally:
         box.close()
 

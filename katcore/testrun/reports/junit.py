@@ -55,7 +55,13 @@ def by_name(case: Mapping[str, str], root: str) -> str:
 
 
 def in_file(case: Mapping[str, str], root: str) -> str:
-    """`path/of/the/file::name`, for runners whose names hold the suites they are in (rspec, mocha)."""
+    """`test/calc.js::suite title`, for mocha, whose class is the suite."""
+    title = f"{case.get('classname', '')} {case.get('name', '')}".strip()
+    return f"{relative(case.get('file', ''), root)}::{title}"
+
+
+def by_file_alone(case: Mapping[str, str], root: str) -> str:
+    """`spec/calc_spec.rb::suite title`, for rspec, whose names hold the suites."""
     return f"{relative(case.get('file', ''), root)}::{case.get('name', '')}"
 
 
@@ -66,8 +72,12 @@ def in_file_and_class(case: Mapping[str, str], root: str) -> str:
 
 
 def file_as_class(case: Mapping[str, str], root: str) -> str:
-    """`test/a.test.ts::suite > name`, for vitest, which writes the file as the class."""
-    return f"{relative(case.get('classname', ''), root)}::{case.get('name', '')}"
+    """`calc.test.ts::suite::title`, for vitest, which writes the file as the class, and jest-junit, which can; a file
+    that cannot be run is its own only test."""
+    if case.get("classname") == "Test suite failed to run":  # jest-junit
+        return relative(case.get("name", ""), root)
+    file, name = relative(case.get("classname", ""), root), relative(case.get("name", ""), root)
+    return file if name == file else f"{file}::{name.replace(' > ', '::')}"
 
 
 _BY_ATTRIBUTE: dict[str, Status] = {"fail": "FAILED", "notrun": "SKIPPED", "disabled": "SKIPPED"}
