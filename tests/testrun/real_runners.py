@@ -31,14 +31,14 @@ DEBIAN = ("go", "cargo", "ctest", "phpunit", "rspec", "maven")
 PYTHON = {"pytest": ["pytest"], "unittest": ["unittest-xml-reporting"]}
 VERSIONS = {
     "pytest": "/opt/env/bin/python -m pytest --version",
-    "unittest": "cat /opt/env/lib/python*/site-packages/unittest_xml_reporting-*/METADATA | sed -n '/^Name\|^Version/s/.*: //p'",
+    "unittest": "cd /opt/env/lib/python*/site-packages; echo unittest_xml_reporting-*",
     "go": "go version",
     "cargo": "cargo --version",
     "jest": "node_modules/.bin/jest --version",
     "vitest": "node_modules/.bin/vitest --version",
     "mocha": "node_modules/.bin/mocha --version",
     "node": "node --version",
-    "maven": "mvn --version -Dstyle.color=never | sed -n 1p; echo surefire; sed -n 's/.*surefire-plugin.*<version>//p' pom.xml | cut -d'<' -f1",
+    "maven": "mvn --version -Dstyle.color=never | sed -n 1p; grep -o 'surefire-plugin.*version' pom.xml | tr '<>/' ' '",
     "ctest": "ctest --version | head -n 1",
     "phpunit": "phpunit --version | head -n 1",
     "rspec": "rspec --version | grep core",

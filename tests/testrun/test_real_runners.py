@@ -19,6 +19,7 @@ from katcore.cache import cache_root
 from katcore.testrun.runners import RUNNERS, units_of
 
 pytestmark = pytest.mark.slow
+TABLE = os.environ.get("KAT_RUNNERS_TABLE")
 IN_CI = ("pytest", "unittest", "mocha")
 REAL = [name for name in RUNNERS if name not in NOT_RUN]
 ALL = [pytest.param(name, marks=[] if name in IN_CI else [pytest.mark.runners]) for name in REAL]
@@ -31,17 +32,17 @@ HEAD = "| runner | version | report | exit status | ids | as the sources say | o
 def table() -> Iterator[list[str]]:
     rows: list[str] = []
     yield rows
-    if path := os.environ.get("KAT_RUNNERS_TABLE"):
+    if TABLE:
         rows += [f"| {name} | not run | {RUNNERS[name].report} | | | published form | | |" for name in NOT_RUN]
         text = ["# Real test runners on the projects of tests/testrun/projects", "", *NOTES, "", HEAD, RULE, *rows]
-        Path(path).write_text("\n".join(text) + "\n")
+        Path(TABLE).write_text("\n".join(text) + "\n")
 
 
 NOTES = [
-    "`make test-runners` writes this. Each runner's real program, from PyPI, npm or Debian, in a bubblewrap box without a",
-    "network, with the command of `katcore/testrun/runners.py`; what it wrote is compared with what the projects' sources",
-    "say. The exit status agrees with the report in every row, or the run would not be believed. One unit alone: tests",
-    "that ran when only the first test's file, package or class was asked for.",
+    "`make test-runners` writes this. Each runner's real program, from PyPI, npm or Debian, in a bubblewrap box without",
+    "a network, with the command of `katcore/testrun/runners.py`; what it wrote is compared with what the sources of the",
+    "projects say. The exit status agrees with the report in every row, or the run would not be believed. One unit",
+    "alone: tests that ran when only the first test's file, package or class was asked for.",
 ]
 RULE = "|---|---|---|---|---|---|---|---|"
 
@@ -68,7 +69,7 @@ def test_a_real_run_is_read_as_the_sources_say(
     assert alone.problem == "" and alone.outcomes[first] == EXPECTED[name][first]
     assert alone.outcomes.items() <= run.outcomes.items()
     assert {test for test in run.outcomes if test.split("::")[0] == unit} <= set(alone.outcomes)
-    if "KAT_RUNNERS_TABLE" in os.environ:
+    if TABLE:
         suffix = RUNNERS[name].report.rpartition(".")[2]
         (Path(__file__).parent / "reports" / f"{name}.{suffix}").write_bytes(played.report)
     ids, report = len(run.outcomes), RUNNERS[name].report
