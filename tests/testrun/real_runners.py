@@ -6,6 +6,7 @@ from a Debian root file system (`scripts/test-runners-root`), from npm's registr
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +32,14 @@ DEBIAN = ("go", "cargo", "ctest", "phpunit", "rspec", "maven")
 PYTHON = {"pytest": ["pytest"], "unittest": ["unittest-xml-reporting"]}
 VERSIONS = {
     "pytest": "/opt/env/bin/python -m pytest --version",
-    "unittest": "cd /opt/env/lib/python*/site-packages; echo unittest_xml_reporting-*",
+    "unittest": "echo xmlrunner; sed -n 's/^Version: //p' /opt/env/lib/python*/site-packages/unittest_xml*/METADATA",
     "go": "go version",
     "cargo": "cargo --version",
     "jest": "node_modules/.bin/jest --version",
     "vitest": "node_modules/.bin/vitest --version",
     "mocha": "node_modules/.bin/mocha --version",
     "node": "node --version",
-    "maven": "mvn --version -Dstyle.color=never | sed -n 1p; grep -o 'surefire-plugin.*version' pom.xml | tr '<>/' ' '",
+    "maven": "mvn --version | sed -n 1p; grep -o 'surefire-plugin.*[0-9]' pom.xml | sed 's/<.*>/ /'",
     "ctest": "ctest --version | head -n 1",
     "phpunit": "phpunit --version | head -n 1",
     "rspec": "rspec --version | grep core",
@@ -121,4 +122,5 @@ def _report(box: Box, name: str) -> bytes:
 def _version(box: Box, name: str) -> str:
     env = {"PATH": "/opt/env/bin:/opt/node/bin:/usr/bin:/bin", "HOME": "/tmp/home"}
     done = box.exec(VERSIONS[name], env=env, timeout_s=60)
-    return " ".join((done.stdout + done.stderr).decode("utf-8", "replace").split())
+    said = re.sub(rb"\x1b\[[\d;]*m", b"", done.stdout + done.stderr)  # colours
+    return " ".join(said.decode("utf-8", "replace").split()).lstrip("- ")

@@ -39,10 +39,10 @@ def table() -> Iterator[list[str]]:
 
 
 NOTES = [
-    "`make test-runners` writes this. Each runner's real program, from PyPI, npm or Debian, in a bubblewrap box without",
-    "a network, with the command of `katcore/testrun/runners.py`; what it wrote is compared with what the sources of the",
-    "projects say. The exit status agrees with the report in every row, or the run would not be believed. One unit",
-    "alone: tests that ran when only the first test's file, package or class was asked for.",
+    "`make test-runners` writes this. Each runner's real program, from PyPI, npm or Debian, in a bubblewrap box",
+    "without a network, by the command of `katcore/testrun/runners.py`; what it wrote is compared with what the",
+    "sources of the projects say. The exit status agrees with the report in every row, or the run would not be",
+    "believed. One unit alone: tests that ran when only the first test's file, package or class was asked for.",
 ]
 RULE = "|---|---|---|---|---|---|---|---|"
 

@@ -55,7 +55,7 @@ def test_a_report_that_is_cut_off_names_no_other_tests(name: str) -> None:
             refused += 1
         else:
             assert set(part) < set(whole) or part == whole
-    assert refused > len(steps) / 3
+    assert refused > 10
 
 
 @pytest.mark.parametrize("name", RUNNERS)
