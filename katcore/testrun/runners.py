@@ -255,7 +255,8 @@ RUNNERS |= {
     ),
     "rspec-junit": replace(
         RUNNERS["rspec"],
-        command='rspec --require rspec_junit_formatter --format RspecJunitFormatter --out "$KAT_REPORT/report.xml" "$@"',
+        command="rspec --require rspec_junit_formatter --format RspecJunitFormatter"
+        ' --out "$KAT_REPORT/report.xml" "$@"',
         report="report.xml",
         read=partial(junit.read, identify=junit.by_file_alone),
     ),

@@ -200,3 +200,11 @@ def test_a_task_with_an_unknown_runner_says_so() -> None:
 def test_every_runner_has_a_project_or_is_listed_as_not_run() -> None:
     projects = {path.name for path in (REPORTS.parent / "projects").iterdir()}
     assert {name.split("-")[0] for name in RUNNERS} == projects | set(NOT_RUN)
+
+
+@pytest.mark.parametrize("name", ["node", "dotnet", "pytest"])
+def test_more_tests_than_any_project_has_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (outcome, tap, trx):
+        monkeypatch.setattr(module, "MAX_TESTS", 3)
+    with pytest.raises(BadReport, match="more than 3 tests"):
+        RUNNERS[name].read(golden(name), "/testbed")

@@ -15,7 +15,7 @@ WORST: tuple[Status, ...] = ("PASSED", "XFAIL", "SKIPPED", "XPASS", "FAILED", "E
 
 BROKEN: frozenset[Status] = frozenset({"FAILED", "ERROR"})
 MAX_BYTES = 64 << 20
-MAX_TESTS = 1_000_000
+MAX_TESTS = 500_000
 MAX_ID = 65_536
 """Characters of an id: parameters are printed into them."""
 

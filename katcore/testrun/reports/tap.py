@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from katcore.testrun.reports.outcome import BROKEN, BadReport, Outcomes, Status, relative, text_of
+from katcore.testrun.reports.outcome import BROKEN, MAX_TESTS, BadReport, Outcomes, Status, relative, text_of
 
 MAX_DEPTH = 100
 _LINE = re.compile(r"(not )?ok\b(?: +(\d{1,9}))?(?: *-)? *(.*)")
@@ -46,6 +46,7 @@ class _Reader:
         self.levels = [_Level()]
         self._yaml = ""
         self._last: _Test | None = None
+        self._count = 0
 
     def line(self, line: str) -> None:
         text = line.lstrip(" ")
@@ -77,6 +78,9 @@ class _Reader:
 
     def _test(self, depth: int, match: re.Match[str]) -> None:
         level = self._level(depth)
+        self._count += 1
+        if self._count > MAX_TESTS:
+            raise BadReport(f"the report has more than {MAX_TESTS} tests")
         if match[2] and int(match[2]) != len(level.tests) + 1:
             raise BadReport(f"the report's test {match[2]} comes as number {len(level.tests) + 1}")
         below = self.levels.pop().close() if len(self.levels) == depth + 2 else []

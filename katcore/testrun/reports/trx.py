@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from katcore.testrun.reports.markup import walk
-from katcore.testrun.reports.outcome import BadReport, Outcomes, Status
+from katcore.testrun.reports.outcome import MAX_TESTS, BadReport, Outcomes, Status
 
 _STATUS: dict[str, Status] = {
     "Passed": "PASSED", "PassedButRunAborted": "ERROR", "Failed": "FAILED", "NotExecuted": "SKIPPED",
@@ -30,6 +30,8 @@ class _Reader:
         self.root = self.root or tag
         if tag == "UnitTestResult":
             self.results.append(attributes)
+            if len(self.results) > MAX_TESTS:
+                raise BadReport(f"the report has more than {MAX_TESTS} tests")
         elif tag == "UnitTest":
             self._test = attributes.get("id", "")
         elif tag == "TestMethod":
