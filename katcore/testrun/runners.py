@@ -22,6 +22,7 @@ Read = Callable[[bytes, str], Outcomes]
 Units = Callable[[Sequence[str]], list[str]]
 """Arguments that make a runner run what these units (the ids' first parts) name; none: it must run everything."""
 
+_MODULES = r"(.*/)?node_modules/.*"  # the runner itself lies there
 _KEEP = "status=$?; "
 
 
@@ -151,20 +152,20 @@ RUNNERS: dict[str, Runner] = {
         'node_modules/.bin/jest --ci --json --testLocationInResults --outputFile="$KAT_REPORT/report.json" "$@"',
         "report.json",
         jest.read,
-        hooks=re.compile(r"(.*/)?jest\.config\.\w+"),
+        hooks=re.compile(_MODULES + r"|(.*/)?jest\.config\.\w+"),
     ),
     "vitest": Runner(
         'node_modules/.bin/vitest run --reporter=json --outputFile="$KAT_REPORT/report.json" "$@"',
         "report.json",
         jest.read,
-        hooks=re.compile(r"(.*/)?vitest\.(config|workspace)\.\w+"),
+        hooks=re.compile(_MODULES + r"|(.*/)?vitest\.(config|workspace)\.\w+"),
     ),
     "mocha": Runner(
         'node_modules/.bin/mocha --reporter json --reporter-option output="$KAT_REPORT/report.json" "$@"',
         "report.json",
         mocha.read,
         failed=frozenset(range(1, 256)),  # the number of failures
-        hooks=re.compile(r"(.*/)?\.mocharc(\.\w+)?"),
+        hooks=re.compile(_MODULES + r"|(.*/)?\.mocharc(\.\w+)?"),
     ),
     "node": Runner(
         'node --test --test-reporter=tap --test-reporter-destination="$KAT_REPORT/report.tap" "$@"',
