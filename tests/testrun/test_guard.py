@@ -72,7 +72,8 @@ def test_a_repository_of_a_test_tool_may_change_itself() -> None:
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        ("mocha", ".mocharc.cjs"), ("mocha", "node_modules/.bin/mocha"), ("jest", "jest.config.ts"), ("vitest", "a/vitest.config.mts"), ("rspec", ".rspec"),
+        ("mocha", ".mocharc.cjs"), ("mocha", "node_modules/.bin/mocha"),
+        ("jest", "jest.config.ts"), ("vitest", "a/vitest.config.mts"), ("rspec", ".rspec"),
         ("phpunit", "phpunit.xml"), ("cargo", ".cargo/config.toml"), ("nextest", ".config/nextest.toml"),
         ("maven", ".mvn/jvm.config"), ("ctest", "CTestCustom.cmake"), ("dotnet", "Directory.Build.props"),
     ],
