@@ -3,6 +3,7 @@
 # make test-agents                other people's agents, all of them, for real (installs 2.5 GB once)
 # make test-datasets              the real harbor and swebench packages on tasks of ours (installs 1 GB once)
 # make bench-gateway              latency and calls a second of the gateway, beside LiteLLM's proxy (a quiet machine)
+# make test-runners               every test runner that PyPI, npm and Debian provide, for real (2.5 GB once, as root)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
@@ -54,6 +55,12 @@ test-gpu:
 	if $(PYTHON) -c 'import pytest' 2>/dev/null; \
 	    then TRITON_INTERPRET=0 scripts/from-source $(PYTHON) -m pytest -m gpu tests/kernels/test_gpu.py; \
 	    else TRITON_INTERPRET=0 scripts/from-source $(PYTHON) tests/kernels/gpu_checks.py; fi
+
+.PHONY: test-runners
+test-runners: $(VENV)/.installed
+	scripts/system-packages test
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_RUNNERS_TABLE=benchmarks/results/test_runners.md \
+	    $(BIN)/pytest -m "slow or runners" tests/testrun/test_real_runners.py
 
 .PHONY: test-agents
 test-agents: $(VENV)/.installed

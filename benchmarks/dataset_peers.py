@@ -29,9 +29,9 @@ from grading import BASE, CALM, FIXED, GOLD, calm_task, environment_with_pytest,
 from katcore.dataset import FORMATS, swe_bench  # noqa: E402
 from katcore.records import Task, encode  # noqa: E402
 from katcore.sandbox import Spec, sandbox  # noqa: E402
-from katcore.testrun import junit  # noqa: E402
 from katcore.testrun.environment import environment_mounts  # noqa: E402
 from katcore.testrun.grade import judge  # noqa: E402
+from katcore.testrun.reports import junit  # noqa: E402
 from katcore.testrun.run import RUN_ENV, prepare  # noqa: E402
 from katcore.testrun.workspace import workspace  # noqa: E402
 

@@ -121,7 +121,11 @@ class TaskSource(Struct, kw_only=True, gc=False):
 
 
 class Report(Struct, kw_only=True, gc=False):
-    """The machine-readable test report that the test command writes, relative to the box's report folder."""
+    """The machine-readable test report that the test command writes, relative to the box's report folder.
+
+    `kind` names the runner whose report it is (`katcore.testrun.runners`; `junit`: pytest). Without a test command the
+    runner's own is run, and writes where it says.
+    """
 
     kind: str = "junit"
     path: str = "report.xml"

@@ -27,7 +27,7 @@ from katcore.testrun.workspace import workspace
 
 IMAGES = {"cpython": "python:{version}-slim-bookworm"}
 """The base image of an interpreter where none is named."""
-MODULES = ("junit.py", "grade.py")
+MODULES = ("grade.py", "reports/__init__.py", "reports/outcome.py", "reports/markup.py", "reports/junit.py")
 DOCKERFILE = """\
 FROM {base}
 RUN command -v git >/dev/null || (apt-get update && apt-get install -y --no-install-recommends git)

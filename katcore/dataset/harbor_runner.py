@@ -33,8 +33,9 @@ def main() -> None:
 def graded(config: dict[str, Any], workdir: Path) -> tuple[bool, str]:
     """Whether the tests that tell pass."""
     sys.path.insert(0, str(HERE))
-    from katcore.testrun import junit
     from katcore.testrun.grade import judge
+    from katcore.testrun.reports import junit
+    from katcore.testrun.reports.outcome import BROKEN, BadReport
 
     restore(config["test_files"], workdir)
     env = {"HOME": "/tmp", **config["env"]}
@@ -50,10 +51,10 @@ def graded(config: dict[str, Any], workdir: Path) -> tuple[bool, str]:
         env |= {config["report_variable"]: top, "PYTHONPATH": path}
         done = subprocess.run(["/bin/bash", "-c", config["test_command"]], cwd=workdir, env=env, check=False)
         try:
-            outcomes = junit.read((Path(top) / config["report"]).read_bytes())
-        except (OSError, junit.BadReport) as error:
+            outcomes = junit.read((Path(top) / config["report"]).read_bytes()).statuses
+        except (OSError, BadReport) as error:
             return False, f"no report: {error}"
-    broken = any(status in junit.BROKEN for status in outcomes.values())
+    broken = any(status in BROKEN for status in outcomes.values())
     if done.returncode not in (0, 1, 2) or broken == (done.returncode == 0):
         return False, f"exit status {done.returncode} and report do not agree"
     grade = judge(outcomes, config["FAIL_TO_PASS"], config["PASS_TO_PASS"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from katcore.testrun.junit import Status
+from katcore.testrun.reports.outcome import Status
 
 MISSING = "MISSING"
 

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 
 from katcore.records import Environment
 from katcore.testrun.patch import paths
+from katcore.testrun.runners import runner_of
 
 HOOKS = frozenset(
     [
@@ -35,7 +36,19 @@ HOOKS = frozenset(
 )
 """Files that change how a test run behaves, wherever they lie."""
 SHADOWS = frozenset(
-    ["pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "unittest", "coverage", "xdist", "hypothesis"]
+    [
+        "pytest",
+        "_pytest",
+        "py",
+        "pluggy",
+        "iniconfig",
+        "packaging",
+        "unittest",
+        "xmlrunner",
+        "coverage",
+        "xdist",
+        "hypothesis",
+    ]
 )
 """Top-level modules that a test run imports: a repository that brings a new one of its own would run that first."""
 METADATA = frozenset([".dist-info", ".egg-info", ".egg-link"])
@@ -74,6 +87,9 @@ class Guard:
 
     def reaches(self, name: str) -> bool:
         """Whether a file is a test of the task, or decides how a test run goes."""
+        hooks = runner_of(self.environment).hooks
+        if hooks and hooks.fullmatch(name):
+            return True
         return name in self.tests or _hooks(name) or _shadows(name, self.environment, self.existed)
 
 

@@ -1,16 +1,17 @@
 """Put a patch and the task's own test files into a box, run the tests, and say what is known for certain.
 
 In: a fresh box whose repository is the base commit. Out: `TestRun`: an outcome per test, or the reason why the run
-proves nothing. The report lies in a folder of a random name outside the repository; a run whose exit status and report
-contradict each other is not trusted.
+proves nothing. How the task's runner is called, and what its report and exit status mean, is in `runners.py`. The
+report lies in a folder of a random name outside the repository; a run whose exit status and report contradict each
+other is not trusted.
 """
 
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import secrets
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +21,11 @@ from typing import ClassVar
 from katcore.cache import digest_of
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Environment, TestFile
-from katcore.sandbox import ENV, PYTHON, Box
-from katcore.testrun import junit
+from katcore.sandbox import ENV, PYTHON, Box, Result
 from katcore.testrun.patch import apply_in_box
+from katcore.testrun.reports.junit import NODE_ID
+from katcore.testrun.reports.outcome import BROKEN, BadReport, Outcomes, Status
+from katcore.testrun.runners import Runner, runner_of, units_of
 
 REPORT_VARIABLE = "KAT_REPORT"
 """The environment variable with the report's folder, for `Environment.test_command`."""
@@ -45,7 +48,7 @@ RUN_ENV = {
 PLUGIN_SOURCE = f'''
 def pytest_collection_modifyitems(items):
     for item in items:
-        item.user_properties.append(("{junit.NODE_ID}", item.nodeid))
+        item.user_properties.append(("{NODE_ID}", item.nodeid))
 '''
 
 # a parent folder that an attempt turned into a link would lead the content astray: links are never followed
@@ -76,16 +79,22 @@ for name, (data, mode) in json.load(sys.stdin).items():
 
 @dataclass(frozen=True)
 class TestRun:
-    """One run of the tests. `problem` is empty, or why the outcomes may not be used (they are then empty)."""
+    """One run of the tests. `problem` is empty, or why the outcomes may not be used (they are then empty).
+
+    `durations`: seconds of each test, where the report says. `repeated`: ids that stand for several entries of the
+    report, the worst of which counts.
+    """
 
     __test__: ClassVar[bool] = False
-    outcomes: dict[str, junit.Status] = field(default_factory=dict)
+    outcomes: dict[str, Status] = field(default_factory=dict)
     exit_code: int = 0
     seconds: float = 0.0
     timed_out: bool = False
     report_found: bool = False
     log_tail: str = ""
     problem: str = ""
+    durations: dict[str, float] = field(default_factory=dict)
+    repeated: dict[str, int] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """Status -> number of tests, sorted by status."""
@@ -133,38 +142,63 @@ def restore(box: Box, test_files: Mapping[str, TestFile]) -> None:
 
 
 def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), timeout_s: float = 1800.0) -> TestRun:
-    """Run the task's test command in a prepared box; with `tests`, only the files that these ids lie in."""
+    """Run the task's test command in a prepared box; with `tests`, only the files (packages, classes) that they lie in.
+
+    Raises RecordError when nobody knows the task's runner.
+    """
+    runner = runner_of(environment)
     folder = f"/tmp/kat-report-{secrets.token_hex(12)}"
-    report = f"{folder}/{environment.report.path}"
     box.put(f"{folder}/plugin/{PLUGIN}.py", PLUGIN_SOURCE.encode())
-    command = environment.test_command
-    if files := sorted({test.split("::", 1)[0] for test in tests}):
-        command += " " + shlex.join(files)
     path = ":".join(filter(None, [f"{folder}/plugin", environment.env.get("PYTHONPATH", "")]))
-    env = {**RUN_ENV, **environment.env, REPORT_VARIABLE: folder, "PYTHONPATH": path}
-    done = box.exec(command, env=env, timeout_s=timeout_s)
+    env = {**RUN_ENV, **runner.env, **environment.env, REPORT_VARIABLE: folder, "PYTHONPATH": path}
+    done = box.exec(_command(runner, environment, tests), env=env, timeout_s=timeout_s)
     tail = (done.stdout + done.stderr).decode("utf-8", "replace")[-LOG_TAIL:]
+    name = environment.report.path if environment.test_command else runner.report
+    outcomes, problem = _believe(runner, environment, box, f"{folder}/{name}", done)
+    found = problem not in ("timeout", "no_report")
+    return TestRun(
+        outcomes.statuses, done.code, done.seconds, done.timed_out, found, tail, problem,
+        outcomes.seconds, outcomes.repeated,
+    )  # fmt: skip
+
+
+def _command(runner: Runner, environment: Environment, tests: Sequence[str]) -> list[str]:
+    """The task's command or the runner's, with what to run as `$1`, `$2`, ...; a task's own that does not use them gets
+    them at its end."""
+    command = environment.test_command or runner.command
+    units = runner.units(units_of(tests))
+    if '"$@"' not in command and "${@" not in command:
+        command += ' "$@"'
+    return ["/bin/bash", "-c", command, "tests", *units]
+
+
+def _report(box: Box, path: str) -> bytes | None:
+    """What lies where the report should; None for nothing, and for what is no file."""
     try:
-        data: bytes | None = box.get(report)
-    except FileNotFoundError:
-        data = None
-    outcomes, problem = _believe(data, done.code, done.timed_out)
-    return TestRun(outcomes, done.code, done.seconds, done.timed_out, data is not None, tail, problem)
+        return box.get(path)
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise BadReport(str(error)) from error
+        raise SandboxError(f"the report cannot be read: {error}") from error
 
 
-def _believe(data: bytes | None, code: int, timed_out: bool) -> tuple[dict[str, junit.Status], str]:
+def _believe(runner: Runner, environment: Environment, box: Box, path: str, done: Result) -> tuple[Outcomes, str]:
     """The outcomes when exit status and report agree, else none and the reason."""
-    if timed_out:
-        return {}, "timeout"
-    if data is None:
-        return {}, "no_report"
+    if done.timed_out:
+        return Outcomes(), "timeout"
     try:
-        outcomes = junit.read(data)
-    except junit.BadReport as error:
-        return {}, f"bad_report: {error}"
-    broken = any(status in junit.BROKEN for status in outcomes.values())
-    if not outcomes:
-        return {}, "no_tests"
-    if code not in (0, 1, 2) or broken == (code == 0):
-        return {}, f"inconsistent: exit status {code} with {'a' if broken else 'no'} failure in the report"
+        data = _report(box, path)
+        if data is None:
+            return Outcomes(), "no_report"
+        outcomes = runner.read(data, environment.workdir)
+    except BadReport as error:
+        return Outcomes(), f"bad_report: {error}"
+    if not outcomes.statuses:
+        return Outcomes(), "no_tests"
+    if not runner.agrees(done.code, outcomes):
+        broken = any(status in BROKEN for status in outcomes.statuses.values())
+        said = f"exit status {done.code} with {'a' if broken else 'no'} failure in the report"
+        return Outcomes(), f"inconsistent: {said}"
     return outcomes, ""

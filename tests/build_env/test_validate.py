@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from katcore.build_env.validate import compare
-from katcore.testrun.junit import Status
+from katcore.testrun.reports.outcome import Status
 from katcore.testrun.run import TestRun
 
 

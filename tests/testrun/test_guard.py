@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from katcore.records import Task, TaskSource, TestFile
+from katcore.records import Environment, Report, Task, TaskSource, TestFile
 from katcore.testrun.guard import Guard
 
 TASK = Task(
@@ -67,3 +67,19 @@ def test_a_test_renamed_away_is_dropped() -> None:
 def test_a_repository_of_a_test_tool_may_change_itself() -> None:
     patch = change("_pytest/config.py")
     assert guarded(lambda name: name == "_pytest").keep(patch).patch == patch
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("mocha", ".mocharc.cjs"), ("mocha", "node_modules/.bin/mocha"),
+        ("jest", "jest.config.ts"), ("vitest", "a/vitest.config.mts"), ("rspec", ".rspec"),
+        ("phpunit", "phpunit.xml"), ("cargo", ".cargo/config.toml"), ("nextest", ".config/nextest.toml"),
+        ("maven", ".mvn/jvm.config"), ("ctest", "CTestCustom.cmake"), ("dotnet", "Directory.Build.props"),
+    ],
+)  # fmt: skip
+def test_each_runner_has_configuration_of_its_own(kind: str, name: str) -> None:
+    def reaches(kind: str) -> bool:
+        return Guard((), Environment(report=Report(kind=kind)), lambda name: False).reaches(name)
+
+    assert reaches(kind) and not reaches("pytest")

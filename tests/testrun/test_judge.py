@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from katcore.testrun.grade import judge
-from katcore.testrun.junit import Status
+from katcore.testrun.reports.outcome import Status
 
 
 def test_all_passed() -> None:

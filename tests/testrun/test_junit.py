@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from katcore.testrun import junit
+from katcore.testrun.reports import junit, outcome
 from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE
 
 SUITE = """
@@ -73,11 +73,11 @@ EXPECTED = {
 }
 
 
-def run(folder: Path, *arguments: str) -> dict[str, junit.Status]:
+def run(folder: Path, *arguments: str) -> dict[str, outcome.Status]:
     command = [sys.executable, "-m", "pytest", "-q", "-o", "junit_family=xunit1", "--rootdir=.", "-c", "/dev/null"]
     command += ["--continue-on-collection-errors", "--junitxml=report.xml", *arguments]
     subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    return junit.read((folder / "report.xml").read_bytes())
+    return junit.read((folder / "report.xml").read_bytes()).statuses
 
 
 @pytest.fixture
@@ -118,7 +118,9 @@ def report(body: str) -> bytes:
 
 def test_the_worst_of_two_entries_counts() -> None:
     one, two = '<testcase classname="a" name="b"/>', '<testcase classname="a" name="b"><failure/></testcase>'
-    assert junit.read(report(one + two)) == junit.read(report(two + one)) == {"a::b": "FAILED"}
+    seen = junit.read(report(one + two))
+    assert seen.statuses == junit.read(report(two + one)).statuses == {"a::b": "FAILED"}
+    assert seen.repeated == {"a::b": 2}
 
 
 @pytest.mark.parametrize(
@@ -135,11 +137,11 @@ def test_the_worst_of_two_entries_counts() -> None:
     ids=["bomb", "file", "dtd", "cut", "empty", "text", "html"],
 )
 def test_hostile_and_broken_reports_are_refused(attack: bytes) -> None:
-    with pytest.raises(junit.BadReport):
+    with pytest.raises(outcome.BadReport):
         junit.read(attack)
 
 
 def test_a_report_that_is_too_large_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(junit, "MAX_BYTES", 100)
-    with pytest.raises(junit.BadReport, match="more than"):
+    monkeypatch.setattr(outcome, "MAX_BYTES", 100)
+    with pytest.raises(outcome.BadReport, match="more than"):
         junit.read(report("x" * 100))

@@ -1,0 +1,273 @@
+"""The test runners that KAT knows: how each is run so that it writes a report, and what it says by its exit status.
+
+A task names its runner in `environment.report.kind`. A command is a line of bash: `"$@"` are the units to run (none:
+all of them), `$KAT_REPORT` is a folder outside the repository, of a random name, for the report. A task may have a
+command of its own that writes the same report. Nothing is looked up on the network and no runner is installed here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from katcore.errors import RecordError
+from katcore.records import Environment
+from katcore.testrun.reports import bundle, gotest, jest, junit, libtest, mocha, rspec, tap, trx
+from katcore.testrun.reports.outcome import BROKEN, Outcomes
+
+Read = Callable[[bytes, str], Outcomes]
+"""Reads a report; the second argument is the repository's path in the box."""
+Units = Callable[[Sequence[str]], list[str]]
+"""Arguments that make a runner run what these units (the ids' first parts) name; none: it must run everything."""
+
+_MODULES = r"(.*/)?node_modules/.*"  # the runner itself lies there
+_KEEP = "status=$?; "
+
+
+@dataclass(frozen=True)
+class Runner:
+    """`failed`: the exit statuses that go with a failing test; 0 goes with none, any other proves nothing.
+
+    `hooks`: patterns of file names, beside those of Python, that change how this runner goes and that no attempt may
+    bring (`guard.py`). `report` lies in `$KAT_REPORT`.
+    """
+
+    command: str
+    report: str
+    read: Read
+    failed: frozenset[int] = frozenset({1})
+    units: Units = list
+    hooks: re.Pattern[str] | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+    def agrees(self, code: int, outcomes: Outcomes) -> bool:
+        """Whether the exit status is the one that goes with the report."""
+        broken = any(status in BROKEN for status in outcomes.statuses.values())
+        return code in self.failed if broken else code == 0
+
+
+def units_of(tests: Iterable[str]) -> list[str]:
+    """What a runner is asked to run for these tests to be run."""
+    return sorted({test.split("::", 1)[0] for test in tests})
+
+
+def _cargo(units: Sequence[str]) -> list[str]:
+    """`--lib` and `--test NAME`; a documentation test can only be run with everything."""
+    arguments: list[str] = []
+    for unit in units:
+        if test := re.fullmatch(r"tests/(\w[\w-]*)\.rs", unit):
+            arguments += ["--test", test[1]]
+        elif unit.endswith("/src/lib.rs"):
+            arguments += ["--lib"]
+        else:
+            return []
+    return arguments
+
+
+def _one(units: Sequence[str]) -> list[str]:
+    """For runners that take one file or none."""
+    return list(units) if len(units) == 1 else []
+
+
+def _scripts(units: Sequence[str]) -> list[str]:
+    """For node, whose ids begin with a file only where its version says so."""
+    return list(units) if all(re.search(r"\.[cm]?[jt]s$", unit) for unit in units) else []
+
+
+def _joined(before: str, between: str, units: Sequence[str]) -> list[str]:
+    return [before + between.join(units)] if units else []
+
+
+def _each(option: str, units: Sequence[str]) -> list[str]:
+    return [argument for unit in units for argument in (option, unit)]
+
+
+def _matching(units: Sequence[str]) -> list[str]:
+    """For ctest: its names as one regular expression; it has no other way to choose several."""
+    names = "|".join(re.sub(r"([][.^$*+?()|\\])", r"\\\1", unit) for unit in units)
+    return ["-R", f"^({names})$"] if units else []
+
+
+def _nextest(units: Sequence[str]) -> list[str]:
+    """Whole packages: a binary's id is the package's name, or that and `::` and its own."""
+    return ["-E", " + ".join(f"package(={unit})" for unit in units)] if units else []
+
+
+def _packed(found: str) -> str:
+    """Pack the reports that lie below folders of this name; those of an earlier run were removed before."""
+    return f"find . -path '*/{found}/*' -name '*.xml' | tar cf \"$KAT_REPORT/report.tar\" -T -; exit $status"
+
+
+def _removed(found: str) -> str:
+    return f"find . -path '*/{found}/*' -name '*.xml' -delete; "
+
+
+RUNNERS: dict[str, Runner] = {
+    "pytest": Runner(
+        "/opt/env/bin/python -m pytest -q -p kat_nodeid -p no:cacheprovider --continue-on-collection-errors"
+        ' -o junit_family=xunit1 --junitxml="$KAT_REPORT/report.xml" "$@"',
+        "report.xml",
+        partial(junit.read, identify=junit.by_file),
+        failed=frozenset({1, 2}),
+    ),
+    "unittest": Runner(
+        'if [ $# = 0 ]; then set -- discover; fi; /opt/env/bin/python -m xmlrunner "$@"'
+        ' --output-file "$KAT_REPORT/report.xml"',
+        "report.xml",
+        partial(junit.read, identify=junit.by_method),
+    ),
+    "go": Runner(
+        'go test -json "${@:-./...}" > "$KAT_REPORT/report.json"',
+        "report.json",
+        gotest.read,
+        failed=frozenset({1, 2}),
+        env={"GOPROXY": "off", "GOCACHE": "/tmp/go-cache", "GOTOOLCHAIN": "local"},
+    ),
+    "cargo": Runner(
+        'cargo test --offline --no-fail-fast --color never "$@" > "$KAT_REPORT/report.txt" 2>&1',
+        "report.txt",
+        libtest.read,
+        failed=frozenset({101}),
+        units=_cargo,
+        hooks=re.compile(r"(.*/)?\.cargo/config(\.toml)?"),
+        env={"CARGO_HOME": "/tmp/cargo-home", "RUST_TEST_THREADS": "2"},
+    ),
+    "nextest": Runner(
+        'printf "[profile.default.junit]\\npath = \\"junit.xml\\"\\n" > "$KAT_REPORT/nextest.toml"; '
+        "rm -f target/nextest/default/junit.xml; "
+        'cargo nextest run --offline --no-fail-fast --tool-config-file "kat:$KAT_REPORT/nextest.toml" "$@"; '
+        + _KEEP
+        + 'cp target/nextest/default/junit.xml "$KAT_REPORT/report.xml"; exit $status',
+        "report.xml",
+        partial(junit.read, identify=junit.by_class),
+        failed=frozenset({100}),
+        units=_nextest,
+        hooks=re.compile(r"(.*/)?\.(cargo/config(\.toml)?|config/nextest\.toml)"),
+        env={"CARGO_HOME": "/tmp/cargo-home"},
+    ),
+    "jest": Runner(
+        'if [ $# != 0 ]; then set -- --runTestsByPath "$@"; fi; '
+        'node_modules/.bin/jest --ci --json --testLocationInResults --outputFile="$KAT_REPORT/report.json" "$@"',
+        "report.json",
+        jest.read,
+        hooks=re.compile(_MODULES + r"|(.*/)?jest\.config\.\w+"),
+    ),
+    "vitest": Runner(
+        'node_modules/.bin/vitest run --reporter=json --outputFile="$KAT_REPORT/report.json" "$@"',
+        "report.json",
+        jest.read,
+        hooks=re.compile(_MODULES + r"|(.*/)?vitest\.(config|workspace)\.\w+"),
+    ),
+    "mocha": Runner(
+        'node_modules/.bin/mocha --reporter json --reporter-option output="$KAT_REPORT/report.json" "$@"',
+        "report.json",
+        mocha.read,
+        failed=frozenset(range(1, 256)),  # the number of failures
+        hooks=re.compile(_MODULES + r"|(.*/)?\.mocharc(\.\w+)?"),
+    ),
+    "node": Runner(
+        'node --test --test-reporter=tap --test-reporter-destination="$KAT_REPORT/report.tap" "$@"',
+        "report.tap",
+        tap.read,
+        units=_scripts,
+    ),
+    "maven": Runner(
+        _removed("surefire-reports")
+        + 'mvn --offline --batch-mode --fail-at-end -DfailIfNoTests=false -Dstyle.color=never test "$@"; '
+        + _KEEP
+        + _packed("surefire-reports"),
+        "report.tar",
+        partial(bundle.read, identify=junit.by_class),
+        units=partial(_joined, "-Dtest=", ","),
+        hooks=re.compile(r"(.*/)?\.mvn/.*|(.*/)?junit-platform\.properties"),
+    ),
+    "gradle": Runner(
+        _removed("test-results/test")
+        + 'gradle --offline --no-daemon --continue test "$@"; '
+        + _KEEP
+        + _packed("test-results/test"),
+        "report.tar",
+        partial(bundle.read, identify=junit.by_class),
+        units=partial(_each, "--tests"),
+        hooks=re.compile(r"(.*/)?(gradle\.properties|init\.gradle(\.kts)?|junit-platform\.properties)"),
+    ),
+    "ctest": Runner(
+        "cmake -S . -B /tmp/kat-build >/dev/null && cmake --build /tmp/kat-build >/dev/null && "
+        'ctest --test-dir /tmp/kat-build --output-junit "$KAT_REPORT/report.xml" "$@"',
+        "report.xml",
+        partial(junit.read, identify=junit.by_name),
+        failed=frozenset({8}),
+        units=_matching,
+        hooks=re.compile(r"(.*/)?CTest(Custom\.(cmake|ctest)(\.in)?|Config\.cmake)"),
+    ),
+    "phpunit": Runner(
+        'phpunit --log-junit "$KAT_REPORT/report.xml" "$@"',
+        "report.xml",
+        partial(junit.read, identify=junit.in_file_and_class),
+        failed=frozenset({1, 2}),
+        units=_one,
+        hooks=re.compile(r"phpunit\.xml(\.dist)?|phpunit\.dist\.xml|\.phpunit\.result\.cache"),
+    ),
+    "rspec": Runner(
+        'rspec --format json --out "$KAT_REPORT/report.json" "$@"',
+        "report.json",
+        rspec.read,
+        hooks=re.compile(r"\.rspec(-local)?|\.simplecov"),
+    ),
+    "dotnet": Runner(
+        'dotnet test --logger "trx;LogFileName=report.trx" --results-directory "$KAT_REPORT" "$@"',
+        "report.trx",
+        trx.read,
+        units=lambda units: ["--filter", "|".join(f"FullyQualifiedName~{unit}" for unit in units)] if units else [],
+        hooks=re.compile(r"(.*/)?(\w+\.)?runsettings|(.*/)?Directory\.Build\.(props|targets)"),
+        env={"DOTNET_CLI_TELEMETRY_OPTOUT": "1", "DOTNET_NOLOGO": "1"},
+    ),
+}
+"""Name -> runner."""
+
+# the same runners with a reporter for JUnit XML, for tasks that have such reports; ids are those of the JSON reports
+RUNNERS |= {
+    "jest-junit": replace(
+        RUNNERS["jest"],
+        command='if [ $# != 0 ]; then set -- --runTestsByPath "$@"; fi; '
+        'JEST_JUNIT_OUTPUT_FILE="$KAT_REPORT/report.xml" node_modules/.bin/jest --ci --reporters=jest-junit "$@"',
+        report="report.xml",
+        read=partial(junit.read, identify=junit.file_as_class),
+        env={
+            "JEST_JUNIT_CLASSNAME": "{filepath}",
+            "JEST_JUNIT_TITLE": "{classname}::{title}",
+            "JEST_JUNIT_ANCESTOR_SEPARATOR": "::",
+            "JEST_JUNIT_REPORT_TEST_SUITE_ERRORS": "true",
+        },
+    ),
+    "vitest-junit": replace(
+        RUNNERS["vitest"],
+        command='node_modules/.bin/vitest run --reporter=junit --outputFile="$KAT_REPORT/report.xml" "$@"',
+        report="report.xml",
+        read=partial(junit.read, identify=junit.file_as_class),
+    ),
+    "mocha-xunit": replace(
+        RUNNERS["mocha"],
+        command='node_modules/.bin/mocha --reporter xunit --reporter-option output="$KAT_REPORT/report.xml" "$@"',
+        report="report.xml",
+        read=partial(junit.read, identify=junit.in_file),
+    ),
+    "rspec-junit": replace(
+        RUNNERS["rspec"],
+        command="rspec --require rspec_junit_formatter --format RspecJunitFormatter"
+        ' --out "$KAT_REPORT/report.xml" "$@"',
+        report="report.xml",
+        read=partial(junit.read, identify=junit.by_file_alone),
+    ),
+}
+
+
+def runner_of(environment: Environment) -> Runner:
+    """The runner that a task names; RecordError when nobody knows it. `junit` is pytest's older name."""
+    kind = environment.report.kind
+    name = "pytest" if kind == "junit" else kind
+    if name not in RUNNERS:
+        raise RecordError("report", f"unknown kind of report {kind!r} (one of: {', '.join(RUNNERS)})")
+    return RUNNERS[name]

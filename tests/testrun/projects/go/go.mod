@@ -1,0 +1,3 @@
+module example.com/kat
+
+go 1.19
