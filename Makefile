@@ -1,6 +1,7 @@
 # make demo    the main job, from a package's history to a trained, better policy (DEMO=small: a short one)
 # make test    all tests          make check   format, lint, types, imports, drift, fast tests
 # make test-agents                other people's agents, all of them, for real (installs 2.5 GB once)
+# make test-kill, test-ray        200 rollouts and ten kills; two Ray nodes in network namespaces (installs 0.4 GB once)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
@@ -19,7 +20,7 @@ export KAT_SEED ?= 0
 JOBS ?= $(shell nproc)
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 5
+	@sed -n 's/^# //p' Makefile | head -n 6
 
 $(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
 	scripts/system-packages run
@@ -58,6 +59,20 @@ test-agents: $(VENV)/.installed
 	scripts/system-packages test
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_AGENTS_TABLE=benchmarks/results/agents.md \
 	    $(BIN)/pytest -m 'slow or agents' tests/rollout/test_real_agents.py
+
+.PHONY: test-kill
+test-kill: $(VENV)/.installed
+	scripts/system-packages test
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_KILL_ROLLOUTS=200 KAT_KILL_KILLS=10 KAT_KILL_LATEST_S=8 \
+	    KAT_KILL_TABLE=benchmarks/results/rollout_kill.md $(BIN)/pytest -s tests/rollout/test_rollout_kill.py
+
+RAY := build/ray
+.PHONY: test-ray
+test-ray: $(VENV)/.installed
+	scripts/system-packages test
+	test -d $(RAY)/ray || $(BIN)/pip install --quiet --disable-pip-version-check --target $(RAY) 'ray>=2.40'
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_TEST_RAY=$(CURDIR)/$(RAY) \
+	    KAT_RAY_TABLE=benchmarks/results/rollout_ray.md $(BIN)/pytest -s -m ray tests/rollout/test_rollout_ray.py
 
 bench-gpu:
 	TRITON_INTERPRET=0 scripts/from-source $(PYTHON) benchmarks/gpu/run.py

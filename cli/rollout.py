@@ -67,8 +67,9 @@ def rollout(
     sandbox that fails is tried twice; the trajectory then says so.
     """
     from katcore.records import Task
-    from katcore.rollout import Options, Roller, attempts
+    from katcore.rollout import Kept, Options, Roller, attempts
 
+    calls = run.beside(".calls")
     options = Options(
         scaffold=scaffold,
         engine=engine,
@@ -89,11 +90,12 @@ def rollout(
         agent_sampling=agent_sampling,
         sync=fsync,
         table=run.scaffold_table(),
+        journals=str(calls) if calls and not run.ray else "",
     )
     options.check()
     roller = Roller(options)
     try:
-        run.stage(attempts(run.read(files, Task), options), roller)
+        run.stage(attempts(run.read(files, Task), options), roller, Kept(calls) if calls else None)
     finally:
         roller.close()
 

@@ -10,17 +10,33 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from katcli.log import Log
 from katcore.errors import BusyError, UsageError
 
 if TYPE_CHECKING:
-    from katcore.pool import Done, Item
+    from katcore.pool import Done, Item, Settle
     from katcore.streams import Line, Output
+
+
+class Kept(Protocol):
+    """What a stage keeps beside its output until that is whole."""
+
+    def begin(self, resume: bool) -> None:
+        """Under the output's lock, ahead of everything."""
+
+    def tell(self, say: Callable[[str], None], count: Callable[[str, float], None]) -> None:
+        """Say and count what an earlier run left."""
+
+    def around(self, settle: Settle, item: Item) -> Done:
+        """Settle an item, or take what is kept of it."""
+
+    def end(self) -> None:
+        """The output is whole."""
 
 
 class TooManyFailures(Exception):
@@ -37,7 +53,9 @@ class Run:
         self.resume: bool = options.get("resume", False)
         self.dry_run: bool = options["dry_run"]
         self.jobs: int = options.get("jobs", 1)
+        self.ray: str = options.get("ray", "")
         self.counts: dict[str, Any] = {}
+        self._tally: Callable[[Any], Mapping[str, float]] | None = None
 
     # ------------------------------------------------------------------ messages
 
@@ -86,8 +104,25 @@ class Run:
 
     # ------------------------------------------------------------------ output
 
-    def stage(self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]]) -> None:
-        """Process the items that are not finished yet and write what comes out, in the order of the items."""
+    def beside(self, suffix: str) -> Path | None:
+        """The name with `suffix` beside the output file; None where the output is no file."""
+        path: Path | None = self._options["output"]
+        if path in (None, Path("-")) or (path.exists() and not path.is_file()):
+            return None
+        return path.with_name(path.name + suffix)
+
+    def stage(
+        self,
+        items: Iterable[Item],
+        process: Callable[[Item], Iterable[Any]],
+        kept: Kept | None = None,
+        tally: Callable[[Any], Mapping[str, float]] | None = None,
+    ) -> None:
+        """Process the items that are not finished yet and write what comes out, in the order of the items.
+
+        `kept` keeps what has ended before its turn; `tally` says what a record adds to the summary's numbers.
+        """
+        self._tally = tally
         if self.dry_run:
             return self._plan(items)
         path = self._options["output"]
@@ -95,9 +130,11 @@ class Run:
         if self.resume and path is None:
             raise UsageError("--resume needs an output file", hint="add -o FILE")
         with locked(path, self._options["lock_wait"]):
-            self._run(items, process, path)
+            self._run(items, process, path, kept)
 
-    def _run(self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]], path: Path | None) -> None:
+    def _run(
+        self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]], path: Path | None, kept: Kept | None
+    ) -> None:
         from katcore import pool
         from katcore.streams import open_output
 
@@ -109,12 +146,18 @@ class Run:
         self.counts = {"in": 0, "out": 0, "skipped": 0, "rejected": 0, "dead": 0} | self.counts
         finished = False
         try:
-            done = pool.run(process, self._todo(items, out), self.jobs, self._options["ray"])
+            if kept is not None:
+                kept.begin(self.resume)
+                kept.tell(self.log, self.count)
+            around = None if kept is None else kept.around
+            done = pool.run(process, self._todo(items, out), self.jobs, self.ray, around)
             for outcome in done:
                 self._write(out, outcome)
                 self._log.progress(self.counts)
             out.finish()
             finished = True
+            if kept is not None:
+                kept.end()
         finally:
             if not finished:
                 out.abandon()
@@ -154,6 +197,8 @@ class Run:
                 out.write(line, done.item.key.partition(":")[0])
             else:
                 out.write(encode(line), tag_of(type(line)))
+                for name, number in self._tally(line).items() if self._tally else ():
+                    self.count(name, number)
         if done.item.forward is None:
             self.count("out", len(done.output))
         out.commit(done.item.key)

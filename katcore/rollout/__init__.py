@@ -7,6 +7,7 @@ of a process share (engine, gateway, kind of box); `roller` one rollout; `patch`
 """
 
 from katcore.rollout.attempts import Attempt, Options, attempts
+from katcore.rollout.kept import Kept
 from katcore.rollout.roller import Roller, rollouts
 
-__all__ = ["Attempt", "Options", "Roller", "attempts", "rollouts"]
+__all__ = ["Attempt", "Kept", "Options", "Roller", "attempts", "rollouts"]

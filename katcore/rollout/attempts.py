@@ -20,7 +20,8 @@ class Options:
     """How to roll out. `model` is a model folder: tokenizer, template, and the engine's default; `label` names it.
 
     `context` 0 is what the model folder says. `attempt` tells repeated rollouts of the same task and model apart.
-    `table` is a JSON object of the user's own scaffolds.
+    `table` is a JSON object of the user's own scaffolds. `journals` is a folder for the calls of rollouts under way,
+    which the caller looks after; without one it is in the cache and goes with the service.
     """
 
     scaffold: str = "bash-loop"
@@ -44,6 +45,7 @@ class Options:
     agent_sampling: bool = False
     sync: bool = False
     table: str = ""
+    journals: str = ""
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""

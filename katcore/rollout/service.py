@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import secrets
 import shutil
 import threading
 import time
@@ -46,7 +47,9 @@ class Service:
         name = options.engine_name() if engine is None else engine.name
         if engine is None and parse(name).scripted:
             self.script = script(name)
-        self.gateway = Gateway(cache_dir("journal") / str(os.getpid()), sync=options.sync)
+        own = f"{os.getpid()}-{secrets.token_hex(4)}"
+        journals = Path(options.journals) if options.journals else cache_dir("journal") / own
+        self.gateway = Gateway(journals, sync=options.sync)
         try:
             if engine is None and self.script is None:
                 engine = self._ours = self.gateway.call(open_engine(name))
@@ -87,7 +90,8 @@ class Service:
             self.gateway.call(self._ours.close())
             self._ours = None
         self.gateway.close()
-        _forget(self.gateway.journals)
+        if not self.options.journals:
+            _forget(self.gateway.journals)
 
     def _model(self, attempt: Attempt) -> Model:
         if self.script is not None:
@@ -123,7 +127,9 @@ def _caps(options: Options) -> Caps:
 def _forget(own: Path) -> None:
     """Remove this process's journals, whose trajectories are written, and those of processes killed a week ago."""
     for folder in own.parent.iterdir() if own.parent.is_dir() else ():
-        old = folder.stat().st_mtime < time.time() - KEPT_S and not Path("/proc", folder.name).exists()
+        old = (
+            folder.stat().st_mtime < time.time() - KEPT_S and not Path("/proc", folder.name.partition("-")[0]).exists()
+        )
         if folder == own or old:
             shutil.rmtree(folder, ignore_errors=True)
 
