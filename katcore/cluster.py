@@ -7,6 +7,7 @@ node dies its items are done on another. Nothing is known here of order or of fi
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from typing import Any
 
 from katcore.errors import KatError, UsageError
 
+ANSWER_S = 10.0
+"""For a connection to the head node."""
 CLOSE_S = 30.0
 """For a node's worker to end what it holds."""
 
@@ -105,6 +108,7 @@ def cluster(process: Any, settle: Callable[[Any, Any], Any], address: str, jobs:
         import ray
     except ImportError:
         raise UsageError("--ray needs the ray package", hint="pip install 'kat[ray]'") from None
+    _answers(address)
     try:
         ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -118,6 +122,16 @@ def cluster(process: Any, settle: Callable[[Any, Any], Any], address: str, jobs:
             made.close()
     finally:
         ray.shutdown()
+
+
+def _answers(address: str) -> None:
+    """Raise KatError when nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), ANSWER_S).close()
+        except OSError as error:
+            raise KatError(f"no Ray cluster at {address}: {error.strerror or error}") from error
 
 
 def _workers(ray: Any, process: Any, settle: Callable[[Any, Any], Any], jobs: int) -> Iterator[_Node]:

@@ -17,6 +17,8 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[2]
 _SOURCE = """
 import os, sys, signal
+if os.fork():
+    os._exit(0)  # nobody's child: what ends a runner may end its children with it, as Ray does
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 if os.read(0, 1):
@@ -33,7 +35,6 @@ for _ in range(100):  # the kernel may still be closing what the runner held
         break
     time.sleep(0.1)
 """
-_running: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def start(cache: Path, folder: Path) -> None:
@@ -51,7 +52,7 @@ def start(cache: Path, folder: Path) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    _running[process.pid] = process
+    process.wait()  # the first process; the second goes on, and is init's
     atexit.register(_release, os.getpid(), process)
 
 
@@ -61,4 +62,3 @@ def _release(pid: int, process: subprocess.Popen[bytes]) -> None:
         with suppress(BrokenPipeError):
             process.stdin.write(b"q")
             process.stdin.close()
-        process.returncode = 0  # it outlives us; its zombie is init's
