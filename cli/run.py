@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ from katcore.errors import BusyError, UsageError
 if TYPE_CHECKING:
     from katcore.pool import Done, Item, Settle
     from katcore.streams import Line, Output
+
+
+TICK_S = 1.0
+"""Between two looks at what is under way."""
 
 
 class Kept(Protocol):
@@ -56,6 +61,7 @@ class Run:
         self.ray: str = options.get("ray", "")
         self.counts: dict[str, Any] = {}
         self._tally: Callable[[Any], Mapping[str, float]] | None = None
+        self._live: Callable[[], Mapping[str, float]] | None = None
 
     # ------------------------------------------------------------------ messages
 
@@ -117,12 +123,15 @@ class Run:
         process: Callable[[Item], Iterable[Any]],
         kept: Kept | None = None,
         tally: Callable[[Any], Mapping[str, float]] | None = None,
+        live: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         """Process the items that are not finished yet and write what comes out, in the order of the items.
 
-        `kept` keeps what has ended before its turn; `tally` says what a record adds to the summary's numbers.
+        `kept` keeps what has ended before its turn; `tally` says what a record adds to the summary's numbers; `live`
+        what a terminal shows of items that are still under way.
         """
         self._tally = tally
+        self._live = live
         if self.dry_run:
             return self._plan(items)
         path = self._options["output"]
@@ -151,9 +160,10 @@ class Run:
                 kept.tell(self.log, self.count)
             around = None if kept is None else kept.around
             done = pool.run(process, self._todo(items, out), self.jobs, self.ray, around)
-            for outcome in done:
-                self._write(out, outcome)
-                self._log.progress(self.counts)
+            with self._ticking():
+                for outcome in done:
+                    self._write(out, outcome)
+                    self._log.progress(self._now())
             out.finish()
             finished = True
             if kept is not None:
@@ -164,6 +174,29 @@ class Run:
                 close = getattr(process, "close", None)
                 if close is not None:
                     close()
+
+    def _now(self) -> dict[str, Any]:
+        return self.counts | dict(self._live()) if self._live else self.counts
+
+    @contextmanager
+    def _ticking(self) -> Iterator[None]:
+        """Where somebody watches and items take long, the progress line moves between their ends too."""
+        if self._live is None or not self._log.shows_progress:
+            yield
+            return
+        over = threading.Event()
+
+        def tick() -> None:
+            while not over.wait(TICK_S):
+                self._log.progress(self._now())
+
+        ticker = threading.Thread(target=tick, name="kat-progress", daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            over.set()
+            ticker.join()
 
     def _todo(self, items: Iterable[Item], out: Output | None) -> Iterator[Item]:
         from katcore.pool import shard_of
@@ -198,7 +231,7 @@ class Run:
             else:
                 out.write(encode(line), tag_of(type(line)))
                 for name, number in self._tally(line).items() if self._tally else ():
-                    self.count(name, number)
+                    self.counts[name] = round(self.counts.get(name, 0) + number, 6)
         if done.item.forward is None:
             self.count("out", len(done.output))
         out.commit(done.item.key)

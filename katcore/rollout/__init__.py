@@ -7,7 +7,21 @@ of a process share (engine, gateway, kind of box); `roller` one rollout; `patch`
 """
 
 from katcore.rollout.attempts import Attempt, Options, attempts
+from katcore.rollout.groups import Groups, Rules, groups
 from katcore.rollout.kept import Kept
 from katcore.rollout.roller import Roller, rollouts
+from katcore.rollout.totals import Prices, Tally
 
-__all__ = ["Attempt", "Kept", "Options", "Roller", "attempts", "rollouts"]
+__all__ = [
+    "Attempt",
+    "Groups",
+    "Kept",
+    "Options",
+    "Prices",
+    "Roller",
+    "Rules",
+    "Tally",
+    "attempts",
+    "groups",
+    "rollouts",
+]

@@ -8,7 +8,7 @@ a kill `--resume` takes the finished ones as they are and makes the others anew;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,7 @@ class Kept:
         for path in self.folder.glob(f"*{DONE}"):
             if resume:
                 self.found.finished += 1
-                self._journal(path.name.removesuffix(DONE)).unlink(missing_ok=True)
+                self._unlink_journals(list(_read(path)))
             else:
                 path.unlink()
         for path in sorted(self.folder.glob(f"*{OPEN}")):
@@ -81,8 +81,7 @@ class Kept:
             part = path.with_suffix(".new")
             part.write_bytes(b"".join(encode(record) + b"\n" for record in done.output))
             part.replace(path)
-            for record in done.output:
-                self._journal(record.id).unlink(missing_ok=True)
+            self._unlink_journals(done.output)
         return done
 
     def end(self) -> None:
@@ -106,8 +105,13 @@ class Kept:
             number += 1
         path.rename(target)
 
-    def _journal(self, name: str) -> Path:
-        return self.folder / f"{name}{OPEN}"
+    def _unlink_journals(self, ended: Sequence[Trajectory]) -> None:
+        """Those of an item whose trajectories are safe: each draw has one, and each box that failed."""
+        names = {record.id for record in ended}
+        names |= {f"{record.id}-draw{number}" for record in ended for number in range(1, len(ended))}
+        for name in names:
+            (self.folder / f"{name}{OPEN}").unlink(missing_ok=True)
+            (self.folder / f"{name}-failed{OPEN}").unlink(missing_ok=True)
 
 
 def _name(item: Item) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import resource
 import secrets
 import shutil
 import threading
@@ -18,12 +19,15 @@ from katcore.engine import Engine, SamplingParams
 from katcore.engine.names import open_engine, parse
 from katcore.engine.scripted import Script, script
 from katcore.errors import InputError
+from katcore.gateway.hook import Hook, by_references
 from katcore.gateway.model import Model, ScriptedModel, TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session
 from katcore.model.files import read_json
 from katcore.model.folder import ChatModel, load
 from katcore.pool import seed_for
+from katcore.records import Task
+from katcore.references import Rules, references_of
 from katcore.rollout.attempts import Attempt, Options
 from katcore.sandbox import Sandbox, sandbox
 from katcore.scaffold import Scaffold, scaffold
@@ -37,6 +41,7 @@ class Service:
     """Made once, used from many threads, closed once. An engine that is given stays open."""
 
     def __init__(self, options: Options, engine: Engine | None = None) -> None:
+        _open_many_files()
         self.options = options
         self.chat: ChatModel = load(options.model_folder())
         self.scaffold: Scaffold = scaffold(options.scaffold, options.table)
@@ -64,13 +69,14 @@ class Service:
         options = self.options
         sampling = SamplingParams(temperature=options.temperature, top_p=options.top_p, top_k=options.top_k)
         return self.gateway.open(
-            attempt.id,
+            attempt.name,
             self._model(attempt),
             caps=self.caps,
             sampling=sampling,
-            seed=seed_for(options.seed, f"kat.trajectory/1:{attempt.id}"),
+            seed=seed_for(options.seed, f"kat.trajectory/1:{attempt.name}"),
             outcome=self.scaffold.outcome,
             agent_sampling=options.agent_sampling,
+            hook=self._hook(attempt.task),
         )
 
     def at(self, options: Options) -> Service:
@@ -93,9 +99,17 @@ class Service:
         if not self.options.journals:
             _forget(self.gateway.journals)
 
+    def _hook(self, task: Task) -> Hook | None:
+        """Stops an agent that stays far from all references; a task without any has nothing to be far from."""
+        if not self.options.stop_far or not (references := references_of(task)):
+            return None
+        rules = Rules(self.options.far, self.options.stop_far, replace=False)
+        return by_references(references, rules, task.environment.workdir)
+
     def _model(self, attempt: Attempt) -> Model:
-        if self.script is not None:
-            return ScriptedModel(self.script, self.chat, attempt.task, attempt.sample)
+        if self.script is not None:  # a script knows draws as further samples
+            number = attempt.sample + attempt.draw * self.options.samples
+            return ScriptedModel(self.script, self.chat, attempt.task, number)
         assert self.engine is not None
         return TokenModel(self.engine, self.chat, self.options.model_name())
 
@@ -124,6 +138,13 @@ def _caps(options: Options) -> Caps:
     )
 
 
+def _open_many_files() -> None:
+    """A rollout under way takes about eleven descriptors: raise this process's own limit as far as it may go."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _forget(own: Path) -> None:
     """Remove this process's journals, whose trajectories are written, and those of processes killed a week ago."""
     for folder in own.parent.iterdir() if own.parent.is_dir() else ():
@@ -144,6 +165,11 @@ def shared(options: Options) -> Service:
         if options not in _SERVICES:
             _SERVICES[options] = Service(options)
         return _SERVICES[options]
+
+
+def running(options: Options) -> Service | None:
+    """The service with these options in this process, if it has been made."""
+    return _SERVICES.get(options)
 
 
 def close_shared(options: Options) -> None:
