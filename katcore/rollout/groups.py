@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import msgspec
@@ -98,9 +98,13 @@ def groups(lines: Iterable[Line], options: Options) -> Iterator[Item]:
         if not isinstance(task, Task) or task.instance_id in passed:
             continue
         passed.add(task.instance_id)
-        name = task.instance_id
-        yield Item(f"kat.task/1:{name}", shard=name, forward=line.raw)
-        yield Item(f"kat.trajectory/1:{attempt_at(task, options, 0).id}", task, name, None, line.raw, line.number)
+        yield Item(f"kat.task/1:{task.instance_id}", shard=task.instance_id, forward=line.raw)
+        yield replace(item_of(task, options), raw=line.raw, line=line.number)
+
+
+def item_of(task: Task, options: Options) -> Item:
+    """All samples of a task as one item."""
+    return Item(f"kat.trajectory/1:{attempt_at(task, options, 0).id}", task, task.instance_id)
 
 
 def _drawn(made: Iterable[Trajectory]) -> int:

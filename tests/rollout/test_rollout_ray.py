@@ -201,6 +201,15 @@ def test_a_killed_caller_is_resumed(nodes: Nodes, work: list[str], alone: list[A
     assert no_box_left(nodes)
 
 
+def test_groups_by_rule_cross_the_wire(nodes: Nodes, work: list[str]) -> None:
+    args = ["kat-rollout", work[1], "--scaffold", "nop", "--samples", "3", "--probe", "2", "-j", "4"]
+    here = subprocess.run(args, check=True, capture_output=True).stdout
+    running = on_ray(nodes, args)
+    made, said = running.communicate(timeout=300)
+    assert running.returncode == 0, said.decode()
+    assert timeless(made) == timeless(here) and len(made.splitlines()) == TASKS * 3
+
+
 def test_a_cluster_that_is_not_there_is_one_line(nodes: Nodes, work: list[str]) -> None:
     command = nodes.on(0, *work, "--ray", f"{SECOND}:1")
     done = subprocess.run(command, env=nodes.env, capture_output=True, text=True, timeout=120)
