@@ -4,6 +4,7 @@
 # make test-datasets              the real harbor and swebench packages on tasks of ours (installs 1 GB once)
 # make bench-gateway              latency and calls a second of the gateway, beside LiteLLM's proxy (a quiet machine)
 # make test-runners               every test runner that PyPI, npm and Debian provide, for real (2.5 GB once, as root)
+# make test-kill, test-ray        200 rollouts and ten kills; two Ray nodes in network namespaces (installs 0.4 GB once)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
@@ -76,6 +77,19 @@ test-datasets: $(VENV)/.installed
 .PHONY: bench-gateway
 bench-gateway: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gateway.py --peer litellm --json
+.PHONY: test-kill
+test-kill: $(VENV)/.installed
+	scripts/system-packages test
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_KILL_ROLLOUTS=200 KAT_KILL_KILLS=10 KAT_KILL_LATEST_S=8 \
+	    KAT_KILL_TABLE=benchmarks/results/rollout_kill.md $(BIN)/pytest -s tests/rollout/test_rollout_kill.py
+
+RAY := build/ray
+.PHONY: test-ray
+test-ray: $(VENV)/.installed
+	scripts/system-packages test
+	test -d $(RAY)/ray || $(BIN)/pip install --quiet --disable-pip-version-check --target $(RAY) 'ray>=2.40'
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_TEST_RAY=$(CURDIR)/$(RAY) \
+	    KAT_RAY_TABLE=benchmarks/results/rollout_ray.md $(BIN)/pytest -s -m ray tests/rollout/test_rollout_ray.py
 
 bench-gpu:
 	TRITON_INTERPRET=0 scripts/from-source $(PYTHON) benchmarks/gpu/run.py

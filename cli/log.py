@@ -71,6 +71,11 @@ class Log:
         if told and code in (0, 3) and not self.quiet:
             self._write(f"{self.prog}: {told}, {seconds:.1f} s")
 
+    @property
+    def shows_progress(self) -> bool:
+        """Whether there is a line that rewrites itself."""
+        return self._progress
+
     def progress(self, counts: dict[str, Any]) -> None:
         """A line that rewrites itself, on a terminal only."""
         now = time.monotonic()

@@ -53,12 +53,45 @@ def rollout(
     context: Annotated[
         int, typer.Option("--context", metavar="N", min=0, help="Tokens of one call; 0: what the model folder says.")
     ] = 0,
+    boot_timeout: Annotated[
+        float, typer.Option("--boot-timeout", metavar="SECONDS", min=1, help="Longest start of a sandbox, with setup.")
+    ] = 900.0,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Longest run of an agent.")
+    ] = 1800.0,
+    grade_timeout: Annotated[
+        float,
+        typer.Option("--grade-timeout", metavar="SECONDS", min=1, help="Longest test run of --probe, --resample."),
     ] = 1800.0,
     command_timeout: Annotated[
         float, typer.Option("--command-timeout", metavar="SECONDS", min=1, help="Longest run of one of its commands.")
     ] = 120.0,
+    stop_far: Annotated[
+        int,
+        typer.Option(
+            "--stop-far", metavar="N", min=0, help="Stop after N steps in a row away from all references; 0: never."
+        ),
+    ] = 0,
+    far: Annotated[
+        float, typer.Option("--far", min=0, max=1, help="Distance that a step may add and not count as away.")
+    ] = 0.5,
+    redraws: Annotated[
+        int, typer.Option("--redraws", metavar="N", min=0, help="Draw a stopped attempt again, up to N times.")
+    ] = 0,
+    probe: Annotated[
+        int,
+        typer.Option("--probe", metavar="N", min=0, help="Grade the first N samples; all equal: leave the rest out."),
+    ] = 0,
+    resample: Annotated[
+        int,
+        typer.Option("--resample", metavar="N", min=0, help="Up to N more samples while all rewards are equal."),
+    ] = 0,
+    prompt_price: Annotated[
+        float, typer.Option("--prompt-price", metavar="DOLLARS", min=0, help="Of a million prompt tokens.")
+    ] = 0.0,
+    completion_price: Annotated[
+        float, typer.Option("--completion-price", metavar="DOLLARS", min=0, help="Of a million sampled tokens.")
+    ] = 0.0,
     agent_sampling: Annotated[
         bool, typer.Option("--agent-sampling", help="Let the agent's own temperature and top-p stand (to evaluate).")
     ] = False,
@@ -95,11 +128,18 @@ def rollout(
     sandbox that fails is tried twice; the trajectory then says so. With --references, a step that leaves every verified
     trajectory of the task is replaced by the nearest one's, as context and not as a target, and an attempt that stays
     away ends.
+
+    With -o FILE, calls under way and trajectories that wait for their turn lie in FILE.calls, so that after kill -9
+    --resume takes what had ended, makes anew what had not, and says how much. Answered calls of the latter stay there;
+    kat-rollout gateway --recover --journals FILE.calls writes them as trajectories.
+
+    --probe and --resample grade a task's samples as they end, and give the whole group its verdicts.
     """
     from katcore.records import Task
     from katcore.references import Rules
-    from katcore.rollout import Options, Roller, attempts
+    from katcore.rollout import GroupRules, Groups, Kept, Options, Prices, Roller, Tally, attempts, groups
 
+    calls = run.beside(".calls")
     options = Options(
         scaffold=scaffold,
         engine=engine,
@@ -114,6 +154,7 @@ def rollout(
         max_tokens=max_tokens,
         max_completion=max_completion,
         context=context,
+        boot_timeout_s=boot_timeout,
         timeout_s=timeout,
         command_timeout_s=command_timeout,
         seed=run.seed,
@@ -125,11 +166,27 @@ def rollout(
         rules=Rules(threshold=deviation, patience=patience, replace=replace_steps),
         upstream_model=upstream_model,
         key_variable=key_variable,
+        journals=str(calls) if calls and not run.ray else "",
+        stop_far=stop_far,
+        far=far,
+        redraws=redraws,
     )
     options.check()
+    rules = GroupRules(probe, resample)
+    rules.check(samples)
     roller = Roller(options)
+    kept = Kept(calls) if calls else None
+    tally = Tally(Prices(prompt_price, completion_price))
     try:
-        run.stage(attempts(run.read(files, Task), options), roller)
+        lines = run.read(files, Task)
+        if rules.probe or rules.resample:
+            from katcore.verify import Grader
+
+            grader = Grader(sandbox=sandbox, timeout_s=grade_timeout)
+            whole = Groups(options, rules, roller, grader.graded, run.jobs)
+            run.stage(groups(lines, options), whole, kept, tally, roller.live)
+        else:
+            run.stage(attempts(lines, options), roller, kept, tally, roller.live)
     finally:
         roller.close()
 

@@ -9,18 +9,39 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from katcli.log import Log
 from katcore.errors import BusyError, UsageError
 
 if TYPE_CHECKING:
-    from katcore.pool import Done, Item
+    from katcore.pool import Done, Item, Settle
     from katcore.streams import Line, Output
+
+
+TICK_S = 1.0
+"""Between two looks at what is under way."""
+
+
+class Kept(Protocol):
+    """What a stage keeps beside its output until that is whole."""
+
+    def begin(self, resume: bool) -> None:
+        """Under the output's lock, ahead of everything."""
+
+    def tell(self, say: Callable[[str], None], count: Callable[[str, float], None]) -> None:
+        """Say and count what an earlier run left."""
+
+    def around(self, settle: Settle, item: Item) -> Done:
+        """Settle an item, or take what is kept of it."""
+
+    def end(self) -> None:
+        """The output is whole."""
 
 
 class TooManyFailures(Exception):
@@ -37,7 +58,10 @@ class Run:
         self.resume: bool = options.get("resume", False)
         self.dry_run: bool = options["dry_run"]
         self.jobs: int = options.get("jobs", 1)
+        self.ray: str = options.get("ray", "")
         self.counts: dict[str, Any] = {}
+        self._tally: Callable[[Any], Mapping[str, float]] | None = None
+        self._live: Callable[[], Mapping[str, float]] | None = None
 
     # ------------------------------------------------------------------ messages
 
@@ -86,8 +110,28 @@ class Run:
 
     # ------------------------------------------------------------------ output
 
-    def stage(self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]]) -> None:
-        """Process the items that are not finished yet and write what comes out, in the order of the items."""
+    def beside(self, suffix: str) -> Path | None:
+        """The name with `suffix` beside the output file; None where the output is no file."""
+        path: Path | None = self._options["output"]
+        if path in (None, Path("-")) or (path.exists() and not path.is_file()):
+            return None
+        return path.with_name(path.name + suffix)
+
+    def stage(
+        self,
+        items: Iterable[Item],
+        process: Callable[[Item], Iterable[Any]],
+        kept: Kept | None = None,
+        tally: Callable[[Any], Mapping[str, float]] | None = None,
+        live: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
+        """Process the items that are not finished yet and write what comes out, in the order of the items.
+
+        `kept` keeps what has ended before its turn; `tally` says what a record adds to the summary's numbers; `live`
+        what a terminal shows of items that are still under way.
+        """
+        self._tally = tally
+        self._live = live
         if self.dry_run:
             return self._plan(items)
         path = self._options["output"]
@@ -95,9 +139,11 @@ class Run:
         if self.resume and path is None:
             raise UsageError("--resume needs an output file", hint="add -o FILE")
         with locked(path, self._options["lock_wait"]):
-            self._run(items, process, path)
+            self._run(items, process, path, kept)
 
-    def _run(self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]], path: Path | None) -> None:
+    def _run(
+        self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]], path: Path | None, kept: Kept | None
+    ) -> None:
         from katcore import pool
         from katcore.streams import open_output
 
@@ -109,18 +155,48 @@ class Run:
         self.counts = {"in": 0, "out": 0, "skipped": 0, "rejected": 0, "dead": 0} | self.counts
         finished = False
         try:
-            done = pool.run(process, self._todo(items, out), self.jobs, self._options["ray"])
-            for outcome in done:
-                self._write(out, outcome)
-                self._log.progress(self.counts)
+            if kept is not None:
+                kept.begin(self.resume)
+                kept.tell(self.log, self.count)
+            around = None if kept is None else kept.around
+            done = pool.run(process, self._todo(items, out), self.jobs, self.ray, around)
+            with self._ticking():
+                for outcome in done:
+                    self._write(out, outcome)
+                    self._log.progress(self._now())
             out.finish()
             finished = True
+            if kept is not None:
+                kept.end()
         finally:
             if not finished:
                 out.abandon()
                 close = getattr(process, "close", None)
                 if close is not None:
                     close()
+
+    def _now(self) -> dict[str, Any]:
+        return self.counts | dict(self._live()) if self._live else self.counts
+
+    @contextmanager
+    def _ticking(self) -> Iterator[None]:
+        """Where somebody watches and items take long, the progress line moves between their ends too."""
+        if self._live is None or not self._log.shows_progress:
+            yield
+            return
+        over = threading.Event()
+
+        def tick() -> None:
+            while not over.wait(TICK_S):
+                self._log.progress(self._now())
+
+        ticker = threading.Thread(target=tick, name="kat-progress", daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            over.set()
+            ticker.join()
 
     def _todo(self, items: Iterable[Item], out: Output | None) -> Iterator[Item]:
         from katcore.pool import shard_of
@@ -154,6 +230,8 @@ class Run:
                 out.write(line, done.item.key.partition(":")[0])
             else:
                 out.write(encode(line), tag_of(type(line)))
+                for name, number in self._tally(line).items() if self._tally else ():
+                    self.counts[name] = round(self.counts.get(name, 0) + number, 6)
         if done.item.forward is None:
             self.count("out", len(done.output))
         out.commit(done.item.key)

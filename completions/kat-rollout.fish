@@ -15,8 +15,17 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l max-tokens -d 'Sampled tokens of one attempt.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l max-completion -d 'Sampled tokens of one model call.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l context -d 'Tokens of one call; 0: what the model folder says.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l boot-timeout -d 'Longest start of a sandbox, with setup.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l timeout -d 'Longest run of an agent.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l grade-timeout -d 'Longest test run of --probe, --resample.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l command-timeout -d 'Longest run of one of its commands.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l stop-far -d 'Stop after N steps in a row away from all references; 0: never.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l far -d 'Distance that a step may add and not count as away.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l redraws -d 'Draw a stopped attempt again, up to N times.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l probe -d 'Grade the first N samples; all equal: leave the rest out.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l resample -d 'Up to N more samples while all rewards are equal.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l prompt-price -d 'Of a million prompt tokens.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l completion-price -d 'Of a million sampled tokens.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l agent-sampling -d 'Let the agent'\''s own temperature and top-p stand (to evaluate).'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l history -d 'Earlier turns: as sampled, or as the template has them now.' -x -a 'sampled template'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway' -l references -d 'Verified trajectories that attempts are kept near.' -r -F

@@ -46,19 +46,25 @@ class RecordError(Exception):
     """One record could not be processed: it becomes a dead letter and the stage goes on (exit 3)."""
 
     def __init__(self, stage: str, reason: str) -> None:
-        super().__init__(f"{stage}: {reason}")
+        super().__init__(stage, reason)  # as given, so that it crosses to another process
         self.stage = stage
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.reason}"
 
 
 class Rejected(Exception):
     """One record was turned away on purpose: a normal result, kept in `--rejects` and counted (exit 0)."""
 
     def __init__(self, stage: str, reason: str, evidence: dict[str, object] | None = None) -> None:
-        super().__init__(f"{stage}: {reason}")
+        super().__init__(stage, reason, evidence)
         self.stage = stage
         self.reason = reason
         self.evidence = evidence or {}
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.reason}"
 
 
 class ReaderLeft(Exception):

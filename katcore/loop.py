@@ -53,8 +53,14 @@ class Rollout(Section):
     max_turns: int = 50
     max_tokens: int = 1_000_000
     max_completion: int = 4096
+    boot_timeout: float = 900.0
     timeout: float = 1800.0
     command_timeout: float = 120.0
+    stop_far: int = 0
+    far: float = 0.5
+    redraws: int = 0
+    probe: int = 0
+    resample: int = 0
 
 
 class Verify(Section):
@@ -220,6 +226,7 @@ class Collector:
 
     def __init__(self, plan: Plan, model: Path) -> None:
         from katcore.rollout.attempts import Options
+        from katcore.rollout.groups import GroupRules
         from katcore.rollout.service import Service
         from katcore.verify import Grader
 
@@ -237,10 +244,17 @@ class Collector:
             max_turns=rollout.max_turns,
             max_tokens=rollout.max_tokens,
             max_completion=rollout.max_completion,
+            boot_timeout_s=rollout.boot_timeout,
             timeout_s=rollout.timeout,
             command_timeout_s=rollout.command_timeout,
             seed=plan.file.seed,
+            stop_far=rollout.stop_far,
+            far=rollout.far,
+            redraws=rollout.redraws,
         )
+        self.options.check()
+        self.rules = GroupRules(rollout.probe, rollout.resample)
+        self.rules.check(rollout.samples)
         self.grader = Grader(sandbox=verify.sandbox, timeout_s=verify.timeout, reuse=verify.reuse)
         self.service = Service(self.options)
 
@@ -265,23 +279,29 @@ class Collector:
 
     def _graded(self, iteration: int) -> Iterator[Task | Trajectory]:
         from katcore.rollout.attempts import attempts_at
+        from katcore.rollout.groups import Groups, item_of
         from katcore.rollout.roller import Roller
 
         options = replace(self.options, attempt=iteration)
         roller = Roller(options, self.service.at(options))
         tasks = _turn(self.plan.tasks, self.plan.file.loop.tasks, iteration)
         yield from tasks
-        items = (
-            Item(f"kat.trajectory/1:{attempt.id}", attempt) for task in tasks for attempt in attempts_at(task, options)
-        )
+        jobs = self.plan.file.rollout.jobs
 
         def roll_and_grade(item: Item) -> Iterator[Trajectory]:
             for trajectory in roller(item):
                 yield self.grader.graded(trajectory, item.payload.task)
 
-        for done in run(roll_and_grade, items, self.plan.file.rollout.jobs):
+        if self.rules.probe or self.rules.resample:
+            whole = Groups(options, self.rules, roller, self.grader.graded, jobs)
+            outcomes = run(whole, (item_of(task, options) for task in tasks), jobs)
+        else:
+            each = (attempt for task in tasks for attempt in attempts_at(task, options))
+            items = (Item(f"kat.trajectory/1:{one.id}", one, shard=one.task.instance_id) for one in each)
+            outcomes = run(roll_and_grade, items, jobs)
+        for done in outcomes:
             if done.failed is not None:
-                raise KatError(f"{done.item.payload.task.instance_id}: {done.failed}") from done.failed
+                raise KatError(f"{done.item.shard}: {done.failed}") from done.failed
             yield from done.output
 
     def update(self, folder: Path, version: str) -> None:

@@ -7,10 +7,10 @@ In: an iterator of items. Out: one outcome an item, in the order of the items, w
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import Any
@@ -46,6 +46,8 @@ class Done:
 
 
 Process = Callable[[Item], Iterable[Any]]
+Settle = Callable[[Item], Done]
+Around = Callable[[Settle, Item], Done]
 
 
 def seed_for(seed: int, key: str) -> int:
@@ -82,18 +84,29 @@ def settle(process: Process, item: Item) -> Done:
         return Done(item, failed=unforeseen)
 
 
-def run(process: Process, items: Iterable[Item], jobs: int = 1, ray: str = "") -> Iterator[Done]:
-    """Outcomes in the order of `items`; `jobs` threads here, or as many tasks in flight on the Ray cluster `ray`."""
+def run(
+    process: Process, items: Iterable[Item], jobs: int = 1, ray: str = "", around: Around | None = None
+) -> Iterator[Done]:
+    """Outcomes in the order of `items`; `jobs` threads here, or as many items in hand on the Ray cluster `ray`.
+
+    `around` is called on this machine in place of settling an item, with the way to settle it.
+    """
     if ray:
-        yield from _run_ray(process, items, jobs, ray)
-    elif jobs <= 1:
+        yield from _run_ray(process, items, jobs, ray, around)
+        return
+    here: Settle = _around(partial(settle, process), around)
+    if jobs <= 1:
         for item in items:
-            yield settle(process, item)
+            yield here(item)
     else:
-        yield from _run_threads(process, items, jobs)
+        yield from _run_threads(here, items, jobs)
 
 
-def _run_threads(process: Process, items: Iterable[Item], jobs: int) -> Iterator[Done]:
+def _around(inner: Settle, around: Around | None) -> Settle:
+    return inner if around is None else partial(around, inner)
+
+
+def _run_threads(here: Settle, items: Iterable[Item], jobs: int) -> Iterator[Done]:
     """A feeder thread reads `items`, so that finished work is handed on while the input has nothing new."""
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="kat")
     waiting: SimpleQueue[Future[Done] | BaseException | None] = SimpleQueue()
@@ -110,7 +123,7 @@ def _run_threads(process: Process, items: Iterable[Item], jobs: int) -> Iterator
                 item = next(source, None)
                 if item is None:
                     break
-                waiting.put(pool.submit(settle, process, item))
+                waiting.put(pool.submit(here, item))
             waiting.put(None)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that reads the outcomes, which raises it
             waiting.put(error)
@@ -128,19 +141,22 @@ def _run_threads(process: Process, items: Iterable[Item], jobs: int) -> Iterator
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _run_ray(process: Process, items: Iterable[Item], jobs: int, address: str) -> Iterator[Done]:
-    import ray
+def _run_ray(process: Process, items: Iterable[Item], jobs: int, address: str, around: Around | None) -> Iterator[Done]:
+    """Threads here that each wait for one item on the cluster: the same order and the same bound as without one."""
+    from katcore.cluster import cluster
 
-    ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
-    try:
-        remote = ray.remote(settle).options(scheduling_strategy="SPREAD")
-        shared = ray.put(process)
-        waiting: deque[Any] = deque()
-        for item in items:
-            waiting.append(remote.remote(shared, item))
-            if len(waiting) >= 2 * jobs:
-                yield ray.get(waiting.popleft())
-        while waiting:
-            yield ray.get(waiting.popleft())
-    finally:
-        ray.shutdown()
+    with cluster(process, _bare, address, jobs) as nodes:
+
+        def there(item: Item) -> Done:
+            if item.forward is not None:
+                return settle(process, item)
+            output, rejected, failed = nodes.settle(item)
+            return Done(item, output, rejected, failed)
+
+        yield from _run_threads(_around(there, around), items, jobs)
+
+
+def _bare(process: Process, item: Item) -> tuple[list[Any], Rejected | None, RecordError | None]:
+    """What became of an item, without the item: it need not travel back."""
+    done = settle(process, item)
+    return done.output, done.rejected, done.failed

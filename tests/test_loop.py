@@ -99,6 +99,8 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
         ('tasks = ["tasks.jsonl"]', 'tasks = ["gone.jsonl"]', 4, "gone.jsonl"),
         ('tasks = ["tasks.jsonl"]', "", 4, "no tasks"),
         ('model = "M"', 'model = "gone"', 2, "gone"),
+        ("samples = 2", "samples = 2\nprobe = 2", 2, "probe"),
+        ("samples = 2", "samples = 2\nredraws = 1", 2, "drawn again"),
     ],
 )
 def test_mistakes_in_run_toml(folder: Path, was: str, becomes: str, code: int, word: str) -> None:
@@ -126,6 +128,17 @@ def test_a_dry_run_leaves_nothing(folder: Path) -> None:
     done = run(folder, "--dry-run")
     assert done.returncode == 0 and "2 iterations on 2 tasks" in done.stderr
     assert not (folder / "out").exists()
+
+
+@pytest.mark.slow
+def test_groups_are_sampled_by_rule(folder: Path) -> None:
+    text = RUN.replace("samples = 2", "samples = 2\nresample = 1").replace("iterations = 2", "iterations = 1")
+    (folder / "RUN.toml").write_text(text)
+    done = run(folder)
+    assert done.returncode == 0, done.stderr
+    records = [line.record for line in read([folder / "out" / "iteration-1.jsonl.zst"])]
+    made = [(r.task_id, r.sample_index, r.group_size) for r in records if isinstance(r, Trajectory)]
+    assert made == [(name, sample, 3) for name in ("t1", "t2") for sample in range(3)], "nobody passes: one more each"
 
 
 @pytest.mark.slow

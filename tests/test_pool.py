@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Iterable, Iterator
 from queue import Queue
@@ -9,7 +10,7 @@ from queue import Queue
 import pytest
 
 from katcore.errors import InputError, KatError, RecordError, Rejected, SandboxError
-from katcore.pool import Done, Item, run, seed_for, shard_of
+from katcore.pool import Done, Item, Settle, run, seed_for, shard_of
 
 WAIT_S = 30
 """After this long a test that waits for another thread fails."""
@@ -176,3 +177,20 @@ def test_shards_are_a_partition(shards: int) -> None:
 def test_a_group_stays_in_one_shard() -> None:
     group = [Item(f"kat.trajectory/1:{i}", shard="task-7") for i in range(50)]
     assert len({shard_of(item, 8) for item in [*group, Item("task-7")]}) == 1
+
+
+@pytest.mark.parametrize("error", [RecordError("task", "no"), Rejected("flaky", "two", {"runs": 2})])
+def test_outcomes_cross_to_another_process_as_they_are(error: RecordError | Rejected) -> None:
+    back = pickle.loads(pickle.dumps(error))
+    assert str(back) == str(error) == f"{error.stage}: {error.reason}" and vars(back) == vars(error)
+
+
+def test_work_is_done_around_on_this_side() -> None:
+    seen = []
+
+    def around(settle: Settle, item: Item) -> Done:
+        seen.append(item.payload)
+        return Done(item, ["kept"]) if item.payload == 1 else settle(item)
+
+    found = list(run(double, items(3), jobs=2, around=around))
+    assert [done.output for done in found] == [[0, 0], ["kept"], [2, 2]] and sorted(seen) == [0, 1, 2]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from katcore.engine import KINDS
 from katcore.errors import UsageError
+from katcore.scratch import new_folder
 
 if TYPE_CHECKING:
     from katcore.engine.sglang import SGLangEngine
@@ -72,7 +72,7 @@ def _embedded(engine: EngineName) -> SGLangEngine:
 
     if not Path(engine.value).is_dir():
         raise UsageError(f"{engine}: no such folder")
-    folder = tempfile.mkdtemp(prefix="kat-engine-")
+    folder = str(new_folder())
     server = EmbeddedServer(engine.value, socket=str(Path(folder) / "s"))
 
     def close() -> None:

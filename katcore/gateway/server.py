@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -36,6 +35,7 @@ from katcore.gateway.session import Caps, Session, Trace
 from katcore.gateway.stream import stream_answer
 from katcore.gateway.tails import Tails
 from katcore.records import Outcome
+from katcore.scratch import new_folder
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
@@ -72,8 +72,7 @@ class Gateway:
         self._released: set[str] = set()
         self._tails: dict[str, Tails] = {}  # by tokenizer and template
         self._sites: dict[str, web.UnixSite] = {}
-        # Short: a unix socket's path has at most 107 bytes.
-        self._folder = Path(tempfile.mkdtemp(prefix="kat-", dir="/tmp"))
+        self._folder = new_folder()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kat-gateway", daemon=True)
         self._thread.start()

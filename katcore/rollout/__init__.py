@@ -7,6 +7,21 @@ of a process share (engine, gateway, kind of box); `roller` one rollout; `patch`
 """
 
 from katcore.rollout.attempts import Attempt, Options, attempts
+from katcore.rollout.groups import GroupRules, Groups, groups
+from katcore.rollout.kept import Kept
 from katcore.rollout.roller import Roller, rollouts
+from katcore.rollout.totals import Prices, Tally
 
-__all__ = ["Attempt", "Options", "Roller", "attempts", "rollouts"]
+__all__ = [
+    "Attempt",
+    "GroupRules",
+    "Groups",
+    "Kept",
+    "Options",
+    "Prices",
+    "Roller",
+    "Tally",
+    "attempts",
+    "groups",
+    "rollouts",
+]

@@ -26,6 +26,10 @@ class Options:
     `context` 0 is what the model folder says. `attempt` tells repeated rollouts of the same task and model apart.
     `table` is a JSON object of the user's own scaffolds. `references` is a file of verified trajectories to stay near.
     `upstream_model` is the model's name at an outside endpoint, `key_variable` where its key is in the environment.
+    `table` is a JSON object of the user's own scaffolds. `journals` is a folder for the calls of rollouts under way,
+    which the caller looks after; without one it is in the cache and goes with the service. An agent that takes
+    `stop_far` steps in a row away from all of its task's references is stopped, and drawn again up to `redraws` times
+    (METHOD § 5.3); a step is away when it adds more than `far` to the distance. 0 is never.
     """
 
     scaffold: str = "bash-loop"
@@ -42,6 +46,7 @@ class Options:
     max_tokens: int = 1_000_000
     max_completion: int = 4096
     context: int = 0
+    boot_timeout_s: float = 900.0
     timeout_s: float = 1800.0
     command_timeout_s: float = 120.0
     output_chars: int = 6000
@@ -54,11 +59,17 @@ class Options:
     rules: Rules = field(default_factory=Rules)
     upstream_model: str = ""
     key_variable: str = ""
+    journals: str = ""
+    stop_far: int = 0
+    far: float = 0.5
+    redraws: int = 0
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
         if self.sandbox not in SANDBOXES:
             raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
+        if self.redraws and not self.stop_far:
+            raise UsageError("nothing is drawn again unless it is stopped", hint="add --stop-far STEPS")
         check(self.scaffold, self.table)
         if self.external() is not None:
             check_key(self.external() or "openai", self.key_variable)
@@ -104,11 +115,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One trajectory to be made."""
+    """One trajectory to be made. `draw` counts those of the same sample that were given up before it."""
 
     id: str
     task: Task
     sample: int
+    draw: int = 0
+
+    @property
+    def name(self) -> str:
+        """What its session and its journal are called: each draw has its own."""
+        return f"{self.id}-draw{self.draw}" if self.draw else self.id
 
 
 def attempts(lines: Iterable[Line], options: Options) -> Iterator[Item]:
@@ -129,5 +146,10 @@ def attempts(lines: Iterable[Line], options: Options) -> Iterator[Item]:
 def attempts_at(task: Task, options: Options) -> Iterator[Attempt]:
     """The samples of one task."""
     for sample in range(options.samples):
-        what = (task.instance_id, options.scaffold, options.model_name(), str(sample), str(options.attempt))
-        yield Attempt(content_id(*what), task, sample)
+        yield attempt_at(task, options, sample)
+
+
+def attempt_at(task: Task, options: Options, sample: int) -> Attempt:
+    """The sample of that number, from 0."""
+    what = (task.instance_id, options.scaffold, options.model_name(), str(sample), str(options.attempt))
+    return Attempt(content_id(*what), task, sample)

@@ -11,7 +11,6 @@ import json
 import os
 import stat
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from katcore.errors import SandboxError
 from katcore.git import neutral
 from katcore.sandbox import PYTHON, Box
+from katcore.scratch import passing_folder
 
 JUNK = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".eggs"}
 LARGEST_NEW = 1 << 20
@@ -171,7 +171,7 @@ def _diff(pairs: Mapping[str, tuple[File | None, File | None]], attributes: str)
     """A diff made in an empty repository of its own, where no configuration or attribute of the files counts."""
     if not pairs:
         return b""
-    with tempfile.TemporaryDirectory(prefix="kat-diff-") as folder:
+    with passing_folder() as folder:
         where = f"--git-dir={folder}/git"
         _git(["init", "--quiet", "--bare", "--template=", f"{folder}/git"])
         stated = Path(folder, "attributes")

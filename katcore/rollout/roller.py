@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
 
 from katcore.errors import RecordError, SandboxError
 from katcore.gateway.session import Session, Trace, cut_off
@@ -17,15 +21,15 @@ from katcore.pool import Item
 from katcore.pool import run as run_pool
 from katcore.records import Exit, Scaffold, Task, Timing, Trajectory
 from katcore.rollout.attempts import Attempt, Options, attempts_at
+from katcore.rollout.groups import CUT
 from katcore.rollout.patch import Changes, diff, read_changes
-from katcore.rollout.service import Service, close_shared, shared
+from katcore.rollout.service import Service, close_shared, running, shared
 from katcore.sandbox import GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec
 from katcore.scaffold import Job
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.run import RUN_ENV
 from katcore.testrun.workspace import workspace
 
-SETUP_S = 900.0
 LONGEST_CONTEXT = 1 << 20
 """What agents are told where nothing limits the context."""
 
@@ -49,8 +53,20 @@ class Roller:
     service: Service | None = None
 
     def __call__(self, item: Item) -> Iterator[Trajectory]:
-        service = self.service or shared(self.options)
-        yield roll(service, item.payload)
+        yield from drawn(self.service or shared(self.options), item.payload)
+
+    def live(self) -> dict[str, float]:
+        """What this process is at: rollouts under way, calls and tokens so far."""
+        service = self.service or running(self.options)
+        if service is None:
+            return {}
+        metrics = service.gateway.metrics
+        return {
+            "running": len(service.gateway.sessions()),
+            "calls": sum(metrics.calls.values()),
+            "prompt_tokens": metrics.tokens["prompt"],
+            "sampled_tokens": metrics.tokens["completion"],
+        }
 
     def close(self) -> None:
         """Let go of engine and gateway, unless they are the caller's."""
@@ -80,6 +96,20 @@ def rollouts(
             used.close()
 
 
+def drawn(service: Service, attempt: Attempt) -> Iterator[Trajectory]:
+    """The sample's trajectory, after those of its draws that were stopped far from every reference.
+
+    Those belong to a group of their own, `…:cut`, so that nothing is compared with them.
+    """
+    for draw in range(service.options.redraws + 1):
+        made = roll(service, replace(attempt, draw=draw))
+        if made.exit.kind != "stopped" or draw == service.options.redraws:
+            yield msgspec.structs.replace(made, id=attempt.id)
+            return
+        name = f"{attempt.id}-draw{draw}"
+        yield msgspec.structs.replace(made, id=name, group_id=f"{made.group_id}{CUT}", group_size=1)
+
+
 def roll(service: Service, attempt: Attempt) -> Trajectory:
     """One trajectory, whatever becomes of it."""
     failure = SandboxError("")
@@ -97,15 +127,38 @@ def _once(service: Service, attempt: Attempt) -> tuple[Trace, Ran]:
     began = time.monotonic()
     session = service.open(attempt)
     try:
-        box = service.sandbox.create(_spec(service, attempt.task, session))
+        spec = _spec(service, attempt.task, session)  # may build the environment, once for all
+        booting = _Boot(service.options.boot_timeout_s)
+        box = service.sandbox.create(spec)
         try:
-            ran = _run(service, attempt.task, session, box, began)
+            ran = _run(service, attempt.task, session, box, began, booting)
         finally:
             box.close()
     except BaseException:
         service.gateway.close_session(session)
+        _keep_calls(session.journal.path)
         raise
     return service.gateway.close_session(session), ran
+
+
+class _Boot:
+    """The time that a box has until its agent starts: being made, and the task's own setup."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._ends = seconds, time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds; SandboxError when there are none."""
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise SandboxError(f"the box was not ready after {self._seconds:g} s")
+        return left
+
+
+def _keep_calls(path: Path) -> None:
+    """The box failed and its rollout is tried once more: the calls of the first time keep their journal."""
+    with suppress(FileNotFoundError):
+        path.rename(path.with_name(f"{path.stem}-failed{path.suffix}"))
 
 
 def _spec(service: Service, task: Task, session: Session) -> Spec:
@@ -123,14 +176,17 @@ def _spec(service: Service, task: Task, session: Session) -> Spec:
     )
 
 
-def _run(service: Service, task: Task, session: Session, box: Box, began: float) -> Ran:
+def _run(service: Service, task: Task, session: Session, box: Box, began: float, booting: _Boot) -> Ran:
     repo = workspace(task.source)
     for command in task.environment.setup:
-        done = box.exec(command, timeout_s=SETUP_S)
+        done = box.exec(command, timeout_s=booting.left())
+        if done.timed_out:
+            booting.left()
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("setup", f"{command[:80]!r} ended with {done.code}: {said}")
     before = read_changes(box, repo) if task.environment.setup else Changes()
+    booting.left()
     launch = service.scaffold.launch(_job(service, task, session))
     started = time.monotonic()
     result = box.exec(launch.argv, env=launch.env, stdin=launch.stdin, timeout_s=service.options.timeout_s)

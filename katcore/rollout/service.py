@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import os
+import resource
+import secrets
 import shutil
 import threading
 import time
@@ -18,12 +20,15 @@ from katcore.engine.names import open_engine, parse
 from katcore.engine.scripted import Script, script
 from katcore.errors import InputError
 from katcore.gateway.external import ExternalModel
+from katcore.gateway.hook import Hook, by_references
 from katcore.gateway.model import Model, ScriptedModel, TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session
 from katcore.model.files import read_json
 from katcore.model.folder import ChatModel, load
 from katcore.pool import seed_for
+from katcore.records import Task
+from katcore.references import Rules, references_of
 from katcore.rollout.attempts import Attempt, Options
 from katcore.rollout.correction import Correction
 from katcore.sandbox import Sandbox, sandbox
@@ -38,6 +43,7 @@ class Service:
     """Made once, used from many threads, closed once. An engine that is given stays open."""
 
     def __init__(self, options: Options, engine: Engine | None = None) -> None:
+        _open_many_files()
         self.options = options
         self.chat: ChatModel = load(options.model_folder())
         self.scaffold: Scaffold = scaffold(options.scaffold, options.table)
@@ -50,7 +56,9 @@ class Service:
         name = options.engine_name() if engine is None else engine.name
         if engine is None and parse(name).scripted:
             self.script = script(name)
-        self.gateway = Gateway(cache_dir("journal") / str(os.getpid()), sync=options.sync)
+        own = f"{os.getpid()}-{secrets.token_hex(4)}"
+        journals = Path(options.journals) if options.journals else cache_dir("journal") / own
+        self.gateway = Gateway(journals, sync=options.sync)
         try:
             if engine is None and (kind := options.external()) is not None:
                 url, label = parse(name).value, f"{kind}:{options.upstream_model}"
@@ -69,15 +77,15 @@ class Service:
         options = self.options
         sampling = SamplingParams(temperature=options.temperature, top_p=options.top_p, top_k=options.top_k)
         return self.gateway.open(
-            attempt.id,
+            attempt.name,
             self._model(attempt),
             caps=self.caps,
             sampling=sampling,
-            seed=seed_for(options.seed, f"kat.trajectory/1:{attempt.id}"),
+            seed=seed_for(options.seed, f"kat.trajectory/1:{attempt.name}"),
             outcome=self.scaffold.outcome,
             agent_sampling=options.agent_sampling or self.external is not None,
             history=options.history,
-            hook=self.correction.hook(attempt.task) if self.correction is not None else None,
+            hook=self._hook(attempt.task),
         )
 
     @property
@@ -102,11 +110,25 @@ class Service:
             self.gateway.call(self._ours.close())
             self._ours = None
         self.gateway.close()
-        _forget(self.gateway.journals)
+        if not self.options.journals:
+            _forget(self.gateway.journals)
+
+    def _hook(self, task: Task) -> Hook | None:
+        """What looks at each step: the references of the options, or else those that come with the task.
+
+        The latter stop an agent that stays far from all of them; without any there is nothing to be far from.
+        """
+        if self.correction is not None:
+            return self.correction.hook(task)
+        if not self.options.stop_far or not (references := references_of(task)):
+            return None
+        rules = Rules(self.options.far, self.options.stop_far, replace=False)
+        return by_references(references, rules, task.environment.workdir)
 
     def _model(self, attempt: Attempt) -> Model:
-        if self.script is not None:
-            return ScriptedModel(self.script, self.chat, attempt.task, attempt.sample)
+        if self.script is not None:  # a script knows draws as further samples
+            number = attempt.sample + attempt.draw * self.options.samples
+            return ScriptedModel(self.script, self.chat, attempt.task, number)
         if self.external is not None:
             return self.external
         assert self.engine is not None
@@ -137,10 +159,19 @@ def _caps(options: Options) -> Caps:
     )
 
 
+def _open_many_files() -> None:
+    """A rollout under way takes about eleven descriptors: raise this process's own limit as far as it may go."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _forget(own: Path) -> None:
     """Remove this process's journals, whose trajectories are written, and those of processes killed a week ago."""
     for folder in own.parent.iterdir() if own.parent.is_dir() else ():
-        old = folder.stat().st_mtime < time.time() - KEPT_S and not Path("/proc", folder.name).exists()
+        old = (
+            folder.stat().st_mtime < time.time() - KEPT_S and not Path("/proc", folder.name.partition("-")[0]).exists()
+        )
         if folder == own or old:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -155,6 +186,11 @@ def shared(options: Options) -> Service:
         if options not in _SERVICES:
             _SERVICES[options] = Service(options)
         return _SERVICES[options]
+
+
+def running(options: Options) -> Service | None:
+    """The service with these options in this process, if it has been made."""
+    return _SERVICES.get(options)
 
 
 def close_shared(options: Options) -> None:

@@ -39,7 +39,7 @@ def owned() -> Path:
         while not (folder := _claim(top)):
             pass
         _mine[key] = folder
-        reaper.start(cache_root())
+        reaper.start(cache_root(), folder)
         atexit.register(_leave, os.getpid(), folder)
     return _mine[key]
 

@@ -1,0 +1,117 @@
+"""Which samples of a task are worth drawing, decided by the rewards of those that are there.
+
+In: a task's attempts, a way to roll one out, a way to grade. Out: the group's graded trajectories, `group_size` as it
+came out. `probe`: the first so many are drawn alone, and where all fail or all pass the outcome is decided and the rest
+left out. `resample`: a group whose rewards are all equal teaches nothing (its advantages are zero); more are drawn in
+rounds until one differs. Decisions fall between rounds only, so that they do not depend on `-j`. Grading belongs to
+another room: whoever composes the two hands it in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+
+import msgspec
+
+from katcore.errors import UsageError
+from katcore.pool import Item
+from katcore.records import Task, Trajectory
+from katcore.rollout.attempts import Attempt, Options, attempt_at
+from katcore.streams import Line
+
+Grade = Callable[[Trajectory, Task], Trajectory]
+
+
+@dataclass(frozen=True)
+class GroupRules:
+    """`probe` samples first, 0 all of them; at most `resample` more where all rewards are equal."""
+
+    probe: int = 0
+    resample: int = 0
+
+    def check(self, samples: int) -> None:
+        """Raise UsageError for rules that can never apply."""
+        if self.probe >= samples and self.probe:
+            raise UsageError(f"--probe {self.probe} of {samples} samples leaves nothing out", hint="raise --samples")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rolls out and grades whole groups. `roll` gives one attempt's trajectories; `jobs` run at once here."""
+
+    options: Options
+    rules: GroupRules
+    roll: Callable[[Item], Iterable[Trajectory]]
+    grade: Grade
+    jobs: int = 1
+
+    def __call__(self, item: Item) -> Iterator[Trajectory]:
+        task: Task = item.payload
+        first = self.rules.probe or self.options.samples
+        made = self._draw(task, range(first))
+        if not (self.rules.probe and level(made)):
+            made += self._draw(task, range(first, self.options.samples))
+            last = self.options.samples + self.rules.resample
+            while level(made) and (there := _drawn(made)) < last:
+                made += self._draw(task, range(there, min(there + self.options.samples, last)))
+        size = _drawn(made)
+        for each in made:
+            yield each if is_cut(each) else msgspec.structs.replace(each, group_size=size)
+
+    def close(self) -> None:
+        """Let go of what rolls out."""
+        close = getattr(self.roll, "close", None)
+        if close is not None:
+            close()
+
+    def _draw(self, task: Task, samples: Sequence[int]) -> list[Trajectory]:
+        found = _threads(self.jobs).map(self._one, [attempt_at(task, self.options, sample) for sample in samples])
+        return [trajectory for made in found for trajectory in made]
+
+    def _one(self, attempt: Attempt) -> list[Trajectory]:
+        item = Item(f"kat.trajectory/1:{attempt.id}", attempt)
+        return [self.grade(made, attempt.task) for made in self.roll(item)]
+
+
+def level(made: Iterable[Trajectory]) -> bool:
+    """Whether all rewards that count are equal."""
+    verdicts = [each.verdict for each in made if not is_cut(each) and each.verdict]
+    return len({verdict.reward for verdict in verdicts if not verdict.masked}) < 2
+
+
+def is_cut(trajectory: Trajectory) -> bool:
+    """Whether it was given up and drawn again: no member of its group."""
+    return trajectory.group_id.endswith(CUT)
+
+
+CUT = ":cut"
+
+
+def groups(lines: Iterable[Line], options: Options) -> Iterator[Item]:
+    """Each task's line once, then one item for all its samples, under the first sample's key."""
+    passed: set[str] = set()
+    for line in lines:
+        task = line.record
+        if not isinstance(task, Task) or task.instance_id in passed:
+            continue
+        passed.add(task.instance_id)
+        yield Item(f"kat.task/1:{task.instance_id}", shard=task.instance_id, forward=line.raw)
+        yield replace(item_of(task, options), raw=line.raw, line=line.number)
+
+
+def item_of(task: Task, options: Options) -> Item:
+    """All samples of a task as one item."""
+    return Item(f"kat.trajectory/1:{attempt_at(task, options, 0).id}", task, task.instance_id)
+
+
+def _drawn(made: Iterable[Trajectory]) -> int:
+    return sum(not is_cut(each) for each in made)
+
+
+@cache
+def _threads(jobs: int) -> ThreadPoolExecutor:
+    """Shared by all groups of this process, so that no more than `jobs` rollouts run at once."""
+    return ThreadPoolExecutor(jobs, thread_name_prefix="kat-sample")

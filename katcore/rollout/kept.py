@@ -1,0 +1,123 @@
+"""What a run keeps beside its output until that is whole: calls of rollouts under way, and finished trajectories.
+
+In: `FILE.calls/` of an output FILE. There the gateway journals each rollout's calls (`ID.jsonl`), and a rollout that
+has ended waits (`ID.done`) until it is its turn to be written: output comes in order, rollouts end out of order. After
+a kill `--resume` takes the finished ones as they are and makes the others anew; what those had been answered stays as
+`ID.cut-N.jsonl`, which `kat-rollout gateway --recover --journals FILE.calls` turns into trajectories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from katcore.gateway import journal
+from katcore.pool import Done, Item, Settle
+from katcore.records import Trajectory, encode
+
+DONE = ".done"
+OPEN = ".jsonl"
+CUT = ".cut-"
+
+
+@dataclass
+class Found:
+    """What an earlier run left: finished trajectories, rollouts that were cut off, and the calls answered in those."""
+
+    finished: int = 0
+    cut: int = 0
+    calls: int = 0
+
+
+@dataclass
+class Kept:
+    """The folder of one run. `begin` under the output's lock, `end` when the output is whole."""
+
+    folder: Path
+    found: Found = field(default_factory=Found)
+
+    def begin(self, resume: bool) -> None:
+        """Look at what is there; without `resume` finished trajectories belong to another run and go."""
+        self.folder.mkdir(exist_ok=True)
+        for path in self.folder.glob("*.new"):
+            path.unlink()
+        for path in self.folder.glob(f"*{DONE}"):
+            if resume:
+                self.found.finished += 1
+                self._unlink_journals(list(_read(path)))
+            else:
+                path.unlink()
+        for path in sorted(self.folder.glob(f"*{OPEN}")):
+            if CUT not in path.name:
+                self._set_aside(path)
+
+    def tell(self, say: Callable[[str], None], count: Callable[[str, float], None]) -> None:
+        """Say what was found, a line each, and count it."""
+        found = self.found
+        if found.finished:
+            count("taken_back", found.finished)
+            say(f"{found.finished} rollouts had ended when an earlier run was killed: taken as they are")
+        if found.cut:
+            count("cut_off", found.cut)
+            count("cut_off_calls", found.calls)
+            say(
+                f"{found.cut} rollouts were cut off when an earlier run was killed, after {found.calls} answered "
+                f"calls: made anew; the calls stay in {self.folder}"
+            )
+
+    def around(self, settle: Settle, item: Item) -> Done:
+        """Settle an item, or take what came of it in an earlier run."""
+        if item.forward is not None:
+            return settle(item)
+        path = self.folder / f"{_name(item)}{DONE}"
+        if path.exists():
+            return Done(item, list(_read(path)))
+        done = settle(item)
+        if done.output:
+            part = path.with_suffix(".new")
+            part.write_bytes(b"".join(encode(record) + b"\n" for record in done.output))
+            part.replace(path)
+            self._unlink_journals(done.output)
+        return done
+
+    def end(self) -> None:
+        """The output is whole: only cut-off calls stay."""
+        for path in self.folder.iterdir():
+            if CUT not in path.name:
+                path.unlink()
+        with suppress(OSError):  # not empty
+            self.folder.rmdir()
+
+    def _set_aside(self, path: Path) -> None:
+        """Keep the journal of a rollout that will be made anew, if anything was answered in it."""
+        read = journal.read(path)
+        if not read.calls and not read.unfinished:
+            path.unlink()
+            return
+        self.found.cut += 1
+        self.found.calls += sum(call.error is None for call in read.calls)
+        name, number = path.name.removesuffix(OPEN), 1
+        while (target := self.folder / f"{name}{CUT}{number}{OPEN}").exists():
+            number += 1
+        path.rename(target)
+
+    def _unlink_journals(self, ended: Sequence[Trajectory]) -> None:
+        """Those of an item whose trajectories are safe: each draw has one, and each box that failed."""
+        names = {record.id for record in ended}
+        names |= {f"{record.id}-draw{number}" for record in ended for number in range(1, len(ended))}
+        for name in names:
+            (self.folder / f"{name}{OPEN}").unlink(missing_ok=True)
+            (self.folder / f"{name}-failed{OPEN}").unlink(missing_ok=True)
+
+
+def _name(item: Item) -> str:
+    return item.key.partition(":")[2]
+
+
+def _read(path: Path) -> Iterator[Trajectory]:
+    for line in path.read_bytes().splitlines():
+        yield msgspec.json.decode(line, type=Trajectory)

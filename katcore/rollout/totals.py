@@ -1,0 +1,51 @@
+"""What rollouts have used: calls, tokens, seconds, and money where prices are known.
+
+In: a trajectory. Out: numbers to add up. Tokens are those that the gateway counted: for an engine that takes ids they
+are exact, for an outside endpoint what it says of itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from katcore.records import Trajectory
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Dollars for a million tokens."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+
+    def of(self, prompt_tokens: float, sampled_tokens: float) -> float:
+        """Dollars."""
+        return (prompt_tokens * self.prompt + sampled_tokens * self.completion) / 1e6
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one trajectory adds to the totals."""
+
+    prices: Prices = Prices()
+
+    def __call__(self, record: object) -> dict[str, float]:
+        """`agent_s` are the agents' own seconds, which pass side by side."""
+        if not isinstance(record, Trajectory):
+            return {}
+        usages = [call.usage for call in record.calls]
+        prompt, sampled, cached = (
+            sum(int(usage.get(f"{kind}_tokens") or 0) for usage in usages)
+            for kind in ("prompt", "completion", "cached")
+        )
+        found: dict[str, float] = {
+            "calls": len(record.calls),
+            "failed_calls": sum(call.error is not None for call in record.calls),
+            "prompt_tokens": prompt,
+            "cached_tokens": cached,
+            "sampled_tokens": sampled,
+            "agent_s": record.timing.agent,
+            "stopped": record.exit.kind == "stopped",
+            "dollars": self.prices.of(prompt, sampled),
+        }
+        return {name: number for name, number in found.items() if number}
