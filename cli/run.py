@@ -37,7 +37,13 @@ class Run:
         self.resume: bool = options.get("resume", False)
         self.dry_run: bool = options["dry_run"]
         self.jobs: int = options.get("jobs", 1)
+        self.strict: bool = options.get("strict", False)
         self.counts: dict[str, Any] = {}
+
+    def turned_away(self) -> bool:
+        """Whether anything was rejected, by this run or by the runs that it resumes and that kept --rejects."""
+        kept = self._options.get("rejects")
+        return bool(self.counts.get("rejected") or (self.resume and kept and kept.exists() and kept.stat().st_size))
 
     # ------------------------------------------------------------------ messages
 

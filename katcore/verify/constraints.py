@@ -70,7 +70,7 @@ def _paragraphs(text: str, given: Kwargs) -> bool:
     """Parted by `***`; an empty one counts only at the very start or end, where it is left out."""
     parts = [part.strip() for part in re.split(r"\s?\*\*\*\s?", text)]
     inner = parts[1 if not parts[0] else 0 : -1 if len(parts) > 1 and not parts[-1] else None]
-    return all(inner) and len(inner) == given["num_paragraphs"]
+    return all(inner) and len(inner) == int(given["num_paragraphs"])
 
 
 def _first_word(text: str, given: Kwargs) -> bool:
@@ -80,7 +80,7 @@ def _first_word(text: str, given: Kwargs) -> bool:
     if len(parts) != given["num_paragraphs"] or not 1 <= nth <= len(parts):
         return False
     word = parts[nth - 1].split()[0].lstrip("'\"")
-    return re.split(r"[.,?!'\"]", word)[0].lower() == given["first_word"].lower()
+    return re.split(r"[.,?!'\"]", word)[0].lower() == str(given["first_word"]).lower()
 
 
 def _postscript(text: str, given: Kwargs) -> bool:
@@ -91,19 +91,19 @@ def _postscript(text: str, given: Kwargs) -> bool:
 
 def _bullets(text: str, given: Kwargs) -> bool:
     starred = re.findall(r"^\s*\*[^\*].*$", text, re.MULTILINE)
-    return len(starred) + len(re.findall(r"^\s*-.*$", text, re.MULTILINE)) == given["num_bullets"]
+    return len(starred) + len(re.findall(r"^\s*-.*$", text, re.MULTILINE)) == int(given["num_bullets"])
 
 
 def _highlights(text: str, given: Kwargs) -> bool:
     found = re.findall(r"\*[^\n\*]*\*", text)
     bold = re.findall(r"\*\*[^\n\*]*\*\*", text)
     count = sum(bool(part.strip("*").strip()) for part in (*found, *bold))
-    return count >= given["num_highlights"]
+    return count >= int(given["num_highlights"])
 
 
 def _sections(text: str, given: Kwargs) -> bool:
     splitter = re.escape(given.get("section_spliter") or given["section_splitter"])  # the data set's own spelling
-    return len(re.split(rf"\s?{splitter}\s?\d+\s?", text)) - 1 >= given["num_sections"]
+    return len(re.split(rf"\s?{splitter}\s?\d+\s?", text)) - 1 >= int(given["num_sections"])
 
 
 def _json(text: str, given: Kwargs) -> bool:
@@ -127,11 +127,11 @@ def _two_responses(text: str, given: Kwargs) -> bool:
 
 
 def _repeats(text: str, given: Kwargs) -> bool:
-    return text.strip().lower().startswith(given["prompt_to_repeat"].strip().lower())
+    return text.strip().lower().startswith(str(given["prompt_to_repeat"]).strip().lower())
 
 
 def _ends(text: str, given: Kwargs) -> bool:
-    return text.strip().strip('"').lower().endswith(given["end_phrase"].strip().lower())
+    return text.strip().strip('"').lower().endswith(str(given["end_phrase"]).strip().lower())
 
 
 def _capitals(text: str, given: Kwargs) -> bool:

@@ -35,9 +35,9 @@ ONLY = {
     "ru": "ыэ", "uk": "іїєґ", "bg": "", "ur": "ٹڈڑںےھ", "fa": "پچژگ", "mr": "ळ",
 }  # fmt: skip
 """Letters that tell apart languages of one script."""
-MARATHI = frozenset("आहे आणि आहेत मी हे या ते नाही होते एक".split())
-HINDI = frozenset("है और के का की में हैं से को यह".split())
-BULGARIAN = frozenset("на и е да се за от не са ще това като със тази но".split())
+MARATHI = frozenset(["आहे", "आणि", "आहेत", "मी", "हे", "या", "ते", "नाही", "होते", "एक"])
+HINDI = frozenset(["है", "और", "के", "का", "की", "में", "हैं", "से", "को", "यह"])
+BULGARIAN = frozenset(["на", "и", "е", "да", "се", "за", "от", "не", "са", "ще", "това", "като", "със", "тази", "но"])
 NAMES = {"iw": "he", "zh-cn": "zh", "zh-tw": "zh"}
 
 

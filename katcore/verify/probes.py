@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -65,13 +66,7 @@ def wrong(patch: str) -> dict[str, str]:
     hunks = _split(patch)
     for i in range(min(MOST, len(hunks)) if len(hunks) > 1 else 0):
         out[f"without-hunk-{i + 1}"] = _joined([hunk for j, hunk in enumerate(hunks) if j != i])
-    found = 0
-    for line, mutant in _mutants(patch):
-        out[f"mutant-line-{line}"] = mutant
-        found += 1
-        if found == MOST:
-            break
-    return out
+    return out | {f"mutant-line-{line}": mutant for line, mutant in islice(_mutants(patch), MOST)}
 
 
 def cheats(task: Task, base: Path) -> dict[str, str]:

@@ -93,9 +93,7 @@ def _run(box: Box, rule: Program, case: Case) -> str:
     if case.call:
         given = json.dumps([rule.file, case.call, case.arguments]).encode()
         command = [PYTHON, "-c", _CALL, base64.b64encode(given).decode()]
-    done = box.exec(
-        command, env=env, stdin=case.stdin.encode(), timeout_s=rule.time_s + SLACK_S
-    )
+    done = box.exec(command, env=env, stdin=case.stdin.encode(), timeout_s=rule.time_s + SLACK_S)
     if done.timed_out or done.seconds > rule.time_s + SLACK_S:
         return "TLE"
     if done.code != 0:

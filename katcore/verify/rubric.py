@@ -31,7 +31,7 @@ class Dimension(Struct, kw_only=True):
 
 
 class Rubric(Struct, kw_only=True):
-    """What a judge is asked. `judged`: which parts of an attempt it sees; `passes`: the reward that counts as passed."""
+    """What a judge is asked. `judged`: which parts of an attempt it sees; `passes`: the least reward that passes."""
 
     dimensions: list[Dimension]
     judged: list[Part] = field(default_factory=lambda: ["answer", "patch"])

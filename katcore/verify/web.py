@@ -1,4 +1,4 @@
-"""Verdicts on pages: rendered in headless Chromium at 1920 x 1080 inside a box, scrolled, hovered, clicked, and looked at.
+"""Verdicts on pages: shown in headless Chromium at 1920 x 1080 inside a box, scrolled, hovered, clicked, looked at.
 
 In: a task whose `verification.rubric` may name the `page` (default index.html), a `kind` (`page` or `slides`, which
 choose one of KAT's rubrics) or dimensions of its own; an attempt's patch. Out: a verdict. Code fidelity (the page
@@ -105,7 +105,12 @@ def _look(box: Box, page: Page) -> Look:
         "browser": _browser(box), "page": page.page, "out": OUT, "width": WIDTH, "height": HEIGHT,
         "screens": page.screens, "hovers": page.hovers, "clicks": page.clicks, "settle_s": 0.6,
     }  # fmt: skip
-    env = {"HOME": "/tmp", "FONTCONFIG_FILE": "/tmp/fonts.conf", "PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    env = {
+        "HOME": "/tmp",
+        "FONTCONFIG_FILE": "/tmp/fonts.conf",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+    }
     command = [PYTHON, "-I", "/tmp/web_driver.py", json.dumps(settings)]
     done = box.exec(command, env=env, timeout_s=page.timeout_s)
     try:
@@ -120,24 +125,22 @@ def _browser(box: Box) -> str:
         done = box.exec(["/bin/sh", "-c", f"command -v {name}"], env={"PATH": "/usr/local/bin:/usr/bin:/bin"})
         if done.code == 0:
             return done.stdout.decode().strip()
-    here = "it is on this machine, and not in the box" if any(map(shutil.which, BROWSERS)) else "apt-get install chromium"
+    here = (
+        "it is on this machine, and not in the box" if any(map(shutil.which, BROWSERS)) else "apt-get install chromium"
+    )
     raise SandboxError("there is no Chromium in the box", hint=here)
 
 
-def _verdict(
-    task: Task, look: Look, shots: dict[str, bytes], judge: Judge | None, rubric: Rubric
-) -> Verdict:
+def _verdict(task: Task, look: Look, shots: dict[str, bytes], judge: Judge | None, rubric: Rubric) -> Verdict:
     wrong = [f"console: {text}" for text in look.errors] + [f"missing: {text}" for text in look.missing]
     wrong += [f"broken image: {name}" for name in look.page.get("broken") or []]
-    if not look.loaded or not look.page.get("text") and not shots:
+    if not look.loaded or not shots:
         wrong.insert(0, "the page does not load")
     fidelity = 0.0 if not look.loaded else max(0.0, round(1 - PENALTY * len(wrong), 6))
     seen: Json = {"problems": wrong[:50], "page": look.page, "hovered": look.hovered, "clicked": look.clicked}
     if judge is None:
         reason = "passed" if not wrong else wrong[0]
-        return Verdict(
-            reward=fidelity, passed=not wrong, parts={"fidelity": fidelity}, reason=reason, evidence=seen
-        )
+        return Verdict(reward=fidelity, passed=not wrong, parts={"fidelity": fidelity}, reason=reason, evidence=seen)
     images: list[Json] = [
         part
         for what, png in shots.items()

@@ -1,7 +1,7 @@
 """Runs inside a box: show a page in headless Chromium, scroll, hover, click, and write down what was seen.
 
 Standard library only, since a box has nothing else; it speaks the DevTools protocol over Chromium's own pipe. In:
-`python3 web_driver.py SETTINGS`, a JSON object with `browser`, `page` (a file under the working folder), `out`, `width`,
+`python3 web_driver.py SETTINGS`, a JSON object with `browser`, `page` (under the working folder), `out`, `width`,
 `height`, `screens`, `hovers`, `clicks`, `settle_s`. Out: `OUT/NAME.png` and `OUT/seen.json`. Nothing is judged here.
 """
 
@@ -106,7 +106,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def main() -> None:
     """Look at the page as the settings say."""
     settings = json.loads(sys.argv[1])
-    handler = functools.partial(Quiet, directory=os.getcwd())
+    handler = functools.partial(Quiet, directory=Path.cwd())
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     out = Path(settings["out"])
@@ -145,7 +145,7 @@ def look(browser: Browser, url: str, settings: dict[str, Any], out: Path) -> dic
         evaluate(browser, tab, f"scrollTo({{top: {i * size['height']}, behavior: 'instant'}})")
         browser.wait(settings["settle_s"] / 2)
         shoot(f"screen-{i + 1}", f"scrolled by {i * size['height']} of {height} pixels")
-    done = {"hovered": [], "clicked": []}
+    done: dict[str, list[str]] = {"hovered": [], "clicked": []}
     for verb, most in (("hover", settings["hovers"]), ("click", settings["clicks"])):
         for i, place in enumerate(places(browser, tab, verb)[:most]):
             at = aim(browser, tab, place, size["height"])
