@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "verify"))
-from scripted_endpoint import endpoint  # noqa: E402
+from scripted_endpoint import endpoint
 
-from katcore.errors import EngineError, UsageError  # noqa: E402
-from katcore.llm import BadAnswer, Budget, BudgetSpent, Client, json_in  # noqa: E402
+from katcore.errors import EngineError, UsageError
+from katcore.llm import BadAnswer, Budget, BudgetSpent, Client, json_in
 
 HELLO = [{"role": "user", "content": "hello"}]
 

@@ -1,4 +1,4 @@
-"""A report as one page: a table, four plots, and what each figure means. It needs no other file and no script.
+"""A report as one page: two tables, plots, and what each figure means. It needs no other file and no script.
 
 In: rows. Out: HTML as text. The same rows give the same bytes, so that a page can be kept beside the data.
 """
@@ -28,7 +28,6 @@ tbody tr:last-child td { border-bottom: 2px solid #111; }
 th, td { padding: 5px 7px; text-align: right; white-space: nowrap; }
 th.text, td.text { text-align: left; }
 td small { color: #666; display: block; font-size: 11px; }
-td.first { font-weight: 700; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 8px 24px; }
 figure { margin: 0; }
 figcaption { color: #444; font-size: 13.5px; margin: 4px 0 0; }
@@ -42,8 +41,8 @@ dt { font-weight: 600; } dd { margin: 0; }
 
 NOTES = (
     ("pass@1", "Mean over tasks of the share of attempts that passed. First interval: Wilson's over attempts, what "
-     "other attempts at these tasks would give. Second: Wilson's over tasks, what other tasks of the kind would give; "
-     "it is never too narrow, whatever the attempts at one task have in common."),
+     "other attempts at these tasks would give. Second: Wilson's over tasks, what other tasks of the kind would give "
+     "(conservative: it counts a task once, however many attempts there are)."),
     ("mean", "Mean of rewards; percentile bootstrap over tasks, 2,000 draws."),
     ("best", "Share of tasks that at least one attempt passed; Wilson's over tasks."),
     ("pass^k", "Share of tasks that every attempt passed. The curves use the unbiased estimators "
@@ -53,8 +52,9 @@ NOTES = (
     ("cost", "Of one attempt, masked ones included: prompt and sampled tokens, model calls, minutes of the agent."),
 )  # fmt: skip
 
-COLUMNS = ("Benchmark", "Scaffold", "Model", "Tasks", "Attempts", "pass@1", "mean", "best", "pass^k", "Masked",
-           "Flagged", "Tokens in", "out", "Calls", "Minutes", "$", "$ a pass")  # fmt: skip
+NAMES = ("Benchmark", "Scaffold", "Model")
+RATES = ("Tasks", "Attempts", "pass@1", "mean", "best", "pass^k", "Masked", "Flagged")
+COSTS = ("Tokens in", "Tokens out", "Calls", "Minutes", "$", "$ a pass")
 
 
 def page(found: Sequence[Row], title: str = "Verdicts") -> str:
@@ -79,7 +79,7 @@ def page(found: Sequence[Row], title: str = "Verdicts") -> str:
 <body>
 <h1>{escape(title)}</h1>
 <p class="lead">{attempts} attempts at {tasks} tasks, {len(found)} × (benchmark, scaffold, model); intervals: 95 %.</p>
-<div class="wide">{_table(found)}</div>
+{_tables(found)}
 <h2>Figure 1. Pass rates</h2>
 {_figure(bars(found), "Filled: pass@1. Thick bar: interval over attempts; thin line: over tasks. Hollow: best of all.")}
 <h2>Figure 2. More attempts</h2>
@@ -89,43 +89,62 @@ def page(found: Sequence[Row], title: str = "Verdicts") -> str:
 <div class="pair">{_figure(costs(found), "pass@1 against what an attempt costs; bars are intervals over attempts.")}
 <dl>{notes}</dl></div>
 <h2>Figure 4. Tasks</h2>
-{_figure(grid(found), "Each column is a task. Hatched: not tried by that row.")}
+{"".join(_grids(found))}
 </body>
 </html>
 """
+
+
+def _grids(found: Sequence[Row]) -> list[str]:
+    """One for each benchmark: they have no tasks in common."""
+    kinds = sorted({row.domain for row in found})
+    caption = "Each column is a task. Hatched: not tried by that row."
+    return [_figure(grid([row for row in found if row.domain == kind]), f"{kind or '-'}. {caption}") for kind in kinds]
 
 
 def _figure(svg: str, caption: str) -> str:
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _table(found: Sequence[Row]) -> str:
-    head = "".join(f"<th{' class=text' if i < 3 else ''}>{escape(name)}</th>" for i, name in enumerate(COLUMNS))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(map(_line, _marked(found)))}</tbody></table>"
-
-
-def _marked(found: Sequence[Row]) -> list[tuple[Row, bool]]:
-    """Each row, and whether its pass@1 is the best of its benchmark, where there are several."""
+def _tables(found: Sequence[Row]) -> str:
+    """The rates, then the costs."""
     best = {row.domain: max(other.pass_at_1 for other in found if other.domain == row.domain) for row in found}
     several = {row.domain for row in found if sum(other.domain == row.domain for other in found) > 1}
-    return [(row, row.domain in several and row.pass_at_1 == best[row.domain]) for row in found]
+    rates = [_rates(row, row.domain in several and row.pass_at_1 == best[row.domain]) for row in found]
+    return "\n".join(
+        f"<h2>Table {i}. {title}</h2>\n<div class=wide>{_table(found, columns, cells)}</div>"
+        for i, title, columns, cells in (
+            (1, "Rates", RATES, rates),
+            (2, "Cost of an attempt", COSTS, list(map(_costs, found))),
+        )
+    )
 
 
-def _line(marked: tuple[Row, bool]) -> str:
-    row, first = marked
-    cost = row.cost
-    words = [row.domain or "-", row.scaffold, row.model or "-"]
-    cells = [f"<td class=text>{escape(word)}</td>" for word in words]
-    rate = f"{row.pass_at_1:.3f}<small>{interval(row.pass_at_1_interval)}</small>"
-    cells += [f"<td>{row.tasks}</td><td>{row.attempts}</td>"]
-    cells += [
-        f"<td{' class=first' if first else ''}>{rate}<small>{interval(row.pass_at_1_tasks_interval)}</small></td>"
-    ]
-    cells += [f"<td>{row.mean:.3f}<small>{interval(row.mean_interval)}</small></td>"]
-    cells += [f"<td>{row.best:.3f}<small>{interval(row.best_interval)}</small></td>"]
-    plain = [
-        f"{row.all_passed:.3f}", str(row.masked), str(row.flagged), short(cost.prompt_tokens),
-        short(cost.sampled_tokens), f"{cost.calls:.1f}", f"{cost.minutes:.1f}", money(cost.dollars),
-        money(cost.dollars_per_pass),
+def _table(found: Sequence[Row], columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th class=text>{name}</th>" for name in NAMES) + "".join(f"<th>{name}</th>" for name in columns)
+    lines = []
+    for row, given in zip(found, cells):
+        names = "".join(
+            f"<td class=text>{escape(text)}</td>" for text in (row.domain or "-", row.scaffold, row.model or "-")
+        )
+        lines.append(f"<tr>{names}{''.join(f'<td>{text}</td>' for text in given)}</tr>")
+    body = "\n".join(lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+
+
+def _rates(row: Row, first: bool) -> list[str]:
+    """The best pass@1 of a benchmark with several rows is set off."""
+    rate = f"<b>{row.pass_at_1:.3f}</b>" if first else f"{row.pass_at_1:.3f}"
+    both = (row.pass_at_1_interval, row.pass_at_1_tasks_interval)
+    return [
+        str(row.tasks), str(row.attempts), rate + "".join(f"<small>{interval(bounds)}</small>" for bounds in both),
+        f"{row.mean:.3f}<small>{interval(row.mean_interval)}</small>",
+        f"{row.best:.3f}<small>{interval(row.best_interval)}</small>",
+        f"{row.all_passed:.3f}", str(row.masked), str(row.flagged),
     ]  # fmt: skip
-    return "<tr>" + "".join(cells) + "".join(f"<td>{text}</td>" for text in plain) + "</tr>\n"
+
+
+def _costs(row: Row) -> list[str]:
+    cost = row.cost
+    figures = [short(cost.prompt_tokens), short(cost.sampled_tokens), f"{cost.calls:.1f}", f"{cost.minutes:.1f}"]
+    return [*figures, money(cost.dollars), money(cost.dollars_per_pass)]

@@ -3,6 +3,8 @@ stands for the model; everything between is real."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from scripted_endpoint import Answer, endpoint, honest
 
 from katcore.errors import RecordError
 from katcore.llm import Client
-from katcore.records import Scaffold, Task, TaskSource, Trajectory, Verdict, Verification
+from katcore.records import Scaffold, Task, TaskSource, Trajectory, Verdict, Verification, encode
 from katcore.verify import Grader, Judge, Verifier, dual
 from katcore.verify.ballot import ballot, without_address
 from katcore.verify.grader import masked
@@ -23,6 +25,7 @@ RUBRIC = {
         {"name": "clear", "question": "Is it clear?"},
     ]
 }
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +112,15 @@ def test_nothing_said_is_nothing_to_judge() -> None:
 
 @pytest.mark.parametrize(
     "rubric",
-    [{}, {"dimensions": []}, {"dimensions": [{"name": "a"}, {"name": "a"}]}, {"dimensions": [{"name": "a", "weight": -1}]},
-     {"dimensions": [{"name": "a", "anchors": {"7": "x"}}]}, {"dimensions": [{"name": "a\nb"}]}],
-)  # fmt: skip
+    [
+        {},
+        {"dimensions": []},
+        {"dimensions": [{"name": "a"}, {"name": "a"}]},
+        {"dimensions": [{"name": "a", "weight": -1}]},
+        {"dimensions": [{"name": "a", "anchors": {"7": "x"}}]},
+        {"dimensions": [{"name": "a\nb"}]},
+    ],
+)
 def test_malformed_rubrics_are_dead_letters(rubric: Any) -> None:
     with pytest.raises(RecordError, match="rubric"):
         judge("http://127.0.0.1:9/v1").verdict(task(rubric=rubric), attempt("An essay."))
@@ -123,7 +132,8 @@ def test_a_task_that_wants_a_judge_says_so_without_one() -> None:
 
 
 def test_ordinary_work_does_not_speak_to_its_judge() -> None:
-    code = "def score(items):\n    # give each item its weight\n    return sum(i.score for i in items)\n\nclass Judge:\n    pass\n"
+    code = "def score(items):\n    # give each item its weight\n    return sum(i.score for i in items)\n"
+    code += "\nclass Judge:\n    pass\n"
     assert without_address(code) == (code, 0)
 
 
@@ -154,3 +164,25 @@ def test_dual_is_masked_when_either_is() -> None:
     assert dual.verdict(both, masked("sandbox: away"), lambda: pytest.fail("not asked")).reason == "sandbox: away"
     torn = dual.verdict(both, passed, lambda: Verdict(reward=0.2, reason="weak"))
     assert torn.flags == ["verifiers_disagree"] and not torn.passed and torn.reward == pytest.approx(0.6)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """From a file to a verdict, and the ways in which it can be called wrongly."""
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(encode(task()) + b"\n" + encode(attempt("An essay.")) + b"\n")
+
+    def called(*options: str) -> subprocess.CompletedProcess[str]:
+        command = ["kat-verify", *options, str(source)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    with endpoint(honest(lambda name, work: 4)) as server:
+        done = called("--judge", f"openai:{server.url}", "--judge-model", "m", "--votes", "2", "--judge-calls", "2")
+        assert done.returncode == 0, done.stderr
+        verdict = json.loads(done.stdout.splitlines()[1])["verdict"]
+        assert (verdict["reward"], verdict["evidence"]["votes"]) == (0.8, {"correct": [4, 4], "clear": [4, 4]})
+        done = called("--no-reuse", "--judge", f"openai:{server.url}", "--judge-model", "m", "--judge-calls", "2")
+        spent = json.loads(done.stdout.splitlines()[1])["verdict"]
+        assert (spent["masked"], spent["reason"]) == (True, "judge: 2 model calls are used up")
+    assert called().returncode == 3, "a dead letter"
+    assert called("--judge", "openai:http://127.0.0.1:9/v1").returncode == 2
+    assert called("--judge", "magic:x", "--judge-model", "m").returncode == 2

@@ -63,7 +63,10 @@ def test_what_goes_wrong_has_a_name(code: str, rule: dict[str, Any], result: str
 
 def test_calls_are_judged_by_their_values() -> None:
     code = "class Solution:\n    def add(self, a, b):\n        print('noise')\n        return [a + b, True]\n"
-    cases = [{"call": "add", "arguments": [1, 2.5], "value": [3.5, True]}, {"call": "add", "arguments": [1, 2], "value": [3, 1]}]
+    cases = [
+        {"call": "add", "arguments": [1, 2.5], "value": [3.5, True]},
+        {"call": "add", "arguments": [1, 2], "value": [3, 1]},
+    ]
     assert results(verdict(code, cases=cases)) == {"AC": 1, "WA": 1}, "true is not 1"
 
 
@@ -96,7 +99,9 @@ def test_a_program_that_a_patch_wrote_and_a_build() -> None:
     changed = patch({"main.c": code}, base)
     rule = {"file": "main.c", "language": "c", "build": "gcc -o main main.c", "command": "./main", "memory_mib": 1024}
     assert results(verdict("", changed, archive(base), **rule)) == {"AC": 2}
-    assert verdict("", changed.replace("int main", "int main)"), archive(base), **rule).reason.startswith("the build ended")
+    assert verdict("", changed.replace("int main", "int main)"), archive(base), **rule).reason.startswith(
+        "the build ended"
+    )
 
 
 def test_numbers_may_be_near() -> None:

@@ -69,18 +69,25 @@ def test_a_pattern_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_rules_are_weighed_and_all_must_hold() -> None:
     found = rules.verdict(
-        task({"check": "exact", "answer": "7", "weight": 3}, {"check": "regex", "pattern": "x"}), said("7"), lambda *_: None
+        task({"check": "exact", "answer": "7", "weight": 3}, {"check": "regex", "pattern": "x"}),
+        said("7"),
+        lambda *_: None,
     )  # type: ignore[arg-type, return-value]
     assert (found.reward, found.passed, found.parts["rules"]) == (0.75, False, [1, 2])
 
 
 @pytest.mark.parametrize(
     "rule",
-    [{"check": "magic"}, {"check": "exact"}, {"check": "exact", "answer": "a", "weight": 0},
-     {"check": "regex", "pattern": "("}, {"check": "constraints", "instruction_id_list": ["no:such"]},
-     {"check": "constraints", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}, {}]},
-     {"check": "constraints", "instruction_id_list": ["keywords:existence"], "kwargs": [{"words": ["a"]}]}],
-)  # fmt: skip
+    [
+        {"check": "magic"},
+        {"check": "exact"},
+        {"check": "exact", "answer": "a", "weight": 0},
+        {"check": "regex", "pattern": "("},
+        {"check": "constraints", "instruction_id_list": ["no:such"]},
+        {"check": "constraints", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}, {}]},
+        {"check": "constraints", "instruction_id_list": ["keywords:existence"], "kwargs": [{"words": ["a"]}]},
+    ],
+)
 def test_malformed_rules_are_dead_letters(rule: dict[str, Any]) -> None:
     with pytest.raises(RecordError, match="task"):
         reward("a", rule)
@@ -131,7 +138,9 @@ FOLLOWED: list[tuple[str, dict[str, Any], str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "given", "good", "bad"), FOLLOWED, ids=[f"{i}-{f[0]}" for i, f in enumerate(FOLLOWED)])
+@pytest.mark.parametrize(
+    ("name", "given", "good", "bad"), FOLLOWED, ids=[f"{i}-{f[0]}" for i, f in enumerate(FOLLOWED)]
+)
 def test_constraints(name: str, given: dict[str, Any], good: str, bad: str) -> None:
     assert not broken(name, {**given, "unused": None}, good)
     assert broken(name, given, bad) and broken(name, given, " ")
@@ -150,21 +159,33 @@ def test_each_violation_costs() -> None:
 
 
 def test_sentences() -> None:
-    assert [sentences(text) for text in ("One", "One. Two? Three!", "v1.2 is out", "e.g. this one.", 'He said "no." So')] == [
-        1, 3, 1, 1, 2]  # fmt: skip
+    texts = ("One", "One. Two? Three!", "v1.2 is out", "e.g. this one.", 'He said "no." So')
+    assert [sentences(text) for text in texts] == [1, 3, 1, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        ("en", ENGLISH), ("fr", "Le chat est dans la maison et il ne sort pas"), ("es", "El gato está en la casa y no sale"),
-        ("pt", "O gato não está em casa e uma menina foi com ele"), ("it", "Il gatto è nella casa e non esce con gli altri"),
-        ("ru", "Кошка сидит в доме и не выходит, она спит и видит сны"), ("uk", "Кішка сидить у домі і не виходить"),
-        ("bg", "Котката е в къщата и не иска да излиза от нея"), ("ar", "القط في البيت ولا يخرج منه"),
-        ("fa", "گربه در خانه است و بیرون نمی‌رود چون"), ("ur", "بلی گھر میں ہے اور باہر نہیں جاتی"), ("hi", "बिल्ली घर में है और बाहर नहीं जाती"),
-        ("mr", "मांजर घरात आहे आणि ते बाहेर जात नाही"), ("ja", "猫は家の中にいます"), ("zh", "猫在房子里"), ("ko", "고양이는 집에 있다"),
-        ("th", "แมวอยู่ในบ้าน"), ("ta", "பூனை வீட்டில்"), ("", "x = 1"),
+        ("en", ENGLISH),
+        ("fr", "Le chat est dans la maison et il ne sort pas"),
+        ("es", "El gato está en la casa y no sale"),
+        ("pt", "O gato não está em casa e uma menina foi com ele"),
+        ("it", "Il gatto è nella casa e non esce con gli altri"),
+        ("ru", "Кошка сидит в доме и не выходит, она спит и видит сны"),
+        ("uk", "Кішка сидить у домі і не виходить"),
+        ("bg", "Котката е в къщата и не иска да излиза от нея"),
+        ("ar", "القط في البيت ولا يخرج منه"),
+        ("fa", "گربه در خانه است و بیرون نمی‌رود چون"),
+        ("ur", "بلی گھر میں ہے اور باہر نہیں جاتی"),
+        ("hi", "बिल्ली घर में है और बाहर नहीं जाती"),
+        ("mr", "मांजर घरात आहे आणि ते बाहेर जात नाही"),
+        ("ja", "猫は家の中にいます"),
+        ("zh", "猫在房子里"),
+        ("ko", "고양이는 집에 있다"),
+        ("th", "แมวอยู่ในบ้าน"),
+        ("ta", "பூனை வீட்டில்"),
+        ("", "x = 1"),
     ],
-)  # fmt: skip
+)
 def test_languages(code: str, text: str) -> None:
     assert language_of(text) == code

@@ -146,7 +146,15 @@ def test_killed_at_random_and_resumed_gives_the_same_evidence(task: Task, tmp_pa
     done = subprocess.run(["kat-verify", "validate", *files], check=False, capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
     clean = tmp_path / "clean.jsonl"
-    command = ["kat-verify", "validate", "--no-reuse", "-o", str(clean), "--rejects", str(tmp_path / "clean-rejects.jsonl")]
+    command = [
+        "kat-verify",
+        "validate",
+        "--no-reuse",
+        "-o",
+        str(clean),
+        "--rejects",
+        str(tmp_path / "clean-rejects.jsonl"),
+    ]
     once = subprocess.run([*command, str(source)], check=False, capture_output=True, text=True)
     assert once.returncode == 0, once.stderr
     assert out.read_bytes() == clean.read_bytes() and len(validated(out)) == 1

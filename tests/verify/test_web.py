@@ -46,7 +46,9 @@ def test_a_faithful_page_without_a_judge() -> None:
     found = verdict(GOOD)
     assert not found.masked, found.reason
     assert (found.reward, found.passed, found.evidence["problems"]) == (1.0, True, [])
-    assert found.evidence["clicked"] == found.evidence["hovered"] == ["Order"] and found.evidence["page"]["height"] > 1500
+    assert (
+        found.evidence["clicked"] == found.evidence["hovered"] == ["Order"] and found.evidence["page"]["height"] > 1500
+    )
 
 
 def test_errors_and_missing_files_cost() -> None:
