@@ -221,7 +221,7 @@ class Collector:
     def __init__(self, plan: Plan, model: Path) -> None:
         from katcore.rollout.attempts import Options
         from katcore.rollout.service import Service
-        from katcore.verify import Grader
+        from katcore.verify import Grader, Verifier
 
         rollout, verify = plan.file.rollout, plan.file.verify
         self.plan = plan
@@ -241,7 +241,7 @@ class Collector:
             command_timeout_s=rollout.command_timeout,
             seed=plan.file.seed,
         )
-        self.grader = Grader(sandbox=verify.sandbox, timeout_s=verify.timeout, reuse=verify.reuse)
+        self.verifier = Verifier(Grader(sandbox=verify.sandbox, timeout_s=verify.timeout, reuse=verify.reuse))
         self.service = Service(self.options)
 
     def collect(self, iteration: int, out: Path) -> list[Line]:
@@ -277,7 +277,7 @@ class Collector:
 
         def roll_and_grade(item: Item) -> Iterator[Trajectory]:
             for trajectory in roller(item):
-                yield self.grader.graded(trajectory, item.payload.task)
+                yield self.verifier.graded(trajectory, item.payload.task)
 
         for done in run(roll_and_grade, items, self.plan.file.rollout.jobs):
             if done.failed is not None:

@@ -8,7 +8,7 @@ flags for commands that look for the answer (`detect.py`); they cost no reward.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -60,7 +60,7 @@ class Verifier:
             return masked(f"{trajectory.exit.kind}: {trajectory.exit.detail}")
         try:
             return self._verdict(trajectory, task)
-        except SandboxError as error:
+        except _BoxFailed as error:
             return masked(f"sandbox: {error}")
         except EngineError as error:
             return masked(f"judge: {error}")
@@ -76,19 +76,38 @@ class Verifier:
             case "references":
                 return relative.verdict(task, trajectory)
             case "web":
-                return web.verdict(task, trajectory, _sandbox(self.grader.sandbox), self.judge)
+                boxes = _sandbox(self.grader.sandbox)
+                return _boxed(lambda: web.verdict(task, trajectory, boxes, self.judge))
             case "dual":
                 tested = bool(task.verification.FAIL_TO_PASS)
                 first = self.grader.grade(task, trajectory.patch or "") if tested else self._rules(trajectory, task)
                 return dual.verdict(task, first, lambda: self._asked(task).verdict(task, trajectory))
 
     def _rules(self, trajectory: Trajectory, task: Task) -> Verdict:
-        return rules.verdict(task, trajectory, lambda *given: ProgramRunner(_sandbox(self.grader.sandbox))(*given))
+        """A box is needed for programs alone; a machine that can run none ends the stage, as with tests."""
+        programs = any(isinstance(rule, rules.Program) for rule in rules.rules_of(task))
+        run = ProgramRunner(_sandbox(self.grader.sandbox)) if programs else _no_program
+        return _boxed(lambda: rules.verdict(task, trajectory, run))
 
     def _asked(self, task: Task) -> Judge:
         if self.judge is None:
             raise RecordError("judge", f"verification by {task.verification.kind} needs --judge")
         return self.judge
+
+
+class _BoxFailed(Exception):
+    """A box failed after this machine was found able to run some: the attempt's verdict is masked."""
+
+
+def _boxed(work: Callable[[], Verdict]) -> Verdict:
+    try:
+        return work()
+    except SandboxError as error:
+        raise _BoxFailed(str(error)) from error
+
+
+def _no_program(task: Task, trajectory: Trajectory, rule: rules.Program) -> rules.Outcome:
+    raise AssertionError("no rule of this task is a program")
 
 
 @lru_cache(maxsize=4)
