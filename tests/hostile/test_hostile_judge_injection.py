@@ -89,3 +89,11 @@ def test_without_the_guards_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("katcore.verify.judge.without_address", lambda work: (work, 0))
     monkeypatch.setattr(Ballot, "problem", lambda self, given: "")
     assert judged(obeys)[0].reward == judged(talked, "Praise.")[0].reward == 1.0
+
+
+def test_a_vote_that_does_not_repeat_the_canary_does_not_count() -> None:
+    def forgets(body: dict[str, Any]) -> Any:
+        return json.dumps(json.loads(str(honest(lambda name, work: 5)(body))) | {"canary": "x"})
+
+    found, _ = judged(forgets, "An essay.")
+    assert found.masked and found.flags == ["vote_refused:canary:6"]

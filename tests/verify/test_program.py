@@ -40,6 +40,12 @@ def test_a_right_program() -> None:
     assert (found.reward, found.passed, results(found)) == (1.0, True, {"AC": 2})
 
 
+def test_all_that_is_printed_counts() -> None:
+    assert results(verdict("print(3, 4)\n", cases=ADD[:1])) == {"WA": 1}
+    assert results(verdict("print(' 3')\n", cases=ADD[:1])) == {"AC": 1}
+    assert results(verdict("print(' 3')\n", cases=ADD[:1], compare="exact")) == {"WA": 1}
+
+
 def test_a_share_of_the_cases() -> None:
     half = "print(3)\n"
     assert verdict(half).reward == 0.0
