@@ -30,9 +30,9 @@ def validate(
     """Validate tasks by probes, and write those that hold with what was seen.
 
     Doing nothing must fail each FAIL_TO_PASS test and no PASS_TO_PASS test, the known change must pass three times out
-    of three, not every wrong change made from it may pass, and no cheat may. Evidence goes into the task; what falls
-    out goes to --rejects with its own, and with --strict the exit code is then 3. A validation that was killed goes on
-    where it was with --resume, probe by probe.
+    of three, no cheat may pass, and of a known change of up to three hunks not every wrong version may. Evidence goes
+    into the task; what falls out goes to --rejects with its own, and with --strict the exit code is then 3. A
+    validation that was killed goes on where it was with --resume, probe by probe.
     """
     from katcore.errors import UsageError
     from katcore.records import Task

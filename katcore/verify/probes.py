@@ -11,7 +11,6 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +20,9 @@ from katcore.verify.probes_cheats import APPENDED, FILES
 
 Kind = Literal["noop", "gold", "wrong", "cheat"]
 MOST = 3
-"""How many hunks are left out, and how many mutants there are."""
+"""How many hunks are left out, and how many mutants there are, spread evenly over the change."""
+FILES_CHANGED = 20
+"""Source files that a cheat's code is put into: which of them the tests import is not known."""
 RUNS = 3
 """How often the known change must pass."""
 NOOP_FILE = "kat_validate_noop.txt"
@@ -64,19 +65,37 @@ def wrong(patch: str) -> dict[str, str]:
     """Patches near the known one: hunks left out, added lines turned round. None where it has no such parts."""
     out: dict[str, str] = {}
     hunks = _split(patch)
-    for i in range(min(MOST, len(hunks)) if len(hunks) > 1 else 0):
+    for i in _spread(len(hunks)) if len(hunks) > 1 else ():
         out[f"without-hunk-{i + 1}"] = _joined([hunk for j, hunk in enumerate(hunks) if j != i])
-    return out | {f"mutant-line-{line}": mutant for line, mutant in islice(_mutants(patch), MOST)}
+    mutants = list(_mutants(patch))
+    return out | {f"mutant-line-{line}": mutant for line, mutant in (mutants[i] for i in _spread(len(mutants)))}
+
+
+def covers(patch: str) -> bool:
+    """Whether the wrong changes leave out each hunk of the known one: only then do they speak for all of it."""
+    return len(_split(patch)) <= MOST
+
+
+def _spread(count: int) -> list[int]:
+    """At most `MOST` of so many, from the first to the last."""
+    if count <= MOST:
+        return list(range(count))
+    return [i * (count - 1) // (MOST - 1) for i in range(MOST)]
 
 
 def cheats(task: Task, base: Path) -> dict[str, str]:
     """Attacks on the grading of this task: files that reach into the test run, code that runs when it imports."""
     out = {name: _over(base, {path: text}) for name, (path, text) in FILES.items()}
-    touched = [name for name in paths(task.patch) if name.endswith(".py") and (base / name).is_file()]
+    touched = [
+        name
+        for name in paths(task.patch)
+        if name.endswith(".py") and (base / name).is_file() and name not in task.test_files
+    ]
     for name, text in APPENDED.items() if touched else ():
         ids = [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]
         code = text.replace("@TESTS@", repr(ids[:500]))
-        out[name] = _over(base, {touched[0]: (base / touched[0]).read_text("utf-8", "replace") + code})
+        files = {file: (base / file).read_text("utf-8", "replace") + code for file in touched[:FILES_CHANGED]}
+        out[name] = _over(base, files)
     tests = [name for name in task.test_files if name.endswith(".py") and (base / name).is_file()]
     if tests:
         out["deleted_tests"] = diff({name: ((base / name).read_text("utf-8", "replace"), None) for name in tests})

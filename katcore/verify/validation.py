@@ -20,7 +20,7 @@ from katcore.records import Json, Task, Verdict
 from katcore.streams import Line, splice
 from katcore.testrun.workspace import workspace
 from katcore.verify.grader import VERSION, Grader
-from katcore.verify.probes import Probe, probes
+from katcore.verify.probes import Probe, covers, probes
 
 SHOWN = 20
 """Entries of a list that go into evidence."""
@@ -79,7 +79,7 @@ class Validator:
             seen.verdicts.setdefault(probe.kind, {})[probe.name] = self._graded(task, probe)
             if probe.kind in ("noop", "gold"):
                 _sound(seen, self.sandbox)
-        return _judged(seen, self.sandbox)
+        return _judged(seen, self.sandbox, covers(task.patch))
 
     def _graded(self, task: Task, probe: Probe) -> Verdict:
         """The probe's verdict, kept once it is had. RecordError when the infrastructure fails."""
@@ -114,13 +114,16 @@ def _sound(seen: Seen, sandbox: str) -> None:
         raise Rejected("gold", "flaky" if flaky else "known_change_fails", evidence)
 
 
-def _judged(seen: Seen, sandbox: str) -> Json:
-    """What falls out for its wrong or cheating probes; else the evidence."""
+def _judged(seen: Seen, sandbox: str, whole: bool) -> Json:
+    """What falls out for its wrong or cheating probes; else the evidence.
+
+    Of a large change (`whole` is false) only samples were tried: that no test sees these is evidence, no rejection.
+    """
     evidence = _evidence(seen, sandbox)
     if cheats := seen.passed("cheat"):
         raise Rejected("cheat", "cheat_passes", evidence | {"passed": cheats})
     wrong = seen.of("wrong")
-    if wrong and len(seen.passed("wrong")) == len(wrong):
+    if whole and wrong and len(seen.passed("wrong")) == len(wrong):
         raise Rejected("wrong", "tests_do_not_see_the_change", evidence | {"passed": sorted(wrong)})
     return evidence
 

@@ -110,6 +110,14 @@ def test_wrong_changes_are_parts_and_mutants_of_the_known_one(tmp_path: Path) ->
     assert len({*texts.values()}) == 4
 
 
+def test_wrong_changes_of_a_large_one_are_spread_over_it() -> None:
+    base = {"m.py": "".join(f"x{i} = {i} == 0\n" + "#\n" * 9 for i in range(7))}
+    gold = patch({"m.py": base["m.py"].replace("==", "<=")}, base)
+    made = sorted(probes.wrong(gold))
+    assert [name for name in made if "hunk" in name] == ["without-hunk-1", "without-hunk-4", "without-hunk-7"]
+    assert len(made) == 6 and not probes.covers(gold) and probes.covers(GOLD)
+
+
 def test_cheats_apply_to_the_base(task: Task, tmp_path: Path) -> None:
     for name, text in BASE.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
