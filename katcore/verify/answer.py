@@ -7,6 +7,7 @@ message, or as the artifact `answer`. Nothing here decides whether it is right.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from katcore.records import Trajectory
@@ -14,7 +15,7 @@ from katcore.records import Trajectory
 ARTIFACT = "answer"
 """The artifact that holds an answer where the last message is not it."""
 
-_FENCE = re.compile(r"^(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#.-]*)")
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 
 
@@ -31,9 +32,22 @@ def answer_of(trajectory: Trajectory) -> str:
 
 def code_of(text: str, language: str = "") -> str:
     """The last fenced block in that language, else the last fenced block, else the whole text."""
-    blocks = [(match.group(2).lower(), match.group(3)) for match in _FENCE.finditer(text + "\n")]
+    blocks = list(_blocks(text))
     named = [code for name, code in blocks if language and name == language.lower()]
     return (named or [code for _, code in blocks] or [text])[-1]
+
+
+def _blocks(text: str) -> Iterator[tuple[str, str]]:
+    """(language, code) of each closed block; line by line, since answers may be made to drive a pattern mad."""
+    fence, name, lines = "", "", list[str]()
+    for line in text.splitlines(keepends=True):
+        if fence and line.strip() == fence:
+            yield name, "".join(lines)
+            fence = ""
+        elif fence:
+            lines.append(line)
+        elif found := _FENCE.match(line):
+            fence, name, lines = found.group(1), found.group(2).lower(), []
 
 
 def _text(content: Any) -> str:

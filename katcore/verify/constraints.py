@@ -19,7 +19,9 @@ Kwargs = Json
 OPTIONS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 """One of which a constrained response contains."""
 
-_SENTENCE = re.compile(r"(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bMrs)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)[.!?]+[\"')\]]*(?=\s|$)")
+_SENTENCE = re.compile(
+    r"(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bMrs)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)(?<![.!?])[.!?]+[\"')\]]*(?=\s|$)"
+)
 _TOKEN = re.compile(r"[A-Za-z]+(?:[-'][A-Za-z]+)*|\S")
 
 
@@ -85,13 +87,13 @@ def _first_word(text: str, given: Kwargs) -> bool:
 
 def _postscript(text: str, given: Kwargs) -> bool:
     marker = given["postscript_marker"]
-    pattern = {"P.P.S": r"\s*p\.\s?p\.\s?s.*$", "P.S.": r"\s*p\.\s?s\..*$"}.get(marker)
-    return re.search(pattern or rf"\s*{re.escape(marker.lower())}.*$", text.lower(), re.MULTILINE) is not None
+    pattern = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}.get(marker)
+    return re.search(pattern or re.escape(marker.lower()), text.lower()) is not None
 
 
 def _bullets(text: str, given: Kwargs) -> bool:
-    starred = re.findall(r"^\s*\*[^\*].*$", text, re.MULTILINE)
-    return len(starred) + len(re.findall(r"^\s*-.*$", text, re.MULTILINE)) == int(given["num_bullets"])
+    starred = re.findall(r"^[ \t]*\*[^\*]", text, re.MULTILINE)
+    return len(starred) + len(re.findall(r"^[ \t]*-", text, re.MULTILINE)) == int(given["num_bullets"])
 
 
 def _highlights(text: str, given: Kwargs) -> bool:
@@ -116,7 +118,7 @@ def _json(text: str, given: Kwargs) -> bool:
 
 
 def _title(text: str, given: Kwargs) -> bool:
-    return any(found.strip() for found in re.findall(r"<<([^\n]+?)>>", text))
+    return any(found.strip() for found in re.findall(r"<<((?:(?!<<)[^\n])+?)>>", text))
 
 
 def _two_responses(text: str, given: Kwargs) -> bool:
@@ -159,7 +161,7 @@ INSTRUCTIONS: dict[str, Callable[[str, Kwargs], bool]] = {
     ),
     "length_constraints:nth_paragraph_first_word": _first_word,
     "detectable_content:number_placeholders": lambda text, given: (
-        len(re.findall(r"\[.*?\]", text)) >= given["num_placeholders"]
+        len(re.findall(r"\[[^\[\]\n]*\]", text)) >= given["num_placeholders"]
     ),
     "detectable_content:postscript": _postscript,
     "detectable_format:number_bullet_lists": _bullets,

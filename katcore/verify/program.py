@@ -20,7 +20,7 @@ from katcore.testrun.environment import environment_mounts
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.workspace import workspace
 from katcore.verify.answer import answer_of, code_of
-from katcore.verify.rules import Case, Outcome, Program
+from katcore.verify.rules import LONGEST, Case, Outcome, Program
 
 BUILD_S = 120.0
 SLACK_S = 0.25
@@ -79,7 +79,7 @@ def _place(box: Box, trajectory: Trajectory, rule: Program) -> str:
         except BadPatch as error:
             return f"the patch does not apply: {error}"
     if box.exec(["test", "-e", rule.file]).code != 0:
-        box.put(rule.file, code_of(answer_of(trajectory), rule.language).encode())
+        box.put(rule.file, code_of(answer_of(trajectory)[:LONGEST], rule.language).encode())
     if rule.build:
         done = box.exec(rule.build, env={"PATH": PATH}, timeout_s=BUILD_S)
         if done.code != 0:

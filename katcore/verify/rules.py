@@ -26,6 +26,8 @@ from katcore.verify.constraints import Kwargs, broken
 
 LONGEST = 1_000_000
 """Characters of an answer that rules look at."""
+LONGEST_CONSTRAINED = 50_000
+"""The same for constraints, whose patterns take time that grows with the square."""
 REGEX_S = 10.0
 """Seconds that a regular expression may take over an answer: the answer is not ours, and some never end."""
 
@@ -202,7 +204,7 @@ def _constraints(rule: Constraints, answer: str) -> Outcome:
     kwargs = rule.kwargs or [{}] * len(names)
     if len(kwargs) != len(names) or not names:
         raise RecordError("task", f"rubric.rules: {len(names)} instructions with {len(kwargs)} kwargs")
-    failed = [name for name, given in zip(names, kwargs) if broken(name, given, answer)]
+    failed = [name for name, given in zip(names, kwargs) if broken(name, given, answer[:LONGEST_CONSTRAINED])]
     penalty = 1 / len(names) if rule.penalty is None else rule.penalty
     reason = f"{len(failed)} of {len(names)} constraints broken: {', '.join(failed)}" if failed else ""
     score = max(0.0, 1 - penalty * len(failed))

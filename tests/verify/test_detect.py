@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -102,3 +103,10 @@ def test_the_nearest_of_several_references_counts_and_flags_cost_nothing() -> No
     assert (same.reward, same.passed, same.parts["nearest"], same.flags) == (1.0, True, 0, [])
     assert (looked.reward, looked.parts["nearest"], looked.flags) == (1.0, 1, ["looks:history:1"])
     assert (half.reward, half.passed, half.reason) == (0.5, False, "0.500 from the nearest of 2 references")
+
+
+@pytest.mark.parametrize("text", ["git " + "-a " * 5000, "tee " * 50_000, "pip " * 50_000, "> " * 50_000])
+def test_commands_made_to_take_for_ever_do_not(text: str) -> None:
+    started = time.monotonic()
+    flags_of(attempt(("bash", {"command": text})))
+    assert time.monotonic() - started < 5

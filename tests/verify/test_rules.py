@@ -189,3 +189,17 @@ def test_sentences() -> None:
 )
 def test_languages(code: str, text: str) -> None:
     assert language_of(text) == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\n" * 400_000, "." * 400_000 + "x", "<<" * 200_000, "```a\n" * 100_000, " " * 400_000 + "x", "[" * 400_000],
+)
+def test_answers_made_to_take_for_ever_do_not(text: str) -> None:
+    started = time.monotonic()
+    code_of(text)
+    names = [name for name, *_ in FOLLOWED]
+    given = [kwargs for _, kwargs, *_ in FOLLOWED]
+    reward(text, {"check": "constraints", "instruction_id_list": names, "kwargs": given})
+    reward(text, {"check": "numeric", "answer": 1})
+    assert time.monotonic() - started < 20
