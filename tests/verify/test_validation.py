@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import secrets
 import signal
 import subprocess
 import time
@@ -26,6 +27,11 @@ def with_gold(task: Task, gold: str = GOLD, **fields: Any) -> Task:
     return msgspec.structs.replace(task, patch=gold, **fields)
 
 
+def other_gold(name: str) -> str:
+    """The known change under another name in the cache: what is made up here must be nobody else's verdict."""
+    return GOLD + patch({f"calm/{name}.txt": "x\n"})
+
+
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Leave out the cheats, or all but some: each costs a box."""
@@ -45,7 +51,7 @@ def test_a_sound_task(task: Task, kind: str, request: pytest.FixtureRequest, onl
     if kind == "docker":
         request.getfixturevalue("engine")
     only("conftest_hook", "forged_report", "skip_all")
-    seen = Validator(sandbox=kind).validate(with_gold(task))
+    seen = Validator(sandbox=kind, reuse=False).validate(with_gold(task))
     assert {name: probe["reward"] for name, probe in seen["gold"].items()} == {f"gold-{i}": 1.0 for i in (1, 2, 3)}
     assert seen["noop"]["noop"]["reward"] == 0.0 and seen["wrong_caught"] == [1, 1]
     assert {name: probe["reward"] for name, probe in seen["cheat"].items()} == {
@@ -76,14 +82,14 @@ def test_a_cheat_that_passes_turns_the_task_away(task: Task, monkeypatch: pytest
     only("forged_report")
     monkeypatch.setattr(Guard, "reaches", lambda *_: False)
     monkeypatch.setattr(grader.Grader, "_forged", lambda *_: ([], ""))
-    assert rejected(with_gold(task)) == ("cheat", "cheat_passes")
+    assert rejected(with_gold(task, other_gold("cheat"))) == ("cheat", "cheat_passes")
 
 
 def test_flaky_known_changes_fall_out(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts = iter([Verdict(parts={"f2p": [0, 1], "p2p": [1, 1]}), Verdict(reward=1.0, passed=True), Verdict()])
     monkeypatch.setattr(grader.Grader, "grade", lambda *_: next(verdicts))
     with pytest.raises(Rejected, match="gold: flaky"):
-        Validator(reuse=False).validate(with_gold(task))
+        Validator(reuse=False).validate(with_gold(task, other_gold("flaky")))
 
 
 def test_infrastructure_is_a_dead_letter(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,11 +143,12 @@ def validated(path: Path) -> list[Any]:
 def test_killed_at_random_and_resumed_gives_the_same_evidence(task: Task, tmp_path: Path) -> None:
     """One task that falls out and a sound one: kill -9 at random moments, then to the end; against one clean run."""
     source = tmp_path / "tasks.jsonl"
-    base = {**BASE, "calm/__init__.py": "# killed\n" + CALM}
+    mark = f"# killed {secrets.token_hex(8)}\n"  # nothing of an earlier session's cache answers
+    base = {**BASE, "calm/__init__.py": mark + CALM}
     sound = calm_task(task.environment, "killed-1", base)
     tasks = [
         with_gold(task, patch({"calm/more.py": "x = 1\n"}), instance_id="killed-0"),
-        with_gold(sound, patch({"calm/__init__.py": "# killed\n" + FIXED}, base)),
+        with_gold(sound, patch({"calm/__init__.py": mark + FIXED}, base)),
     ]
     source.write_bytes(b"".join(encode(t) + b"\n" for t in tasks))
     chance, out = random.Random(5), tmp_path / "out.jsonl"
