@@ -180,10 +180,10 @@ def rollout(
     try:
         lines = run.read(files, Task)
         if rules.probe or rules.resample:
-            from katcore.verify import Grader
+            from katcore.verify import Grader, Verifier
 
-            grader = Grader(sandbox=sandbox, timeout_s=grade_timeout)
-            whole = Groups(options, rules, roller, grader.graded, run.jobs)
+            verifier = Verifier(Grader(sandbox=sandbox, timeout_s=grade_timeout))
+            whole = Groups(options, rules, roller, verifier.graded, run.jobs)
             run.stage(groups(lines, options), whole, kept, tally, roller.live)
         else:
             run.stage(attempts(lines, options), roller, kept, tally, roller.live)

@@ -59,9 +59,15 @@ class Run:
         self.dry_run: bool = options["dry_run"]
         self.jobs: int = options.get("jobs", 1)
         self.ray: str = options.get("ray", "")
+        self.strict: bool = options.get("strict", False)
         self.counts: dict[str, Any] = {}
         self._tally: Callable[[Any], Mapping[str, float]] | None = None
         self._live: Callable[[], Mapping[str, float]] | None = None
+
+    def turned_away(self) -> bool:
+        """Whether anything was rejected, by this run or by the runs that it resumes and that kept --rejects."""
+        kept = self._options.get("rejects")
+        return bool(self.counts.get("rejected") or (self.resume and kept and kept.exists() and kept.stat().st_size))
 
     # ------------------------------------------------------------------ messages
 

@@ -9,14 +9,49 @@ _kat_verify() {
         prev=${COMP_WORDS[COMP_CWORD - 2]} cur=${COMP_WORDS[COMP_CWORD - 1]}:
     fi
     COMPREPLY=()
-    case " report " in
+    case " report validate " in
         *" ${COMP_WORDS[1]} "*) [[ $COMP_CWORD -gt 1 ]] && sub=${COMP_WORDS[1]} ;;
     esac
     case "$sub" in
         "")
-            flags="--tasks --sandbox --timeout --reuse --no-reuse -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--tasks --sandbox --timeout --reuse --no-reuse --judge --judge-model --judge-key --votes --judge-calls -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --tasks) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --sandbox) mapfile -t COMPREPLY < <(kat-complete sandbox "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
+                --timeout) return ;;
+                --judge) compopt -o nospace 2>/dev/null; mapfile -t COMPREPLY < <(kat-complete engine "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
+                --judge-model) return ;;
+                --judge-key) return ;;
+                --votes) return ;;
+                --judge-calls) return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --format) mapfile -t COMPREPLY < <(compgen -W "jsonl zst parquet" -- "$cur"); return ;;
+                --dead-letter) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --rejects) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --max-failures) return ;;
+                --lock-wait) return ;;
+                -j|--jobs) return ;;
+                --ray) return ;;
+                --shard) return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
+        "report")
+            flags="--json --html --title --price -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --title) return ;;
+                --price) return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
+        "validate")
+            flags="--sandbox --timeout --reuse --no-reuse -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
                 --sandbox) mapfile -t COMPREPLY < <(kat-complete sandbox "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
                 --timeout) return ;;
                 -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -33,15 +68,6 @@ _kat_verify() {
                 --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
             esac
             ;;
-        "report")
-            flags="--json -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
-            case "$prev" in
-                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-                --seed) return ;;
-                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
-            esac
-            ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
@@ -49,7 +75,7 @@ _kat_verify() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         if [[ $COMP_CWORD -eq 1 ]]; then
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "report" -- "$cur")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "report validate" -- "$cur")
         fi
     fi
 }

@@ -228,7 +228,7 @@ class Collector:
         from katcore.rollout.attempts import Options
         from katcore.rollout.groups import GroupRules
         from katcore.rollout.service import Service
-        from katcore.verify import Grader
+        from katcore.verify import Grader, Verifier
 
         rollout, verify = plan.file.rollout, plan.file.verify
         self.plan = plan
@@ -255,7 +255,7 @@ class Collector:
         self.options.check()
         self.rules = GroupRules(rollout.probe, rollout.resample)
         self.rules.check(rollout.samples)
-        self.grader = Grader(sandbox=verify.sandbox, timeout_s=verify.timeout, reuse=verify.reuse)
+        self.verifier = Verifier(Grader(sandbox=verify.sandbox, timeout_s=verify.timeout, reuse=verify.reuse))
         self.service = Service(self.options)
 
     def collect(self, iteration: int, out: Path) -> list[Line]:
@@ -290,10 +290,10 @@ class Collector:
 
         def roll_and_grade(item: Item) -> Iterator[Trajectory]:
             for trajectory in roller(item):
-                yield self.grader.graded(trajectory, item.payload.task)
+                yield self.verifier.graded(trajectory, item.payload.task)
 
         if self.rules.probe or self.rules.resample:
-            whole = Groups(options, self.rules, roller, self.grader.graded, jobs)
+            whole = Groups(options, self.rules, roller, self.verifier.graded, jobs)
             outcomes = run(whole, (item_of(task, options) for task in tasks), jobs)
         else:
             each = (attempt for task in tasks for attempt in attempts_at(task, options))

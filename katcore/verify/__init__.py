@@ -1,11 +1,14 @@
-"""kat-verify's room: grade what an attempt changed, in a fresh box that the attempt never touched.
+"""kat-verify's room: grade what an attempt changed or said, in a fresh box that the attempt never touched.
 
-In: trajectories and the tasks they belong to. Out: the same trajectories with a verdict, and reports over them. An
-agent's box, its files and its words are never consulted: only its patch is.
+In: trajectories and the tasks they belong to. Out: the same trajectories with a verdict, and reports over them; task
+files are validated. An agent's box and its files are never consulted: only its patch, and where the task asks for an
+answer, its words, which are data.
 """
 
 from katcore.verify.attempts import Attempt, attempts, task_table
 from katcore.verify.grader import Grader
+from katcore.verify.judge import Judge
 from katcore.verify.report import Row, rows, table
+from katcore.verify.verifier import Verifier
 
-__all__ = ["Attempt", "Grader", "Row", "attempts", "rows", "table", "task_table"]
+__all__ = ["Attempt", "Grader", "Judge", "Row", "Verifier", "attempts", "rows", "table", "task_table"]

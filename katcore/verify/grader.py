@@ -1,26 +1,22 @@
-"""Grade one trajectory by its task's tests: a fresh box, the patch only, the task's own test files, no network.
+"""Grade a patch by its task's tests: a fresh box, the patch only, the task's own test files, no network.
 
 What passes is run once more with wrong expectations (`testrun/control.py`): results that code under test forges in its
-own process pass then too. In: an `Attempt`. Out: the trajectory's line with `verdict` and `timing.grade` set,
-everything else untouched. The same task, patch and kind of sandbox give the same verdict, so a finished grading is kept
-in the cache and used again.
+own process pass then too. In: a task and a patch. Out: a verdict. Task, patch and kind of sandbox decide it, so a
+finished grading is kept in the cache and used again.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
 
 from katcore.cache import cache_dir, digest_of, locked
-from katcore.errors import InputError, RecordError, SandboxError, UsageError
-from katcore.pool import Item
-from katcore.records import Task, TestFile, Timing, Trajectory, Verdict
+from katcore.errors import RecordError, SandboxError, UsageError
+from katcore.records import Task, TestFile, Verdict
 from katcore.sandbox import SANDBOXES, Limits, Sandbox, Spec, sandbox
-from katcore.streams import splice
 from katcore.testrun import control
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.grade import Grade, judge
@@ -28,7 +24,6 @@ from katcore.testrun.guard import Guard, Kept
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.workspace import workspace
-from katcore.verify.attempts import Attempt
 
 VERSION = "verdict/3"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
@@ -38,7 +33,7 @@ INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 
 @dataclass(frozen=True)
 class Grader:
-    """Grades attempts in boxes of the named sandbox; `reuse` takes verdicts of identical gradings from the cache."""
+    """Grades patches in boxes of the named sandbox; `reuse` takes verdicts of identical gradings from the cache."""
 
     sandbox: str = "bubblewrap"
     timeout_s: float = 1800.0
@@ -48,30 +43,6 @@ class Grader:
         """An attempt that changed nothing needs no box: a wrong name is told before one does."""
         if self.sandbox not in SANDBOXES:
             raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
-
-    def __call__(self, item: Item) -> Iterator[bytes]:
-        attempt: Attempt = item.payload
-        trajectory, task = attempt.trajectory, attempt.task
-        if task is None:
-            raise RecordError("task", f"no record of task {trajectory.task_id} came before this trajectory")
-        if task.verification.kind != "tests":
-            raise RecordError("task", f"verification by {task.verification.kind} is not supported yet")
-        try:
-            graded = self.graded(trajectory, task)
-        except InputError as error:  # this task's repository is not to be had; others' are
-            raise RecordError("source", str(error)) from error
-        yield splice(attempt.raw, verdict=graded.verdict, timing=graded.timing)
-
-    def graded(self, trajectory: Trajectory, task: Task) -> Trajectory:
-        """The trajectory with its verdict and the seconds that grading took."""
-        started = time.monotonic()
-        if trajectory.exit.kind in INFRASTRUCTURE:
-            verdict = masked(f"{trajectory.exit.kind}: {trajectory.exit.detail}")
-        else:
-            verdict = self.grade(task, trajectory.patch or "")
-        seconds = round(time.monotonic() - started, 3)
-        timing = Timing(boot=trajectory.timing.boot, agent=trajectory.timing.agent, grade=seconds)
-        return msgspec.structs.replace(trajectory, verdict=verdict, timing=timing)
 
     def grade(self, task: Task, patch: str) -> Verdict:
         """The verdict on a patch; masked when the box, and not the patch, is at fault."""

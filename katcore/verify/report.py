@@ -1,20 +1,23 @@
-"""Tables over graded trajectories: domain x scaffold x model with pass@1, mean, best and 95 % intervals.
+"""Tables over graded trajectories: benchmark x scaffold x model with pass@k, pass^k, mean, intervals and cost.
 
-In: trajectories with verdicts. Out: rows, as a table for people or as JSON. Masked attempts say nothing about the
-policy: they are counted and left out of every rate.
+In: trajectories with verdicts. Out: rows, as a table for people or as JSON; `report_page.py` makes a page of them. A
+benchmark is what trajectories call their domain. Masked attempts say nothing about the policy: they are counted and
+left out of every rate.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, field
+from math import comb, sqrt
 
 from katcore.records import Trajectory
 
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
+RESAMPLES = 2000
+"""Draws of a bootstrap."""
 
 
 def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
@@ -27,13 +30,53 @@ def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """That one of k attempts drawn from n passes, c of which did: 1 − C(n−c, k) / C(n, k) (Chen et al. 2021)."""
+    return 1 - comb(n - c, k) / comb(n, k)
+
+
+def pass_hat_k(n: int, c: int, k: int) -> float:
+    """That all of k attempts drawn from n pass: C(c, k) / C(n, k) (Yao et al. 2024, tau-bench)."""
+    return comb(c, k) / comb(n, k)
+
+
+def bootstrap(groups: Sequence[Sequence[float]], seed: int = 0) -> tuple[float, float]:
+    """Percentile interval (95 %) of the mean over groups of each group's mean, groups drawn with replacement.
+
+    One group says nothing about others: its interval is its own mean, twice.
+    """
+    import numpy as np
+
+    means = np.array([sum(group) / len(group) for group in groups])
+    if not len(means):
+        return 0.0, 0.0
+    drawn = np.random.default_rng(seed).integers(0, len(means), size=(RESAMPLES, len(means)))
+    low, high = np.quantile(means[drawn].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Means over all attempts with a verdict, masked ones included: they were paid for. Tokens as the engine counts."""
+
+    prompt_tokens: float = 0.0
+    sampled_tokens: float = 0.0
+    calls: float = 0.0
+    minutes: float = 0.0
+    dollars: float | None = None
+    dollars_per_pass: float | None = None
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a report.
 
-    `pass_at_1`: the mean over tasks of the share of attempts that passed; its interval is Wilson's over `attempts`.
-    `best`: the share of tasks that some attempt passed; its interval is Wilson's over `tasks`.
-    `all_passed`: the share of tasks that every attempt passed (pass^k for k attempts a task). `mean`: of rewards.
+    `pass_at_1`: the mean over tasks of the share of attempts that passed. `pass_at_1_interval` is Wilson's over
+    `attempts` (these tasks, other attempts), `pass_at_1_tasks_interval` Wilson's over `tasks` (other tasks; never too
+    narrow, since attempts at one task can only add to what is known of it). `best`: the share of tasks that some
+    attempt passed, with Wilson's over `tasks`. `all_passed`: the share of tasks that every attempt passed. `mean`: of
+    rewards, with a bootstrap over tasks. `pass_at_k`, `pass_hat_k`: k = 1 … the fewest attempts that a task has.
+    `by_task`: task -> passed, attempts. `flagged`: attempts that looked for the answer.
     """
 
     domain: str
@@ -44,69 +87,122 @@ class Row:
     masked: int
     pass_at_1: float
     pass_at_1_interval: tuple[float, float]
+    pass_at_1_tasks_interval: tuple[float, float]
     mean: float
+    mean_interval: tuple[float, float]
     best: float
     best_interval: tuple[float, float]
     all_passed: float
+    pass_at_k: list[float] = field(default_factory=list)
+    pass_hat_k: list[float] = field(default_factory=list)
+    flagged: int = 0
+    cost: Cost = field(default_factory=Cost)
+    by_task: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def rows(trajectories: Iterable[Trajectory]) -> list[Row]:
-    """One row for each domain, scaffold and model, sorted; only attempts with a verdict count."""
-    groups: dict[tuple[str, str, str], list[Trajectory]] = defaultdict(list)
+def rows(trajectories: Iterable[Trajectory], *, prices: tuple[float, float] | None = None, seed: int = 0) -> list[Row]:
+    """One row for each domain, scaffold and model, sorted; only attempts with a verdict count.
+
+    `prices`: dollars for a million prompt and sampled tokens.
+    """
+    groups: dict[tuple[str, str, str], list[_Attempt]] = defaultdict(list)
     for t in trajectories:
         if t.verdict is not None:
-            groups[t.domain, f"{t.scaffold.name} {t.scaffold.version}".strip(), t.model].append(t)
-    return [_row(key, groups[key]) for key in sorted(groups)]
+            groups[t.domain, f"{t.scaffold.name} {t.scaffold.version}".strip(), t.model].append(_attempt(t))
+    return [_row(key, groups[key], prices, seed) for key in sorted(groups)]
 
 
-def _row(key: tuple[str, str, str], graded: Sequence[Trajectory]) -> Row:
-    verdicts = [(t.task_id, t.verdict) for t in graded if t.verdict is not None]
-    by_task: dict[str, list[bool]] = defaultdict(list)
-    rewards = []
-    for task_id, verdict in verdicts:
-        if not verdict.masked:
-            by_task[task_id].append(verdict.passed)
-            rewards.append(verdict.reward)
-    tasks, n = len(by_task), len(rewards)
-    rate = sum(sum(passed) / len(passed) for passed in by_task.values()) / tasks if tasks else 0.0
-    solved = sum(any(passed) for passed in by_task.values())
+@dataclass(frozen=True)
+class _Attempt:
+    """What of a trajectory a report needs: it may have thousands of nodes, and reports thousands of trajectories."""
+
+    task: str
+    passed: bool
+    reward: float
+    masked: bool
+    flagged: bool
+    prompt_tokens: int
+    sampled_tokens: int
+    calls: int
+    seconds: float
+
+
+def _attempt(t: Trajectory) -> _Attempt:
+    assert t.verdict is not None
+    return _Attempt(
+        task=t.task_id,
+        passed=t.verdict.passed,
+        reward=t.verdict.reward,
+        masked=t.verdict.masked,
+        flagged=any(flag.startswith("looks:") for flag in t.verdict.flags),
+        prompt_tokens=sum(call.usage.get("prompt_tokens", 0) for call in t.calls),
+        sampled_tokens=sum(call.usage.get("completion_tokens", 0) for call in t.calls),
+        calls=len(t.calls),
+        seconds=t.timing.agent,
+    )
+
+
+def _row(key: tuple[str, str, str], graded: Sequence[_Attempt], prices: tuple[float, float] | None, seed: int) -> Row:
+    by_task: dict[str, list[_Attempt]] = defaultdict(list)
+    for attempt in graded:
+        if not attempt.masked:
+            by_task[attempt.task].append(attempt)
+    counts = {task: (sum(a.passed for a in found), len(found)) for task, found in sorted(by_task.items())}
+    rewards = [[a.reward for a in found] for _, found in sorted(by_task.items())]
+    tasks, n = len(counts), sum(len(found) for found in rewards)
+    rate = sum(c / of for c, of in counts.values()) / tasks if tasks else 0.0
+    solved = sum(c > 0 for c, _ in counts.values())
+    fewest = min((of for _, of in counts.values()), default=0)
     return Row(
         *key,
         tasks=tasks,
         attempts=n,
-        masked=len(verdicts) - n,
+        masked=len(graded) - n,
         pass_at_1=rate,
         pass_at_1_interval=wilson(rate * n, n),
-        mean=sum(rewards) / n if n else 0.0,
+        pass_at_1_tasks_interval=wilson(rate * tasks, tasks),
+        mean=sum(map(sum, rewards)) / n if n else 0.0,
+        mean_interval=bootstrap(rewards, seed),
         best=solved / tasks if tasks else 0.0,
         best_interval=wilson(solved, tasks),
-        all_passed=sum(all(passed) for passed in by_task.values()) / tasks if tasks else 0.0,
+        all_passed=sum(c == of for c, of in counts.values()) / tasks if tasks else 0.0,
+        pass_at_k=[sum(pass_at_k(of, c, k) for c, of in counts.values()) / tasks for k in range(1, fewest + 1)],
+        pass_hat_k=[sum(pass_hat_k(of, c, k) for c, of in counts.values()) / tasks for k in range(1, fewest + 1)],
+        flagged=sum(attempt.flagged for attempt in graded),
+        cost=_cost(graded, prices),
+        by_task=counts,
+    )
+
+
+def _cost(graded: Sequence[_Attempt], prices: tuple[float, float] | None) -> Cost:
+    n = len(graded)
+    prompt, sampled = sum(a.prompt_tokens for a in graded), sum(a.sampled_tokens for a in graded)
+    dollars = None if prices is None else (prompt * prices[0] + sampled * prices[1]) / 1e6
+    passes = sum(a.passed and not a.masked for a in graded)
+    return Cost(
+        prompt_tokens=prompt / n,
+        sampled_tokens=sampled / n,
+        calls=sum(a.calls for a in graded) / n,
+        minutes=sum(a.seconds for a in graded) / n / 60,
+        dollars=None if dollars is None else dollars / n,
+        dollars_per_pass=None if dollars is None or not passes else dollars / passes,
     )
 
 
 HEAD = (
-    "domain",
-    "scaffold",
-    "model",
-    "tasks",
-    "attempts",
-    "masked",
-    "pass@1",
-    "95 %",
-    "mean",
-    "best",
-    "95 %",
-    "pass^k",
-)
+    "domain", "scaffold", "model", "tasks", "attempts", "masked", "pass@1", "95 %", "mean", "95 %", "best", "95 %",
+    "pass^k", "tokens", "minutes", "$",
+)  # fmt: skip
 
 
 def table(found: Sequence[Row]) -> str:
-    """The rows as a text table with aligned columns."""
+    """The rows as a text table with aligned columns; tokens, minutes and dollars are of one attempt."""
     cells = [HEAD] + [
         (
             row.domain or "-", row.scaffold, row.model or "-", str(row.tasks), str(row.attempts), str(row.masked),
-            f"{row.pass_at_1:.3f}", _interval(row.pass_at_1_interval), f"{row.mean:.3f}", f"{row.best:.3f}",
-            _interval(row.best_interval), f"{row.all_passed:.3f}",
+            f"{row.pass_at_1:.3f}", interval(row.pass_at_1_interval), f"{row.mean:.3f}", interval(row.mean_interval),
+            f"{row.best:.3f}", interval(row.best_interval), f"{row.all_passed:.3f}",
+            short(row.cost.prompt_tokens + row.cost.sampled_tokens), f"{row.cost.minutes:.1f}", money(row.cost.dollars),
         )
         for row in found
     ]  # fmt: skip
@@ -114,5 +210,19 @@ def table(found: Sequence[Row]) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells)
 
 
-def _interval(bounds: tuple[float, float]) -> str:
+def interval(bounds: tuple[float, float]) -> str:
+    """Two bounds as text."""
     return f"{bounds[0]:.3f}–{bounds[1]:.3f}"
+
+
+def short(number: float) -> str:
+    """A count with three digits or so: 950, 12.3k, 1.20M."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"
+
+
+def money(dollars: float | None) -> str:
+    """Dollars as text, "-" where no price is known."""
+    return "-" if dollars is None else f"{dollars:.4f}" if dollars < 1 else f"{dollars:.2f}"

@@ -25,7 +25,7 @@ from katcore.records import Environment, Scaffold, Task, TaskSource, Trajectory,
 from katcore.sandbox import Spec
 from katcore.testrun.environment import environment_digest, this_base, this_platform
 from katcore.testrun.pip import resolve
-from katcore.verify import Attempt, Grader
+from katcore.verify import Attempt, Grader, Verifier
 
 Files = Mapping[str, str | Path | None]
 """Name -> text, where a link leads, or None: deleted."""
@@ -137,11 +137,11 @@ def trajectory(patch: str | None, name: str = "a", task_id: str = "calm-1") -> T
 def grade(task: Task, patch: str | None, **grader: object) -> Verdict:
     """The verdict on a patch, nothing taken from the cache unless `reuse` says so."""
     settings = {"reuse": False, "timeout_s": 60.0} | grader
-    graded = Grader(**settings).graded(trajectory(patch), task)  # type: ignore[arg-type]
+    graded = Verifier(Grader(**settings)).graded(trajectory(patch), task)  # type: ignore[arg-type]
     assert graded.verdict is not None
     return graded.verdict
 
 
 def item(task: Task | None, attempt: Trajectory) -> Item:
-    """What a Grader is called with."""
+    """What a Verifier is called with."""
     return Item(f"kat.trajectory/1:{attempt.id}", Attempt(attempt, encode(attempt), task))

@@ -17,7 +17,7 @@ from katcore import sandbox
 from katcore.errors import RecordError
 from katcore.pool import run
 from katcore.records import Environment, Exit, Node, Task, TaskSource, Timing, Trajectory, encode
-from katcore.verify import Grader
+from katcore.verify import Grader, Verifier
 
 pytestmark = pytest.mark.slow
 
@@ -117,13 +117,13 @@ def test_a_box_that_fails_says_nothing_about_the_attempt(task: Task, dead: str) 
 @pytest.mark.parametrize("kind", ["sandbox", "engine", "gateway"])
 def test_an_attempt_that_the_infrastructure_ended_is_not_graded(task: Task, dead: str, kind: str) -> None:
     attempt = other_attempt(trajectory(GOLD), exit=Exit(kind=kind, detail="it broke"))
-    verdict = Grader(sandbox=dead).graded(attempt, task).verdict
+    verdict = Verifier(Grader(sandbox=dead)).graded(attempt, task).verdict
     assert verdict is not None and (verdict.masked, verdict.reason) == (True, f"{kind}: it broke")
 
 
 @pytest.mark.parametrize("kind", ["turns", "tokens", "time", "context", "agent_error"])
 def test_an_attempt_that_ran_out_of_something_is_graded(task: Task, kind: str) -> None:
-    verdict = Grader().graded(other_attempt(trajectory(GOLD), exit=Exit(kind=kind)), task).verdict
+    verdict = Verifier().graded(other_attempt(trajectory(GOLD), exit=Exit(kind=kind)), task).verdict
     assert verdict is not None and verdict.reward == 1.0
 
 
@@ -149,7 +149,7 @@ def test_records_that_cannot_be_graded_are_dead_letters(task: Task) -> None:
     rules = msgspec.structs.replace(task.verification, kind="rules")
     gone = TaskSource(kind="inline", url="data:application/x-tar;base64,!")
     ways = [None, other(task, verification=rules), other(task, source=gone), task]
-    found = list(run(Grader(), (item(way, trajectory(GOLD)) for way in ways)))
+    found = list(run(Verifier(), (item(way, trajectory(GOLD)) for way in ways)))
     assert [done.failed and done.failed.stage for done in found] == ["task", "task", "source", None]
     assert isinstance(found[0].failed, RecordError) and "calm-1" in found[0].failed.reason
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from itertools import combinations
+from typing import Any
+from xml.etree import ElementTree
+
 import pytest
 
-from katcore.records import Scaffold, Trajectory, Verdict
-from katcore.verify.report import rows, table, wilson
+from katcore.records import Call, Scaffold, Timing, Trajectory, Verdict
+from katcore.verify.report import bootstrap, pass_at_k, pass_hat_k, rows, table, wilson
+from katcore.verify.report_page import page
 
 
 def attempt(task: str, index: int, reward: float, *, masked: bool = False, model: str = "m") -> Trajectory:
@@ -57,3 +63,55 @@ def test_one_row_for_each_model_and_nothing_without_a_verdict() -> None:
     found = rows([attempt("a", 0, 1, model="z"), attempt("a", 0, 0, model="b"), unseen])
     assert [(row.model, row.attempts) for row in found] == [("b", 1), ("z", 1)]
     assert table(found).splitlines()[0].split()[:3] == ["domain", "scaffold", "model"]
+
+
+@pytest.mark.parametrize("n", [1, 3, 7])
+def test_curves_are_the_mean_over_all_draws(n: int) -> None:
+    """Against every subset, counted."""
+    for c in range(n + 1):
+        outcomes = [True] * c + [False] * (n - c)
+        for k in range(1, n + 1):
+            drawn = list(combinations(outcomes, k))
+            assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, drawn)) / len(drawn))
+            assert pass_hat_k(n, c, k) == pytest.approx(sum(map(all, drawn)) / len(drawn))
+
+
+def test_the_bootstrap_covers_what_it_should() -> None:
+    """The interval of the mean of 40 rates holds the true mean in about 95 of 100 worlds."""
+    import numpy as np
+
+    draws = np.random.default_rng(1)
+    held = 0
+    for world in range(200):
+        groups = [[float(draws.random() < p) for _ in range(4)] for p in draws.beta(2, 3, size=40)]
+        low, high = bootstrap(groups, seed=world)
+        held += low <= 0.4 <= high
+    assert 180 <= held <= 198
+    assert bootstrap([[1.0]]) == (1.0, 1.0) and bootstrap([[0.2], [0.9]], 4) == bootstrap([[0.2], [0.9]], 4)
+
+
+def paid(task: str, index: int, reward: float, **fields: Any) -> Trajectory:
+    made = attempt(task, index, reward, **fields)
+    made.calls = [Call(id=i, started_at="2025-01-01T00:00:00Z", usage={"prompt_tokens": 1000, "completion_tokens": 50})
+                  for i in (0, 1)]  # fmt: skip
+    made.timing = Timing(agent=90.0)
+    return made
+
+
+def test_cost_counts_masked_attempts_too() -> None:
+    (row,) = rows([paid("a", 0, 1), paid("a", 1, 0), paid("b", 0, 0, masked=True)], prices=(2.0, 10.0))
+    cost = row.cost
+    assert (cost.prompt_tokens, cost.sampled_tokens, cost.calls, cost.minutes) == (2000, 100, 2, 1.5)
+    assert cost.dollars == pytest.approx(0.005) and cost.dollars_per_pass == pytest.approx(0.015)
+    assert rows([paid("a", 0, 1)])[0].cost.dollars is None
+
+
+def test_the_page_is_whole_and_trusts_no_name() -> None:
+    evil = "<script>alert(1)</script>"
+    found = rows([paid("a", i, i % 2, model=evil) for i in range(4)] + [paid("b", 0, 1, model="m & n")])
+    text = page(found, f"Title {evil}")
+    assert evil not in text and "m &amp; n" in text and page(found, f"Title {evil}") == text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", ""), "nothing is loaded from elsewhere"
+    for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(svg)
+    assert text.count("<svg") == 5 and text.count("<table") == 2

@@ -1,0 +1,63 @@
+"""kat-verify report: verdicts as a table, as JSON, or as a page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from katcli.contract import Program
+from katcli.options import Files
+from katcli.run import Run
+
+
+def register(kat: Program) -> None:
+    """Give the command its subcommand."""
+    kat.command("report", output="text")(report)
+
+
+def report(
+    run: Run,
+    files: Files = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_html: Annotated[bool, typer.Option("--html", help="A page with plots instead of a table.")] = False,
+    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="The page's title.")] = "Verdicts",
+    price: Annotated[
+        str, typer.Option("--price", metavar="IN:OUT", help="Dollars for a million prompt and sampled tokens.")
+    ] = "",
+) -> None:
+    """Tabulate verdicts: pass@1, mean, best, pass^k with 95 % intervals, and what they cost.
+
+    One row for each benchmark (the trajectories' domain), scaffold and model. Masked attempts are counted and left out
+    of every rate. pass@1 has two intervals, both Wilson's: over attempts for these tasks, and over tasks for more
+    tasks of the kind; the mean reward has a bootstrap over tasks. The page is one file: tables, and plots as SVG.
+    """
+    import msgspec
+
+    from katcore.errors import InputError, UsageError
+    from katcore.records import Task, Trajectory
+    from katcore.verify import report_page, rows, table
+
+    if as_json and as_html:
+        raise UsageError("--json or --html, not both")
+    lines = run.read(files, Task, Trajectory)
+    trajectories = (line.record for line in lines if isinstance(line.record, Trajectory))
+    found = rows(trajectories, prices=_prices(price), seed=run.seed)
+    if not found:
+        raise InputError("no graded trajectories in the input", hint="kat-verify writes them")
+    if as_html:
+        run.text(report_page.page(found, title))
+    else:
+        run.text(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_json else table(found))
+
+
+def _prices(text: str) -> tuple[float, float] | None:
+    from katcore.errors import UsageError
+
+    if not text:
+        return None
+    prompt, _, sampled = text.partition(":")
+    try:
+        return float(prompt), float(sampled)
+    except ValueError:
+        raise UsageError(f"--price {text}: write IN:OUT, dollars for a million tokens") from None

@@ -1,0 +1,213 @@
+"""One client for every OpenAI-compatible endpoint that writes or judges: retries, a budget, a cache on disk, JSON out.
+
+In: messages and sampling parameters. Out: the text of the answer, or a value of a given type that its JSON was checked
+against. The same request is sent once on this machine: its answer lies under `llm/` in the cache. Keys are read from
+the environment and never kept. Rollouts do not come through here: their calls go through the gateway.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from katcore.cache import cache_dir, digest_of, locked
+from katcore.errors import EngineError, UsageError
+from katcore.records import Json
+
+VERSION = "llm/1"
+"""Part of every cached answer's name."""
+RETRIED = frozenset([408, 409, 425, 429, 500, 502, 503, 504, 529])
+LONGEST_PAUSE_S = 60.0
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+T = TypeVar("T")
+
+
+class BudgetSpent(EngineError):
+    """The calls or tokens that this client may use are used up."""
+
+
+class BadAnswer(EngineError):
+    """The endpoint answered, and the answer is not what was asked for."""
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """One answer. `usage`: prompt_tokens and completion_tokens as the endpoint counts them."""
+
+    text: str
+    finish_reason: str = ""
+    usage: dict[str, int] = {}
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    choices: list[_Choice]
+    usage: Json | None = None
+
+
+@dataclass
+class Budget:
+    """What may be spent, 0 for no limit; shared by threads. What the cache answers costs nothing."""
+
+    calls: int = 0
+    tokens: int = 0
+    spent_calls: int = 0
+    spent_tokens: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def reserve(self) -> None:
+        """Count one call before it is made. BudgetSpent."""
+        with self._lock:
+            if self.calls and self.spent_calls >= self.calls:
+                raise BudgetSpent(f"{self.calls} model calls are used up")
+            if self.tokens and self.spent_tokens >= self.tokens:
+                raise BudgetSpent(f"{self.tokens} tokens are used up")
+            self.spent_calls += 1
+
+    def charge(self, usage: dict[str, int]) -> None:
+        """Count the tokens of a call that was made."""
+        with self._lock:
+            self.spent_tokens += usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
+
+    def __getstate__(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in ("calls", "tokens", "spent_calls", "spent_tokens")}
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        """A copy on another machine of a cluster has a budget of its own."""
+        self.__dict__.update(state, _lock=threading.Lock())
+
+
+@dataclass
+class Client:
+    """An endpoint whose address ends in `/v1`, and the model to ask there."""
+
+    url: str
+    model: str
+    key_variable: str = KEY_VARIABLE
+    timeout_s: float = 300.0
+    attempts: int = 5
+    first_pause_s: float = 0.5
+    reuse: bool = True
+    budget: Budget = field(default_factory=Budget)
+
+    @classmethod
+    def named(cls, engine: str, model: str, **settings: Any) -> Client:
+        """The client of an engine as it is named everywhere, `openai:URL`. UsageError."""
+        kind, _, url = engine.partition(":")
+        if kind != "openai" or not url.startswith(("http://", "https://")):
+            raise UsageError(f"no endpoint for judging or writing: {engine!r}", hint="openai:http://HOST:PORT/v1")
+        if not model:
+            raise UsageError(f"{engine} needs the name of a model")
+        return cls(url.rstrip("/"), model, **settings)
+
+    def ask(self, messages: Sequence[Json], **parameters: Any) -> Reply:
+        """One answer, from the cache when the same was asked before. EngineError after retries, BudgetSpent."""
+        body = {"model": self.model, "messages": list(messages), **parameters}
+        final = cache_dir("llm") / digest_of(VERSION, self.url, msgspec.json.encode(body, order="sorted"))
+        with locked(final):
+            if self.reuse and final.is_file():
+                return msgspec.json.decode(final.read_bytes(), type=Reply)
+            reply = self._post(body)
+            part = final.with_suffix(".new")
+            part.write_bytes(msgspec.json.encode(reply))
+            part.replace(final)
+        return reply
+
+    def json(self, messages: Sequence[Json], kind: type[T], *, tries: int = 3, **parameters: Any) -> T:
+        """An answer that is one JSON value of that type; a malformed one is asked for again, told why. BadAnswer."""
+        asked = list(messages)
+        problem = ""
+        for _ in range(tries):
+            reply = self.ask(asked, **{"response_format": {"type": "json_object"}, **parameters})
+            try:
+                return msgspec.json.decode(json_in(reply.text).encode(), type=kind)
+            except (msgspec.DecodeError, msgspec.ValidationError) as error:
+                problem = f"{reply.finish_reason or 'stop'}: {error}"
+            asked = [
+                *messages,
+                {"role": "assistant", "content": reply.text},
+                {"role": "user", "content": f"That is not the JSON that was asked for ({problem}). JSON only."},
+            ]
+        raise BadAnswer(f"{self.model}: no valid JSON in {tries} answers ({problem})")
+
+    def _post(self, body: Json) -> Reply:
+        """With retries; a field that the endpoint does not know is left out once it says so."""
+        problem = ""
+        for attempt in range(self.attempts):
+            self.budget.reserve()
+            status, data, wait = self._once(body)
+            if status == 200:
+                reply = _reply(data, self.model)
+                self.budget.charge(reply.usage)
+                return reply
+            problem = f"answered {status}: {data[:300]}" if status else data
+            if status == 400 and "response_format" in body and "response_format" in data:
+                body = {name: value for name, value in body.items() if name != "response_format"}
+                continue
+            if status and status not in RETRIED:
+                break
+            if attempt + 1 < self.attempts:
+                pause = self.first_pause_s * 2**attempt * random.uniform(0.75, 1.0)
+                time.sleep(min(LONGEST_PAUSE_S, max(wait, pause)))
+        raise EngineError(f"{self.model}: {problem}")
+
+    def _once(self, body: Json) -> tuple[int, str, float]:
+        """Status (0: no answer), the answer or what went wrong, and the seconds that the endpoint asks to wait."""
+        import requests
+
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(self.key_variable):
+            headers["Authorization"] = f"Bearer {key}"
+        try:
+            reply = requests.post(
+                self.url + "/chat/completions", data=msgspec.json.encode(body), headers=headers, timeout=self.timeout_s
+            )
+        except requests.RequestException as error:
+            return 0, f"does not answer ({type(error).__name__})", 0.0
+        return reply.status_code, reply.content.decode("utf-8", "replace"), _seconds(reply.headers.get("Retry-After"))
+
+
+def json_in(text: str) -> str:
+    """The JSON in an answer: what a model puts around it (thinking, a fence, a sentence) is left out."""
+    text = text.rpartition("</think>")[2].strip()
+    starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
+    if not starts:
+        return text
+    start = min(starts)
+    end = text.rfind("}" if text[start] == "{" else "]")
+    return text[start : end + 1] if end > start else text[start:]
+
+
+def _reply(data: str, name: str) -> Reply:
+    try:
+        answer = msgspec.json.decode(data.encode(), type=_Answer)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BadAnswer(f"{name}: answered in another shape ({error}): {data[:200]!r}") from None
+    if not answer.choices or answer.choices[0].message.content is None:
+        raise BadAnswer(f"{name}: answered without text")
+    usage = {key: value for key, value in (answer.usage or {}).items() if isinstance(value, int)}
+    choice = answer.choices[0]
+    return Reply(text=choice.message.content or "", finish_reason=choice.finish_reason or "", usage=usage)
+
+
+def _seconds(header: str | None) -> float:
+    """Retry-After as seconds; its other form, a date, is not worth a clock that may be wrong."""
+    try:
+        return max(0.0, float(header or 0))
+    except ValueError:
+        return 0.0

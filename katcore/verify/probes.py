@@ -1,0 +1,160 @@
+"""Probes for a task: changes that must earn nothing, made from its known change and its own files.
+
+In: a task and the folder of its base. Out: named patches. `wrong`: the known change with a part missing or turned
+round; tests that pass with it do not test the change. `cheat`: attacks on the grading (`probes_cheats.py`). Nothing is
+run here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from katcore.records import Task
+from katcore.testrun.patch import paths
+from katcore.verify.probes_cheats import APPENDED, FILES
+
+Kind = Literal["noop", "gold", "wrong", "cheat"]
+MOST = 3
+"""How many hunks are left out, and how many mutants there are, spread evenly over the change."""
+FILES_CHANGED = 20
+"""Source files that a cheat's code is put into: which of them the tests import is not known."""
+RUNS = 3
+"""How often the known change must pass."""
+NOOP_FILE = "kat_validate_noop.txt"
+
+_FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
+_HUNK = re.compile(r"^(?=@@ )", re.MULTILINE)
+_TURNED = (
+    (re.compile(r"=="), "!="), (re.compile(r"!="), "=="), (re.compile(r"<="), ">"), (re.compile(r">="), "<"),
+    (re.compile(r"(?<![-<=>])<(?![<=])"), ">="), (re.compile(r"(?<![-=>])>(?![=>])"), "<="),
+    (re.compile(r"\bTrue\b"), "False"), (re.compile(r"\bFalse\b"), "True"), (re.compile(r"\bnot in\b"), "in"),
+    (re.compile(r"\band\b"), "or"), (re.compile(r"\bor\b"), "and"), (re.compile(r"\bif (?!not\b)"), "if not "),
+    (re.compile(r"(?<=\w) \+ (?=\w)"), " - "), (re.compile(r"(?<=\w) - (?=\w)"), " + "),
+    (re.compile(r"\breturn (?!None\b)(.+)$"), "return None"),
+)  # fmt: skip
+"""Mutations of one added line; the first that applies is taken."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One change to grade. `run` tells repeated ones apart."""
+
+    kind: Kind
+    name: str
+    patch: str
+    run: int = 0
+
+
+def probes(task: Task, base: Path) -> Iterator[Probe]:
+    """All probes of a task, in the order in which they are worth running."""
+    yield Probe("noop", "noop", diff({NOOP_FILE: ("", "nothing\n")}))
+    for run in range(RUNS):
+        yield Probe("gold", f"gold-{run + 1}", task.patch, run)
+    for name, patch in wrong(task.patch).items():
+        yield Probe("wrong", name, patch)
+    for name, patch in cheats(task, base).items():
+        yield Probe("cheat", name, patch)
+
+
+def wrong(patch: str) -> dict[str, str]:
+    """Patches near the known one: hunks left out, added lines turned round. None where it has no such parts."""
+    out: dict[str, str] = {}
+    hunks = _split(patch)
+    for i in _spread(len(hunks)) if len(hunks) > 1 else ():
+        out[f"without-hunk-{i + 1}"] = _joined([hunk for j, hunk in enumerate(hunks) if j != i])
+    mutants = list(_mutants(patch))
+    return out | {f"mutant-line-{line}": mutant for line, mutant in (mutants[i] for i in _spread(len(mutants)))}
+
+
+def covers(patch: str) -> bool:
+    """Whether the wrong changes leave out each hunk of the known one: only then do they speak for all of it."""
+    return len(_split(patch)) <= MOST
+
+
+def _spread(count: int) -> list[int]:
+    """At most `MOST` of so many, from the first to the last."""
+    if count <= MOST:
+        return list(range(count))
+    return [i * (count - 1) // (MOST - 1) for i in range(MOST)]
+
+
+def cheats(task: Task, base: Path) -> dict[str, str]:
+    """Attacks on the grading of this task: files that reach into the test run, code that runs when it imports."""
+    out = {name: _over(base, {path: text}) for name, (path, text) in FILES.items()}
+    touched = [
+        name
+        for name in paths(task.patch)
+        if name.endswith(".py") and (base / name).is_file() and name not in task.test_files
+    ]
+    for name, text in APPENDED.items() if touched else ():
+        ids = [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]
+        code = text.replace("@TESTS@", repr(ids[:500]))
+        files = {file: (base / file).read_text("utf-8", "replace") + code for file in touched[:FILES_CHANGED]}
+        out[name] = _over(base, files)
+    tests = [name for name in task.test_files if name.endswith(".py") and (base / name).is_file()]
+    if tests:
+        out["deleted_tests"] = diff({name: ((base / name).read_text("utf-8", "replace"), None) for name in tests})
+    return out
+
+
+def diff(files: Mapping[str, tuple[str, str | None]]) -> str:
+    """A patch in git's format from old to new texts; an old one of "" makes the file, a new one of None deletes it."""
+    out = []
+    for name, (old, new) in sorted(files.items()):
+        head = [f"diff --git a/{name} b/{name}\n"]
+        if not old:
+            head.append("new file mode 100644\n")
+        elif new is None:
+            head.append("deleted file mode 100644\n")
+        sides = ("/dev/null" if not old else f"a/{name}", "/dev/null" if new is None else f"b/{name}")
+        lines = difflib.unified_diff(_lines(old), _lines(new or ""), *sides)
+        body = "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+        out.append("".join(head) + body)
+    return "".join(out)
+
+
+def _lines(text: str) -> list[str]:
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _over(base: Path, files: Mapping[str, str]) -> str:
+    """A patch that writes these files over the base's."""
+    return diff({
+        name: ((base / name).read_text("utf-8", "replace") if (base / name).is_file() else "", text)
+        for name, text in files.items()
+    })  # fmt: skip
+
+
+def _split(patch: str) -> list[tuple[str, str]]:
+    """(file header, hunk) in the order of the patch; a file without hunks (binary, renamed) is one of its own."""
+    found = []
+    for part in filter(None, _FILE.split(patch)):
+        head, *hunks = _HUNK.split(part)
+        found += [(head, hunk) for hunk in hunks] or [(head, "")]
+    return found
+
+
+def _joined(hunks: Sequence[tuple[str, str]]) -> str:
+    """git counts lines on its own: a hunk's offset may be off by those of one that was left out."""
+    out, last = "", None
+    for head, hunk in hunks:
+        out += (head if head != last else "") + hunk
+        last = head
+    return out
+
+
+def _mutants(patch: str) -> Iterator[tuple[int, str]]:
+    lines = patch.splitlines(keepends=True)
+    for i, line in enumerate(lines):
+        if not line.startswith("+") or line.startswith("+++") or line[1:].lstrip().startswith(("#", '"', "'")):
+            continue
+        for pattern, turned in _TURNED:
+            mutant = pattern.sub(turned, line.rstrip("\n"), count=1)
+            if mutant != line.rstrip("\n"):
+                yield i + 1, "".join([*lines[:i], mutant + "\n", *lines[i + 1 :]])
+                break

@@ -1,0 +1,162 @@
+"""Run an attempt's program as an online judge does: one box, each case with time and memory limits.
+
+In: a task, an attempt, a `Program` rule. Out: an `Outcome`. The expected output stays outside: only inputs enter the
+box, and comparing happens here. What a case came to is one of AC, WA, TLE, MLE, RE (wrong exit), CE (no build).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isclose
+from typing import Any
+
+from katcore.records import Task, Trajectory
+from katcore.sandbox import PYTHON, Box, Limits, Mount, Result, Sandbox, Spec
+from katcore.testrun.environment import environment_mounts
+from katcore.testrun.patch import BadPatch, apply_in_box
+from katcore.testrun.workspace import workspace
+from katcore.verify.answer import answer_of, code_of
+from katcore.verify.rules import LONGEST, Case, Outcome, Program
+
+BUILD_S = 120.0
+SLACK_S = 0.25
+"""Seconds of a case's wall time that the box itself may take; not the program's fault."""
+PATH = "/tmp/judge-bin:/opt/env/bin:/usr/local/bin:/usr/bin:/bin"
+
+# The value goes out on a descriptor of its own: what a solution prints is nobody's answer.
+_CALL = """
+import base64, importlib.util, json, os, sys
+out = os.dup(1)
+os.dup2(2, 1)
+path, name, arguments = json.loads(base64.b64decode(sys.argv[1]))
+spec = importlib.util.spec_from_file_location("solution", path)
+module = importlib.util.module_from_spec(spec)
+sys.modules["solution"] = module
+spec.loader.exec_module(module)
+holder = module.Solution() if hasattr(module, "Solution") and not hasattr(module, name) else module
+os.write(out, json.dumps(getattr(holder, name)(*arguments)).encode())
+"""
+
+
+@dataclass(frozen=True)
+class ProgramRunner:
+    """Runs programs in boxes of one kind."""
+
+    sandbox: Sandbox
+
+    def __call__(self, task: Task, trajectory: Trajectory, rule: Program) -> Outcome:
+        """All cases in their order, in one box that nobody else uses. SandboxError when the box fails."""
+        has_repo = bool(task.source.url)
+        mounts: tuple[Mount, ...] = environment_mounts(task.environment, self.sandbox) if task.environment.base else ()
+        limits = Limits(memory_mib=rule.memory_mib, pids=64, cpu_s=max(1, int(rule.time_s) + 1), disk_mib=512)
+        spec = Spec(
+            f"rules-{task.instance_id}",
+            workspace(task.source) if has_repo else None,
+            task.environment.workdir,
+            mounts,
+            limits=limits,
+        )
+        box = self.sandbox.create(spec)
+        try:
+            if problem := _place(box, trajectory, rule):
+                return _outcome(rule, ["CE"] * len(rule.cases), problem)
+            return _outcome(rule, [_run(box, rule, case) for case in rule.cases], "")
+        finally:
+            box.close()
+
+
+def _place(box: Box, trajectory: Trajectory, rule: Program) -> str:
+    """The attempt's files and what `build` makes of them; why it cannot be run, or nothing."""
+    box.exec(["mkdir", "-p", "/tmp/judge-bin"], cwd="/tmp")
+    box.exec(["ln", "-sf", PYTHON, "/tmp/judge-bin/python3"], cwd="/tmp")
+    if patch := trajectory.patch or "":
+        try:
+            apply_in_box(box, patch)
+        except BadPatch as error:
+            return f"the patch does not apply: {error}"
+    if box.exec(["test", "-e", rule.file]).code != 0:
+        box.put(rule.file, code_of(answer_of(trajectory)[:LONGEST], rule.language).encode())
+    if rule.build:
+        done = box.exec(rule.build, env={"PATH": PATH}, timeout_s=BUILD_S)
+        if done.code != 0:
+            return f"the build ended with {done.code}: {done.stderr.decode('utf-8', 'replace')[-500:]}"
+    return ""
+
+
+def _run(box: Box, rule: Program, case: Case) -> str:
+    env = {"PATH": PATH, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+    command: Sequence[str] | str = rule.command
+    if case.call:
+        given = json.dumps([rule.file, case.call, case.arguments]).encode()
+        command = [PYTHON, "-c", _CALL, base64.b64encode(given).decode()]
+    done = box.exec(command, env=env, stdin=case.stdin.encode(), timeout_s=rule.time_s + SLACK_S)
+    if done.timed_out or done.seconds > rule.time_s + SLACK_S:
+        return "TLE"
+    if done.code != 0:
+        return _failure(done)
+    return "AC" if _right(rule, case, done.stdout.decode("utf-8", "replace")) else "WA"
+
+
+def _failure(done: Result) -> str:
+    """128 + SIGKILL without a time-out is the memory limit; 128 + SIGXCPU is the processor's."""
+    if done.code == 152:
+        return "TLE"
+    return "MLE" if done.code == 137 or b"MemoryError" in done.stderr[-2000:] else "RE"
+
+
+def _right(rule: Program, case: Case, printed: str) -> bool:
+    if case.call:
+        try:
+            value = json.loads(printed)
+        except ValueError:
+            return False
+        return _equal(value, case.value)
+    if case.stdout is None:
+        return True
+    if rule.compare == "exact":
+        return _lines(printed) == _lines(case.stdout)
+    own, wanted = printed.split(), case.stdout.split()
+    if rule.compare == "tokens":
+        return own == wanted
+    return len(own) == len(wanted) and all(_near(a, b) for a, b in zip(own, wanted))
+
+
+def _equal(value: Any, wanted: Any) -> bool:
+    """As JSON, numbers by value and floats within 1e-6; true is not 1."""
+    if isinstance(value, list) and isinstance(wanted, list):
+        return len(value) == len(wanted) and all(map(_equal, value, wanted))
+    if isinstance(value, dict) and isinstance(wanted, dict):
+        return value.keys() == wanted.keys() and all(_equal(value[key], wanted[key]) for key in wanted)
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    if isinstance(value, float) or isinstance(wanted, float):
+        return isinstance(value, int | float) and isinstance(wanted, int | float) and _close(value, wanted)
+    return bool(value == wanted)
+
+
+def _close(a: float, b: float) -> bool:
+    return isclose(a, b, rel_tol=1e-6, abs_tol=1e-6)
+
+
+def _near(a: str, b: str) -> bool:
+    try:
+        return _close(float(a), float(b))
+    except ValueError:
+        return a == b
+
+
+def _lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.rstrip().splitlines()]
+
+
+def _outcome(rule: Program, results: list[str], problem: str) -> Outcome:
+    right = results.count("AC")
+    holds = right == len(results) > 0
+    score = right / len(results) if rule.partial and results else float(holds)
+    first = next((f"case {i}: {result}" for i, result in enumerate(results) if result != "AC"), "")
+    seen = {"cases": [right, len(results)], "results": dict(sorted(Counter(results).items()))}
+    return Outcome("program", score, holds, {**seen, "reason": problem or first})

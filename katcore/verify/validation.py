@@ -1,0 +1,144 @@
+"""Validate tasks: doing nothing fails, the known change passes three times, wrong changes and cheats earn nothing.
+
+In: tasks. Out: the same tasks with `evidence.probes.validation`, or Rejected with the stage that turned the task away
+and what was seen. Every probe is graded as an attempt is, in boxes of its own. A probe that is finished is kept in the
+cache under a name made of the task, the probe and the kind of sandbox, so that a validation that was killed goes on
+where it was, and gives the same evidence. What the infrastructure fails is a dead letter, never a verdict on the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from katcore.cache import cache_dir, digest_of, locked
+from katcore.errors import InputError, RecordError, Rejected
+from katcore.pool import Item
+from katcore.records import Json, Task, Verdict
+from katcore.streams import Line, splice
+from katcore.testrun.workspace import workspace
+from katcore.verify.grader import VERSION, Grader
+from katcore.verify.probes import Probe, covers, probes
+
+SHOWN = 20
+"""Entries of a list that go into evidence."""
+
+
+def items(lines: Iterable[Line]) -> Iterator[Item]:
+    """Every task is work."""
+    for line in lines:
+        record = line.record
+        if isinstance(record, Task):
+            key = f"kat.task/1:{record.instance_id}"
+            yield Item(key, (record, line.raw), shard=record.instance_id, raw=line.raw, line=line.number)
+
+
+@dataclass
+class Seen:
+    """The verdicts of a task's probes, by kind and name."""
+
+    verdicts: dict[str, dict[str, Verdict]] = field(default_factory=dict)
+
+    def of(self, kind: str) -> dict[str, Verdict]:
+        """The verdicts of one kind, by the probe's name."""
+        return self.verdicts.get(kind, {})
+
+    def passed(self, kind: str) -> list[str]:
+        """The probes of a kind that earned the reward."""
+        return [name for name, verdict in self.of(kind).items() if verdict.passed]
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Validates tasks whose verification is by tests; `reuse` takes finished probes from the cache."""
+
+    sandbox: str = "bubblewrap"
+    timeout_s: float = 1800.0
+    reuse: bool = True
+
+    def __call__(self, item: Item) -> Iterator[bytes]:
+        task, raw = item.payload
+        evidence = task.evidence
+        evidence.probes = {**evidence.probes, "validation": self.validate(task)}
+        yield splice(raw, evidence=evidence)
+
+    def validate(self, task: Task) -> Json:
+        """What was seen of a sound task. Rejected, RecordError."""
+        if task.verification.kind != "tests":
+            raise RecordError("task", f"validation needs verification by tests, not {task.verification.kind}")
+        if not task.patch.strip():
+            raise Rejected("gold", "no_known_change")
+        try:
+            base = workspace(task.source)
+        except InputError as error:
+            raise RecordError("source", str(error)) from error
+        seen = Seen()
+        for probe in probes(task, base):
+            seen.verdicts.setdefault(probe.kind, {})[probe.name] = self._graded(task, probe)
+            if probe.kind in ("noop", "gold"):
+                _sound(seen, self.sandbox)
+        return _judged(seen, self.sandbox, covers(task.patch))
+
+    def _graded(self, task: Task, probe: Probe) -> Verdict:
+        """The probe's verdict, kept once it is had. RecordError when the infrastructure fails."""
+        what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), task.patch)
+        parts = (VERSION, self.sandbox, f"{self.timeout_s}", msgspec.json.encode(what))
+        final = cache_dir("validate") / digest_of(*parts, probe.kind, probe.name, probe.patch, str(probe.run))
+        with locked(final):
+            if self.reuse and final.is_file():
+                return msgspec.json.decode(final.read_bytes(), type=Verdict)
+            verdict = Grader(self.sandbox, self.timeout_s, reuse=False).grade(task, probe.patch)
+            if verdict.masked:
+                raise RecordError(probe.name, verdict.reason)
+            part = final.with_suffix(".new")
+            part.write_bytes(msgspec.json.encode(verdict))
+            part.replace(final)
+        return verdict
+
+
+def _sound(seen: Seen, sandbox: str) -> None:
+    """Doing nothing must fail what it should and break nothing; the known change must pass, and each time the same."""
+    evidence = _evidence(seen, sandbox)
+    noop = seen.of("noop").get("noop")
+    if noop is not None and noop.passed:
+        raise Rejected("noop", "passes_unchanged", evidence)
+    if noop is not None and noop.parts.get("f2p", [0])[0]:
+        raise Rejected("noop", "f2p_passes_unchanged", evidence)
+    if noop is not None and len(set(noop.parts.get("p2p", [0]))) > 1:
+        raise Rejected("noop", "p2p_fails_unchanged", evidence)
+    gold = seen.of("gold")
+    if len(seen.passed("gold")) < len(gold):
+        flaky = len({msgspec.json.encode(verdict.parts) for verdict in gold.values()}) > 1 or seen.passed("gold")
+        raise Rejected("gold", "flaky" if flaky else "known_change_fails", evidence)
+
+
+def _judged(seen: Seen, sandbox: str, whole: bool) -> Json:
+    """What falls out for its wrong or cheating probes; else the evidence.
+
+    Of a large change (`whole` is false) only samples were tried: that no test sees these is evidence, no rejection.
+    """
+    evidence = _evidence(seen, sandbox)
+    if cheats := seen.passed("cheat"):
+        raise Rejected("cheat", "cheat_passes", evidence | {"passed": cheats})
+    wrong = seen.of("wrong")
+    if whole and wrong and len(seen.passed("wrong")) == len(wrong):
+        raise Rejected("wrong", "tests_do_not_see_the_change", evidence | {"passed": sorted(wrong)})
+    return evidence
+
+
+def _evidence(seen: Seen, sandbox: str) -> Json:
+    """Nothing in it differs from one run to the next."""
+    out: Json = {"sandbox": sandbox, "grading": VERSION}
+    for kind, verdicts in seen.verdicts.items():
+        out[kind] = {name: _brief(verdict) for name, verdict in verdicts.items()}
+    wrong = seen.of("wrong")
+    if wrong:
+        out["wrong_caught"] = [len(wrong) - len(seen.passed("wrong")), len(wrong)]
+    return out
+
+
+def _brief(verdict: Verdict) -> Json:
+    out: Json = {"reward": verdict.reward, "reason": verdict.reason[:200]}
+    return out | ({"flags": verdict.flags[:SHOWN]} if verdict.flags else {})

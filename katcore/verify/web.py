@@ -1,0 +1,160 @@
+"""Verdicts on pages: shown in headless Chromium at 1920 x 1080 inside a box, scrolled, hovered, clicked, looked at.
+
+In: a task whose `verification.rubric` may name the `page` (default index.html), a `kind` (`page` or `slides`, which
+choose one of KAT's rubrics) or dimensions of its own; an attempt's patch. Out: a verdict. Code fidelity (the page
+loads, no error on its console, nothing missing) is checked without a judge and gates the reward; with a judge the
+screenshots are scored by the rubric, without one fidelity is the whole verdict. The page sees no network but its files.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from katcore.errors import RecordError, SandboxError
+from katcore.records import Json, Task, Trajectory, Verdict
+from katcore.sandbox import PYTHON, Box, Limits, Sandbox, Spec
+from katcore.testrun.patch import BadPatch, apply_in_box
+from katcore.testrun.workspace import workspace
+from katcore.verify.judge import Judge
+from katcore.verify.rubric import Rubric, rubric_of, shipped
+
+WIDTH, HEIGHT = 1920, 1080
+BROWSERS = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "google-chrome")
+"""Debian's program itself first: the script around it reads folders that a box does not have."""
+FONTS = b"<fontconfig><dir>/usr/share/fonts</dir><cachedir>/tmp/fonts</cachedir></fontconfig>"
+OUT = "/tmp/web-out"
+PENALTY = 0.1
+"""What each console error or missing file takes from the reward."""
+
+
+class Page(Struct, kw_only=True):
+    """The part of a rubric that says what to look at."""
+
+    page: str = "index.html"
+    kind: Literal["page", "slides"] = "page"
+    screens: int = 4
+    hovers: int = 3
+    clicks: int = 3
+    timeout_s: float = 180.0
+
+
+class Look(Struct, kw_only=True):
+    """What the browser saw."""
+
+    loaded: bool
+    page: Json
+    shots: list[dict[str, str]]
+    hovered: list[str]
+    clicked: list[str]
+    errors: list[str]
+    missing: list[str]
+
+
+def verdict(task: Task, trajectory: Trajectory, boxes: Sandbox, judge: Judge | None) -> Verdict:
+    """RecordError for a malformed rubric, SandboxError when box or browser fails, EngineError from the judge."""
+    try:
+        page = msgspec.convert(task.verification.rubric or {}, Page)
+    except msgspec.ValidationError as error:
+        raise RecordError("task", f"rubric: {error}") from error
+    if not (trajectory.patch or "").strip():
+        return Verdict(reason="no change", evidence={})
+    rubric = rubric_of(task) if (task.verification.rubric or {}).get("dimensions") else _shipped(page)
+    try:
+        look, shots = rendered(task, trajectory.patch or "", page, boxes)
+    except BadPatch as error:
+        return Verdict(reason=f"the patch does not apply: {error}")
+    if look is None:
+        return Verdict(reason=f"there is no {page.page}")
+    return _verdict(task, look, shots, judge, rubric)
+
+
+def _shipped(page: Page) -> Rubric:
+    return shipped("web_slides" if page.kind == "slides" else "web_page")
+
+
+def rendered(task: Task, patch: str, page: Page, boxes: Sandbox) -> tuple[Look | None, dict[str, bytes]]:
+    """What the browser saw, and its screenshots by name; None when there is no such page. BadPatch, SandboxError."""
+    if PurePosixPath(page.page).is_absolute() or ".." in PurePosixPath(page.page).parts:
+        raise RecordError("task", f"rubric: page {page.page!r} lies outside the repository")
+    repo = workspace(task.source) if task.source.url else None
+    limits = Limits(memory_mib=4096, pids=512, disk_mib=2048)
+    box = boxes.create(Spec(f"web-{task.instance_id}", repo, task.environment.workdir, limits=limits))
+    try:
+        apply_in_box(box, patch)
+        if box.exec(["test", "-f", page.page]).code != 0:
+            return None, {}
+        look = _look(box, page)
+        return look, {shot["what"]: box.get(f"{OUT}/{shot['file']}") for shot in look.shots}
+    finally:
+        box.close()
+
+
+def _look(box: Box, page: Page) -> Look:
+    driver = files("katcore.verify").joinpath("web_driver.py").read_bytes()
+    box.put("/tmp/web_driver.py", driver)
+    box.put("/tmp/fonts.conf", FONTS)
+    settings = {
+        "browser": _browser(box), "page": page.page, "out": OUT, "width": WIDTH, "height": HEIGHT,
+        "screens": page.screens, "hovers": page.hovers, "clicks": page.clicks, "settle_s": 0.6,
+    }  # fmt: skip
+    env = {
+        "HOME": "/tmp",
+        "FONTCONFIG_FILE": "/tmp/fonts.conf",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LC_ALL": "C.UTF-8",
+    }
+    command = [PYTHON, "-I", "/tmp/web_driver.py", json.dumps(settings)]
+    done = box.exec(command, env=env, timeout_s=page.timeout_s)
+    try:
+        return msgspec.json.decode(box.get(f"{OUT}/seen.json"), type=Look)
+    except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        said = done.stderr.decode("utf-8", "replace").strip()[-300:]
+        raise SandboxError(f"the browser ended with {done.code}: {said or error}") from error
+
+
+def _browser(box: Box) -> str:
+    for name in BROWSERS:
+        done = box.exec(["/bin/sh", "-c", f"command -v {name}"], env={"PATH": "/usr/local/bin:/usr/bin:/bin"})
+        if done.code == 0:
+            return done.stdout.decode().strip()
+    here = (
+        "it is on this machine, and not in the box" if any(map(shutil.which, BROWSERS)) else "apt-get install chromium"
+    )
+    raise SandboxError("there is no Chromium in the box", hint=here)
+
+
+def _verdict(task: Task, look: Look, shots: dict[str, bytes], judge: Judge | None, rubric: Rubric) -> Verdict:
+    wrong = [f"console: {text}" for text in look.errors] + [f"missing: {text}" for text in look.missing]
+    wrong += [f"broken image: {name}" for name in look.page.get("broken") or []]
+    if not look.loaded or not shots:
+        wrong.insert(0, "the page does not load")
+    fidelity = 0.0 if not look.loaded else max(0.0, round(1 - PENALTY * len(wrong), 6))
+    seen: Json = {"problems": wrong[:50], "page": look.page, "hovered": look.hovered, "clicked": look.clicked}
+    if judge is None:
+        reason = "passed" if not wrong else wrong[0]
+        return Verdict(reward=fidelity, passed=not wrong, parts={"fidelity": fidelity}, reason=reason, evidence=seen)
+    images: list[Json] = [
+        part
+        for what, png in shots.items()
+        for part in (
+            {"type": "text", "text": f"Screenshot, {what.replace('<', ' ').replace('>', ' ')[:120]}:"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(png).decode()}},
+        )
+    ]
+    work = f"A page, shown in the screenshots above ({len(shots)}). Title: {look.page.get('title', '')}"
+    out = judge.judged(task.problem_statement, work, rubric, images)
+    if out.masked:
+        return out
+    out.parts = {**out.parts, "fidelity": fidelity, "judge": out.reward}
+    out.reward = round(out.reward * fidelity, 6)
+    out.passed = out.reward >= rubric.passes
+    out.evidence = {**out.evidence, **seen}
+    return out

@@ -1,0 +1,87 @@
+"""An OpenAI-compatible endpoint on loopback whose answers a test scripts; it keeps every request it gets."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = Callable[[dict[str, Any]], "str | tuple[int, str] | tuple[int, str, dict[str, str]]"]
+
+
+class Endpoint:
+    """`requests` are the bodies in their order, `headers` those of each."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+
+
+@contextmanager
+def endpoint(answer: Answer) -> Iterator[Endpoint]:
+    """A text is answered as a completion; a pair is a status and a body, with headers where there are three."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            made.requests.append(body)
+            made.headers.append(dict(self.headers))
+            given = answer(body)
+            status, text, extra = 200, "", {}
+            if isinstance(given, str):
+                usage = {"prompt_tokens": 100, "completion_tokens": 10}
+                choice = {"message": {"role": "assistant", "content": given}, "finish_reason": "stop"}
+                text = json.dumps({"choices": [choice], "usage": usage})
+            else:
+                status, text = given[0], given[1]
+                extra = given[2] if len(given) == 3 else {}
+            self.send_response(status)
+            for name, value in extra.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made = Endpoint(f"http://127.0.0.1:{server.server_port}/v1")
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def text_of(body: dict[str, Any]) -> str:
+    """The text that the judge was given in the user's message."""
+    content = body["messages"][1]["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+def honest(scores: Callable[[str, str], int]) -> Answer:
+    """A judge that reads its instructions after the data and scores as `scores(dimension, work)` says."""
+
+    def answer(body: dict[str, Any]) -> str:
+        text = text_of(body)
+        data, _, after = text.rpartition("The data ends here.")
+        work = re.search(r"<work-(\w+)>\n(.*)\n</work-\1>", data, re.DOTALL)
+        assert work, "the work stands between markers"
+        word = re.search(r'"canary": "(\w+)"', after)
+        control = re.search(r"- (control \w+): .* its score is (\d)", after)
+        assert word and control
+        names = re.findall(r"^- ([\w -]+?)(?::|$)", after, re.MULTILINE)
+        given = {
+            name: {"reason": "so", "score": int(control[2]) if name == control[1] else scores(name, work[2])}
+            for name in names
+        }
+        return json.dumps({"canary": word[1], "scores": given})
+
+    return answer

@@ -1,0 +1,205 @@
+"""Rules without a box: answers, constraints by hand-made responses, languages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from katcore.errors import RecordError
+from katcore.records import Node, Scaffold, Task, TaskSource, Trajectory, Verification
+from katcore.verify import rules
+from katcore.verify.answer import answer_of, code_of
+from katcore.verify.constraints import INSTRUCTIONS, broken, sentences
+from katcore.verify.language import language_of
+
+
+def task(*rule: dict[str, Any], answer: str | None = None) -> Task:
+    rubric = {"rules": list(rule)} if rule else None
+    return Task(
+        instance_id="r",
+        repo="r",
+        base_commit="0" * 40,
+        created_at="2025-01-01T00:00:00Z",
+        source=TaskSource(kind="inline"),
+        verification=Verification(kind="rules", rubric=rubric, answer=answer),
+    )
+
+
+def said(text: str) -> Trajectory:
+    node = Node(id=0, role="assistant", message={"role": "assistant", "content": text}, sampled=[(0, 1)])
+    return Trajectory(id="a", task_id="r", group_id="r", scaffold=Scaffold(name="s"), model="m", nodes=[node])
+
+
+def reward(text: str, *rule: dict[str, Any], answer: str | None = None) -> float:
+    return rules.verdict(task(*rule, answer=answer), said(text), lambda *_: pytest.fail("no program here")).reward
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "right"),
+    [
+        ("  42 \n", {"check": "exact", "answer": "42"}, True),
+        ("42.", {"check": "exact", "answer": "42"}, False),
+        ("Yes", {"check": "exact", "answer": "yes", "ignore_case": True}, True),
+        ("so the total is 1,234.50 dollars", {"check": "numeric", "answer": 1234.5}, True),
+        (r"first \boxed{7}, then 8", {"check": "numeric", "answer": 7}, True),
+        ("about 3.1416", {"check": "numeric", "answer": 3.14159265, "rel": 1e-4}, True),
+        ("about 3.2", {"check": "numeric", "answer": 3.14159265, "rel": 1e-4}, False),
+        ("nothing", {"check": "numeric", "answer": 0}, False),
+        ("-5e3", {"check": "numeric", "answer": -5000}, True),
+        ("id: ab-12", {"check": "regex", "pattern": r"[a-z]{2}-\d+"}, True),
+        ("id: ab-12", {"check": "regex", "pattern": r"[a-z]{2}-\d+", "whole": True}, False),
+    ],
+)
+def test_answers(text: str, rule: dict[str, Any], right: bool) -> None:
+    assert reward(text, rule) == float(right)
+
+
+def test_the_answer_alone_is_an_exact_rule() -> None:
+    assert reward("<think>41?</think>\n42", answer="42") == 1.0
+
+
+def test_a_pattern_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "REGEX_S", 0.5)
+    started = time.monotonic()
+    assert reward("a" * 40 + "!", {"check": "regex", "pattern": r"^(a+)+$"}) == 0.0
+    assert time.monotonic() - started < 5
+
+
+def test_rules_are_weighed_and_all_must_hold() -> None:
+    found = rules.verdict(
+        task({"check": "exact", "answer": "7", "weight": 3}, {"check": "regex", "pattern": "x"}),
+        said("7"),
+        lambda *_: None,
+    )  # type: ignore[arg-type, return-value]
+    assert (found.reward, found.passed, found.parts["rules"]) == (0.75, False, [1, 2])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"check": "magic"},
+        {"check": "exact"},
+        {"check": "exact", "answer": "a", "weight": 0},
+        {"check": "regex", "pattern": "("},
+        {"check": "constraints", "instruction_id_list": ["no:such"]},
+        {"check": "constraints", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}, {}]},
+        {"check": "constraints", "instruction_id_list": ["keywords:existence"], "kwargs": [{"words": ["a"]}]},
+    ],
+)
+def test_malformed_rules_are_dead_letters(rule: dict[str, Any]) -> None:
+    with pytest.raises(RecordError, match="task"):
+        reward("a", rule)
+
+
+def test_the_last_block_of_code_in_the_language() -> None:
+    text = "```python\nold\n```\ntext\n```python\nnew\n```\n```sh\nls\n```"
+    assert code_of(text, "python") == "new\n" and code_of(text) == "ls\n" and code_of("plain") == "plain"
+
+
+def test_an_artifact_comes_before_words() -> None:
+    attempt = said("words")
+    attempt.artifacts = {"answer": "file"}
+    assert answer_of(attempt) == "file"
+
+
+ENGLISH = "The cat is in the house and it was not for you."
+FOLLOWED: list[tuple[str, dict[str, Any], str, str]] = [
+    ("keywords:existence", {"keywords": ["Cat", "dog"]}, "a cat, a dog", "a cat"),
+    ("keywords:frequency", {"keyword": "ha", "frequency": 3, "relation": "at least"}, "ha Ha hah", "ha ha"),
+    ("keywords:frequency", {"keyword": "ha", "frequency": 2, "relation": "less than"}, "ha", "ha ha"),
+    ("keywords:forbidden_words", {"forbidden_words": ["cat"]}, "concatenate", "a Cat!"),
+    ("keywords:letter_frequency", {"letter": "e", "let_frequency": 2, "let_relation": "at least"}, "eE", "e"),
+    ("language:response_language", {"language": "de"}, "Das ist nicht der Hund und die Katze", ENGLISH),
+    ("length_constraints:number_sentences", {"num_sentences": 2, "relation": "at least"}, "One. Two!", "Mr. One."),
+    ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb", "a\n\nb"),
+    ("length_constraints:number_words", {"num_words": 3, "relation": "less than"}, "one two", "one two three"),
+    ("length_constraints:nth_paragraph_first_word",
+     {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "well"}, "a\n\n\"Well, b", "a\n\nso well"),
+    ("detectable_content:number_placeholders", {"num_placeholders": 2}, "[a] and [b]", "[a]"),
+    ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, "x\nP. P. S. y", "x\nP.S. y"),
+    ("detectable_content:postscript", {"postscript_marker": "P.S."}, "x\nP.S. y", "x"),
+    ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n- b", "* a\n* b\n* c"),
+    ("detectable_format:constrained_response", {}, "Well. My answer is maybe.", "maybe"),
+    ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and **b**", "*a* and * *"),
+    ("detectable_format:multiple_sections", {"section_spliter": "Section", "num_sections": 2},
+     "Section 1 a\nSection 2 b", "Section 1 a"),
+    ("detectable_format:json_format", {}, '```json\n{"a": [1]}\n```', "{a: 1}"),
+    ("detectable_format:title", {}, "<<A title>>\ntext", "<< >>\ntext"),
+    ("combination:two_responses", {}, "one\n******\ntwo", "same\n******\nsame"),
+    ("combination:repeat_prompt", {"prompt_to_repeat": "Say it"}, "say it\nit", "it, say it"),
+    ("startend:end_checker", {"end_phrase": "That is all."}, 'So. "That is all."', "That is all. Bye"),
+    ("startend:quotation", {}, '"all of it"', '"half" of it'),
+    ("change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}, "AB CD e", "AB c"),
+    ("change_case:english_capital", {}, ENGLISH.upper(), ENGLISH),
+    ("change_case:english_lowercase", {}, ENGLISH.lower(), ENGLISH),
+    ("punctuation:no_comma", {}, "a b", "a, b"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "good", "bad"), FOLLOWED, ids=[f"{i}-{f[0]}" for i, f in enumerate(FOLLOWED)]
+)
+def test_constraints(name: str, given: dict[str, Any], good: str, bad: str) -> None:
+    assert not broken(name, {**given, "unused": None}, good)
+    assert broken(name, given, bad) and broken(name, given, " ")
+
+
+def test_all_25_published_instructions_are_there_and_tried() -> None:
+    assert len(INSTRUCTIONS) == 25 and {name for name, *_ in FOLLOWED} == set(INSTRUCTIONS)
+
+
+def test_each_violation_costs() -> None:
+    rule = {"check": "constraints", "instruction_id_list": ["punctuation:no_comma", "startend:quotation",
+            "detectable_format:title", "detectable_format:json_format"], "kwargs": [{}, {}, {}, {}]}  # fmt: skip
+    assert reward('"no title"', rule) == 0.75, "quoted, a JSON string, no comma"
+    assert reward("a, b", {**rule, "penalty": 0.2}) == pytest.approx(0.2)
+    assert reward("a, b", {**rule, "penalty": 0.5}) == 0.0
+
+
+def test_sentences() -> None:
+    texts = ("One", "One. Two? Three!", "v1.2 is out", "e.g. this one.", 'He said "no." So')
+    assert [sentences(text) for text in texts] == [1, 3, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("en", ENGLISH),
+        ("fr", "Le chat est dans la maison et il ne sort pas"),
+        ("es", "El gato está en la casa y no sale"),
+        ("pt", "O gato não está em casa e uma menina foi com ele"),
+        ("it", "Il gatto è nella casa e non esce con gli altri"),
+        ("ru", "Кошка сидит в доме и не выходит, она спит и видит сны"),
+        ("uk", "Кішка сидить у домі і не виходить"),
+        ("bg", "Котката е в къщата и не иска да излиза от нея"),
+        ("ar", "القط في البيت ولا يخرج منه"),
+        ("fa", "گربه در خانه است و بیرون نمی‌رود چون"),
+        ("ur", "بلی گھر میں ہے اور باہر نہیں جاتی"),
+        ("hi", "बिल्ली घर में है और बाहर नहीं जाती"),
+        ("mr", "मांजर घरात आहे आणि ते बाहेर जात नाही"),
+        ("ja", "猫は家の中にいます"),
+        ("zh", "猫在房子里"),
+        ("ko", "고양이는 집에 있다"),
+        ("th", "แมวอยู่ในบ้าน"),
+        ("ta", "பூனை வீட்டில்"),
+        ("", "x = 1"),
+    ],
+)
+def test_languages(code: str, text: str) -> None:
+    assert language_of(text) == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\n" * 400_000, "." * 400_000 + "x", "<<" * 200_000, "```a\n" * 100_000, " " * 400_000 + "x", "[" * 400_000],
+)
+def test_answers_made_to_take_for_ever_do_not(text: str) -> None:
+    started = time.monotonic()
+    code_of(text)
+    names = [name for name, *_ in FOLLOWED]
+    given = [kwargs for _, kwargs, *_ in FOLLOWED]
+    reward(text, {"check": "constraints", "instruction_id_list": names, "kwargs": given})
+    reward(text, {"check": "numeric", "answer": 1})
+    assert time.monotonic() - started < 20
