@@ -1,8 +1,8 @@
 """IFEval-style instructions: a prompt and constraints on the answer that a program can check.
 
-In: a row, or a task. Out: the other. Verification is of kind `rules` with a rubric `{"kind": "constraints",
-"constraints": [{id, arguments}]}`: `id` is IFEval's own (`length_constraints:number_words`), `arguments` its keyword
-arguments; those that are null, as Parquet writes what a constraint does not take, are left out.
+In: a row, or a task. Out: the other. Verification is of kind `rules` with one rule `constraints` in IFEval's columns:
+the instructions' ids (`length_constraints:number_words`) and their keyword arguments, without those that are null, as
+Parquet writes what a constraint does not take.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def to_task(row: Json) -> Task:
     arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
     if not isinstance(ids, list) or not isinstance(arguments, list) or len(ids) != len(arguments):
         raise ValueError("instruction_id_list and kwargs are lists of one length")
-    constraints = [{"id": name, "arguments": _given(one)} for name, one in zip(ids, arguments, strict=True)]
+    rule = {"check": "constraints", "instruction_id_list": ids, "kwargs": [_given(one) for one in arguments]}
     return Task(
         instance_id=f"ifeval-{row.get('key', row.get('id', ''))}",
         repo="",
@@ -34,19 +34,20 @@ def to_task(row: Json) -> Task:
         instruction=Instruction(kind="human"),
         source=TaskSource(kind="inline"),
         environment=Environment(recipe=RECIPE),
-        verification=Verification(kind="rules", rubric={"kind": "constraints", "constraints": constraints}),
+        verification=Verification(kind="rules", rubric={"rules": [rule]}),
     )
 
 
 def from_task(task: Task) -> Json:
     """A row."""
-    constraints = (task.verification.rubric or {}).get("constraints") or []
+    rules = (task.verification.rubric or {}).get("rules") or []
+    rule: Json = next((each for each in rules if each.get("check") == "constraints"), {})
     key = task.instance_id.removeprefix("ifeval-")
     return {
         "key": int(key) if key.isdigit() else key,
         "prompt": task.problem_statement,
-        "instruction_id_list": [one["id"] for one in constraints],
-        "kwargs": [one["arguments"] for one in constraints],
+        "instruction_id_list": rule.get("instruction_id_list", []),
+        "kwargs": rule.get("kwargs", []),
     }
 
 

@@ -1,9 +1,9 @@
 """LiveCodeBench: problems of programming contests, checked by running a program on given inputs.
 
-In: a row, or a task. Out: the other. Verification is of kind `rules` with a rubric `{"kind": "programs", "language",
-"entry_point", "starter_code", "cases": [{input, output, type: stdin | functional, hidden}]}`; `entry_point` is the
-function that functional cases call with the lines of `input` as JSON arguments. Hidden cases come compressed (base64 of
-zlib of a pickled text): the pickle is read by a loader that knows no classes.
+In: a row, or a task. Out: the other. Verification is of kind `rules` with one rule `program`: each case is an input and
+what must be printed, or a call of the row's function with the lines of the input as JSON arguments. `public` beside it
+says how many of the cases, the first ones, the problem shows. Hidden cases come compressed (base64 of zlib of a pickled
+text): the pickle is read by a loader that knows no classes.
 """
 
 from __future__ import annotations
@@ -46,11 +46,9 @@ def to_task(row: Json) -> Task:
         verification=Verification(
             kind="rules",
             rubric={
-                "kind": "programs",
-                "language": "python",
-                "entry_point": metadata.get("func_name"),
                 "starter_code": text(row, "starter_code", ""),
-                "cases": cases,
+                "public": sum(not case["hidden"] for case in cases),
+                "rules": [{"check": "program", "cases": [_rule_case(case, metadata) for case in cases]}],
             },
         ),
     )
@@ -59,7 +57,10 @@ def to_task(row: Json) -> Task:
 def from_task(task: Task) -> Json:
     """A row whose hidden cases are plain JSON text."""
     rubric = task.verification.rubric or {}
-    cases = rubric.get("cases") or []
+    rules = rubric.get("rules") or []
+    cases: list[Json] = next((rule.get("cases", []) for rule in rules if rule.get("check") == "program"), [])
+    public = int(rubric.get("public") or 0)
+    called = next((case["call"] for case in cases if case.get("call")), None)
     return {
         "question_title": "",
         "question_content": task.problem_statement,
@@ -69,9 +70,9 @@ def from_task(task: Task) -> Json:
         "contest_date": task.created_at,
         "starter_code": rubric.get("starter_code") or "",
         "difficulty": {value: name for name, value in DIFFICULTY.items()}.get(task.difficulty or 0.0, ""),
-        "public_test_cases": _written(cases, False),
-        "private_test_cases": _written(cases, True),
-        "metadata": json.dumps({"func_name": rubric["entry_point"]} if rubric.get("entry_point") else {}),
+        "public_test_cases": _written(cases[:public]),
+        "private_test_cases": _written(cases[public:]),
+        "metadata": json.dumps({"func_name": called} if called else {}),
     }
 
 
@@ -85,9 +86,25 @@ def _cases(row: Json, field: str, hidden: bool) -> list[Json]:
     ]
 
 
-def _written(cases: list[Json], hidden: bool) -> str:
-    kept = [case for case in cases if case["hidden"] == hidden]
-    return json.dumps([{"input": case["input"], "output": case["output"], "testtype": case["type"]} for case in kept])
+def _rule_case(case: Json, metadata: Json) -> Json:
+    """A case as the rule takes it. ValueError where a function's arguments or its name are missing."""
+    if case["type"] != "functional":
+        return {"stdin": case["input"], "stdout": case["output"]}
+    if not metadata.get("func_name"):
+        raise ValueError("metadata names no func_name, which functional cases call")
+    arguments = [json.loads(line) for line in case["input"].splitlines() if line.strip()]
+    return {"call": metadata["func_name"], "arguments": arguments, "value": json.loads(case["output"])}
+
+
+def _written(cases: list[Json]) -> str:
+    return json.dumps([_row_case(case) for case in cases])
+
+
+def _row_case(case: Json) -> Json:
+    if not case.get("call"):
+        return {"input": case["stdin"], "output": case["stdout"], "testtype": "stdin"}
+    lines = "\n".join(json.dumps(argument) for argument in case["arguments"])
+    return {"input": lines, "output": json.dumps(case["value"]), "testtype": "functional"}
 
 
 def _json(value: Any) -> Any:

@@ -16,6 +16,7 @@ from katcore.dataset.reverse import reverse
 from katcore.errors import RecordError
 from katcore.records import Task
 from katcore.streams import Line, splice
+from katcore.verify.rules import Constraints, Program, rules_of
 
 IDS = [f"{name}-{variant}" for name, variant, _ in ROWS]
 
@@ -98,10 +99,11 @@ def test_a_smith_patch_brings_the_bug_in_and_the_tasks_removes_it(tmp_path: Path
 
 
 def test_hidden_cases_are_unpacked_without_running_anything() -> None:
-    rubric = FORMATS["livecodebench"].to_task(LIVECODEBENCH).verification.rubric
-    assert rubric is not None and rubric["entry_point"] == "total"
-    assert [(case["type"], case["hidden"]) for case in rubric["cases"]] == [("stdin", False), ("functional", True)]
-    assert rubric["cases"][1]["input"] == "[1]\n2"
+    task = FORMATS["livecodebench"].to_task(LIVECODEBENCH)
+    (rule,) = rules_of(task)
+    assert isinstance(rule, Program) and task.verification.rubric["public"] == 1
+    shown, hidden = rule.cases
+    assert shown.stdin and not shown.call and (hidden.call, hidden.arguments) == ("total", [[1], 2])
 
     import base64
     import os
@@ -118,14 +120,15 @@ def test_hidden_cases_are_unpacked_without_running_anything() -> None:
 
 
 def test_constraints_lose_the_nulls_that_parquet_adds() -> None:
-    rubric = FORMATS["ifeval"].to_task(IFEVAL).verification.rubric
-    assert rubric == {
-        "kind": "constraints",
-        "constraints": [
-            {"id": "punctuation:no_comma", "arguments": {}},
-            {"id": "length_constraints:number_words", "arguments": {"relation": "at least", "num_words": 300}},
-        ],
-    }
+    task = FORMATS["ifeval"].to_task(IFEVAL)
+    assert isinstance(rules_of(task)[0], Constraints)
+    assert task.verification.rubric["rules"] == [
+        {
+            "check": "constraints",
+            "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
+            "kwargs": [{}, {"relation": "at least", "num_words": 300}],
+        }
+    ]
 
 
 @pytest.mark.parametrize(
