@@ -1,6 +1,7 @@
 # make demo    the main job, from a package's history to a trained, better policy (DEMO=small: a short one)
 # make test    all tests          make check   format, lint, types, imports, drift, fast tests
 # make test-agents                other people's agents, all of them, for real (installs 2.5 GB once)
+# make test-sglang                the contract of engines against SGLang's own server, on a CPU (1.6 GB once, in out/)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
@@ -19,7 +20,7 @@ export KAT_SEED ?= 0
 JOBS ?= $(shell nproc)
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 5
+	@sed -n 's/^# //p' Makefile | head -n 6
 
 $(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
 	scripts/system-packages run
@@ -58,6 +59,12 @@ test-agents: $(VENV)/.installed
 	scripts/system-packages test
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_AGENTS_TABLE=benchmarks/results/agents.md \
 	    $(BIN)/pytest -m 'slow or agents' tests/rollout/test_real_agents.py
+
+.PHONY: test-sglang
+test-sglang: $(VENV)/.installed
+	scripts/sglang/install out/sglang
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_SGLANG_PYTHON=$(CURDIR)/out/sglang/bin/python \
+	    KAT_SGLANG_TABLE=benchmarks/results/sglang_contract.json $(BIN)/pytest -m sglang tests/engine/test_real_sglang.py
 
 bench-gpu:
 	TRITON_INTERPRET=0 scripts/from-source $(PYTHON) benchmarks/gpu/run.py

@@ -8,6 +8,7 @@ sliding-window attention; models that keep other state (state-space, linear atte
 from __future__ import annotations
 
 import inspect
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from katcore.engine.embedded_cache import Layers, new_cache
 from katcore.errors import InputError
 
 _CHUNK = 1024
+_LOADING = threading.Lock()
+"""transformers loads one model at a time: it keeps what is being loaded in globals."""
 _SCORED_CHUNK = 128
 """Scoring keeps logits [q, V] in fp32: 128 rows of a 152k vocabulary are 78 MB."""
 _ATTENTION = {"full_attention", "sliding_attention"}
@@ -120,9 +123,10 @@ def _load(folder: str, dtype: torch.dtype) -> Any:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        network, info = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
+        with _LOADING:
+            network, info = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, local_files_only=True, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
         raise InputError(f"{folder}: cannot load the model: {str(reason).splitlines()[0]}") from None
     finally:

@@ -186,6 +186,8 @@ class Worker:
                 self._wake.wait()
             commands, self._commands = self._commands, deque()
         for command, done in commands:
+            if not done.set_running_or_notify_cancel():  # whoever asked has gone
+                continue
             try:
                 command()
             except KatError as reason:

@@ -104,18 +104,25 @@ class SGLangEngine:
     ) -> None:
         """Load all weights from tensors; `names` maps the trainer's to the engine's.
 
-        InputError or EngineError when they are not all of the model's weights: then none is changed.
+        InputError or EngineError when they are not all of the model's weights: then none is changed. SGLang waits for
+        what runs to end, unless it is paused.
         """
         from katcore.engine import tensors as packing
 
         given = packing.renamed(tensors, names or {})
         (info, *_), (model, *_) = await asyncio.gather(self._info("/server_info"), self._info("/model_info"))
+        options = {"weight_version": version, "flush_cache": True}
         if str(info.get("version", "")).startswith(_EMBEDDED):
             body = await asyncio.to_thread(packing.safetensors_body, given)
-        else:
-            await asyncio.to_thread(packing.check_whole, given, str(model["model_path"]))
-            body = await asyncio.to_thread(packing.sglang_body, given, int(info.get("tp_size") or 1))
-        await self._updated("/update_weights_from_tensor", body | {"weight_version": version, "flush_cache": True})
+            await self._updated("/update_weights_from_tensor", body | options)
+            return
+        await asyncio.to_thread(packing.check_whole, given, str(model["model_path"]))
+        body = await asyncio.to_thread(packing.sglang_body, given, int(info.get("tp_size") or 1))
+        await self._updated("/begin_weight_update", {})
+        try:
+            await self._updated("/update_weights_from_tensor", body | options)
+        finally:
+            await self._updated("/end_weight_update", {})
 
     async def flush_cache(self) -> None:
         """Forget every cached prefix."""

@@ -381,6 +381,17 @@ async def a_folder_without_weights_is_refused(bench: Bench, engine: SGLangEngine
 @check
 async def memory_is_lent_and_comes_back(bench: Bench, engine: SGLangEngine) -> str:
     before = await engine.generate(prompt(20), GREEDY)
+    for tags in (None, ["kv_cache"], ["weights"]):
+        await engine.release_memory(tags)
+        await engine.resume_memory(tags)
+        found = await engine.generate(prompt(20), GREEDY)
+        assert found.token_ids == before.token_ids
+    return differs(bench.apart(found, bench.folder, prompt(20)))
+
+
+@check
+async def nothing_runs_while_memory_is_lent(bench: Bench, engine: SGLangEngine) -> str:
+    before = await engine.generate(prompt(20), GREEDY)
     await engine.release_memory()
     held = asyncio.create_task(engine.generate(prompt(20), GREEDY))
     await asyncio.sleep(0.5)
@@ -395,7 +406,7 @@ async def what_cannot_be_is_refused_by_type(bench: Bench, engine: SGLangEngine) 
     with pytest.raises(ContextOverflow):
         await engine.generate(prompt(600), GREEDY)
     with pytest.raises(EngineError) as caught:
-        await engine.generate(prompt(4), SamplingParams(temperature=-1.0))
+        await engine.generate(prompt(4), SamplingParams(temperature=-1.0, max_new_tokens=4))
     assert not isinstance(caught.value, ContextOverflow)
     assert await engine.health()
     return "context overflow, bad parameter"
