@@ -8,9 +8,10 @@ retried, on another server where several were given.
 from __future__ import annotations
 
 import asyncio
+import functools
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,7 +64,9 @@ class SGLangEngine:
             raise EngineError(f"{self.name}: /generate answered {len(found)} completions instead of {n}")
         return self._read("/generate", lambda: [sglang_wire.generation(answer) for answer in found])
 
-    async def stream(self, input_ids: list[int], params: SamplingParams, rid: str = "") -> AsyncIterator[Generation]:
+    async def stream(
+        self, input_ids: list[int], params: SamplingParams, rid: str = ""
+    ) -> AsyncGenerator[Generation, None]:
         """Like `generate`, in parts; `versions` count from each part's start, only the last has a finish reason.
 
         When a server dies the rest is sampled by the next one, behind what there is: a seed does not repeat then, and
@@ -75,11 +78,11 @@ class SGLangEngine:
                 left = replace(params, max_new_tokens=params.max_new_tokens - len(got))
                 body = _body(input_ids + got, left) | {"stream": True} | named(attempts.number)
                 try:
-                    async for part in self._parts(attempts, body):
-                        got += part.token_ids
-                        yield replace(part, prompt_tokens=len(input_ids))
-                        if part.finish_reason:
-                            return
+                    async with aclosing(self._parts(attempts, body)) as parts:
+                        async for part in parts:
+                            got += part.token_ids
+                            yield replace(part, prompt_tokens=len(input_ids))
+                    return
                 except Broken as reason:
                     await attempts.failed(reason)
         yield Generation([], [], "length", [], len(input_ids))  # only the last event was lost
@@ -174,13 +177,25 @@ class SGLangEngine:
     async def _info(self, path: str) -> list[dict[str, Any]]:
         return await self._servers.ask_all_json("GET", path)
 
-    async def _parts(self, attempts: Attempts, body: dict[str, Any]) -> AsyncIterator[Generation]:
-        growing = sglang_wire.Growing()
+    async def _parts(self, attempts: Attempts, body: dict[str, Any]) -> AsyncGenerator[Generation, None]:
+        """The parts of one attempt. The last one waits for the end of the stream, so that its connection is reused."""
+        growing, last = sglang_wire.Growing(), None
         with attempts.running():
-            async for event in self._servers.events(attempts.server, "/generate", body):
-                yield self._read("/generate", lambda event=event: growing.part(event))  # type: ignore[misc]
-                self._servers.routes.answered(attempts.server)
-        raise Broken("/generate: the stream ended without a finish reason")
+            async with aclosing(self._servers.events(attempts.server, "/generate", body)) as events:
+                try:
+                    async for event in events:
+                        part = self._read("/generate", functools.partial(growing.part, event))
+                        if part.finish_reason:
+                            last = part
+                        else:
+                            yield part
+                except Broken:
+                    if last is None:
+                        raise
+        if last is None:
+            raise Broken("/generate: the stream ended without a finish reason")
+        self._servers.routes.answered(attempts.server)
+        yield last
 
     async def _updated(self, path: str, body: dict[str, Any]) -> None:
         for answer in await self._servers.ask_all_json("POST", path, body):

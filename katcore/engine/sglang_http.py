@@ -7,7 +7,7 @@ where there is one. What the answers mean is `sglang.py`'s business.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,7 +66,7 @@ class Servers:
         """Like `ask_all`: JSON objects."""
         return [self.table(path, data) for data in await self.ask_all(method, path, body)]
 
-    async def events(self, server: int, path: str, body: Any) -> AsyncIterator[dict[str, Any]]:
+    async def events(self, server: int, path: str, body: Any) -> AsyncGenerator[dict[str, Any], None]:
         """Server-sent events of one attempt, until `[DONE]`. Broken when it fails or ends before that."""
         try:
             async with self._request(server, "POST", path, body) as response:

@@ -271,7 +271,7 @@ async def a_client_that_leaves_frees_its_place(bench: Bench, engine: SGLangEngin
     started = time.monotonic()
     stream = engine.stream(prompt(8, 2), ENDLESS)
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await bench.until(0)
     return f"after {time.monotonic() - started:.1f} s"
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from engine_contract import CONTRACT, Bench, prompt, run
+from engine_contract import CONTRACT, TOLERANCE, Bench, prompt, run
 from tiny_models import Folder
 
 from katcore.engine import SamplingParams
@@ -40,15 +40,17 @@ def python() -> Path:
 
 
 @pytest.fixture(scope="module")
-def table(python: Path) -> Iterator[dict[str, str]]:
-    """Results by check, written at the end."""
-    rows = {name: f"not run: {reason}" for name, reason in NOT_ON_A_CPU.items()}
+def table(python: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """Results by engine and check, written at the end."""
+    not_run = {name: f"not run: {reason}" for name, reason in NOT_ON_A_CPU.items()}
+    rows: dict[str, dict[str, str]] = {"sglang": not_run, "embedded": {}, "sglang-router": {}}
     yield rows
-    asked = "from importlib.metadata import version as v; print(*map(v, ('sglang', 'torch', 'transformers')))"
+    asked = "from importlib.metadata import version as v; print(*map(v, ('sglang', 'sglang-router', 'torch', 'transformers')))"
     found = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
-    versions = dict(zip(("sglang", "torch", "transformers"), found))
+    versions = dict(zip(("sglang", "sglang-router", "torch", "transformers"), found))
     if path := os.environ.get("KAT_SGLANG_TABLE"):
-        Path(path).write_text(json.dumps({"versions": versions, "checks": rows}, indent=2) + "\n")
+        written = {"versions": versions, "tolerance": TOLERANCE, "checks": rows}
+        Path(path).write_text(json.dumps(written, indent=2) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +66,15 @@ def bench(python: Path, model_folder: Folder) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("name", [name for name in CONTRACT if name not in NOT_ON_A_CPU])
-def test_sglang_itself(bench: Bench, table: dict[str, str], name: str) -> None:
-    table[name] = "failed"
-    table[name] = run(bench, name)
+def test_sglang_itself(bench: Bench, table: dict[str, dict[str, str]], name: str) -> None:
+    table["sglang"][name] = "failed"
+    table["sglang"][name] = run(bench, name)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_the_embedded_engine_beside_it(embedded_bench: Bench, table: dict[str, dict[str, str]], name: str) -> None:
+    table["embedded"][name] = "failed"
+    table["embedded"][name] = run(embedded_bench, name)
 
 
 def embedded(folder: Path) -> tuple[subprocess.Popen[str], str]:
@@ -77,9 +85,9 @@ def embedded(folder: Path) -> tuple[subprocess.Popen[str], str]:
     return process, process.stdout.readline().strip()
 
 
-def test_a_worker_behind_the_router_dies(python: Path, model_folder: Folder, table: dict[str, str]) -> None:
-    name = "a_worker_behind_the_router_dies"
-    table[name] = "failed"
+def test_a_worker_behind_the_router_dies(python: Path, model_folder: Folder, table: dict[str, dict[str, str]]) -> None:
+    name, rows = "a_worker_behind_the_router_dies", table["sglang-router"]
+    rows[name] = "failed"
     params = SamplingParams(temperature=0.0, max_new_tokens=200)
     workers = [embedded(model_folder()) for _ in range(2)]
 
@@ -106,7 +114,7 @@ def test_a_worker_behind_the_router_dies(python: Path, model_folder: Folder, tab
 
     try:
         with launch_router([url for _, url in workers], python, ["--policy", "round_robin"]) as router:
-            table[name] = asyncio.run(work(router.url))
+            rows[name] = asyncio.run(work(router.url))
     finally:
         for process, _ in workers:
             process.kill()
