@@ -45,9 +45,10 @@ def table(python: Path) -> Iterator[dict[str, dict[str, str]]]:
     not_run = {name: f"not run: {reason}" for name, reason in NOT_ON_A_CPU.items()}
     rows: dict[str, dict[str, str]] = {"sglang": not_run, "embedded": {}, "sglang-router": {}}
     yield rows
-    asked = "from importlib.metadata import version as v; print(*map(v, ('sglang', 'sglang-router', 'torch', 'transformers')))"
+    names = ("sglang", "sglang-router", "torch", "transformers")
+    asked = f"from importlib.metadata import version; print(*map(version, {names}))"
     found = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.split()
-    versions = dict(zip(("sglang", "sglang-router", "torch", "transformers"), found))
+    versions = dict(zip(names, found))
     if path := os.environ.get("KAT_SGLANG_TABLE"):
         written = {"versions": versions, "tolerance": TOLERANCE, "checks": rows}
         Path(path).write_text(json.dumps(written, indent=2) + "\n")
