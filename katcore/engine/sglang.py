@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from katcore.engine import Generation, SamplingParams, sglang_wire
+from katcore.engine import tensors as packing
 from katcore.engine.sglang_http import Attempts, Broken, ContextOverflow, Servers
 from katcore.errors import EngineError
 
@@ -99,6 +100,7 @@ class SGLangEngine:
 
     async def update_weights(self, folder: str, version: str) -> None:
         """Load the weights of a model folder and call them `version` from now on."""
+        await asyncio.to_thread(packing.check_files, folder)
         body = {"model_path": folder, "weight_version": version, "flush_cache": True}
         await self._updated("/update_weights_from_disk", body)
 
@@ -110,8 +112,6 @@ class SGLangEngine:
         InputError or EngineError when they are not all of the model's weights: then none is changed. SGLang waits for
         what runs to end, unless it is paused.
         """
-        from katcore.engine import tensors as packing
-
         given = packing.renamed(tensors, names or {})
         (info, *_), (model, *_) = await asyncio.gather(self._info("/server_info"), self._info("/model_info"))
         options = {"weight_version": version, "flush_cache": True}

@@ -8,6 +8,9 @@ without cache or batch.
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -369,10 +372,14 @@ async def a_partial_update_is_refused(bench: Bench, engine: SGLangEngine) -> str
 
 
 @check
-async def a_folder_without_weights_is_refused(bench: Bench, engine: SGLangEngine) -> str:
+async def a_folder_without_whole_weights_is_refused(bench: Bench, engine: SGLangEngine) -> str:
     before = await engine.generate(prompt(20), GREEDY)
-    with pytest.raises(EngineError):
-        await engine.update_weights(str(bench.folder / "nowhere"), "bad")
+    with tempfile.TemporaryDirectory() as name:
+        cut = shutil.copytree(bench.other, Path(name) / "cut")
+        os.truncate(cut / "model.safetensors", (cut / "model.safetensors").stat().st_size // 2)
+        for folder in (bench.folder / "nowhere", cut):
+            with pytest.raises(EngineError):
+                await engine.update_weights(str(folder), "bad")
     after = await engine.generate(prompt(20), GREEDY)
     assert (after.token_ids, after.versions) == (before.token_ids, before.versions)
     return differs(bench.apart(after, bench.folder, prompt(20)))

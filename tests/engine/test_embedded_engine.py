@@ -306,7 +306,7 @@ def test_whoever_leaves_before_weights_are_loaded_leaves_a_working_engine(model_
             for task in updates:
                 task.cancel()
             await asyncio.gather(*updates, return_exceptions=True)
-            assert (await long)[0] == 200
+            assert (await asyncio.wait_for(long, 60))[0] == 200
 
         asyncio.run(work())
         assert server.worker.alive() and use(server.url, lambda e: e.health()) is True
