@@ -5,6 +5,7 @@
 # make bench-gateway              latency and calls a second of the gateway, beside LiteLLM's proxy (a quiet machine)
 # make test-runners               every test runner that PyPI, npm and Debian provide, for real (2.5 GB once, as root)
 # make test-kill, test-ray        200 rollouts and ten kills; two Ray nodes in network namespaces (installs 0.4 GB once)
+# make test-sglang                the contract of engines against SGLang's own server, on a CPU (1.6 GB once, in out/)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
 
@@ -77,6 +78,7 @@ test-datasets: $(VENV)/.installed
 .PHONY: bench-gateway
 bench-gateway: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gateway.py --peer litellm --json
+
 .PHONY: test-kill
 test-kill: $(VENV)/.installed
 	scripts/system-packages test
@@ -84,12 +86,19 @@ test-kill: $(VENV)/.installed
 	    KAT_KILL_TABLE=benchmarks/results/rollout_kill.md $(BIN)/pytest -s tests/rollout/test_rollout_kill.py
 
 RAY := build/ray
+
 .PHONY: test-ray
 test-ray: $(VENV)/.installed
 	scripts/system-packages test
 	test -d $(RAY)/ray || $(BIN)/pip install --quiet --disable-pip-version-check --target $(RAY) 'ray>=2.40'
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_TEST_RAY=$(CURDIR)/$(RAY) \
 	    KAT_RAY_TABLE=benchmarks/results/rollout_ray.md $(BIN)/pytest -s -m ray tests/rollout/test_rollout_ray.py
+
+.PHONY: test-sglang
+test-sglang: $(VENV)/.installed
+	scripts/sglang/install out/sglang
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_SGLANG_PYTHON=$(CURDIR)/out/sglang/bin/python \
+	    KAT_SGLANG_TABLE=benchmarks/results/sglang_contract.json $(BIN)/pytest -m sglang tests/engine/test_real_sglang.py
 
 bench-gpu:
 	TRITON_INTERPRET=0 scripts/from-source $(PYTHON) benchmarks/gpu/run.py

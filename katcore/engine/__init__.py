@@ -1,7 +1,8 @@
 """Inference engines: token ids in, token ids and log-probs out.
 
 The client side of SGLang's native HTTP API (`/generate` with `input_ids` and `return_logprob`, weight update from
-disk, flush, health). `sglang:URL` is a server somebody runs, `embedded:DIR` a small server of ours that speaks the
+disk and tensors, memory, flush, health). `sglang:URL` is a server or router somebody runs (`sglang:URL,URL`: several
+with one model), `embedded:DIR` a small server of ours that speaks the
 same subset over a transformers model, `scripted:FILE` (and the controls `oracle`, `nop`) a deterministic one that
 hands out messages. Names are parsed here; one variant, one file.
 """
@@ -18,7 +19,10 @@ KINDS = {"embedded": ":", "sglang": ":", "openai": ":", "anthropic": ":", "scrip
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How to sample; `seed` makes one request reproducible on the embedded engine."""
+    """How to sample; `seed` makes one request reproducible on the embedded engine.
+
+    `stop`: texts that end a completion; the token that completed one is the last of its ids.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -27,6 +31,7 @@ class SamplingParams:
     max_new_tokens: int = 512
     stop_token_ids: tuple[int, ...] = ()
     seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
         ... SGLangEngine(server.url) ...
     python -m katcore.engine.embedded --model DIR --port P   # a process of its own; prints its URL when it is ready
 
-Batched generation with KV cache, prefix reuse, log-probs, weight updates from disk. Not here: streaming, penalties,
-grammars, quantisation, several GPUs (that is SGLang's own business).
+Batched generation with KV cache, prefix reuse, streaming, log-probs of sampled and prompt tokens, weight updates from
+disk and tensors. Not here: penalties, grammars, quantisation, several GPUs (that is SGLang's own business).
 """
 
 from __future__ import annotations

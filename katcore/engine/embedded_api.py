@@ -1,100 +1,40 @@
 """SGLang's native HTTP API, as far as the embedded engine speaks it: requests checked, answers in SGLang's shapes.
 
-In: JSON bodies. Out: aiohttp handlers over a Worker. What would change the result and is not supported (penalties,
-grammars, stop strings, streaming) is refused with 400, never ignored.
+In: JSON bodies (`embedded_requests.py`). Out: aiohttp handlers over a Worker; their answers are
+`embedded_answers.py`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import msgspec
-import orjson
 from aiohttp import web
-from msgspec import Meta, Struct
 
-from katcore.engine.embedded_worker import Sequence, Worker
+from katcore.engine import embedded_weights
+from katcore.engine.embedded_answers import END, Answers, error, json
+from katcore.engine.embedded_requests import (
+    Abort,
+    Generate,
+    Memory,
+    Pause,
+    Refused,
+    Sampling,
+    Update,
+    UpdateTensors,
+    decode,
+)
+from katcore.engine.embedded_stop import StopStrings
+from katcore.engine.embedded_worker import MEMORY, Sequence, Worker
 from katcore.errors import KatError
 from katcore.model.folder import ChatModel
 
-Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 _GREEDY_BELOW = 1e-6
-
-
-class Refused(Exception):
-    """The request cannot be served as it stands: 400."""
-
-
-class Sampling(Struct, forbid_unknown_fields=True):
-    """`sampling_params`; the last ones are accepted at their neutral value only, or do not matter to token ids."""
-
-    temperature: Annotated[float, Meta(ge=0.0)] = 1.0
-    top_p: Annotated[float, Meta(gt=0.0, le=1.0)] = 1.0
-    top_k: int = -1
-    min_p: Unit = 0.0
-    max_new_tokens: Annotated[int, Meta(ge=1)] = 128
-    stop_token_ids: list[int] | None = None
-    sampling_seed: int | None = None
-    n: Annotated[int, Meta(ge=1, le=256)] = 1
-    ignore_eos: bool = False
-    skip_special_tokens: bool = True
-    spaces_between_special_tokens: bool = True
-    no_stop_trim: bool = False
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    repetition_penalty: float = 1.0
-    min_new_tokens: int = 0
-
-    def check(self) -> None:
-        """Refuse what this engine does not do."""
-        if self.frequency_penalty or self.presence_penalty or self.repetition_penalty != 1.0 or self.min_new_tokens:
-            raise Refused("penalties and min_new_tokens are not supported by the embedded engine")
-
-
-class Generate(Struct):
-    """The body of /generate; fields that it does not name are SGLang's and do not matter here."""
-
-    input_ids: list[int | list[int]]
-    sampling_params: Sampling = msgspec.field(default_factory=Sampling)
-    return_logprob: bool = False
-    rid: str | None = None
-    stream: bool = False
-
-
-class Update(Struct):
-    """The body of /update_weights_from_disk."""
-
-    model_path: str
-    weight_version: str | None = None
-    flush_cache: bool = True
-    abort_all_requests: bool = False
-
-
-class Pause(Struct):
-    """The body of /pause_generation."""
-
-    mode: Literal["abort", "retract", "in_place"] = "abort"
-
-
-class Abort(Struct):
-    """The body of /abort_request."""
-
-    rid: str = ""
-    abort_all: bool = False
-
-
-def _decode(body: bytes, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as reason:
-        raise Refused(str(reason)) from None
 
 
 @dataclass
@@ -116,6 +56,9 @@ class Api:
         post = {
             "/generate": self.generate,
             "/update_weights_from_disk": self.update,
+            "/update_weights_from_tensor": self.update_tensors,
+            "/release_memory_occupation": self.release,
+            "/resume_memory_occupation": self.restore,
             "/flush_cache": self.flush,
             "/pause_generation": self.pause,
             "/continue_generation": self.resume,
@@ -125,36 +68,41 @@ class Api:
         app.add_routes([web.post(path, handler) for path, handler in post.items()])
         return app
 
-    async def generate(self, request: web.Request) -> web.Response:
-        body: Generate = _decode(await request.read(), Generate)
-        if body.stream:
-            raise Refused("streaming is not supported by the embedded engine")
-        body.sampling_params.check()
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        body: Generate = decode(await request.read(), Generate)
+        sampling = body.sampling_params
+        sampling.check()
         many = bool(body.input_ids) and isinstance(body.input_ids[0], list)
         prompts: list[Any] = body.input_ids if many else [body.input_ids]
         for prompt in prompts:
-            self._check_prompt(prompt, body.sampling_params)
-        rid = body.rid or uuid.uuid4().hex
-        sequences = await self._finish(rid, prompts, body.sampling_params)
-        answers = [self._answer(sequence, body) for sequence in sequences]
-        return _json(answers if many or body.sampling_params.n > 1 else answers[0])
+            self._check_prompt(prompt, body)
+        answers = Answers(self.chat, body.return_logprob, not sampling.no_stop_trim, body.score_from)
+        if body.stream:
+            if many or sampling.n > 1:
+                raise Refused("a stream is one completion of one prompt")
+            return await self._stream(request, prompts[0], body, answers)
+        found = [answers.whole(sequence) for sequence in await self._finish(prompts, body)]
+        return json(found if many or sampling.n > 1 else found[0])
 
     async def health(self, request: web.Request) -> web.Response:
         return web.Response(status=200 if self.worker.alive() else 503)
 
     async def health_generate(self, request: web.Request) -> web.Response:
-        await self._finish(f"HEALTH_CHECK_{uuid.uuid4().hex}", [[0]], Sampling(max_new_tokens=1, temperature=0.0))
+        body = Generate([0], Sampling(max_new_tokens=1, temperature=0.0), rid=f"HEALTH_CHECK_{uuid.uuid4().hex}")
+        if self.worker.held:  # it could, and does not because it was told so
+            return web.Response(status=200)
+        await self._finish([[0]], body)
         return web.Response(status=200)
 
     async def model_info(self, request: web.Request) -> web.Response:
         folder = self.worker.model.folder
         info = {"model_path": folder, "tokenizer_path": folder, "is_generation": True}
         info |= {"weight_version": self.worker.version, "preferred_sampling_params": None}
-        return _json(info | {"tokenizer_digest": self.chat.digest if self.chat else None})
+        return json(info | {"tokenizer_digest": self.chat.digest if self.chat else None})
 
     async def server_info(self, request: web.Request) -> web.Response:
         worker, model = self.worker, self.worker.model
-        return _json(
+        return json(
             {
                 "version": "kat-embedded/1",
                 "model_path": model.folder,
@@ -171,40 +119,68 @@ class Api:
         )
 
     async def update(self, request: web.Request) -> web.Response:
-        body: Update = _decode(await request.read(), Update)
+        body: Update = decode(await request.read(), Update)
+        version = self.worker.version if body.weight_version is None else body.weight_version
+        return await self._updated(body, lambda: self.worker.swap(body.model_path, version, body.flush_cache))
+
+    async def update_tensors(self, request: web.Request) -> web.Response:
+        body: UpdateTensors = decode(await request.read(), UpdateTensors)
+        body.check()
+        version = self.worker.version if body.weight_version is None else body.weight_version
+
+        def load() -> Future[None]:
+            tensors = embedded_weights.decode(body.serialized_named_tensors, body.checksums)
+            return self.worker.load(tensors, version, body.flush_cache)
+
+        return await self._updated(body, load)
+
+    async def _updated(self, body: Update | UpdateTensors, update: Callable[[], Future[None]]) -> web.Response:
         if body.abort_all_requests:
             await _done(self.worker.abort(None))
-        version = body.weight_version if body.weight_version is not None else self.worker.version
         try:
-            await _done(self.worker.swap(body.model_path, version, body.flush_cache))
+            await _done(update())
         except KatError as reason:
-            return _json({"success": False, "message": str(reason), "num_paused_requests": 0}, 400)
-        return _json({"success": True, "message": "Succeeded to update model weights.", "num_paused_requests": 0})
+            return json({"success": False, "message": str(reason), "num_paused_requests": 0}, 400)
+        return json({"success": True, "message": "Succeeded to update model weights.", "num_paused_requests": 0})
+
+    async def release(self, request: web.Request) -> web.Response:
+        body: Memory = decode(await request.read(), Memory)
+        await _done(self.worker.release(MEMORY if body.tags is None else tuple(body.tags)))
+        return json(None)
+
+    async def restore(self, request: web.Request) -> web.Response:
+        body: Memory = decode(await request.read(), Memory)
+        await _done(self.worker.restore(MEMORY if body.tags is None else tuple(body.tags)))
+        return json(None)
 
     async def flush(self, request: web.Request) -> web.Response:
         await _done(self.worker.flush())
         return web.Response(text="Cache flushed.\n")
 
     async def pause(self, request: web.Request) -> web.Response:
-        body: Pause = _decode(await request.read(), Pause)
+        body: Pause = decode(await request.read(), Pause)
         await _done(self.worker.pause(body.mode))
-        return _json({"message": "Generation paused successfully.", "status": "ok"})
+        return json({"message": "Generation paused successfully.", "status": "ok"})
 
     async def resume(self, request: web.Request) -> web.Response:
         await _done(self.worker.resume())
-        return _json({"message": "Generation continued successfully.", "status": "ok"})
+        return json({"message": "Generation continued successfully.", "status": "ok"})
 
     async def abort(self, request: web.Request) -> web.Response:
-        body: Abort = _decode(await request.read(), Abort)
+        body: Abort = decode(await request.read(), Abort)
         if not body.rid and not body.abort_all:
             raise Refused("abort_request needs a rid or abort_all")
         await _done(self.worker.abort(None if body.abort_all else body.rid))
         return web.Response()
 
-    def _check_prompt(self, prompt: Any, sampling: Sampling) -> None:
-        model = self.worker.model
+    def _check_prompt(self, prompt: Any, body: Generate) -> None:
+        model, sampling = self.worker.model, body.sampling_params
         if not prompt or not all(isinstance(token, int) and 0 <= token < model.vocabulary for token in prompt):
             raise Refused(f"input_ids must be a non-empty list of ids below {model.vocabulary}")
+        if body.logprob_start_len >= len(prompt):
+            raise Refused(f"logprob_start_len {body.logprob_start_len} is beyond the prompt's {len(prompt)} tokens")
+        if sampling.stop_strings and self.chat is None:
+            raise Refused("stop strings need a model folder with a tokenizer")
         total = len(prompt) + sampling.max_new_tokens
         if model.context and total > model.context:
             raise Refused(
@@ -212,74 +188,74 @@ class Api:
                 f"{len(prompt)} of the input and {sampling.max_new_tokens} for the completion"
             )
 
-    async def _finish(self, rid: str, prompts: list[list[int]], sampling: Sampling) -> list[Sequence]:
+    async def _finish(self, prompts: list[list[int]], body: Generate) -> list[Sequence]:
         """Run every prompt `n` times to its end; a client that goes away aborts them."""
-        loop = asyncio.get_running_loop()
-        seed = secrets.randbits(63) if sampling.sampling_seed is None else sampling.sampling_seed
-        stops = frozenset(sampling.stop_token_ids or ())
-        stops |= frozenset(() if sampling.ignore_eos else self.worker.model.stop_ids)
+        loop, rid = asyncio.get_running_loop(), body.rid or uuid.uuid4().hex
+        seed = _seed(body.sampling_params)
         futures = []
-        for number, prompt in enumerate(prompt for prompt in prompts for _ in range(sampling.n)):
+        for number, prompt in enumerate(prompt for prompt in prompts for _ in range(body.sampling_params.n)):
             future: asyncio.Future[Sequence] = loop.create_future()
-            sequence = _sequence(rid, prompt, sampling, stops, seed, number, _deliver(loop, future))
             futures.append(future)
-            self.worker.submit(sequence)
+            self.worker.submit(self._sequence(rid, prompt, body, seed, number, _deliver(loop, future)))
         try:
             return await asyncio.gather(*futures)
         except asyncio.CancelledError:
             self.worker.abort(rid)
             raise
 
-    def _answer(self, sequence: Sequence, body: Generate) -> dict[str, Any]:
-        if sequence.error:
-            raise web.HTTPInternalServerError(text=_error(f"generation failed: {sequence.error}"))
-        versions, count = sequence.versions, len(sequence.output)
-        ends = [start for start, _ in versions[1:]] + [count]
-        meta: dict[str, Any] = {
-            "id": sequence.rid,
-            "finish_reason": _finish_reason(sequence),
-            "prompt_tokens": len(sequence.prompt),
-            "completion_tokens": count,
-            "cached_tokens": sequence.cached or 0,
-            "weight_version": versions[-1][1] if versions else self.worker.version,
-            "weight_versions": [
-                {"version": version, "start": start, "end": end} for (start, version), end in zip(versions, ends)
-            ],
-            "e2e_latency": time.monotonic() - sequence.started,
-        }
-        if body.return_logprob:
-            meta["output_token_logprobs"] = [[p, t, None] for p, t in zip(sequence.logprobs, sequence.output)]
-        return {"text": self._text(sequence), "output_ids": sequence.output, "meta_info": meta}
+    async def _stream(
+        self, request: web.Request, prompt: list[int], body: Generate, answers: Answers
+    ) -> web.StreamResponse:
+        """Server-sent events until the end; a client that goes away aborts it."""
+        loop, rid, grown = asyncio.get_running_loop(), body.rid or uuid.uuid4().hex, asyncio.Event()
 
-    def _text(self, sequence: Sequence) -> str:
-        if self.chat is None:
-            return ""
-        stopped = sequence.finish == "stop"
-        return self.chat.decode(sequence.output[:-1] if stopped else sequence.output)
+        def told(_: Sequence) -> None:
+            loop.call_soon_threadsafe(grown.set)
+
+        sequence = self._sequence(rid, prompt, body, _seed(body.sampling_params), 0, told)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        self.worker.submit(sequence)
+        try:
+            await response.prepare(request)
+            sent, ended = 0, False
+            while not ended:
+                await grown.wait()
+                grown.clear()
+                ended, count = bool(sequence.finish), len(sequence.logprobs)
+                await response.write(answers.event(sequence, sent, count, ended))
+                sent = count
+            await response.write(END)
+        except (asyncio.CancelledError, ConnectionError):
+            self.worker.abort(rid)
+            raise
+        return response
+
+    def _sequence(
+        self, rid: str, prompt: list[int], body: Generate, seed: int, number: int, told: Callable[[Sequence], None]
+    ) -> Sequence:
+        given = body.sampling_params
+        stops = frozenset(given.stop_token_ids or ())
+        stops |= frozenset(() if given.ignore_eos else self.worker.model.stop_ids)
+        texts = given.stop_strings
+        return Sequence(
+            rid=rid,
+            prompt=prompt,
+            temperature=0.0 if given.temperature < _GREEDY_BELOW else given.temperature,
+            top_p=given.top_p,
+            top_k=given.top_k,
+            min_p=given.min_p,
+            max_new_tokens=given.max_new_tokens,
+            stop_ids=stops,
+            seed=seed,
+            number=number,
+            told=told,
+            stop=StopStrings(self.chat, texts) if self.chat is not None and texts else None,
+            score_from=body.score_from,
+        )
 
 
-def _sequence(
-    rid: str,
-    prompt: list[int],
-    sampling: Sampling,
-    stops: frozenset[int],
-    seed: int,
-    number: int,
-    done: Callable[[Sequence], None],
-) -> Sequence:
-    return Sequence(
-        rid=rid,
-        prompt=prompt,
-        temperature=0.0 if sampling.temperature < _GREEDY_BELOW else sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k,
-        min_p=sampling.min_p,
-        max_new_tokens=sampling.max_new_tokens,
-        stop_ids=stops,
-        seed=seed,
-        number=number,
-        done=done,
-    )
+def _seed(sampling: Sampling) -> int:
+    return secrets.randbits(63) if sampling.sampling_seed is None else sampling.sampling_seed
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Sequence]) -> Callable[[Sequence], None]:
@@ -288,29 +264,14 @@ def _deliver(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Sequence]) 
             future.set_result(sequence)
 
     def deliver(sequence: Sequence) -> None:
-        loop.call_soon_threadsafe(set_result, sequence)
+        if sequence.finish:
+            loop.call_soon_threadsafe(set_result, sequence)
 
     return deliver
 
 
-def _finish_reason(sequence: Sequence) -> dict[str, Any]:
-    if sequence.finish == "stop":
-        return {"type": "stop", "matched": sequence.output[-1]}
-    if sequence.finish == "length":
-        return {"type": "length", "length": len(sequence.output)}
-    return {"type": "abort", "message": "Aborted by a request or a pause."}
-
-
 async def _done(future: Future[None]) -> None:
     await asyncio.wrap_future(future)
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
-
-
-def _error(message: str) -> str:
-    return orjson.dumps({"error": {"message": message}}).decode()
 
 
 @web.middleware
@@ -320,4 +281,4 @@ async def _errors(
     try:
         return await handler(request)
     except Refused as reason:
-        return web.Response(text=_error(str(reason)), status=400, content_type="application/json")
+        return web.Response(text=error(str(reason)), status=400, content_type="application/json")

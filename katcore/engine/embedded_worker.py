@@ -1,7 +1,8 @@
 """The one thread that owns the model of the embedded engine: continuous batching, aborts, pauses, weight swaps.
 
-In: sequences and commands, from any thread. Out: each sequence's `done` callback, called once from the worker thread.
-Requests join and leave between two decoding steps. Prefills run one at a time over the longest known prefix.
+In: sequences and commands, from any thread. Out: each sequence's `told` callback, called from the worker thread after
+every token and at the end. Requests join and leave between two decoding steps. Prefills run one at a time over the
+longest known prefix.
 """
 
 from __future__ import annotations
@@ -9,21 +10,31 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
+from katcore.engine import embedded_weights
 from katcore.engine.embedded_cache import BatchCache, PrefixStore
-from katcore.engine.embedded_model import Model
+from katcore.engine.embedded_model import Model, Prefilled
 from katcore.engine.embedded_sampling import Draw, sample, uniform
-from katcore.errors import KatError
+from katcore.engine.embedded_stop import StopStrings
+from katcore.errors import InputError, KatError
+
+MEMORY = ("kv_cache", "weights")
+"""What can be released; everything, where nothing is named."""
 
 
 @dataclass
 class Sequence:
-    """One completion in the making. `versions` are [start, weight version] over `output`."""
+    """One completion in the making. `versions` are [start, weight version] over `output`.
+
+    `scores`: log-probs of the prompt's tokens behind `score_from`. `matched`: the id or text that stopped it. `finish`
+    is set last: whoever sees it sees everything. `version`: the weights that read the prompt.
+    """
 
     rid: str
     prompt: list[int]
@@ -35,7 +46,12 @@ class Sequence:
     stop_ids: frozenset[int]
     seed: int
     number: int
-    done: Callable[[Sequence], None]
+    told: Callable[[Sequence], None]
+    stop: StopStrings | None = None
+    score_from: int | None = None
+    scores: list[float] = field(default_factory=list)
+    version: str = ""
+    matched: int | str = ""
     output: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     versions: list[tuple[int, str]] = field(default_factory=list)
@@ -59,7 +75,9 @@ class Sequence:
             self.versions.append((len(self.output), version))
         self.output.append(token)
         self.logprobs.append(logprob)
-        if token in self.stop_ids:
+        text = self.stop.found(self.output) if self.stop else ""
+        if token in self.stop_ids or text:
+            self.matched = token if token in self.stop_ids else text
             self.finish = "stop"
         elif len(self.output) >= self.max_new_tokens:
             self.finish = "length"
@@ -80,6 +98,8 @@ class Worker:
         self._commands: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._wake = threading.Condition()
         self._paused = False
+        self._released: set[str] = set()
+        self._parked: embedded_weights.Parked | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="kat-embedded-engine", daemon=True)
         self._thread.start()
@@ -117,6 +137,23 @@ class Worker:
         """
         return self._command(lambda: self._swap(folder, version, flush))
 
+    def load(self, tensors: Mapping[str, Tensor], version: str, flush: bool) -> Future[None]:
+        """Like `swap`, from tensors: all of the model's, or InputError in the future and none is changed."""
+        return self._command(lambda: self._load(tensors, version, flush))
+
+    def release(self, tags: tuple[str, ...] = MEMORY) -> Future[None]:
+        """Give memory away (`kv_cache`, `weights`); what runs or comes waits until all of it is `restore`d."""
+        return self._command(lambda: self._release(tags))
+
+    def restore(self, tags: tuple[str, ...] = MEMORY) -> Future[None]:
+        """Take memory back: the weights as they were, the KV computed anew."""
+        return self._command(lambda: self._restore(tags))
+
+    @property
+    def held(self) -> bool:
+        """Whether it is paused, or its memory is away."""
+        return self._paused or bool(self._released)
+
     def close(self) -> None:
         """Abort everything and end the thread."""
         self.abort(None)
@@ -145,10 +182,12 @@ class Worker:
     def _next(self) -> bool:
         """Wait for something to do and take commands; False when it is over."""
         with self._wake:
-            while not (self._commands or self._closing or (not self._paused and (self.running or self.waiting))):
+            while not (self._commands or self._closing or (not self.held and (self.running or self.waiting))):
                 self._wake.wait()
             commands, self._commands = self._commands, deque()
         for command, done in commands:
+            if not done.set_running_or_notify_cancel():  # whoever asked has gone
+                continue
             try:
                 command()
             except KatError as reason:
@@ -158,7 +197,7 @@ class Worker:
         return not self._closing
 
     def _step(self) -> None:
-        if self._paused:
+        if self.held:
             return
         self._admit()
         if self.running:
@@ -169,20 +208,30 @@ class Worker:
         joined = []
         while self.waiting and len(self.running) < self.max_running:
             sequence = self.waiting[0]
-            shared, known = self._store.longest(sequence.tokens[:-1])
-            sequence.cached = shared if sequence.cached is None else sequence.cached
-            logits, layers = self.model.prefill(sequence.tokens, known)
-            self._store.put(sequence.tokens, layers)
-            ids, logprobs = sample(logits[None], [sequence.draw()])
-            sequence.append(ids[0], logprobs[0], self.version)
-            self.waiting.popleft()
-            if sequence.finish:
-                sequence.done(sequence)
+            read = self._read(sequence)
+            if sequence.max_new_tokens == 0:
+                sequence.finish = "length"
             else:
+                ids, logprobs = sample(read.logits[None], [sequence.draw()])
+                sequence.append(ids[0], logprobs[0], self.version)
+            self.waiting.popleft()
+            if not sequence.finish:
                 self.running.append(sequence)
-                joined.append(layers)
+                joined.append(read.layers)
+            sequence.told(sequence)
         if joined:
             self._batch.join(joined)
+
+    def _read(self, sequence: Sequence) -> Prefilled:
+        """Prefill over the longest known prefix; tokens to be scored are not taken from it."""
+        score_from = None if sequence.version else sequence.score_from  # after a retraction they are scored already
+        tokens = sequence.tokens
+        shared, known = self._store.longest(tokens[:-1] if score_from is None else tokens[:score_from])
+        read = self.model.prefill(tokens, known, score_from)
+        self._store.put(tokens, read.layers)
+        if not sequence.version:
+            sequence.cached, sequence.scores, sequence.version = shared, read.scores, self.version
+        return read
 
     def _decode(self) -> None:
         """One token for every running row."""
@@ -193,6 +242,9 @@ class Worker:
         for row, token, logprob in zip(rows, *sample(logits, [row.draw() for row in rows])):
             row.append(token, logprob, self.version)
         self.steps += 1
+        for row in rows:
+            if not row.finish:
+                row.told(row)
         self._retire()
 
     def _retire(self) -> None:
@@ -207,7 +259,7 @@ class Worker:
         self._batch.keep(kept)
         self.running = [self.running[index] for index in kept]
         for row in finished:
-            row.done(row)
+            row.told(row)
 
     def _abort(self, rid: str | None) -> None:
         for row in [row for row in (*self.waiting, *self.running) if rid is None or row.rid == rid]:
@@ -216,7 +268,7 @@ class Worker:
         self.waiting = deque(row for row in self.waiting if not row.finish)
         self._retire()
         for row in gone:
-            row.done(row)
+            row.told(row)
 
     def _pause(self, mode: str) -> None:
         self._paused = True
@@ -235,10 +287,42 @@ class Worker:
         # Loaded here and not in the caller's thread: while it loads, transformers changes torch's default dtype.
         with torch.inference_mode(False):
             model = self.model.successor(folder)
-        self.model, self.version = model, version
+        if self._parked is not None:  # those that were put away are of no use any more
+            self._parked.drop()
+            self._parked = None
+            self._released.discard("weights")
+        self.model = model
+        self._renew(version, flush)
+
+    def _load(self, tensors: Mapping[str, Tensor], version: str, flush: bool) -> None:
+        if self._parked is not None:
+            raise InputError("the weights are released: resume them first")
+        embedded_weights.check(self.model.network, tensors)
+        with torch.inference_mode(False), torch.no_grad():
+            embedded_weights.overwrite(self.model.network, tensors)
+        self._renew(version, flush)
+
+    def _renew(self, version: str, flush: bool) -> None:
+        self.version = version
         if flush:
             self._store.clear()
             self._retract()
+
+    def _release(self, tags: tuple[str, ...]) -> None:
+        if "kv_cache" in tags:
+            self._store.clear()
+            self._retract()
+        if "weights" in tags and self._parked is None:
+            with torch.inference_mode(False), torch.no_grad():
+                self._parked = embedded_weights.Parked(self.model.network)
+        self._released |= set(tags)
+
+    def _restore(self, tags: tuple[str, ...]) -> None:
+        if "weights" in tags and self._parked is not None:
+            with torch.inference_mode(False), torch.no_grad():
+                self._parked.put_back()
+            self._parked = None
+        self._released -= set(tags)
 
     def _fail(self, reason: str) -> None:
         """The step broke: nobody knows the state of the batch, so everything in it ends with the reason."""
@@ -247,5 +331,6 @@ class Worker:
         self._store.clear()
         self._batch = BatchCache(self.model.layers, self.model.device)
         for row in rows:
-            row.error, row.finish = reason, "abort"
-            row.done(row)
+            row.error = reason
+            row.finish = "abort"
+            row.told(row)

@@ -1,5 +1,7 @@
 """Names of engines: `embedded:DIR`, `sglang:URL`, `openai:URL`, `anthropic:URL`, `scripted:FILE`, `oracle`, `nop`.
 
+Several SGLang servers with one model are `sglang:URL,URL`.
+
 In: what a user typed. Out: its parts, or a running engine that speaks tokens.
 """
 
@@ -46,7 +48,8 @@ def parse(name: str) -> EngineName:
         raise UsageError(f"no such engine: {name!r}", hint=f"an engine is {kinds}")
     if (kind in CONTROLS) == bool(value):
         raise UsageError(f"engine {name!r}: " + ("takes nothing after it" if value else f"write {kind}:WHERE"))
-    if kind in _URLS and not value.startswith(("http://", "https://")):
+    urls = value.split(",") if kind == "sglang" else [value]
+    if kind in _URLS and not all(url.startswith(("http://", "https://")) for url in urls):
         raise UsageError(f"engine {name!r}: a URL begins with http:// or https://")
     return EngineName(kind, value)
 
@@ -57,7 +60,7 @@ async def open_engine(name: str) -> SGLangEngine:
 
     engine = parse(name)
     if engine.kind == "sglang":
-        return SGLangEngine(engine.value, name)
+        return SGLangEngine(engine.value.split(","), name)
     if engine.kind == "embedded":
         return await asyncio.to_thread(_embedded, engine)
     if engine.scripted:

@@ -1,182 +1,231 @@
 """Client of SGLang's native HTTP API: SGLang itself, `sglang-router`, and the embedded engine.
 
-In: token ids and sampling parameters. Out: Generation. Every call here may be repeated (sampling changes no state,
-an update to the same folder is the same update), so connection failures and a router's 5xx are retried.
+In: token ids and sampling parameters. Out: Generation, whole or in parts. Every call here may be repeated (sampling
+changes no state, an update to the same folder is the same update), so connection failures and a router's 5xx are
+retried, on another server where several were given.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+import functools
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import aiohttp
 import orjson
 
-from katcore.engine import Generation, SamplingParams
+from katcore.engine import Generation, SamplingParams, sglang_wire
+from katcore.engine import tensors as packing
+from katcore.engine.sglang_http import Attempts, Broken, ContextOverflow, Servers
 from katcore.errors import EngineError
 
-_ATTEMPTS = 4
-_FIRST_PAUSE = 0.1
-_RETRIED = (500, 502, 503, 504)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
+    from torch import Tensor
 
-class ContextOverflow(EngineError):
-    """Prompt and completion together exceed the model's context length."""
+__all__ = ["ContextOverflow", "SGLangEngine"]
+_EMBEDDED = "kat-embedded/"
+T = TypeVar("T")
 
 
 class SGLangEngine:
-    """One server or router at `http://…` or `unix:/path`; use it from one event loop."""
+    """Servers or a router at `http://…` or `unix:/path`; use it from one event loop.
 
-    def __init__(self, url: str, name: str = "", closing: Callable[[], None] | None = None) -> None:
+    Several servers hold the same model. A prompt goes to the one that has seen most of it, unless it is busy; weights,
+    pauses and flushes go to all.
+    """
+
+    def __init__(self, url: str | Sequence[str], name: str = "", closing: Callable[[], None] | None = None) -> None:
         """`closing` runs at `close`: it stops a server that is ours."""
-        self.name = name or f"sglang:{url}"
-        self._socket = url.removeprefix("unix:") if url.startswith("unix:") else ""
-        self._base = "http://localhost" if self._socket else url.rstrip("/")
+        urls = [url] if isinstance(url, str) else list(url)
+        self.name = name or f"sglang:{','.join(urls)}"
+        self._servers = Servers(urls, self.name)
         self._closing = closing
-        self._session: aiohttp.ClientSession | None = None
+        self._sent: dict[str, str] = {}
 
-    async def generate(self, input_ids: list[int], params: SamplingParams) -> Generation:
-        """Sample one completion of `input_ids`; ContextOverflow when it does not fit."""
-        body = {"input_ids": input_ids, "sampling_params": _sampling(params), "return_logprob": True}
-        answer = await self._json("POST", "/generate", body)
-        try:
-            return _generation(answer)
-        except (KeyError, TypeError, ValueError, IndexError) as reason:
-            raise EngineError(f"{self.name}: /generate answered in another shape ({reason!r})") from None
+    async def generate(self, input_ids: list[int], params: SamplingParams, rid: str = "") -> Generation:
+        """Sample one completion of `input_ids`; ContextOverflow when it does not fit. `rid`: a name to abort it by."""
+        body = _body(input_ids, params)
+        with self._named(rid) as named:
+            data = await self._servers.ask_one("/generate", lambda attempt: body | named(attempt), input_ids)
+        return self._read("/generate", lambda: sglang_wire.generation(self._servers.table("/generate", data)))
+
+    async def samples(self, input_ids: list[int], params: SamplingParams, n: int) -> list[Generation]:
+        """`n` completions of one prompt, which is read once."""
+        body = _body(input_ids, params)
+        body["sampling_params"]["n"] = n
+        data = await self._servers.ask_one("/generate", lambda _: body, input_ids)
+        answers = self._read("/generate", lambda: orjson.loads(data))
+        found = answers if isinstance(answers, list) else [answers]
+        if len(found) != n:
+            raise EngineError(f"{self.name}: /generate answered {len(found)} completions instead of {n}")
+        return self._read("/generate", lambda: [sglang_wire.generation(answer) for answer in found])
+
+    async def stream(
+        self, input_ids: list[int], params: SamplingParams, rid: str = ""
+    ) -> AsyncGenerator[Generation, None]:
+        """Like `generate`, in parts; `versions` count from each part's start, only the last has a finish reason.
+
+        When a server dies the rest is sampled by the next one, behind what there is: a seed does not repeat then, and
+        a stop string across that place is missed.
+        """
+        attempts, got = Attempts(self._servers, input_ids), list[int]()
+        with self._named(rid) as named:
+            while len(got) < params.max_new_tokens:
+                left = replace(params, max_new_tokens=params.max_new_tokens - len(got))
+                body = _body(input_ids + got, left) | {"stream": True} | named(attempts.number)
+                try:
+                    async with aclosing(self._parts(attempts, body)) as parts:
+                        async for part in parts:
+                            got += part.token_ids
+                            yield replace(part, prompt_tokens=len(input_ids))
+                    return
+                except Broken as reason:
+                    await attempts.failed(reason)
+        yield Generation([], [], "length", [], len(input_ids))  # only the last event was lost
+
+    async def score(self, tokens: Sequence[int], start: int = 1) -> list[float]:
+        """Log-probs of `tokens[start:]` (natural log, T = 1), each behind all before it; `start` is 1 or more."""
+        if not 1 <= start < len(tokens):
+            raise ValueError(f"start {start} is not within 1 … {len(tokens) - 1}")
+        body: dict[str, Any] = {"input_ids": list(tokens), "return_logprob": True, "logprob_start_len": start - 1}
+        body["sampling_params"] = {"max_new_tokens": 0, "temperature": 1.0}
+        data = await self._servers.ask_one("/generate", lambda _: body, tokens)
+        answer = self._servers.table("/generate", data)
+        return self._read("/generate", lambda: sglang_wire.scores(answer, tokens, start))
 
     async def update_weights(self, folder: str, version: str) -> None:
         """Load the weights of a model folder and call them `version` from now on."""
+        await asyncio.to_thread(packing.check_files, folder)
         body = {"model_path": folder, "weight_version": version, "flush_cache": True}
-        answer = await self._json("POST", "/update_weights_from_disk", body)
-        if not answer.get("success"):
-            raise EngineError(f"{self.name}: weights not updated: {answer.get('message')}")
+        await self._updated("/update_weights_from_disk", body)
+
+    async def update_tensors(
+        self, tensors: Mapping[str, Tensor], version: str, names: Mapping[str, str] | None = None
+    ) -> None:
+        """Load all weights from tensors; `names` maps the trainer's to the engine's.
+
+        InputError or EngineError when they are not all of the model's weights: then none is changed. SGLang waits for
+        what runs to end, unless it is paused.
+        """
+        given = packing.renamed(tensors, names or {})
+        (info, *_), (model, *_) = await asyncio.gather(self._info("/server_info"), self._info("/model_info"))
+        options = {"weight_version": version, "flush_cache": True}
+        if str(info.get("version", "")).startswith(_EMBEDDED):
+            body = await asyncio.to_thread(packing.safetensors_body, given)
+            await self._updated("/update_weights_from_tensor", body | options)
+            return
+        await asyncio.to_thread(packing.check_whole, given, str(model["model_path"]))
+        body = await asyncio.to_thread(packing.sglang_body, given, int(info.get("tp_size") or 1))
+        await self._updated("/begin_weight_update", {})
+        try:
+            await self._updated("/update_weights_from_tensor", body | options)
+        finally:
+            await self._updated("/end_weight_update", {})
 
     async def flush_cache(self) -> None:
         """Forget every cached prefix."""
-        await self._call("POST", "/flush_cache")
+        await self._servers.ask_all("POST", "/flush_cache")
 
     async def pause(self, mode: str = "in_place") -> None:
         """Stop generating until `resume`: `in_place`, `retract` (KV is recomputed) or `abort` (requests end)."""
-        await self._call("POST", "/pause_generation", {"mode": mode})
+        await self._servers.ask_all("POST", "/pause_generation", {"mode": mode})
 
     async def resume(self) -> None:
         """Go on generating."""
-        await self._call("POST", "/continue_generation", {})
+        await self._servers.ask_all("POST", "/continue_generation", {})
 
-    async def abort(self) -> None:
-        """End all requests now; they answer with what they have and finish reason `abort`."""
-        await self._call("POST", "/abort_request", {"rid": "", "abort_all": True})
+    async def release_memory(self, tags: Sequence[str] | None = None) -> None:
+        """Give away what `tags` name (`kv_cache`, `weights`; everything without) until `resume_memory`.
+
+        SGLang needs `--enable-memory-saver`, and has no weights afterwards but those of the next update.
+        """
+        await self._servers.ask_all("POST", "/release_memory_occupation", _tags(tags))
+
+    async def resume_memory(self, tags: Sequence[str] | None = None) -> None:
+        """Take back what was released."""
+        await self._servers.ask_all("POST", "/resume_memory_occupation", _tags(tags))
+
+    async def abort(self, rid: str = "") -> None:
+        """End one request, or all, now; they answer with what they have and finish reason `abort`."""
+        body = {"rid": self._sent.get(rid, rid), "abort_all": not rid}
+        await self._servers.ask_all("POST", "/abort_request", body)
 
     async def model_info(self) -> dict[str, Any]:
-        """`model_path`, `weight_version`; from the embedded engine also `tokenizer_digest`."""
-        return await self._json("GET", "/model_info")
+        """`model_path`, `weight_version` of the first server; from the embedded engine also `tokenizer_digest`."""
+        return (await self._info("/model_info"))[0]
 
     async def health(self) -> bool:
-        """Whether the engine can generate."""
+        """Whether every server can generate."""
         try:
-            await self._call("GET", "/health_generate")
+            await self._servers.ask_all("GET", "/health_generate")
         except EngineError:
             return False
         return True
 
     async def close(self) -> None:
         """Let go of connections, and of the server when it is ours."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._servers.close()
         if self._closing is not None:
             closing, self._closing = self._closing, None
             await asyncio.to_thread(closing)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.UnixConnector(self._socket, limit=0) if self._socket else aiohttp.TCPConnector(limit=0)
-            # No time-out as a whole: a long completion on a small machine takes what it takes.
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
-        return self._session
+    async def _info(self, path: str) -> list[dict[str, Any]]:
+        return await self._servers.ask_all_json("GET", path)
 
-    async def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        data = await self._call(method, path, body)
+    async def _parts(self, attempts: Attempts, body: dict[str, Any]) -> AsyncGenerator[Generation, None]:
+        """The parts of one attempt. The last one waits for the end of the stream, so that its connection is reused."""
+        growing, last = sglang_wire.Growing(), None
+        with attempts.running():
+            async with aclosing(self._servers.events(attempts.server, "/generate", body)) as events:
+                try:
+                    async for event in events:
+                        part = self._read("/generate", functools.partial(growing.part, event))
+                        if part.finish_reason:
+                            last = part
+                        else:
+                            yield part
+                except Broken:
+                    if last is None:
+                        raise
+        if last is None:
+            raise Broken("/generate: the stream ended without a finish reason")
+        self._servers.routes.answered(attempts.server)
+        yield last
+
+    async def _updated(self, path: str, body: dict[str, Any]) -> None:
+        for answer in await self._servers.ask_all_json("POST", path, body):
+            if not answer.get("success"):
+                raise EngineError(f"{self.name}: weights not updated: {answer.get('message')}")
+
+    def _read(self, path: str, parse: Callable[[], T]) -> T:
         try:
-            answer = orjson.loads(data)
-        except ValueError:
-            raise EngineError(f"{self.name}: {path} answered no JSON: {data[:200]!r}") from None
-        if not isinstance(answer, dict):
-            raise EngineError(f"{self.name}: {path} answered in another shape: {data[:200]!r}")
-        return answer
+            return parse()
+        except sglang_wire.BAD_SHAPE as reason:
+            raise EngineError(f"{self.name}: {path} answered in another shape ({reason!r})") from None
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
-        """The answer's body; retries, then EngineError."""
-        problem = ""
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(_FIRST_PAUSE * 4 ** (attempt - 1))
-            try:
-                status, data = await self._once(method, path, body)
-            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as reason:
-                problem = f"does not answer ({reason or type(reason).__name__})"
-                continue
-            if status not in _RETRIED:
-                return self._accept(path, status, data)
-            problem = f"{path} answered {status}: {_message(data)}"
-        raise EngineError(f"{self.name}: {problem}", hint="is the server running?")
+    @contextmanager
+    def _named(self, rid: str) -> Iterator[Callable[[int], dict[str, str]]]:
+        """The `rid` of each attempt: a new one, since the last attempt's request may still be running."""
+        own = rid or uuid.uuid4().hex
 
-    async def _once(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json"}
-        data = None if body is None else orjson.dumps(body)
-        async with self._open().request(method, self._base + path, data=data, headers=headers) as response:
-            return response.status, await response.read()
+        def named(attempt: int) -> dict[str, str]:
+            self._sent[own] = f"{own}.{attempt}" if attempt else own
+            return {"rid": self._sent[own]}
 
-    def _accept(self, path: str, status: int, data: bytes) -> bytes:
-        if status == 200:
-            return data
-        message = _message(data)
-        if status == 400 and "context length" in message:
-            raise ContextOverflow(f"{self.name}: {message}")
-        raise EngineError(f"{self.name}: {path} answered {status}: {message}")
+        try:
+            yield named
+        finally:
+            self._sent.pop(own, None)
 
 
-def _sampling(params: SamplingParams) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "temperature": params.temperature,
-        "top_p": params.top_p,
-        "top_k": params.top_k,
-        "min_p": params.min_p,
-        "max_new_tokens": params.max_new_tokens,
-        "stop_token_ids": list(params.stop_token_ids),
-        "skip_special_tokens": False,
-    }
-    return fields if params.seed is None else fields | {"sampling_seed": params.seed}
+def _body(input_ids: list[int], params: SamplingParams) -> dict[str, Any]:
+    return {"input_ids": input_ids, "sampling_params": sglang_wire.sampling(params), "return_logprob": True}
 
 
-def _generation(answer: dict[str, Any]) -> Generation:
-    meta = answer["meta_info"]
-    pairs = meta["output_token_logprobs"]
-    ids = [int(pair[1]) for pair in pairs]
-    given = answer.get("output_ids")
-    if given is not None and list(given) != ids:
-        raise ValueError("output_ids and output_token_logprobs disagree")
-    spans = meta.get("weight_versions") or [{"start": 0, "version": meta.get("weight_version") or "default"}]
-    return Generation(
-        token_ids=ids,
-        logprobs=[float(pair[0]) for pair in pairs],
-        finish_reason=meta["finish_reason"]["type"],
-        versions=[(int(span["start"]), str(span["version"])) for span in spans],
-        prompt_tokens=int(meta.get("prompt_tokens", 0)),
-        cached_tokens=int(meta.get("cached_tokens", 0)),
-    )
-
-
-def _message(data: bytes) -> str:
-    """The reason in an error body, whatever its shape; one line."""
-    text = data.decode("utf-8", "replace")
-    try:
-        table = orjson.loads(data)
-    except ValueError:
-        table = None
-    if isinstance(table, dict):
-        error = table.get("error", table)
-        text = str(error.get("message", error) if isinstance(error, dict) else error)
-    return " ".join(text.split())[:500]
+def _tags(tags: Sequence[str] | None) -> dict[str, Any]:
+    return {} if tags is None else {"tags": list(tags)}

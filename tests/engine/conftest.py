@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import torch
+from engine_contract import Bench
 from tiny_models import CONFIGS, Folder, Logprobs
 from transformers import AutoModelForCausalLM
 
@@ -48,3 +51,16 @@ def plain_logprobs() -> Logprobs:
 def server(model_folder: Folder) -> Iterator[EmbeddedServer]:
     with EmbeddedServer(model_folder()) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def embedded_bench(model_folder: Folder) -> Iterator[Bench]:
+    """The embedded engine, for the contract."""
+    with EmbeddedServer(model_folder()) as running:
+
+        async def count() -> int:
+            async with aiohttp.ClientSession() as session, session.get(f"{running.url}/server_info") as response:
+                state = json.loads(await response.read())
+            return int(state["running"] + state["waiting"])
+
+        yield Bench(running.url, model_folder(), model_folder(seed=1), count)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pytest
 from tiny_models import CONFIGS, Folder, Logprobs
 from transformers import MambaConfig
 
-from katcore.engine import SamplingParams
+from katcore.engine import Generation, SamplingParams
 from katcore.engine.embedded import EmbeddedServer, launch
 from katcore.engine.sglang import ContextOverflow, SGLangEngine
 from katcore.errors import EngineError, InputError
@@ -51,6 +51,10 @@ async def post(url: str, path: str, body: Any) -> tuple[int, Any]:
 async def get(url: str, path: str) -> tuple[int, Any]:
     async with aiohttp.ClientSession() as session, session.get(url + path) as response:
         return response.status, await response.read()
+
+
+async def parts(stream: AsyncIterator[Generation]) -> list[Generation]:
+    return [part async for part in stream]
 
 
 async def until(url: str, reached: Callable[[dict[str, Any]], bool]) -> None:
@@ -186,9 +190,10 @@ def test_information_and_health(server: EmbeddedServer, model_folder: Folder) ->
         ({"input_ids": [-1]}, "below 4096"),
         ({"input_ids": [[3], []]}, "non-empty"),
         ({"input_ids": [3, [4]]}, "below 4096"),
-        ({"input_ids": [3], "stream": True}, "streaming"),
+        ({"input_ids": [[3], [4]], "stream": True}, "a stream is one"),
+        ({"input_ids": [3], "logprob_start_len": 1, "return_logprob": True}, "beyond the prompt"),
         ({"input_ids": [3], "sampling_params": {"temperature": -1}}, "temperature"),
-        ({"input_ids": [3], "sampling_params": {"stop": ["x"]}}, "stop"),
+        ({"input_ids": [3], "sampling_params": {"stop": ["x", ""]}}, "stop string is empty"),
         ({"input_ids": [3], "sampling_params": {"repetition_penalty": 1.1}}, "penalties"),
         ({"input_ids": [3], "sampling_params": {"regex": "a*"}}, "regex"),
         ({"input_ids": prompt(500), "sampling_params": {"max_new_tokens": 13}}, "context length of 512"),
@@ -290,6 +295,83 @@ def test_a_client_that_goes_away_frees_its_row(server: EmbeddedServer) -> None:
     asyncio.run(work())
 
 
+def test_whoever_leaves_before_weights_are_loaded_leaves_a_working_engine(model_folder: Folder) -> None:
+    with EmbeddedServer(model_folder()) as server:
+
+        async def work() -> None:
+            body = {"model_path": str(model_folder(seed=1)), "weight_version": "v1"}
+            long = asyncio.create_task(post(server.url, "/generate", {"input_ids": prompt(300)}))
+            updates = [asyncio.create_task(post(server.url, "/update_weights_from_disk", body)) for _ in range(4)]
+            await asyncio.sleep(0.02)
+            for task in updates:
+                task.cancel()
+            await asyncio.gather(*updates, return_exceptions=True)
+            assert (await asyncio.wait_for(long, 60))[0] == 200
+
+        asyncio.run(work())
+        assert server.worker.alive() and use(server.url, lambda e: e.health()) is True
+
+
+def test_a_stream_in_sglangs_shape(server: EmbeddedServer, model_folder: Folder) -> None:
+    sampling = {"max_new_tokens": 6, "temperature": 0, "ignore_eos": True}
+    body = {"input_ids": prompt(9), "sampling_params": sampling, "return_logprob": True, "logprob_start_len": 6}
+    _, whole = asyncio.run(post(server.url, "/generate", body))
+    _, data = asyncio.run(post(server.url, "/generate", body | {"stream": True}))
+    *lines, end, _ = data.decode().split("\n\n")
+    assert end == "data: [DONE]"
+    events = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert [token for event in events for token in event["output_ids"]] == whole["output_ids"]
+    assert [event["meta_info"]["finish_reason"] for event in events][:-1] == [None] * (len(events) - 1)
+    assert events[-1]["meta_info"]["finish_reason"] == {"type": "length", "length": 6}
+    assert events[-1]["meta_info"]["weight_versions"] == whole["meta_info"]["weight_versions"]
+    scored = whole["meta_info"]["input_token_logprobs"]
+    assert [entry[1] for entry in scored] == prompt(9)[6:] and [entry[0] is None for entry in scored] == [1, 0, 0]
+
+
+def test_a_stop_string_is_cut_from_the_text_and_not_from_the_ids(server: EmbeddedServer, model_folder: Folder) -> None:
+    chat = load(model_folder())
+    sampling: dict[str, Any] = {"max_new_tokens": 12, "temperature": 0}
+    _, free = asyncio.run(post(server.url, "/generate", {"input_ids": prompt(9), "sampling_params": sampling}))
+    stop = chat.decode(free["output_ids"][4:6])
+    for trim in (False, True):
+        asked = sampling | {"stop": stop, "no_stop_trim": not trim}
+        _, found = asyncio.run(post(server.url, "/generate", {"input_ids": prompt(9), "sampling_params": asked}))
+        ids = found["output_ids"]
+        assert ids == free["output_ids"][: len(ids)] and stop in chat.decode(ids) and stop not in chat.decode(ids[:-1])
+        assert found["meta_info"]["finish_reason"] == {"type": "stop", "matched": stop}
+        assert found["text"] == (chat.decode(ids).split(stop)[0] if trim else chat.decode(ids))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"serialized_named_tensors": ["gASVAAAA"]}, "load_format safetensors only"),
+        ({"serialized_named_tensors": ["AAAA"], "checksums": ["00"], "load_format": "safetensors"}, "checksum differs"),
+        ({"serialized_named_tensors": [], "checksums": [], "load_format": "safetensors"}, "partial update"),
+    ],
+)
+def test_tensors_that_are_refused(server: EmbeddedServer, body: Any, words: str) -> None:
+    status, answer = asyncio.run(post(server.url, "/update_weights_from_tensor", body | {"weight_version": "bad"}))
+    assert status == 400 and words in str(answer)
+    assert use(server.url, lambda e: e.model_info())["weight_version"] == "default"
+
+
+def test_weights_that_come_while_the_old_ones_are_away(model_folder: Folder, plain_logprobs: Logprobs) -> None:
+    async def work(engine: SGLangEngine) -> Any:
+        await engine.release_memory()
+        with pytest.raises(EngineError, match="weights are released"):
+            await engine.update_tensors({}, "v1")
+        await engine.update_weights(str(model_folder(seed=1)), "v1")
+        await engine.resume_memory()
+        return await engine.generate(prompt(9), SamplingParams(seed=0, max_new_tokens=6))
+
+    with EmbeddedServer(model_folder()) as server:
+        found = use(server.url, work)
+    assert found.versions == [(0, "v1")]
+    wanted = plain_logprobs(model_folder(seed=1), prompt(9) + found.token_ids, 9, 1.0)
+    assert found.logprobs == pytest.approx(wanted, abs=1e-5)
+
+
 def test_closing_with_work_in_flight_answers_it(model_folder: Folder) -> None:
     server = launch(model_folder())
 
@@ -309,6 +391,8 @@ def test_a_broken_step_fails_its_requests_and_the_next_ones_are_served(model_fol
         server.worker.model.context = 0  # the check that would refuse it
         with pytest.raises(EngineError, match="generation failed"):
             use(server.url, lambda e: e.generate(prompt(510), SamplingParams(max_new_tokens=20)))
+        with pytest.raises(EngineError, match="generation failed"):
+            use(server.url, lambda e: parts(e.stream(prompt(510), SamplingParams(max_new_tokens=20))))
         assert use(server.url, lambda e: e.health()) is True
 
 

@@ -138,3 +138,67 @@ def test_weights_that_were_not_updated_are_an_error() -> None:
     with pytest.raises(EngineError, match="no such folder"):
         server.use(lambda engine: engine.update_weights("/nowhere", "v1"))
     assert server.bodies == [{"model_path": "/nowhere", "weight_version": "v1", "flush_cache": True}]
+
+
+def streamed(*events: dict[str, Any] | str) -> list[Generation]:
+    """What the client makes of events."""
+    lines = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    server = Server((200, "".join(f"data: {line}\n\n" for line in lines)))
+
+    async def work(engine: SGLangEngine) -> list[Generation]:
+        return [part async for part in engine.stream([1, 2, 3], PARAMS)]
+
+    found: list[Generation] = server.use(work)
+    assert all(body["stream"] is True for body in server.bodies)
+    return found
+
+
+def event(ids: list[int], count: int, finish: str = "", **more: Any) -> dict[str, Any]:
+    reason = {"type": finish} if finish else None
+    pairs = [[-token / 10, token, None] for token in ids]
+    meta = META | {"output_token_logprobs": pairs, "completion_tokens": count, "finish_reason": reason} | more
+    return {"output_ids": ids, "meta_info": meta}
+
+
+SPANS = {"weight_versions": [{"version": "a", "start": 0, "end": 2}, {"version": "b", "start": 2, "end": 4}]}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [event([1], 1), event([1, 2, 3], 3, **SPANS), event([1, 2, 3, 4], 4, "stop", **SPANS)],
+        [event([1], 1), event([2, 3], 3, **SPANS), event([4], 4, "stop", **SPANS)],
+    ],
+    ids=["events that repeat", "events that do not"],
+)
+def test_both_kinds_of_streams_give_what_is_new(events: list[dict[str, Any]]) -> None:
+    parts = streamed(*events, "[DONE]")
+    assert [part.token_ids for part in parts] == [[1], [2, 3], [4]]
+    assert [part.logprobs for part in parts] == [[-0.1], [-0.2, -0.3], [-0.4]]
+    assert [part.versions for part in parts] == [[(0, "v7")], [(0, "a"), (1, "b")], [(0, "b")]]
+    assert [part.finish_reason for part in parts] == ["", "", "stop"]
+
+
+def test_errors_within_a_stream_are_typed() -> None:
+    with pytest.raises(ContextOverflow):
+        streamed({"error": {"message": "longer than the model's context length (5 tokens)", "code": 400}})
+    with pytest.raises(EngineError, match="500: it broke"):
+        streamed({"error": {"message": "it broke", "code": 500}})
+    with pytest.raises(EngineError, match="shape"):
+        streamed(event([1], 1), event([7], 5), "[DONE]")
+    with pytest.raises(EngineError, match="without a finish reason"):
+        streamed("[DONE]")
+
+
+def test_a_stream_that_is_cut_goes_on_behind_what_there_is() -> None:
+    first = "data: " + json.dumps(event([7, 8], 2)) + "\n\n"
+    last = "data: " + json.dumps(event([9], 1, "stop")) + "\n\ndata: [DONE]\n\n"
+    server = Server((200, first), (200, last))
+
+    async def work(engine: SGLangEngine) -> list[Generation]:
+        return [part async for part in engine.stream([1, 2, 3], PARAMS)]
+
+    assert [part.token_ids for part in server.use(work)] == [[7, 8], [9]]
+    one, other = server.bodies
+    assert (other["input_ids"], other["sampling_params"]["max_new_tokens"]) == ([1, 2, 3, 7, 8], 2)
+    assert one["rid"] != other["rid"]
