@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from katcli import rollout_sandboxes, rollout_scaffolds
+from katcli import rollout_convert, rollout_sandboxes, rollout_scaffolds, rollout_trim
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.rollout_gateway import gateway
@@ -101,4 +101,6 @@ def rollout(
 rollout_scaffolds.register(kat)
 rollout_sandboxes.register(kat)
 kat.command("gateway")(gateway)
+rollout_trim.register(kat)
+rollout_convert.register(kat)
 main = kat.main
