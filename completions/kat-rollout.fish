@@ -1,45 +1,46 @@
 # Generated from the command's signature by scripts/completions.py; do not edit.
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -a scaffolds -d 'List the scaffolds: name, version, API, whether installed.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -a sandboxes -d 'List the kinds of sandboxes and whether they work on this machine, then the boxes that there are.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -a gateway -d 'Serve agents over HTTP until interrupted, then write a trajectory for each key that was used.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -a trim -d 'Keep the beginning of each path of a trajectory, or one path of it.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -a convert -d 'Write trajectories as rows of another format, or read such rows as trajectories.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l scaffold -d 'The agent; oracle and nop are controls.' -x -a '(kat-complete scaffold (commandline -ct))'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l engine -d 'What answers the agent; by default embedded:MODEL.' -x -a '(kat-complete engine (commandline -ct))'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l model -d 'Model folder: tokenizer, chat template, embedded engine.' -r -a '(__fish_complete_directories)'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l sandbox -d 'Where the agents run.' -x -a '(kat-complete sandbox (commandline -ct))'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l samples -d 'Attempts at each task.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l attempt -d 'Tells repeated rollouts of the same model apart.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l temperature -d 'Sampling temperature.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l top-p -d 'Nucleus sampling; 1 is off.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l top-k -d 'Most likely tokens; -1 is off.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l max-turns -d 'Model calls of one agent.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l max-tokens -d 'Sampled tokens of one attempt.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l max-completion -d 'Sampled tokens of one model call.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l context -d 'Tokens of one call; 0: what the model folder says.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l timeout -d 'Longest run of an agent.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l command-timeout -d 'Longest run of one of its commands.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l agent-sampling -d 'Let the agent'\''s own temperature and top-p stand (to evaluate).'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l fsync -d 'Let the journal of calls survive a loss of power.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -s o -l output -d 'Write here instead of standard output (-).' -r -F
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l resume -d 'Go on where an interrupted run of the same output stopped.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l dead-letter -d 'Keep records that could not be processed (exit 3).' -r -F
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l rejects -d 'Keep records that were turned away, with the reason.' -r -F
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l max-failures -d 'Stop after more than N dead letters.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l strict -d 'Stop at the first record that cannot be processed.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l lock-wait -d 'Wait this long for a busy output.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -s j -l jobs -d 'Work on N records at a time.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l ray -d 'Work on a Ray cluster; `local` starts one here.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l shard -d 'Take the I-th of N parts of the work, I from 0.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l seed -d 'Seed of everything random.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l config -d 'Options from this file, before ./kat.toml.' -r -F
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l no-config -d 'Read no configuration file.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l print-config -d 'Print every option'\''s value and source, and stop.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l dry-run -d 'Say what would be done, and stop.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -s q -l quiet -d 'Only errors on standard error.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -a scaffolds -d 'List the scaffolds: name, version, API, whether installed.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -a sandboxes -d 'List the kinds of sandboxes and whether they work on this machine, then the boxes that there are.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -a gateway -d 'Serve agents over HTTP until interrupted, then write a trajectory for each key that was used.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -a trim -d 'Keep the beginning of each path of a trajectory, or one path of it.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -a convert -d 'Write trajectories as rows of another format, or read such rows as trajectories.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -a view -d 'Make one HTML page of trajectories, to look at without a network.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l scaffold -d 'The agent; oracle and nop are controls.' -x -a '(kat-complete scaffold (commandline -ct))'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l engine -d 'What answers the agent; by default embedded:MODEL.' -x -a '(kat-complete engine (commandline -ct))'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l model -d 'Model folder: tokenizer, chat template, embedded engine.' -r -a '(__fish_complete_directories)'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l sandbox -d 'Where the agents run.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l samples -d 'Attempts at each task.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l attempt -d 'Tells repeated rollouts of the same model apart.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l temperature -d 'Sampling temperature.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l top-p -d 'Nucleus sampling; 1 is off.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l top-k -d 'Most likely tokens; -1 is off.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l max-turns -d 'Model calls of one agent.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l max-tokens -d 'Sampled tokens of one attempt.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l max-completion -d 'Sampled tokens of one model call.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l context -d 'Tokens of one call; 0: what the model folder says.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l timeout -d 'Longest run of an agent.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l command-timeout -d 'Longest run of one of its commands.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l agent-sampling -d 'Let the agent'\''s own temperature and top-p stand (to evaluate).'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l fsync -d 'Let the journal of calls survive a loss of power.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -s o -l output -d 'Write here instead of standard output (-).' -r -F
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l resume -d 'Go on where an interrupted run of the same output stopped.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l dead-letter -d 'Keep records that could not be processed (exit 3).' -r -F
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l rejects -d 'Keep records that were turned away, with the reason.' -r -F
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l max-failures -d 'Stop after more than N dead letters.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l strict -d 'Stop at the first record that cannot be processed.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l lock-wait -d 'Wait this long for a busy output.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -s j -l jobs -d 'Work on N records at a time.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l ray -d 'Work on a Ray cluster; `local` starts one here.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l shard -d 'Take the I-th of N parts of the work, I from 0.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l seed -d 'Seed of everything random.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l config -d 'Options from this file, before ./kat.toml.' -r -F
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l no-config -d 'Read no configuration file.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l print-config -d 'Print every option'\''s value and source, and stop.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l dry-run -d 'Say what would be done, and stop.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -s q -l quiet -d 'Only errors on standard error.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l install -d 'Install this one, or `all`; may be given several times.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l check -d 'Start each installed one in a sandbox and ask for its version.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -s o -l output -d 'Write here instead of standard output (-).' -r -F
@@ -145,3 +146,14 @@ complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -l dry-run -d '
 complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -s q -l quiet -d 'Only errors on standard error.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -l model -d 'Show tokens as text of this folder'\''s tokenizer.' -r -a '(__fish_complete_directories)'
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -l limit -d 'Put the first N trajectories into the page.' -x
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -s o -l output -d 'Write here instead of standard output (-).' -r -F
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -l seed -d 'Seed of everything random.' -x
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -l config -d 'Options from this file, before ./kat.toml.' -r -F
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -l no-config -d 'Read no configuration file.'
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -l print-config -d 'Print every option'\''s value and source, and stop.'
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -l dry-run -d 'Say what would be done, and stop.'
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -s q -l quiet -d 'Only errors on standard error.'
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
+complete -c kat-rollout -n '__fish_seen_subcommand_from view' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'

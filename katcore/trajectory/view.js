@@ -7,7 +7,7 @@ const TEXT = 50000; // characters of a text drawn at a time
 const at = (id) => document.getElementById(id);
 const pieces = JSON.parse(at("pieces").textContent);
 const sources = [...document.querySelectorAll("script.trajectory")];
-const state = { which: -1, record: null, rows: [], place: new Map(), selected: -1 };
+const state = { which: -1, record: null, rows: [], lineages: [], selected: -1 };
 
 function element(name, className, text) {
   const made = document.createElement(name);
@@ -16,11 +16,10 @@ function element(name, className, text) {
   return made;
 }
 
+// Neighbours in the list of lineages are far apart on the wheel of colours.
 function colour(lineage) {
-  if (lineage === "main") return "hsl(212 60% 50%)";
-  let hash = 7;
-  for (const letter of lineage) hash = (hash * 31 + letter.codePointAt(0)) >>> 0;
-  return `hsl(${(hash * 47) % 360} 60% 48%)`;
+  const place = state.lineages.indexOf(lineage);
+  return place < 0 ? "hsl(0 0% 50%)" : `hsl(${(212 + place * 137.5) % 360} 60% 48%)`;
 }
 
 // ---------------------------------------------------------------- rows
@@ -67,7 +66,7 @@ function drawnRow(place) {
   const row = element("div", "row" + (place === state.selected ? " on" : ""));
   row.setAttribute("role", "treeitem");
   row.dataset.place = place;
-  row.style.borderColor = colour(node ? node.lineage : "failed");
+  row.style.borderColor = colour(node ? node.lineage : "");
   row.style.paddingLeft = 6 + 16 * Math.min(depth, 12) + "px";
   const message = node && node.message;
   const names = callsOf(message).map((each) => `${each.name}(${each.arguments ?? ""})`);
@@ -229,7 +228,8 @@ function drawAbout(record) {
   const ended = `ended: ${record.exit.kind} ${record.exit.detail}`;
   const made = `${record.scaffold.name} ${record.scaffold.version}, ${record.model}`;
   box.append(element("span", "dim", " · " + [says, made, ended, ...sums, times].filter(Boolean).join(" · ")));
-  const chips = [...new Set(record.nodes.map((node) => node.lineage))].slice(0, 30).map((lineage) => {
+  state.lineages = [...new Set(["main", ...record.nodes.map((node) => node.lineage)])];
+  const chips = state.lineages.slice(0, 30).map((lineage) => {
     const chip = element("span", "chip", lineage);
     chip.style.borderColor = colour(lineage);
     return chip;

@@ -14,7 +14,7 @@ from foreign_rows import ATIF, MINI_SWE, OPENAI, ROWS, SWE_BENCH, VERIFIERS, Row
 from msgspec.structs import replace
 
 from katcore.errors import RecordError
-from katcore.records import Json, Trajectory, encode
+from katcore.records import Exit, Json, Trajectory, encode
 from katcore.trajectory.convert import FORMATS, read, write
 from katcore.trajectory.formats.anthropic_messages import RAW
 from katcore.trajectory.paths import Paths
@@ -132,9 +132,33 @@ def test_a_row_of_another_kind_says_what_is_wrong(name: str, row: Row, why: str)
 @pytest.mark.parametrize("name", ["atif", "mini-swe-agent", "verifiers"])
 def test_tokens_logprobs_calls_and_verdict_survive(name: str) -> None:
     whole = linear()
+    whole.nodes[1].role, whole.nodes[1].message = "developer", {"role": "developer", "content": "Fix it."}
+    whole.nodes[2].message |= {"thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]}  # type: ignore[operator]
+    whole.nodes[3].message |= {"is_error": True, "name": "bash"}  # type: ignore[operator]
     rows, lost = write(name, whole)
     assert not lost
     assert plain(reread(read(name, json.loads(json.dumps(rows[0]))))) == plain(whole)
+
+
+@pytest.mark.parametrize("name", ["atif", "mini-swe-agent", "verifiers"])
+def test_text_without_calls_a_patch_or_an_exit_comes_back_without_them(name: str) -> None:
+    whole = linear(tokens=False, patch=None, exit=Exit(), verdict=None)
+    whole.calls.clear()
+    assert plain(read(name, write(name, whole)[0][0])) == plain(whole)
+
+
+def test_images_go_by_their_address() -> None:
+    shown = [{"type": "text", "text": "This:"}, {"type": "image_url", "image_url": {"url": "shots/a.jpg"}}]
+    whole = linear()
+    whole.nodes[1].message = {"role": "user", "content": shown}
+    step = write("atif", whole)[0][0]["steps"][1]
+    assert step["message"][1] == {"type": "image", "source": {"media_type": "image/jpeg", "path": "shots/a.jpg"}}
+    assert read("atif", write("atif", whole)[0][0]).nodes[1].message == whole.nodes[1].message
+    block = write("anthropic", whole)[0][0]["messages"][0]["content"][1]
+    assert block == {"type": "image", "source": {"type": "url", "url": "shots/a.jpg"}}
+    assert read("anthropic", write("anthropic", whole)[0][0]).nodes[1].message == whole.nodes[1].message
+    inline = read("anthropic", ROWS["anthropic"]).nodes[-2].message
+    assert inline is not None and inline["content"][1]["image_url"] == {"url": "data:image/png;base64,aGk="}
 
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])

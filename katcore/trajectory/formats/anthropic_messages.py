@@ -91,15 +91,17 @@ def _assistant(message: Json) -> Json:
 
 
 def _blocks(content: Any) -> list[Json]:
-    """Text and parts as blocks; an image of the OpenAI form by its address."""
+    """Text and parts as blocks."""
     if not isinstance(content, list):
         return [{"type": "text", "text": content}] if content else []
-    return [
-        {"type": "image", "source": {"type": "url", "url": part["image_url"]["url"]}}
-        if part.get("type") == "image_url"
-        else part
-        for part in content
-    ]
+    return [_image(part["image_url"]["url"]) if part.get("type") == "image_url" else part for part in content]
+
+
+def _image(url: str) -> Json:
+    kind, comma, data = url.removeprefix("data:").partition(";base64,")
+    if url.startswith("data:") and comma:
+        return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+    return {"type": "image", "source": {"type": "url", "url": url}}
 
 
 def _input(arguments: Any) -> Json:
@@ -160,10 +162,21 @@ def _arguments(block: Json) -> str:
 
 
 def _content(content: Any) -> Any:
-    """Text where all is text, else the blocks as they are."""
-    if isinstance(content, list) and all(block.get("type") == "text" for block in content):
+    """Text where all is text, else parts: images by their address, other blocks as they are."""
+    if not isinstance(content, list):
+        return content
+    if all(block.get("type") == "text" for block in content):
         return "\n\n".join(str(block["text"]) for block in content)
-    return content
+    return [_part(block) for block in content]
+
+
+def _part(block: Json) -> Json:
+    source = block.get("source") or {}
+    if block.get("type") == "image" and source.get("type") == "url":
+        return {"type": "image_url", "image_url": {"url": source["url"]}}
+    if block.get("type") == "image" and source.get("type") == "base64":
+        return {"type": "image_url", "image_url": {"url": f"data:{source['media_type']};base64,{source['data']}"}}
+    return block
 
 
 def _texts(content: Any) -> str:

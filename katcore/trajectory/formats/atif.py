@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import chain
+from mimetypes import guess_type
 from typing import Any
 
 from katcore.records import Call, Json, Node, Scaffold, Trajectory
@@ -22,6 +23,7 @@ from katcore.trajectory.formats.kept import (
     head_of,
     node_own,
     own_of,
+    rest_of,
     rows_of,
     time_of,
     trajectory_of,
@@ -33,6 +35,8 @@ VERSION = "ATIF-v1.7"
 RAW = "__raw_arguments__"
 """The one member of `arguments` whose call had something else than a JSON object."""
 SOURCES = {"system": "system", "developer": "system", "user": "user", "assistant": "agent"}
+ROLES = ("system", "user", "assistant")
+"""Roles that a step's source tells."""
 
 
 def to_row(view: View) -> Json:
@@ -108,7 +112,7 @@ def _embedded(view: View, path: list[Node]) -> Json:
 def _steps(view: View) -> list[Json]:
     steps: list[Json] = []
     for node, message in zip(view.path, messages_of(view.path)):
-        own = node_own(view, node)
+        own = node_own(view, node) | rest_of(message)
         if message["role"] == "tool":
             _observe(steps, message, own)
             continue
@@ -116,7 +120,7 @@ def _steps(view: View) -> list[Json]:
         step["message"] = _content(message.get("content"))
         if message["role"] == "assistant":
             step |= _answer(view, node, message, own)
-        if step["source"] != message["role"] and message["role"] not in SOURCES:
+        if message["role"] not in ROLES:
             own = own | {"role": message["role"]}
         steps.append(step | ({"extra": {OWN: own}} if own else {}))
     return steps
@@ -180,11 +184,17 @@ def _content(content: Any) -> Any:
     if not isinstance(content, list):
         return content or ""
     return [
-        {"type": "image", "source": {"media_type": "image/png", "path": part["image_url"]["url"]}}
+        {"type": "image", "source": {"media_type": _media_type(url := part["image_url"]["url"]), "path": url}}
         if part.get("type") == "image_url"
         else {"type": "text", "text": str(part.get("text") or "")}
         for part in content
     ]
+
+
+def _media_type(url: str) -> str:
+    """What an image is, by its address; ATIF asks for one of four."""
+    found = url[5:].partition(";")[0] if url.startswith("data:") else guess_type(url)[0]
+    return found if found in ("image/jpeg", "image/png", "image/gif", "image/webp") else "image/png"
 
 
 def _final(steps: list[Json]) -> Json:
@@ -209,7 +219,7 @@ def _read(row: Json, nodes: list[Node], calls: list[Call]) -> None:
             message = message if nodes or not tools else message | {"tools": tools}
             metrics = step.get("metrics") or {}
             known: Json = {"origin": "external"}
-            known |= {"call": _call(step, metrics)} if step["source"] == "agent" else {}
+            known |= {"call": _call(step, metrics)} if step["source"] == "agent" and not own else {}
             node = append(nodes, calls, message, _with_logprobs(own, metrics), **known)
             if "token_ids" not in own and step["source"] == "agent":
                 exact = exact and _tokens(node, metrics, seen)

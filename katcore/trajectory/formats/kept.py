@@ -52,7 +52,8 @@ def own_of(holder: Any) -> Json:
 
 
 def trajectory_of(name: str, row: Json, own: Json, nodes: list[Node], calls: list[Call], **known: Any) -> Trajectory:
-    """A trajectory of these nodes: KAT's own fields where the row has them, else what the row says (`known`)."""
+    """A trajectory of these nodes: of KAT's own fields where the row has them, else of what the row says (`known`)."""
+    known = {} if "id" in own else known  # what KAT leaves out has its default
     task = str(own.get("task_id") or known.get("task_id") or "")
     made: Json = {
         "id": content_id(name, msgspec.json.encode(row, order="sorted").decode()),
@@ -75,11 +76,22 @@ def node_own(view: View, node: Node) -> Json:
     return own | ({"call": bare(call, "id", "node")} if call else {})
 
 
+HELD = ("role", "content", "reasoning_content", "tool_calls", "tool_call_id", "name", "tools")
+"""Fields of a message that every format has a word for."""
+
+
+def rest_of(message: Json | None) -> Json:
+    """`{"message": ...}` with the fields of a message that are not among them; {} where there is none."""
+    rest = {name: value for name, value in (message or {}).items() if name not in HELD}
+    return {"message": rest} if rest else {}
+
+
 def append(nodes: list[Node], calls: list[Call], message: Json, own: Json, **known: Any) -> Node:
     """Add a message below the last one, and its call. `known` stands where `own` tells nothing."""
     call = own.get("call") or known.pop("call", None)
     fields = {name: value for name, value in (known | own).items() if name not in ("call", "id", "parent", "message")}
     at = len(nodes)
+    message = message | own.get("message", {})
     role = str(message.get("role") or "user")
     plain = fields | {"id": at, "parent": at - 1 if at else None, "role": role, "message": message}
     node = msgspec.convert(plain, Node)

@@ -20,6 +20,7 @@ from katcore.trajectory.formats.kept import (
     bare,
     head_of,
     own_of,
+    rest_of,
     rows_of,
     seconds_of,
     time_of,
@@ -39,7 +40,7 @@ def to_row(view: View) -> Json:
     attempt, tree = view.trajectory, view.tree
     place = {node: at for at, node in enumerate(tree.depth_first)}
     nodes = [tree.by_id[node] for node in tree.depth_first]
-    own = head_of(view, NAME) | {"nodes": [bare(node, *HELD) | {"origin": node.origin} for node in nodes]}
+    own = head_of(view, NAME) | {"nodes": [_own(node) for node in nodes]}
     own["calls"] = [bare(call, "id", "node", "usage", "finish_reason") for call in attempt.calls]
     verdict = attempt.verdict
     rewards = {"reward": {"score": verdict.reward, "weight": 1.0}} if verdict is not None else {}
@@ -106,6 +107,11 @@ def from_row(row: Json) -> Trajectory:
 
 
 # ------------------------------------------------------------------ out
+
+
+def _own(node: Node) -> Json:
+    role = {"role": node.role} if node.role == "developer" else {}
+    return bare(node, *HELD) | {"origin": node.origin} | role | rest_of(node.message)
 
 
 def _node(view: View, node: Node, place: dict[int, int]) -> Json:
@@ -184,7 +190,7 @@ def _timing(attempt: Trajectory) -> Json:
 
 
 def _append(nodes: list[Node], given: Json, extra: Json, tools: list[Json], some: bool) -> None:
-    message = dict(given["message"])
+    message = dict(given["message"]) | ({"role": extra["role"]} if "role" in extra else {})
     parent = given.get("parent")
     if message.get("tool_calls"):
         message["tool_calls"] = [
