@@ -49,17 +49,17 @@ FORMATS = {
 """The name that `--from` and `--to` take. A row of swe-bench or verifiers is a whole attempt, of the others a path."""
 
 
-def read(name: str, row: Json, where: str = "a row") -> Trajectory:
+def read(name: str, row: Json) -> Trajectory:
     """The trajectory of a foreign row. RecordError when the row is not of the format."""
     kind = FORMATS[name]
     if missing := [field for field in kind.needs if field not in row]:
-        raise RecordError("convert", f"{where} is no row of {name}: it has no {', '.join(missing)}")
+        raise RecordError("convert", f"no row of {name}: it has no {', '.join(missing)}")
     try:
         made = kind.from_row(row)
         return remember(made, name, row, kind.to_row(View(tree := Paths(made), tree.main)))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise RecordError("convert", f"{where} is no row of {name}: {what}") from error
+        raise RecordError("convert", f"no row of {name}: {what}") from error
 
 
 def write(name: str, trajectory: Trajectory, paths: str = "main") -> tuple[list[Json], Counter[str]]:
@@ -131,7 +131,7 @@ def foreign_items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
     """One item a row, named by its trajectory as `--resume` needs; a row that is none is a dead letter."""
     for row, where in rows(paths):
         try:
-            made = read(name, row, where)
+            made = read(name, row)
         except RecordError as error:
             yield Item(f"row:{where}", error, raw=msgspec.json.encode(row))
         else:

@@ -62,6 +62,8 @@ def test_a_changed_message_is_written_anew_and_its_neighbours_as_they_were() -> 
     assert row["messages"][2]["content"][2] == {"type": "text", "text": "Stop."}
     assert row["messages"][1] == ROWS["anthropic"]["messages"][1]
     assert row["system"] == ROWS["anthropic"]["system"] and row["max_tokens"] == 1024
+    made.nodes[0].message = {"role": "system", "content": "You break things."}
+    assert write("anthropic", made)[0][0]["system"] == "You break things."
 
 
 def test_atif_gives_exact_tokens_a_sub_agent_and_calls() -> None:
@@ -187,6 +189,16 @@ def test_a_whole_tree_survives_in_verifiers() -> None:
     assert [back.nodes[call.node or 0].message for call in back.calls] == [
         branched().nodes[call.node or 0].message for call in branched().calls
     ]
+
+
+def test_a_trace_counts_cached_tokens_apart() -> None:
+    whole = linear()
+    whole.calls[1].usage["cached_tokens"] = 20
+    trace = write("verifiers", whole)[0][0]
+    assert trace["calls"][1]["usage"] == {"prompt_tokens": 5, "completion_tokens": 4, "cached_input_tokens": 20}
+    assert trace["nodes"][2]["mask"] == [False, True, True, True, True] and trace["nodes"][2]["sampled"]
+    assert trace["nodes"][2]["logprobs"] == whole.nodes[2].engine_logprobs
+    assert trace["timing"]["agent"]["end"] - trace["timing"]["agent"]["start"] == pytest.approx(2.0)
 
 
 def test_branches_are_counted_or_written_one_by_one() -> None:
