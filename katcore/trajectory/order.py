@@ -6,18 +6,25 @@ trees are equal records and every path is a run of neighbours. Calls follow thei
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec.structs import replace
 
-from katcore.records import Trajectory
+from katcore.errors import RecordError
+from katcore.records import Call, Trajectory
 from katcore.trajectory.paths import Paths
 
 
 def ordered(trajectory: Trajectory) -> Trajectory:
-    """Nodes depth-first, siblings by when the first call below them began; calls by start. RecordError: no tree."""
-    tree = Paths(trajectory)
-    first: dict[int, tuple[str, int, int]] = {}
+    """Nodes depth-first, siblings by when the first call below them began; calls by start.
+
+    RecordError where the nodes are no tree, or a call's start is no time.
+    """
+    calls = sorted(trajectory.calls, key=lambda call: (_start(call), call.id))
+    tree = Paths(replace(trajectory, calls=calls))
+    first: dict[int, tuple[int, int]] = {}
     for place, node in reversed(list(enumerate(tree.depth_first))):
-        own = (*tree.when.get(node, ("~", 0)), place)  # "~" comes after every time
+        own = (tree.asked.get(node, len(calls)), place)
         first[node] = min([own, *(first[child] for child in tree.children.get(node, []))])
     found: list[int] = []
     stack = sorted(tree.children[None], key=first.__getitem__, reverse=True)
@@ -29,9 +36,15 @@ def ordered(trajectory: Trajectory) -> Trajectory:
         replace(node, id=number[node.id], parent=None if node.parent is None else number[node.parent])
         for node in map(tree.by_id.__getitem__, found)
     ]
-    calls = sorted(trajectory.calls, key=lambda call: (call.started_at, call.id))
     calls = [
         replace(call, id=place, node=None if call.node is None else number[call.node])
         for place, call in enumerate(calls)
     ]
     return replace(trajectory, nodes=nodes, calls=calls)
+
+
+def _start(call: Call) -> datetime:
+    try:
+        return datetime.fromisoformat(call.started_at)
+    except ValueError as error:
+        raise RecordError("calls", f"call {call.id} started at {call.started_at!r}, which is no time") from error

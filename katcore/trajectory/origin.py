@@ -36,6 +36,8 @@ def restore(trajectory: Trajectory, name: str, given: Json) -> Json:
 
 def difference(row: Any, given: Any) -> Json | None:
     """What makes `row` of `given`; None where they are the same."""
+    if _encoded(row) == _encoded(given):
+        return None
     if isinstance(row, dict) and isinstance(given, dict):
         inner = {name: difference(row[name], given[name]) for name in row.keys() & given.keys()}
         found = {
@@ -43,13 +45,10 @@ def difference(row: Any, given: Any) -> Json | None:
             "absent": {name: _digest(value) for name, value in given.items() if name not in row},
             "inner": {name: each for name, each in inner.items() if each is not None},
         }
-        return {name: value for name, value in found.items() if value} or None
-    if isinstance(row, list) and isinstance(given, list) and len(row) == len(given):
-        each = [(place, _digest(new), difference(old, new)) for place, (old, new) in enumerate(zip(row, given))]
-        kept = [[place, digest, change] for place, digest, change in each if change is not None]
-        return {"items": kept} if kept else None
-    if type(row) is type(given) and row == given:
-        return None
+        return {name: value for name, value in found.items() if value}
+    if isinstance(row, list) and isinstance(given, list) and len(row) == len(given) and _holds_more(given):
+        changes = [(place, new, difference(old, new)) for place, (old, new) in enumerate(zip(row, given))]
+        return {"items": [[place, _digest(new), change] for place, new, change in changes if change is not None]}
     return {"value": row, "of": _digest(given)}
 
 
@@ -76,5 +75,14 @@ def apply(change: Json | None, given: Any) -> Any:
     return row | {name: value for name, value in change.get("fields", {}).items() if name not in given}
 
 
+def _holds_more(values: list[Any]) -> bool:
+    """Whether a list has objects or lists in it; one of numbers or words is remembered as a whole."""
+    return any(isinstance(value, dict | list) for value in values)
+
+
+def _encoded(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
 def _digest(value: Any) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:16]
+    return hashlib.sha256(_encoded(value)).hexdigest()[:16]

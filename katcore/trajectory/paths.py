@@ -68,14 +68,14 @@ class Paths:
         return [node for node in self.depth_first if node not in self.children]
 
     @cached_property
-    def when(self) -> dict[int, tuple[str, int]]:
-        """When each completion was asked for: its call's start and number."""
-        return {c.node: (c.started_at, c.id) for c in reversed(self.trajectory.calls) if c.node is not None}
+    def asked(self) -> dict[int, int]:
+        """The place of each completion's call among the calls; of several, the first."""
+        return {call.node: at for at, call in reversed([*enumerate(self.trajectory.calls)]) if call.node is not None}
 
     @cached_property
     def calls(self) -> dict[int, Call]:
-        """The call of each completion; of several, the first."""
-        return {call.node: call for call in reversed(self.trajectory.calls) if call.node is not None}
+        """The call of each completion."""
+        return {node: self.trajectory.calls[at] for node, at in self.asked.items()}
 
     def path(self, node: int | None) -> list[Node]:
         """The nodes from the root to this one."""
@@ -102,7 +102,7 @@ class Paths:
         order = {node: place for place, node in enumerate(self.depth_first)}
         own = [node for node in order if not self.by_id[node].lineage.startswith(ASIDE)] or list(order)
         said = [node for node in own if node in self.completions] or own
-        last = max(said, key=lambda node: (self.when.get(node, ("", -1)), self.by_id[node].turn, order[node]))
+        last = max(said, key=lambda node: (self.asked.get(node, -1), self.by_id[node].turn, order[node]))
         while below := [child for child in self.children.get(last, []) if self.by_id[child].role != "assistant"]:
             last = below[-1]
         return self.path(last)

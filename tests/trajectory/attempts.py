@@ -69,7 +69,7 @@ class Grower:
             Call(
                 id=at,
                 node=node.id,
-                started_at=f"2026-01-02T03:04:{at:02d}Z",
+                started_at=f"2026-01-02T{at // 3600:02d}:{at // 60 % 60:02d}:{at % 60:02d}Z",
                 seconds=0.5,
                 usage=prompt,
                 finish_reason=reason,

@@ -68,6 +68,15 @@ def test_order_does_not_depend_on_how_the_nodes_lie() -> None:
     assert all(parent is None or parent < at for at, parent in enumerate(parents))
 
 
+def test_calls_are_ordered_by_time_and_not_by_how_it_is_written() -> None:
+    whole = linear()
+    starts = ["2026-01-02T03:04:05.5Z", "2026-01-02T03:04:05Z", "2026-01-02T05:04:04+02:00"]
+    calls = [replace(call, started_at=start) for call, start in zip(whole.calls, starts)]
+    assert [call.node for call in ordered(replace(whole, calls=calls)).calls] == [7, 5, 2]
+    with pytest.raises(RecordError, match="no time"):
+        ordered(replace(whole, calls=[replace(calls[0], started_at="2026-01-02T03:04:99Z")]))
+
+
 def test_turns_keep_the_results_of_the_last_answer() -> None:
     cut = trim(linear(), Limits(turns=1))
     assert roles(cut) == ["system", "user", "assistant", "tool", "tool"]
