@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from katcli import rollout_sandboxes, rollout_scaffolds
+from katcli import rollout_convert, rollout_sandboxes, rollout_scaffolds, rollout_trim, rollout_view
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.rollout_gateway import HistoryName, gateway
@@ -194,4 +194,7 @@ def rollout(
 rollout_scaffolds.register(kat)
 rollout_sandboxes.register(kat)
 kat.command("gateway")(gateway)
+rollout_trim.register(kat)
+rollout_convert.register(kat)
+rollout_view.register(kat)
 main = kat.main

@@ -147,6 +147,14 @@ class Run:
         with locked(path, self._options["lock_wait"]):
             self._run(items, process, path, kept)
 
+    def rows_only(self) -> None:
+        """What the stage writes are JSON rows that are no records of KAT: only JSON lines, and none to resume from."""
+        path, form = self._options["output"], self._options["format"]
+        if (form.value if form else "") == "parquet" or (path is not None and not form and path.suffix == ".parquet"):
+            raise UsageError("Parquet holds records of KAT only", hint="name a .jsonl or .jsonl.zst file")
+        if self.resume:
+            raise UsageError("--resume needs records of KAT in the output", hint="convert again: it takes no engine")
+
     def _run(
         self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]], path: Path | None, kept: Kept | None
     ) -> None:

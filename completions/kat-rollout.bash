@@ -9,7 +9,7 @@ _kat_rollout() {
         prev=${COMP_WORDS[COMP_CWORD - 2]} cur=${COMP_WORDS[COMP_CWORD - 1]}:
     fi
     COMPREPLY=()
-    case " scaffolds sandboxes gateway " in
+    case " scaffolds sandboxes gateway trim convert view " in
         *" ${COMP_WORDS[1]} "*) [[ $COMP_CWORD -gt 1 ]] && sub=${COMP_WORDS[1]} ;;
     esac
     case "$sub" in
@@ -114,6 +114,57 @@ _kat_rollout() {
                 --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
             esac
             ;;
+        "trim")
+            flags="--turns --tokens --paths --order -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --turns) return ;;
+                --tokens) return ;;
+                --paths) mapfile -t COMPREPLY < <(compgen -W "main all" -- "$cur"); return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --format) mapfile -t COMPREPLY < <(compgen -W "jsonl zst parquet" -- "$cur"); return ;;
+                --dead-letter) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --rejects) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --max-failures) return ;;
+                --lock-wait) return ;;
+                -j|--jobs) return ;;
+                --ray) return ;;
+                --shard) return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
+        "convert")
+            flags="--to --from --paths -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --to) mapfile -t COMPREPLY < <(compgen -W "atif openai anthropic mini-swe-agent swe-bench verifiers" -- "$cur"); return ;;
+                --from) mapfile -t COMPREPLY < <(compgen -W "atif openai anthropic mini-swe-agent swe-bench verifiers" -- "$cur"); return ;;
+                --paths) mapfile -t COMPREPLY < <(compgen -W "main all" -- "$cur"); return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --format) mapfile -t COMPREPLY < <(compgen -W "jsonl zst parquet" -- "$cur"); return ;;
+                --dead-letter) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --rejects) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --max-failures) return ;;
+                --lock-wait) return ;;
+                -j|--jobs) return ;;
+                --ray) return ;;
+                --shard) return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
+        "view")
+            flags="--model --limit -o --output --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            case "$prev" in
+                --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                --limit) return ;;
+                -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --seed) return ;;
+                --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+                --log-format) mapfile -t COMPREPLY < <(compgen -W "text json" -- "$cur"); return ;;
+            esac
+            ;;
     esac
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
@@ -121,7 +172,7 @@ _kat_rollout() {
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         if [[ $COMP_CWORD -eq 1 ]]; then
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "scaffolds sandboxes gateway" -- "$cur")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "scaffolds sandboxes gateway trim convert view" -- "$cur")
         fi
     fi
 }

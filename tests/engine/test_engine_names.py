@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from tiny_models import Folder
@@ -13,6 +12,7 @@ from tiny_models import Folder
 from katcore.engine import SamplingParams
 from katcore.engine.names import EngineName, open_engine, parse
 from katcore.errors import UsageError
+from katcore.scratch import scratch
 
 
 @pytest.mark.parametrize(
@@ -42,20 +42,18 @@ def test_what_does_not_open(name: str) -> None:
         asyncio.run(open_engine(name))
 
 
-def test_embedded_opens_generates_and_leaves_nothing_behind(
-    model_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_embedded_opens_generates_and_leaves_nothing_behind(model_folder: Folder) -> None:
+    before = set(scratch().iterdir())
 
     async def work() -> int:
         engine = await open_engine(f"embedded:{model_folder()}")
-        assert engine.name == f"embedded:{model_folder()}" and len(list(tmp_path.iterdir())) == 1
+        assert engine.name == f"embedded:{model_folder()}" and len(set(scratch().iterdir()) - before) == 1
         found = await engine.generate([5, 6, 7], SamplingParams(max_new_tokens=3))
         await engine.close()
         return len(found.token_ids)
 
     assert asyncio.run(work()) == 3
-    assert list(tmp_path.iterdir()) == []
+    assert set(scratch().iterdir()) == before
 
 
 def test_names_are_parsed_without_heavy_imports() -> None:
