@@ -46,11 +46,20 @@ class Forwarder:
         found: int = server.sockets[0].getsockname()[1]
         return found
 
+    async def gateway(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the socket; while its queue is full, a unix socket says so at once instead of waiting."""
+        for _ in range(1000):
+            try:
+                return await asyncio.open_unix_connection(self.path)
+            except BlockingIOError:
+                await asyncio.sleep(0.01)
+        raise TimeoutError("the gateway takes no connection")
+
     async def joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its first byte to the last of both sides."""
         ends = [writer]
         try:
-            there, back = await asyncio.open_unix_connection(self.path)
+            there, back = await self.gateway()
             ends.append(back)
             await asyncio.gather(pump(reader, back), pump(there, writer))
         except (OSError, asyncio.CancelledError):
