@@ -39,7 +39,7 @@ def difference(row: Any, given: Any) -> Json | None:
     if _encoded(row) == _encoded(given):
         return None
     if isinstance(row, dict) and isinstance(given, dict):
-        inner = {name: difference(row[name], given[name]) for name in row.keys() & given.keys()}
+        inner = {name: difference(value, given[name]) for name, value in row.items() if name in given}
         found = {
             "fields": {name: value for name, value in row.items() if name not in given},
             "absent": {name: _digest(value) for name, value in given.items() if name not in row},

@@ -30,9 +30,9 @@ function textOf(content) {
   return content.map((part) => (part && typeof part.text === "string" ? part.text : JSON.stringify(part))).join("\n");
 }
 
-function callsOf(message) {
+function toolCalls(message) {
   const calls = message && message.tool_calls;
-  return Array.isArray(calls) ? calls.map((call) => call.function || call) : [];
+  return Array.isArray(calls) ? calls.filter((call) => call && typeof call === "object") : [];
 }
 
 // Depth-first, each path as a run; a row is indented by the forks above it, not by the messages above it.
@@ -69,7 +69,7 @@ function drawnRow(place) {
   row.style.borderColor = colour(node ? node.lineage : "");
   row.style.paddingLeft = 6 + 16 * Math.min(depth, 12) + "px";
   const message = node && node.message;
-  const names = callsOf(message).map((each) => `${each.name}(${each.arguments ?? ""})`);
+  const names = toolCalls(message).map((call) => `${(call.function || call).name}(${(call.function || call).arguments ?? ""})`);
   const text = node ? [textOf(message && message.content), ...names].filter(Boolean).join(" · ") : call.error || "";
   row.append(element("span", "role", node ? node.role : "no answer"), element("span", "text", text.slice(0, 300)));
   if (node && node.boundary !== "none") row.append(element("span", "mark", node.boundary));
@@ -176,7 +176,7 @@ function drawMessage(node) {
   const text = textOf(message.content);
   if (text) part(node.role === "tool" ? `Result of ${message.tool_call_id ?? ""}` : "Message", longText(text));
   const outcomes = new Map(node.tool_calls.map((call) => [call.id, call.outcome]));
-  for (const call of Array.isArray(message.tool_calls) ? message.tool_calls : []) {
+  for (const call of toolCalls(message)) {
     const asked = call.function || call;
     const outcome = outcomes.get(call.id);
     part(`Calls ${asked.name} ${call.id ?? ""}${outcome ? ": " + outcome : ""}`, longText(pretty(asked.arguments)));

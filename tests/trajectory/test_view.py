@@ -46,6 +46,7 @@ def hostile() -> Trajectory:
     at = grown.add(None, said("user", HOSTILE), lineage=HOSTILE)
     at = grown.add(at, calls("ls", text=HOSTILE, reasoning_content=HOSTILE), lineage=HOSTILE)
     grown.nodes[at].message["tool_calls"][0]["function"] = {"name": HOSTILE, "arguments": HOSTILE}  # type: ignore[index]
+    grown.nodes[at].message["tool_calls"] += [None, 7, "x"]  # type: ignore[index]
     grown.add(at, result("c1", HOSTILE), lineage=HOSTILE)
     return attempt(grown, id=HOSTILE, task_id=HOSTILE, model=HOSTILE)
 
