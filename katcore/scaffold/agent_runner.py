@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -47,13 +48,15 @@ class Forwarder:
         return found
 
     async def gateway(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to the socket; while its queue is full, a unix socket says so at once instead of waiting."""
-        for _ in range(1000):
-            try:
-                return await asyncio.open_unix_connection(self.path)
-            except BlockingIOError:
-                await asyncio.sleep(0.01)
-        raise TimeoutError("the gateway takes no connection")
+        """A connection to the socket. A thread waits while its queue is full: asyncio would take that for connected."""
+        there = socket.socket(socket.AF_UNIX)
+        there.settimeout(10.0)
+        try:
+            await asyncio.to_thread(there.connect, self.path)
+        except BaseException:
+            there.close()
+            raise
+        return await asyncio.open_connection(sock=there)
 
     async def joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its first byte to the last of both sides."""
