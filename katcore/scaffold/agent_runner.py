@@ -16,6 +16,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import sys
 from typing import Any
 
@@ -48,9 +49,12 @@ class Forwarder:
         return found
 
     async def gateway(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to the socket. A thread waits while its queue is full: asyncio would take that for connected."""
+        """A connection to the socket. A thread waits while its queue is full: asyncio would take that for connected.
+
+        A socket with a timeout of Python's does not wait for a queue either, the kernel's own timeout does.
+        """
         there = socket.socket(socket.AF_UNIX)
-        there.settimeout(10.0)
+        there.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 10, 0))
         try:
             await asyncio.to_thread(there.connect, self.path)
         except BaseException:
