@@ -85,7 +85,8 @@ def _call(command: str) -> dict[str, Any]:
 
 def test_kill_9_at_any_moment_loses_and_leaves_nothing(run: Run) -> None:
     chance = random.Random(SEED)
-    killed = [kill(run, chance.uniform(0.5, LATEST_S)) for _ in range(KILLS)]
+    shares = [ROLLOUTS * (number + 1) // (KILLS + 1) for number in range(KILLS)]
+    killed = [kill(run, chance.uniform(0.5, LATEST_S), share) for share in shares]
     last = run.start()
     _, said = last.communicate(timeout=600)
     assert last.returncode == 0, said.decode()
@@ -106,10 +107,11 @@ def test_kill_9_at_any_moment_loses_and_leaves_nothing(run: Run) -> None:
     report(run, killed, kept)
 
 
-def kill(run: Run, after_s: float) -> Killed:
-    """Let it run for so long, stop it, look, kill it, and look again."""
-    process = run.start()
-    time.sleep(after_s)
+def kill(run: Run, after_s: float, share: int) -> Killed:
+    """Let it run for so long or until so many rollouts have ended, stop it, look, kill it, and look again."""
+    process, began = run.start(), time.monotonic()
+    while time.monotonic() - began < after_s and progress(run) < share:
+        time.sleep(0.02)
     assert process.poll() is None, f"the run was over after {after_s} s: {process.stderr and process.stderr.read()!r}"
     process.send_signal(signal.SIGSTOP)
     time.sleep(0.1)
@@ -142,6 +144,12 @@ def witnesses(cache: Path) -> dict[str, int]:
         if steps:
             found[box.name.removeprefix("rollout-").rpartition("-")[0]] = steps
     return found
+
+
+def progress(run: Run) -> int:
+    """About how many rollouts have ended, while it runs."""
+    index = run.out.with_name("out.jsonl.journal")
+    return (index.read_bytes().count(b"\n") if index.exists() else 0) + len(list(run.calls.glob("*.done")))
 
 
 def finished(run: Run) -> dict[str, bytes]:
