@@ -96,8 +96,8 @@ class _Cutter:
             below = waiting.pop(chain, [])[::-1]
             waiting.setdefault(self.chains.above[chain], []).append(self._chain(chain, below))
         tops = waiting.get(-1, [])[::-1]
-        self._emit([tree for tree in tops if tree.whole], self.budget, -1, keep=True)
-        self._emit([tree for tree in tops if not tree.whole and tree.ranges], self.budget, -1, keep=False)
+        self._emit([tree for tree in tops if tree.whole], -1, keep=True)
+        self._emit([tree for tree in tops if not tree.whole and tree.ranges], -1, keep=False)
         return self.pieces
 
     def _chain(self, chain: int, below: list[_Open]) -> _Open:
@@ -133,13 +133,16 @@ class _Cutter:
         least = max([alive, *(tree.size for tree in whole)])
         capacities = {least, self.budget, *(self.budget - x for x in (chain, chain // 2) if self.budget - x > least)}
 
-        def cost(capacity: int) -> float:
-            kept = min(chain, self.budget - max([alive, *(group.size for group in _shared(whole, capacity))]))
-            return PART * len(_shared(whole, capacity)) + (chain - kept) / 3
+        def most(groups: list[_Open]) -> int:
+            return max([alive, *(group.size for group in groups)])
 
-        best = min(sorted(capacities), key=cost)
-        self._emit(whole, best, cut, keep=True)
-        return max([alive, *(group.size for group in _shared(whole, best))])
+        def cost(groups: list[_Open]) -> float:
+            again = chain - min(chain, self.budget - most(groups))
+            return PART * len(groups) + again / 3
+
+        best = min((_shared(whole, capacity) for capacity in sorted(capacities)), key=cost)
+        self.pieces += [Piece(sorted(group.ranges), cut, keep=True) for group in best]
+        return most(best)
 
     def _lightest(self, branches: list[_Open], chain: int, cut: int) -> _Open:
         """The branches of a high fork that stay with its chain; the others become pieces."""
@@ -152,12 +155,12 @@ class _Cutter:
                 break
             detached.append(heaviest)
             total -= heaviest.size
-        self._emit(detached, self.budget, cut, keep=False)
+        self._emit(detached, cut, keep=False)
         kept = [tree for tree in branches if not any(tree is other for other in detached)]
         return _Open([r for tree in kept for r in tree.ranges], total, self.budget)
 
-    def _emit(self, trees: list[_Open], capacity: int, cut: int, *, keep: bool) -> None:
-        self.pieces += [Piece(sorted(group.ranges), cut, keep) for group in _shared(trees, capacity)]
+    def _emit(self, trees: list[_Open], cut: int, *, keep: bool) -> None:
+        self.pieces += [Piece(sorted(group.ranges), cut, keep) for group in _shared(trees, self.budget)]
 
 
 def _shared(trees: Sequence[_Open], capacity: int) -> list[_Open]:
