@@ -9,7 +9,8 @@ assertions.
 
 It stops forged reports and exit statuses, patched runners and assertions, and objects that are equal to everything. It
 does not stop code that recognises the very tests (the task's own hidden ones are not shown to an agent, others are),
-nor tests whose assertions lie in helpers of other files; those get a failing first line, which is easier to tell.
+nor code that throws a coin whether to forge (it passes with p and fails here with 1 - p: one time in four at best), nor
+tests whose assertions lie in helpers of other files; those get a failing first line, which is easier to tell.
 """
 
 from __future__ import annotations
