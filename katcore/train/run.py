@@ -153,7 +153,7 @@ def fit(
         _save(trainer, progress, out, limits)
     checkpoint.publish(out, trainer.save, world)
     if deepspeed is not None:
-        zero.leave(world)
+        world.leave()
     return progress
 
 

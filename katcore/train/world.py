@@ -48,6 +48,12 @@ class World:
         """Until every rank is here."""
         self.gathered(None)
 
+    def leave(self) -> None:
+        """Leave the group when every rank is here: one that is still in it when rank 0 has gone is aborted."""
+        if torch.distributed.is_initialized():
+            self.wait()
+            torch.distributed.destroy_process_group()
+
     def told(self, make: Callable[[], T]) -> T:
         """What `make` returns on rank 0, on every rank. After a KatError there the others leave with its exit code."""
         if self.size == 1:
@@ -60,6 +66,8 @@ class World:
             except KatError as raised:
                 error, said[1] = raised, raised.code
         torch.distributed.broadcast_object_list(said, src=0)
+        if said[1] is not None:
+            self.leave()
         if error is not None:
             raise error
         if said[1] is not None:
@@ -69,6 +77,7 @@ class World:
 
     def refuse(self, error: KatError) -> NoReturn:
         """End every rank for what all of them see: rank 0 raises, the others leave with the same exit code."""
+        self.leave()
         if self.first:
             raise error
         raise SystemExit(error.code)

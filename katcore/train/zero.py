@@ -176,9 +176,3 @@ def _leaves(deepspeed: Any, model: Any) -> None:
     kinds = {type(module) for module in model.modules() if hasattr(module, "experts") and hasattr(module, "gate")}
     if kinds:
         deepspeed.utils.set_z3_leaf_modules(model, list(kinds))
-
-
-def leave(world: World) -> None:
-    """Leave the group that `start` joined, when all ranks are done."""
-    world.wait()
-    torch.distributed.destroy_process_group()

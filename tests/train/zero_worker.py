@@ -20,7 +20,7 @@ from katcore.train.mcla import Averaging
 from katcore.train.objective import Objective, Optimizer
 from katcore.train.trainer import Trainer
 from katcore.train.world import World
-from katcore.train.zero import leave, start
+from katcore.train.zero import start
 
 OBJECTIVES = {
     "sft": Objective("sft"),
@@ -83,4 +83,4 @@ if __name__ == "__main__":
         found = case(text, world)
         if world.first:
             print(json.dumps(found | {"vocabulary": VOCAB}), flush=True)
-    leave(world)
+    world.leave()
