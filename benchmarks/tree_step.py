@@ -3,13 +3,17 @@
     python benchmarks/tree_step.py --device cpu --json
 
 Trees: synthetic rollouts at POR 0.3, 0.6 and 0.85 (a trunk, forks at turns), and one from real rollouts
-(benchmarks/data/real_rollouts.jsonl.zst: 16 samples of a policy at each of two tasks, packed by kat-pack-trie; their
+(benchmarks/data/real_rollouts.jsonl.zst: 32 samples of a policy at each of two tasks, packed by kat-pack-trie; their
 shape and terms, with token ids drawn anew). Every sampled token carries the loss; same model, dtype, loss, attention
 and threads on both sides.
 
 Linear is the faster of: each path by itself through the model's own code and SDPA, and all paths in unpadded rows,
 sorted by length. Tree is one row, and again in parts of at most a tenth of its tokens. The sides are interleaved; the
 speed-up is the median of the pairs' ratios.
+
+All sides run with threads that wait actively for one another (OMP_WAIT_POLICY, unless it is set): where a sleeping
+thread is woken late, as on many virtual machines, every small operation costs that, and parts have ten times as many.
+The heap keeps what it is given back, as under kat-train.
 
 `token_ceiling` is 1/(1 − POR). `flop_ceiling` is what the same work would take at the measured flat rates, linear over
 tree: FLOPs of the dense layers and of attention apart, each divided by the rate that linear training reaches there.
@@ -38,12 +42,13 @@ from katcore.model.tree_lm import TreeLM
 from katcore.model.walk import Plan, walk
 from katcore.records import Pack
 from katcore.streams import read
+from katcore.train.heap import keep_memory
 
 HERE = Path(__file__).parent
 SHAPES = {
-    "por-0.3": ((16,), (240, 512)),
-    "por-0.6": ((16,), (768, 448)),
-    "por-0.85": ((16, 2), (1400, 280, 90)),
+    "por-0.3": ((16,), (400, 850)),
+    "por-0.6": ((16,), (1400, 820)),
+    "por-0.85": ((16, 2), (2300, 470, 150)),
 }
 """Branches at each fork, and tokens of each level, trunk first."""
 
@@ -295,6 +300,7 @@ def measure(lm: TreeLM, case: Case, pairs: int) -> list[dict[str, Any]]:
                 "linear": linear,
                 "linear_first": {name: round(x, 4) for name, x in first.items()},
                 "seconds": {side: [round(x, 4) for x in each] for side, each in seconds.items()},
+                "wait_policy": os.environ["OMP_WAIT_POLICY"],
                 "rates": {"dense": dense_rate, "attention": attention_rate},
             }
         )
@@ -334,6 +340,9 @@ def main() -> None:
     parser.add_argument("--packs", type=Path, default=HERE / "data" / "real_rollouts.jsonl.zst")
     parser.add_argument("--json", nargs="?", const="-", help="write the rows as JSON, to a file or standard output")
     args = parser.parse_args()
+    if "OMP_WAIT_POLICY" not in os.environ:  # OpenMP reads it once, when torch is loaded
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"OMP_WAIT_POLICY": "active"})
+    keep_memory()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0)) or torch.get_num_threads())
     lm = model(args)
     rows = []

@@ -80,6 +80,7 @@ def train(
     import torch
 
     from katcore.records import Pack, Task
+    from katcore.train.heap import keep_memory
     from katcore.train.losses import Settings
     from katcore.train.mcla import Averaging
     from katcore.train.objective import Objective, Optimizer
@@ -140,6 +141,7 @@ def train(
         run.detail(f"step {metrics['step']}: loss {metrics['loss']:.4f}, {metrics['seconds']:.2f} s")
 
     with run.folder(lock=world.first) as out:
+        keep_memory()
         progress = fit(
             folder,
             packs,

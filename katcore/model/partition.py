@@ -19,6 +19,7 @@ import torch  # noqa: TID253 - only code that runs a model imports this module
 from torch import Tensor  # noqa: TID253
 
 from katcore.model.cuts import pieces_of
+from katcore.model.rows import Rows
 from katcore.model.tree import Tree
 from katkernels.tree_attention import Plan, make_plan
 
@@ -33,8 +34,8 @@ class Part:
     end: Tensor  # [P + n] int64, over the keys: the path above, then the own tokens
     parent: int  # the part that holds the token that this one hangs below; -1 at the top
     children: tuple[int, ...]
-    shown: Tensor  # [E], places in `own`
-    above: tuple[tuple[int, Tensor], ...]  # the path, root first: a part, and which of its shown tokens
+    shown: Rows  # E places in `own`
+    above: tuple[tuple[int, Rows], ...]  # the path, root first: a part, and which of its shown tokens
     keep: bool = True
     """Its activations wait for its backward pass; else its layers' inputs alone do, and the rest is computed again."""
     _plans: dict[int | None, Plan] = field(default_factory=dict, repr=False)
@@ -77,12 +78,12 @@ def partition(tree: Tree, budget: int = 0) -> list[Part]:
         if parent >= 0:
             children[parent].append(index)
     end = tree.end.cpu()
-    above: list[tuple[tuple[int, Tensor], ...]] = [() for _ in pieces]
+    above: list[tuple[tuple[int, Rows], ...]] = [() for _ in pieces]
     parts = []
     for index, tokens in enumerate(own):
         shown, paths = _shown(tokens, end[tokens], [cuts[child] for child in children[index]])
         for child, path in zip(children[index], paths):
-            above[child] = (*above[index], (index, path.to(tree.tokens.device)))
+            above[child] = (*above[index], (index, Rows(path).to(tree.tokens.device)))
         part = _part(tree, tokens, end, parents[index], children[index], shown, above[index])
         parts.append(replace(part, keep=pieces[index].keep))
     return parts
@@ -110,7 +111,7 @@ def _part(
     parent: int,
     children: Sequence[int],
     shown: Tensor,
-    above: tuple[tuple[int, Tensor], ...],
+    above: tuple[tuple[int, Rows], ...],
 ) -> Part:
     inherited = sum(len(rows) for _, rows in above)
     keys = inherited + len(own)
@@ -118,5 +119,5 @@ def _part(
     device = tree.tokens.device
     at = own.to(device)
     return Part(
-        at, tree.tokens[at], tree.depth[at], local.to(device), parent, tuple(children), shown.to(device), above
+        at, tree.tokens[at], tree.depth[at], local.to(device), parent, tuple(children), Rows(shown).to(device), above
     )  # fmt: skip

@@ -19,6 +19,7 @@ import torch  # noqa: TID253 - only code that runs a model imports this module
 from torch import Tensor  # noqa: TID253
 
 from katcore.model.partition import Part
+from katcore.model.rows import Rows
 
 Pair = tuple[Tensor, Tensor]
 
@@ -30,14 +31,14 @@ class Shown:
     values: dict[int, Pair] = field(default_factory=dict)
     gradients: dict[int, Pair] = field(default_factory=dict)
 
-    def add(self, layer: int, rows: Tensor, gradient: Pair) -> None:
+    def add(self, layer: int, rows: Rows, gradient: Pair) -> None:
         """Add [P, Hkv, D] to the accumulators' `rows`."""
         if layer not in self.gradients:
             compute = torch.promote_types(gradient[0].dtype, torch.float32)
             k, v = self.values[layer]
             self.gradients[layer] = (torch.zeros_like(k, dtype=compute), torch.zeros_like(v, dtype=compute))
         for total, part in zip(self.gradients[layer], gradient):
-            total.index_add_(0, rows, part.to(total.dtype))
+            rows.add(total, part)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Seam:
 
     part: Part
     own: Shown
-    above: Sequence[tuple[Shown, Tensor]]
+    above: Sequence[tuple[Shown, Rows]]
     keep: bool = True
     """Whether the part's activations wait for its backward pass."""
 
@@ -92,7 +93,7 @@ class _Joined:
 
     def again(self) -> Tensor:
         """[P + n, Hkv, D]."""
-        above = (store.values[self.layer][self.which][rows] for store, rows in self.seam.above)
+        above = (rows.of(store.values[self.layer][self.which]) for store, rows in self.seam.above)
         return torch.cat([*above, self.own])
 
 
@@ -105,8 +106,9 @@ class _Join(torch.autograd.Function):  # type: ignore[misc]
         ctx.seam, ctx.layer = seam, layer
         shown = seam.part.shown
         if len(shown) and layer not in seam.own.values:  # not when a layer is computed again
-            seam.own.values[layer] = key.detach()[shown], value.detach()[shown]
-        parts = [(*(x[rows] for x in store.values[layer]),) for store, rows in seam.above]
+            # copies: a view would keep what the part computes again
+            seam.own.values[layer] = shown.of(key.detach()).clone(), shown.of(value.detach()).clone()
+        parts = [(*(rows.of(x) for x in store.values[layer]),) for store, rows in seam.above]
         return torch.cat([*(k for k, _ in parts), key]), torch.cat([*(v for _, v in parts), value])
 
     @staticmethod
@@ -124,7 +126,8 @@ class _Join(torch.autograd.Function):  # type: ignore[misc]
         return own[0], own[1], None, None
 
 
-def _with(gradient: Tensor, came_back: Tensor, shown: Tensor) -> Tensor:
+def _with(gradient: Tensor, came_back: Tensor, shown: Rows) -> Tensor:
     """[n, Hkv, D] with [E, Hkv, D] added at its rows `shown`, summed in the accumulator's dtype."""
-    total = came_back + gradient[shown].to(came_back.dtype)
-    return gradient.index_copy(0, shown, total.to(gradient.dtype))
+    whole = gradient.clone()
+    whole[shown.at] = (came_back + shown.of(gradient)).to(gradient.dtype)
+    return whole

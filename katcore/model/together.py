@@ -15,6 +15,7 @@ from torch import Tensor  # noqa: TID253
 
 from katcore.model.agreed import Order
 from katcore.model.partition import Part
+from katcore.model.rows import Rows
 from katcore.model.seams import Seam, Shown
 from katcore.model.walk import Plan, Visit
 
@@ -87,5 +88,5 @@ def _loss(
 
 def _nothing(runner: Runner, temperature: float, recompute: bool) -> Tensor:
     zero, one = torch.tensor([[0], [1]], device=runner.device).unbind()
-    part = Part(zero, zero, zero, one, -1, (), zero[:0], ())
+    part = Part(zero, zero, zero, one, -1, (), Rows(zero[:0]), ())
     return runner.forward(Seam(part, Shown(), ()), zero, zero, temperature, recompute)[0].sum() * 0.0

@@ -17,6 +17,7 @@ from katcore.errors import KatError
 from katcore.model.memory import Costs, Estimate, estimate, mib, rough_bytes
 from katcore.model.tree_lm import TreeLM
 from katcore.model.walk import Plan
+from katcore.train.heap import kept_bytes
 
 FAR = 0.1
 """The share of the free memory below which a rough count is enough."""
@@ -85,7 +86,7 @@ def free_bytes(device: torch.device) -> int:
         group = [_number(CGROUP / name) for name in (limit, used)]
         if group[0] is not None and group[1] is not None:
             free = min(free, max(group[0] - group[1], 0))
-    return free
+    return free + kept_bytes()
 
 
 def _number(path: Path) -> int | None:

@@ -50,7 +50,9 @@ def path(tree: Tree, token: int) -> list[int]:
 def keys(parts: list[Part], index: int) -> list[int]:
     """The tokens of the forest behind a part's keys."""
     part = parts[index]
-    inherited = [int(parts[at].own[parts[at].shown[row]]) for at, rows in part.above for row in rows.tolist()]
+    inherited = [
+        int(parts[at].own[parts[at].shown.index[row]]) for at, rows in part.above for row in rows.index.tolist()
+    ]
     return inherited + part.own.tolist()
 
 
