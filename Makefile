@@ -5,6 +5,7 @@
 # make bench-gateway              latency and calls a second of the gateway, beside LiteLLM's proxy (a quiet machine)
 # make test-runners               every test runner that PyPI, npm and Debian provide, for real (2.5 GB once, as root)
 # make test-kill, test-ray        200 rollouts and ten kills; two Ray nodes in network namespaces (installs 0.4 GB once)
+# make test-validate              validation of 20 tasks, killed ten times, against one clean run
 # make test-sglang                the contract of engines against SGLang's own server, on a CPU (1.6 GB once, in out/)
 # make test-gpu, bench-gpu         on a machine with a GPU, with its own python3 (torch, triton): nothing is installed
 # make install PREFIX=/usr/local  man pages and completions where a system looks for them
@@ -84,6 +85,13 @@ test-kill: $(VENV)/.installed
 	scripts/system-packages test
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_KILL_ROLLOUTS=200 KAT_KILL_KILLS=10 KAT_KILL_LATEST_S=8 \
 	    KAT_KILL_TABLE=benchmarks/results/rollout_kill.md $(BIN)/pytest -s tests/rollout/test_rollout_kill.py
+
+.PHONY: test-validate
+test-validate: $(VENV)/.installed
+	scripts/system-packages test
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_VALIDATE_TASKS=20 KAT_VALIDATE_KILLS=10 \
+	    KAT_VALIDATE_LATEST_S=20 KAT_VALIDATE_TABLE=benchmarks/results/validate_kill.md \
+	    $(BIN)/pytest -s tests/verify/test_validation.py -k killed
 
 RAY := build/ray
 

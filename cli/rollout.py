@@ -66,15 +66,6 @@ def rollout(
     command_timeout: Annotated[
         float, typer.Option("--command-timeout", metavar="SECONDS", min=1, help="Longest run of one of its commands.")
     ] = 120.0,
-    stop_far: Annotated[
-        int,
-        typer.Option(
-            "--stop-far", metavar="N", min=0, help="Stop after N steps in a row away from all references; 0: never."
-        ),
-    ] = 0,
-    far: Annotated[
-        float, typer.Option("--far", min=0, max=1, help="Distance that a step may add and not count as away.")
-    ] = 0.5,
     redraws: Annotated[
         int, typer.Option("--redraws", metavar="N", min=0, help="Draw a stopped attempt again, up to N times.")
     ] = 0,
@@ -100,18 +91,18 @@ def rollout(
     ] = HistoryName.sampled,
     references: Annotated[
         Path | None,
-        typer.Option("--references", metavar="FILE", help="Verified trajectories that attempts are kept near."),
+        typer.Option("--references", metavar="FILE", help="Verified trajectories, in the place of the tasks' own."),
     ] = None,
     deviation: Annotated[
         float, typer.Option("--deviation", min=0, max=1, help="A step farther than this from every reference deviates.")
     ] = 0.5,
     patience: Annotated[
-        int, typer.Option("--patience", metavar="N", min=1, help="Deviating steps in a row that end an attempt.")
-    ] = 3,
+        int,
+        typer.Option("--patience", metavar="N", min=0, help="Deviating steps in a row that end an attempt; 0: none."),
+    ] = 0,
     replace_steps: Annotated[
-        bool,
-        typer.Option("--replace/--no-replace", help="Take the reference's step in the place of one that deviates."),
-    ] = True,
+        bool, typer.Option("--replace", help="Take the reference's step in the place of one that deviates.")
+    ] = False,
     upstream_model: Annotated[
         str, typer.Option("--upstream-model", metavar="NAME", help="The model's name at an outside endpoint.")
     ] = "",
@@ -125,9 +116,8 @@ def rollout(
     Every attempt runs in a sandbox of its own that holds the repository at its base commit and the environment, and
     nothing of the task's tests or solution. Its only way out is the gateway, which gives the agent's prompts to the
     engine as exact tokens and keeps every call as a tree. Each task passes through, ahead of its trajectories. A
-    sandbox that fails is tried twice; the trajectory then says so. With --references, a step that leaves every verified
-    trajectory of the task is replaced by the nearest one's, as context and not as a target, and an attempt that stays
-    away ends.
+    sandbox that fails is tried twice; the trajectory then says so. A step that leaves every verified reference of the
+    task can be replaced by the nearest one's, as context and not as a target, and an attempt that stays away can end.
 
     With -o FILE, calls under way and trajectories that wait for their turn lie in FILE.calls, so that after kill -9
     --resume takes what had ended, makes anew what had not, and says how much. Answered calls of the latter stay there;
@@ -167,8 +157,6 @@ def rollout(
         upstream_model=upstream_model,
         key_variable=key_variable,
         journals=str(calls) if calls and not run.ray else "",
-        stop_far=stop_far,
-        far=far,
         redraws=redraws,
     )
     options.check()

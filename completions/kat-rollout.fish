@@ -22,8 +22,6 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l timeout -d 'Longest run of an agent.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l grade-timeout -d 'Longest test run of --probe, --resample.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l command-timeout -d 'Longest run of one of its commands.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l stop-far -d 'Stop after N steps in a row away from all references; 0: never.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l far -d 'Distance that a step may add and not count as away.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l redraws -d 'Draw a stopped attempt again, up to N times.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l probe -d 'Grade the first N samples; all equal: leave the rest out.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l resample -d 'Up to N more samples while all rewards are equal.' -x
@@ -31,10 +29,10 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l completion-price -d 'Of a million sampled tokens.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l agent-sampling -d 'Let the agent'\''s own temperature and top-p stand (to evaluate).'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l history -d 'Earlier turns: as sampled, or as the template has them now.' -x -a 'sampled template'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l references -d 'Verified trajectories that attempts are kept near.' -r -F
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l references -d 'Verified trajectories, in the place of the tasks'\'' own.' -r -F
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l deviation -d 'A step farther than this from every reference deviates.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l patience -d 'Deviating steps in a row that end an attempt.' -x
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l replace -l no-replace -d 'Take the reference'\''s step in the place of one that deviates.'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l patience -d 'Deviating steps in a row that end an attempt; 0: none.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l replace -d 'Take the reference'\''s step in the place of one that deviates.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l upstream-model -d 'The model'\''s name at an outside endpoint.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l key-variable -d 'Environment variable with an outside endpoint'\''s key.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l fsync -d 'Let the journal of calls survive a loss of power.'

@@ -22,6 +22,7 @@ from msgspec import Struct, field
 from katcore.errors import InputError, KatError, UsageError
 from katcore.pool import Item, run
 from katcore.records import Pack, Task, Trajectory, encode, tag_of
+from katcore.references import Rules
 from katcore.streams import Line, open_output, read
 
 Metrics = dict[str, Any]
@@ -56,8 +57,8 @@ class Rollout(Section):
     boot_timeout: float = 900.0
     timeout: float = 1800.0
     command_timeout: float = 120.0
-    stop_far: int = 0
-    far: float = 0.5
+    patience: int = 0
+    deviation: float = 0.5
     redraws: int = 0
     probe: int = 0
     resample: int = 0
@@ -248,8 +249,7 @@ class Collector:
             timeout_s=rollout.timeout,
             command_timeout_s=rollout.command_timeout,
             seed=plan.file.seed,
-            stop_far=rollout.stop_far,
-            far=rollout.far,
+            rules=Rules(rollout.deviation, rollout.patience, replace=False),
             redraws=rollout.redraws,
         )
         self.options.check()

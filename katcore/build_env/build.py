@@ -27,13 +27,14 @@ from katcore.records import (
     TestFile,
     Verification,
 )
-from katcore.sandbox import WORKDIR, Limits, Sandbox, Spec, sandbox
+from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, Spec, sandbox
 from katcore.source import source_of
 from katcore.streams import Line
 from katcore.testrun.environment import environment_digest, environment_mounts, this_base, this_platform
 from katcore.testrun.guard import Guard
 from katcore.testrun.patch import BadPatch, paths
 from katcore.testrun.run import TestRun, prepare, run_tests
+from katcore.testrun.scan import leaks
 from katcore.testrun.workspace import patched, workspace
 
 SHOWN = 50
@@ -72,14 +73,7 @@ class _Bench:
         """One run in a fresh box, as a grading goes. A set-up that fails is a run without outcomes."""
         base = workspace(self.source)
         kept = Guard(self.files, environment, lambda name: (base / name).exists()).keep(patch)
-        spec = Spec(
-            "build-env",
-            repo=base,
-            workdir=environment.workdir,
-            mounts=environment_mounts(environment, self.sandbox),
-            limits=self.limits,
-        )
-        box = self.sandbox.create(spec)
+        box = self._box(environment)
         try:
             prepare(box, environment, patch=kept.patch, test_files=self.files)
             return run_tests(box, environment, timeout_s=self.timeout_s)
@@ -89,6 +83,26 @@ class _Bench:
             return TestRun(exit_code=1, problem="setup", log_tail=error.reason)
         finally:
             box.close()
+
+    def look(self, environment: Environment, change: Change, recipe: Recipe) -> None:
+        """Reject a change whose answer lies where the agent will be."""
+        box = self._box(environment)
+        try:
+            found = leaks(box, change.patch, recipe.name, recipe.version)
+        finally:
+            box.close()
+        if found:
+            raise Rejected("scan", "answer_on_disk", {"found": found[:SHOWN]})
+
+    def _box(self, environment: Environment) -> Box:
+        spec = Spec(
+            "build-env",
+            repo=workspace(self.source),
+            workdir=environment.workdir,
+            mounts=environment_mounts(environment, self.sandbox),
+            limits=self.limits,
+        )
+        return self.sandbox.create(spec)
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,7 @@ class Builder:
         recipe, files = _look(change, source)
         bench = _Bench(source, sandbox(self.sandbox), files, self.timeout_s, Limits(memory_mib=self.memory_mib))
         environment, resolution, first = _environment(change, recipe, bench)
+        bench.look(environment, change, recipe)
         after = [first, *(bench.run(environment, change.patch) for _ in range(self.runs - 1))]
         before = [bench.run(environment, "") for _ in range(self.runs)]
         _usable("after_run", after)

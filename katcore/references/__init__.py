@@ -18,9 +18,10 @@ from katcore.references.actions import (
     steps_of_messages,
 )
 from katcore.references.alignment import Costs, Nearest, actions, difference, discrepancy, nearest, relative_reward
-from katcore.references.correction import Corrector, Rules, Signal, correct
+from katcore.references.correction import IDLE, Corrector, Rules, Signal, correct
 
 __all__ = [
+    "IDLE",
     "Action",
     "Corrector",
     "Costs",

@@ -19,8 +19,8 @@ from katcore.references.alignment import DEFAULT, Costs, actions, first_row, nex
 class Rules:
     """A step that adds more than `threshold` an action to the distance from the nearest reference deviates.
 
-    `patience` deviations one after the other end the rollout; with `replace` those before are put right. 0.5 lets pass
-    the same kind of tool on the same files with any arguments, and not another file, another tool or another action.
+    `patience` deviations one after the other end the rollout, 0 never do; with `replace` the others are put right. 0.5
+    lets pass the same kind of tool on the same files with any arguments, and not another file, tool or action.
     """
 
     threshold: float = 0.5
@@ -28,8 +28,17 @@ class Rules:
     replace: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1 or self.patience < 1:
-            raise UsageError("a threshold lies in [0, 1] and patience is at least 1 step")
+        if not 0 <= self.threshold <= 1 or self.patience < 0:
+            raise UsageError("a threshold lies in [0, 1] and patience is not negative")
+
+    @property
+    def idle(self) -> bool:
+        """Whether they let everything pass."""
+        return not self.patience and not self.replace
+
+
+IDLE = Rules(patience=0, replace=False)
+"""Rules that let everything pass."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class Corrector:
             self._rows = rows
             return Signal("keep", deviation, self.streak, reference)
         self.streak += 1
-        if self.streak >= self.rules.patience:
+        if 0 < self.rules.patience <= self.streak:
             return Signal("stop", deviation, self.streak, reference)
         instead = self._next_step(reference) if self.rules.replace else None
         if instead is None:  # the reference has come to its end, or nothing is to be replaced

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ from katcore.gateway.external import check_key
 from katcore.gateway.prompt import History
 from katcore.pool import Item
 from katcore.records import Task, content_id
-from katcore.references import Rules
+from katcore.references import IDLE, Rules
 from katcore.sandbox import SANDBOXES
 from katcore.scaffold import check, script_of
 from katcore.streams import Line
@@ -24,12 +24,12 @@ class Options:
     """How to roll out. `model` is a model folder: tokenizer, template, and the engine's default; `label` names it.
 
     `context` 0 is what the model folder says. `attempt` tells repeated rollouts of the same task and model apart.
-    `table` is a JSON object of the user's own scaffolds. `references` is a file of verified trajectories to stay near.
+    `table` is a JSON object of the user's own scaffolds. `references` is a file of verified trajectories.
     `upstream_model` is the model's name at an outside endpoint, `key_variable` where its key is in the environment.
-    `table` is a JSON object of the user's own scaffolds. `journals` is a folder for the calls of rollouts under way,
-    which the caller looks after; without one it is in the cache and goes with the service. An agent that takes
-    `stop_far` steps in a row away from all of its task's references is stopped, and drawn again up to `redraws` times
-    (METHOD § 5.3); a step is away when it adds more than `far` to the distance. 0 is never.
+    `journals` is a folder for the calls of rollouts under way,
+    which the caller looks after; without one it is in the cache and goes with the service. `rules` say what becomes of
+    a step away from all references, those of `references` or else the task's own; an attempt that they stop is drawn
+    again up to `redraws` times (METHOD § 5.3).
     """
 
     scaffold: str = "bash-loop"
@@ -56,20 +56,20 @@ class Options:
     table: str = ""
     history: History = "sampled"
     references: Path | None = None
-    rules: Rules = field(default_factory=Rules)
+    rules: Rules = IDLE
     upstream_model: str = ""
     key_variable: str = ""
     journals: str = ""
-    stop_far: int = 0
-    far: float = 0.5
     redraws: int = 0
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
         if self.sandbox not in SANDBOXES:
             raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
-        if self.redraws and not self.stop_far:
-            raise UsageError("nothing is drawn again unless it is stopped", hint="add --stop-far STEPS")
+        if self.redraws and not self.rules.patience:
+            raise UsageError("nothing is drawn again unless it is stopped", hint="add --patience STEPS")
+        if self.references is not None and self.rules.idle:
+            raise UsageError("references by themselves change nothing", hint="add --replace, --patience STEPS or both")
         check(self.scaffold, self.table)
         if self.external() is not None:
             check_key(self.external() or "openai", self.key_variable)

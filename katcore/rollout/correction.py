@@ -1,7 +1,7 @@
 """Verified reference trajectories from a file, and the hooks that keep rollouts near them (METHOD § 5.2, 5.3).
 
 In: a stream of graded kat.trajectory records. Out: for each task that has one which passed, a hook for the gateway.
-References that a task itself carries are for its grading, and are not used here.
+Such a file takes the place of the references that the tasks carry.
 """
 
 from __future__ import annotations

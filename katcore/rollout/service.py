@@ -28,7 +28,7 @@ from katcore.model.files import read_json
 from katcore.model.folder import ChatModel, load
 from katcore.pool import seed_for
 from katcore.records import Task
-from katcore.references import Rules, references_of
+from katcore.references import references_of
 from katcore.rollout.attempts import Attempt, Options
 from katcore.rollout.correction import Correction
 from katcore.sandbox import Sandbox, sandbox
@@ -114,16 +114,13 @@ class Service:
             _forget(self.gateway.journals)
 
     def _hook(self, task: Task) -> Hook | None:
-        """What looks at each step: the references of the options, or else those that come with the task.
-
-        The latter stop an agent that stays far from all of them; without any there is nothing to be far from.
-        """
+        """What looks at each step; without references there is nothing to be far from."""
+        if self.options.rules.idle:
+            return None
         if self.correction is not None:
             return self.correction.hook(task)
-        if not self.options.stop_far or not (references := references_of(task)):
-            return None
-        rules = Rules(self.options.far, self.options.stop_far, replace=False)
-        return by_references(references, rules, task.environment.workdir)
+        references = references_of(task)
+        return by_references(references, self.options.rules, task.environment.workdir) if references else None
 
     def _model(self, attempt: Attempt) -> Model:
         if self.script is not None:  # a script knows draws as further samples

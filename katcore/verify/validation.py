@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -17,7 +18,10 @@ from katcore.cache import cache_dir, digest_of, locked
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pool import Item
 from katcore.records import Json, Task, Verdict
+from katcore.sandbox import Spec, sandbox
 from katcore.streams import Line, splice
+from katcore.testrun.environment import environment_mounts
+from katcore.testrun.scan import leaks
 from katcore.testrun.workspace import workspace
 from katcore.verify.grader import VERSION, Grader
 from katcore.verify.probes import Probe, covers, probes
@@ -74,12 +78,26 @@ class Validator:
             base = workspace(task.source)
         except InputError as error:
             raise RecordError("source", str(error)) from error
+        self._look(task, base)
         seen = Seen()
         for probe in probes(task, base):
             seen.verdicts.setdefault(probe.kind, {})[probe.name] = self._graded(task, probe)
             if probe.kind in ("noop", "gold"):
                 _sound(seen, self.sandbox)
         return _judged(seen, self.sandbox, covers(task.patch))
+
+    def _look(self, task: Task, base: Path) -> None:
+        """Reject a task whose answer lies where the agent will be."""
+        boxes = sandbox(self.sandbox)
+        environment = task.environment
+        mounts = environment_mounts(environment, boxes)
+        box = boxes.create(Spec("validate", repo=base, workdir=environment.workdir, mounts=mounts))
+        try:
+            found = leaks(box, task.patch)
+        finally:
+            box.close()
+        if found:
+            raise Rejected("scan", "answer_on_disk", {"sandbox": self.sandbox, "found": found[:SHOWN]})
 
     def _graded(self, task: Task, probe: Probe) -> Verdict:
         """The probe's verdict, kept once it is had. RecordError when the infrastructure fails."""

@@ -128,8 +128,7 @@ def test_a_dataset_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     write_folder(tmp_path / "set" / "sum", HARBOR)
     done = kat("kat-mine", "tasks", "--from", "harbor", tmp_path / "set")
     task: Row = json.loads(done.stdout)
-    task["dataset"]["names"].append("../../evil")
-    task["dataset"]["fields"]["../../evil"] = {"text": "x", "mode": "100644"}
+    task["dataset"]["difference"]["fields"]["../../evil"] = {"text": "x", "mode": "100644"}
     (tmp_path / "tasks.jsonl").write_text(json.dumps(task) + "\n")
     done = kat("kat-build-env", "export", "--to", "harbor", tmp_path / "tasks.jsonl", "--out", tmp_path / "o")
     assert done.returncode == 4 and "outside" in done.stderr

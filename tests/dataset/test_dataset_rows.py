@@ -71,8 +71,9 @@ def test_a_list_that_was_json_text_is_written_anew_only_when_it_changed() -> Non
 def test_what_a_task_has_no_place_for_stays_out_of_its_own_fields() -> None:
     raw = line_of("swe-bench", SWE_BENCH_5)
     origin = origin_of(raw)
-    assert origin is not None and origin.fields.keys() == {"image_assets"}
-    assert origin.written.keys() == {"version", "environment_setup_commit"}
+    assert origin is not None and origin.difference is not None
+    assert origin.difference["fields"].keys() == {"image_assets"}
+    assert origin.difference["inner"].keys() == {"version", "environment_setup_commit"}
 
 
 def test_a_smith_patch_brings_the_bug_in_and_the_tasks_removes_it(tmp_path: Path) -> None:

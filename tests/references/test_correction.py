@@ -7,7 +7,7 @@ import json
 import pytest
 
 from katcore.errors import InputError, UsageError
-from katcore.references import Corrector, Rules, Signal, Step, Steps, correct, step_of
+from katcore.references import IDLE, Corrector, Rules, Signal, Step, Steps, correct, step_of
 
 
 def step(*commands: str) -> Step:
@@ -121,4 +121,5 @@ def test_what_cannot_be() -> None:
     with pytest.raises(UsageError):
         Rules(threshold=1.5)
     with pytest.raises(UsageError):
-        Rules(patience=0)
+        Rules(patience=-1)
+    assert IDLE.idle and not Rules(patience=0).idle

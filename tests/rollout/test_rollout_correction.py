@@ -57,7 +57,7 @@ def references(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_a_deviating_step_is_replaced_by_the_references(references: Path, tmp_path: Path) -> None:
     engine = scripted(tmp_path, "wild", bash("rm README.md"), bash("ls -la"), DONE)
-    made = rolled(task(), Options(engine=engine, references=references))
+    made = rolled(task(), Options(engine=engine, references=references, rules=Rules()))
     placed = [node for node in made.nodes if node.origin == "reference"]
     assert len(placed) == 1 and "cat calc.py" in json.dumps(placed[0].message) and not placed[0].sampled
     rejected = [node for node in made.nodes if node.lineage.startswith("rejected")]

@@ -19,6 +19,7 @@ from katcore.errors import UsageError
 from katcore.gateway import journal
 from katcore.pool import run
 from katcore.records import Task, Trajectory, Verdict, encode
+from katcore.references import Rules
 from katcore.rollout import GroupRules, Groups, Options, Roller, groups
 from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import drawn, roll
@@ -51,7 +52,12 @@ def drawn_of(options: Options, of: Task) -> list[Trajectory]:
 
 
 def test_far_from_all_references_is_stopped_and_drawn_again(tmp_path: Path) -> None:
-    options = Options(engine=script(tmp_path, FAR, NEAR), stop_far=3, redraws=2, journals=str(tmp_path / "calls"))
+    options = Options(
+        engine=script(tmp_path, FAR, NEAR),
+        rules=Rules(patience=3, replace=False),
+        redraws=2,
+        journals=str(tmp_path / "calls"),
+    )
     cut, kept = drawn_of(options, guided())
     assert cut.exit.kind == "stopped" and "away from every reference" in cut.exit.detail
     assert len(cut.calls) == 3 and "never" not in (cut.patch or ""), "the fourth step was not taken"
@@ -63,7 +69,7 @@ def test_far_from_all_references_is_stopped_and_drawn_again(tmp_path: Path) -> N
 
 
 def test_the_last_draw_stands_and_no_reference_stops_nobody(tmp_path: Path) -> None:
-    options = Options(engine=script(tmp_path, FAR, FAR, NEAR), stop_far=3, redraws=1)
+    options = Options(engine=script(tmp_path, FAR, FAR, NEAR), rules=Rules(patience=3, replace=False), redraws=1)
     assert [made.exit.kind for made in drawn_of(options, guided())] == ["stopped", "stopped"]
     assert [made.exit.kind for made in drawn_of(options, task())] == ["submitted"]
     with pytest.raises(UsageError, match="drawn again"):

@@ -22,6 +22,10 @@ from katcore.testrun.guard import Guard
 from katcore.verify import grader, probes
 from katcore.verify.validation import Validator
 
+TASKS = int(os.environ.get("KAT_VALIDATE_TASKS", "2"))
+KILLS = int(os.environ.get("KAT_VALIDATE_KILLS", "3"))
+LATEST_S = float(os.environ.get("KAT_VALIDATE_LATEST_S", "3"))
+
 
 def with_gold(task: Task, gold: str = GOLD, **fields: Any) -> Task:
     return msgspec.structs.replace(task, patch=gold, **fields)
@@ -141,37 +145,40 @@ def validated(path: Path) -> list[Any]:
 
 @pytest.mark.slow
 def test_killed_at_random_and_resumed_gives_the_same_evidence(task: Task, tmp_path: Path) -> None:
-    """One task that falls out and a sound one: kill -9 at random moments, then to the end; against one clean run."""
-    source = tmp_path / "tasks.jsonl"
-    mark = f"# killed {secrets.token_hex(8)}\n"  # nothing of an earlier session's cache answers
-    base = {**BASE, "calm/__init__.py": mark + CALM}
-    sound = calm_task(task.environment, "killed-1", base)
-    tasks = [
-        with_gold(task, patch({"calm/more.py": "x = 1\n"}), instance_id="killed-0"),
-        with_gold(sound, patch({"calm/__init__.py": mark + FIXED}, base)),
-    ]
+    """Tasks of which one in five falls out: kill -9 at random moments, then to the end; against one clean run."""
+    source, out, clean = (tmp_path / f"{name}.jsonl" for name in ("tasks", "out", "clean"))
+    session = secrets.token_hex(8)  # nothing of an earlier session's cache answers
+    tasks = []
+    for number in range(TASKS):
+        mark = f"# killed {number} {session}\n"
+        base = {**BASE, "calm/__init__.py": mark + CALM}
+        gold = {"calm/__init__.py": mark + FIXED} if number % 5 else {"calm/more.py": "x = 1\n"}
+        sound = calm_task(task.environment, f"killed-{number}", base)
+        tasks.append(with_gold(sound, patch(gold, base)))
     source.write_bytes(b"".join(encode(t) + b"\n" for t in tasks))
-    chance, out = random.Random(5), tmp_path / "out.jsonl"
-    files = ["-o", str(out), "--rejects", str(tmp_path / "rejects.jsonl"), "--strict", "--resume", str(source)]
-    for _ in range(3):
-        run = subprocess.Popen(["kat-verify", "validate", *files], stderr=subprocess.DEVNULL, process_group=0)
-        time.sleep(chance.uniform(0.8, 3.0))
-        os.killpg(run.pid, signal.SIGKILL)
+    chance, lines = random.Random(5), []
+    command = ["kat-verify", "validate", "--rejects", str(tmp_path / "rejects.jsonl"), "--strict", "--resume"]
+    for _ in range(KILLS):
+        run = subprocess.Popen(
+            [*command, "-o", str(out), str(source)], stderr=subprocess.DEVNULL, process_group=0
+        )  # fmt: skip
+        time.sleep(chance.uniform(0.8, LATEST_S))
+        ended = run.poll() is not None
+        os.killpg(run.pid, signal.SIGKILL) if not ended else None
         run.wait()
-    done = subprocess.run(["kat-verify", "validate", *files], check=False, capture_output=True, text=True)
+        part = out.with_suffix(".jsonl.part")
+        lines.append("over" if ended else str(len(part.read_bytes().splitlines())) if part.exists() else "0")
+    done = subprocess.run([*command, "-o", str(out), str(source)], check=False, capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
-    clean = tmp_path / "clean.jsonl"
-    command = [
-        "kat-verify",
-        "validate",
-        "--no-reuse",
-        "-o",
-        str(clean),
-        "--rejects",
-        str(tmp_path / "clean-rejects.jsonl"),
-    ]
-    once = subprocess.run([*command, str(source)], check=False, capture_output=True, text=True)
+    command = ["kat-verify", "validate", "--no-reuse", "--rejects", str(tmp_path / "clean-rejects.jsonl")]
+    once = subprocess.run([*command, "-o", str(clean), str(source)], check=False, capture_output=True, text=True)
     assert once.returncode == 0, once.stderr
-    assert out.read_bytes() == clean.read_bytes() and len(validated(out)) == 1
+    fallen = len(range(0, TASKS, 5))
+    assert out.read_bytes() == clean.read_bytes() and len(validated(out)) == TASKS - fallen
     rejects = [(tmp_path / name).read_text() for name in ("rejects.jsonl", "clean-rejects.jsonl")]
-    assert rejects[0] == rejects[1] and json.loads(rejects[0])["reason"] == "known_change_fails"
+    assert rejects[0] == rejects[1] and len(rejects[0].splitlines()) == fallen
+    assert {json.loads(line)["reason"] for line in rejects[0].splitlines()} == {"known_change_fails"}
+    if table := os.environ.get("KAT_VALIDATE_TABLE"):
+        said = f"{TASKS} tasks, kill -9 after which so many were written: {', '.join(lines)}; then to the end."
+        same = f"Output and rejects ({fallen}) are, byte for byte, those of one clean run without the cache."
+        Path(table).write_text(f"# Validation, killed at random\n\n`make test-validate`: {said}\n{same}\n")
