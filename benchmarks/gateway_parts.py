@@ -94,13 +94,14 @@ async def _serve_engine(pipe: Connection, model: Path | None) -> None:
     ids = [*chat.encode(SAID), chat.turn_end]
     pairs = [[-0.25, token, None] for token in ids]
     meta = {"output_token_logprobs": pairs, "finish_reason": {"type": "stop"}, "weight_version": "0"}
-    generated = json.dumps({"output_ids": ids, "meta_info": meta}).encode()
+    event = {"output_ids": ids, "meta_info": {**meta, "completion_tokens": len(ids)}}
+    generated = b"data: " + json.dumps(event).encode() + b"\n\ndata: [DONE]\n\n"
     message = chat.parse_completion(ids, "0").message
     reply = Reply("0", message, "tool_calls", 100, len(ids))
 
     async def generate(request: web.Request) -> web.Response:
         await request.read()
-        return web.Response(body=generated, content_type="application/json")
+        return web.Response(body=generated, content_type="text/event-stream")
 
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_post("/generate", generate)
@@ -141,19 +142,21 @@ def _gateway(
     os.sched_setaffinity(0, {core})
     from katcore.engine.sglang import SGLangEngine
     from katcore.gateway.model import TokenModel
+    from katcore.gateway.process import prepare_process
     from katcore.gateway.server import Gateway
     from katcore.gateway.session import Caps
     from katcore.model.folder import load
 
+    prepare_process()
     chat = load(model)
     captured = 0
 
     class Counting(SGLangEngine):
-        async def generate(self, input_ids: Any, params: Any) -> Any:
+        async def stream(self, input_ids: Any, params: Any, rid: str = "") -> Any:
             nonlocal captured
-            made = await super().generate(input_ids, params)
-            captured += len(made.token_ids)
-            return made
+            async for part in super().stream(input_ids, params, rid):
+                captured += len(part.token_ids)
+                yield part
 
     profiler = cProfile.Profile() if profile else None
     with Gateway(folder / "journal", tcp=("127.0.0.1", 0)) as gateway:

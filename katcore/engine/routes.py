@@ -30,6 +30,8 @@ class Routes:
 
     def pick(self, ids: Sequence[int], but: Collection[int] = ()) -> int:
         """The server for a prompt, none of `but` where another is left; it is the prefix's home from now on."""
+        if len(self.running) == 1:
+            return 0
         choice = [index for index in range(len(self.running)) if index not in but] or list(range(len(self.running)))
         now = time.monotonic()
         choice = [index for index in choice if self._down_until[index] <= now] or choice

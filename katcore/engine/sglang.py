@@ -76,8 +76,8 @@ class SGLangEngine:
         attempts, got = Attempts(self._servers, input_ids), list[int]()
         with self._named(rid) as named:
             while len(got) < params.max_new_tokens:
-                left = replace(params, max_new_tokens=params.max_new_tokens - len(got))
-                body = _body(input_ids + got, left) | {"stream": True} | named(attempts.number)
+                left = replace(params, max_new_tokens=params.max_new_tokens - len(got)) if got else params
+                body = _body(input_ids + got if got else input_ids, left) | {"stream": True} | named(attempts.number)
                 try:
                     async with aclosing(self._parts(attempts, body)) as parts:
                         async for part in parts:

@@ -88,8 +88,11 @@ class TokenModel:
         thinks = self.chat.decode(prompt.opening).rstrip().endswith("<think>")
         growing = _Growing(self.chat, thinks, told, request.stop)
         while True:
-            pauses, left = gate.pauses, params.max_new_tokens - len(growing.ids)
-            async for part in stream(self.engine, prompt.ids + growing.ids, replace(params, max_new_tokens=left)):
+            pauses, ids, left = gate.pauses, prompt.ids, params
+            if growing.ids:
+                ids = ids + growing.ids
+                left = replace(params, max_new_tokens=params.max_new_tokens - len(growing.ids))
+            async for part in stream(self.engine, ids, left):
                 growing.finish_reason = part.finish_reason
                 growing.add(part.token_ids, part.logprobs, part.versions)
                 growing.cached_tokens = growing.cached_tokens or part.cached_tokens

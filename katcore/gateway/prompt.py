@@ -42,6 +42,7 @@ class Delta:
 
     pieces: list[Piece]
     opening: list[int] = field(default_factory=list)
+    opening_text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,32 +75,41 @@ def extend(
     return _delta(chat, messages, known, tools, whole, start)
 
 
-def extend_mark(chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None) -> Delta:
-    """The ids of `messages[known.count:]` behind a mark in the place of the last known turn. NotAnExtension."""
+def extend_mark(
+    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, opening: str = ""
+) -> Delta:
+    """The ids of `messages[known.count:]` behind a mark in the place of the last known turn. NotAnExtension.
+
+    `opening`: what the assistant's turn opens with here, where that is known already.
+    """
     last = known.count - 1
     marked = [*messages[:last], _marked(messages[last]), *messages[last + 1 :]]
     whole = chat.render(marked, tools, add_generation_prompt=True)
-    return _delta(chat, marked, known, tools, whole, _behind_mark(chat, whole))
+    return _delta(chat, marked, known, tools, whole, _behind_mark(chat, whole), opening)
 
 
 def _delta(
-    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, whole: str, start: int
-) -> Delta:
+    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, whole: str, start: int,
+    opened: str = "",
+) -> Delta:  # fmt: skip
     """The pieces of `whole` from `start` on."""
     cuts = [(known.count, start)]
     for count in range(known.count + 1, len(messages) + 1):
-        cut = _cut(chat, messages[:count], tools, whole)
+        if count == len(messages) and opened and whole.endswith(opened):
+            cut: int | None = len(whole) - len(opened)
+        else:
+            cut = _cut(chat, messages[:count], tools, whole)
         if cut is not None and cut >= cuts[-1][1]:
             cuts.append((count, cut))
     if cuts[-1][0] < len(messages):  # the template does not write the last message alone as it does here
         cuts.append((len(messages), len(whole)))
     pieces = [Piece(a, b, chat.encode(whole[at:to])) for (a, at), (b, to) in itertools.pairwise(cuts)]
-    opening = chat.encode(whole[cuts[-1][1] :])
+    text = whole[cuts[-1][1] :]
+    opening = chat.encode(text)
     if pieces:
-        return Delta(
-            [Piece(pieces[0].start, pieces[0].stop, _joined(chat, known, pieces[0].ids)), *pieces[1:]], opening
-        )
-    return Delta([], _joined(chat, known, opening))
+        first = Piece(pieces[0].start, pieces[0].stop, _joined(chat, known, pieces[0].ids))
+        return Delta([first, *pieces[1:]], opening, text)
+    return Delta([], _joined(chat, known, opening), text)
 
 
 def _joined(chat: ChatModel, known: Known, ids: list[int]) -> list[int]:

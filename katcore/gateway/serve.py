@@ -19,6 +19,7 @@ from katcore.errors import UsageError
 from katcore.gateway import journal
 from katcore.gateway.external import ExternalModel
 from katcore.gateway.model import Model, ScriptedModel, TokenModel
+from katcore.gateway.process import prepare_process
 from katcore.gateway.prompt import History
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, Trace, cut_off
@@ -52,6 +53,7 @@ class Served:
     """Sessions at a gateway; `close` ends them and tells what they left. The engine is closed with them."""
 
     def __init__(self, gateway: Gateway, serving: Serving) -> None:
+        prepare_process()
         self.gateway, self.serving = gateway, serving
         self._engine: Engine | None = None
         self._external: ExternalModel | None = None

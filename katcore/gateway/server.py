@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import uvloop
 from aiohttp import web
 
 from katcore.engine import Engine, SamplingParams
@@ -73,7 +74,7 @@ class Gateway:
         self._tails: dict[str, Tails] = {}  # by tokenizer and template
         self._sites: dict[str, web.UnixSite] = {}
         self._folder = new_folder()
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kat-gateway", daemon=True)
         self._thread.start()
         self._runner = self.call(self._start(tcp, metrics))

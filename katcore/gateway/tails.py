@@ -4,8 +4,9 @@ What a chat template writes for the messages after a sampled turn depends on tha
 hardly ever on what was said long before. So they are rendered behind a short conversation that stands in for it.
 Whether a template is of that sort is not taken on trust: for each shape of conversation the short way must have given
 the very ids of the long one CHECKED times, on real prompts, before it is used; every time its uses double it is checked
-again; and once it has differed, that shape is rendered whole for good. With `--history template` all is rendered whole:
-there the question is what the template makes of the past.
+again; and once it has differed, that shape is rendered whole for good. The same goes for what opens the assistant's
+turn, which is read off the short conversation once for a shape. With `--history template` all is rendered whole: there
+the question is what the template makes of the past.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Tails:
     def __init__(self) -> None:
         self.whole = self.short = 0
         self._right: dict[Shape, int] = {}  # how often the short way was gone or right; -1: it was wrong
+        self._opening: dict[Shape, str] = {}
 
     def extend(
         self,
@@ -47,15 +49,32 @@ class Tails:
         count = -1 if shape is None else self._right.get(shape, 0)
         if shape is not None and count >= CHECKED and count & (count - 1):
             with suppress(TemplateError):  # a message that holds the very mark
-                delta = _behind(chat, messages, known, tools)
+                delta = _behind(chat, messages, known, tools, self._opening.get(shape, ""))
                 self.short += 1
                 self._right[shape] = count + 1
                 return delta
         self.whole += 1
         delta = extend(chat, messages, known, tools, history)
         if shape is not None and count >= 0:
-            self._right[shape] = count + 1 if _agrees(chat, messages, known, tools, delta) else -1
+            right = self._agrees(shape, chat, messages, known, tools, delta)
+            self._right[shape] = count + 1 if right else -1
         return delta
+
+    def _agrees(
+        self,
+        shape: Shape,
+        chat: ChatModel,
+        messages: Sequence[Json],
+        known: Known,
+        tools: Sequence[Json] | None,
+        delta: Delta,
+    ) -> bool:
+        try:
+            short = _behind(chat, messages, known, tools, self._opening.get(shape, ""))
+        except TemplateError:  # among them NotAnExtension
+            return False
+        self._opening[shape] = short.opening_text
+        return short == delta
 
 
 def _shape(messages: Sequence[Json], known: Known, tools: Sequence[Json] | None) -> Shape | None:
@@ -71,21 +90,15 @@ def _shape(messages: Sequence[Json], known: Known, tools: Sequence[Json] | None)
     return roles, calls, bool(last.get("content")), bool(last.get("reasoning_content")), opening, bool(tools)
 
 
-def _behind(chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None) -> Delta:
+def _behind(
+    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, opening: str
+) -> Delta:
     """The new messages behind a short conversation that ends as the known one does."""
     opened = messages[0].get("role") in ("system", "developer")
     head = [_SYSTEM, _USER] if opened else [_USER]
     short = [*head, *messages[known.count - 1 :]]
     count = len(head) + 1
-    delta = extend_mark(chat, short, Known(count, known.end, known.cut_off), [_TOOL] if tools else None)
+    delta = extend_mark(chat, short, Known(count, known.end, known.cut_off), [_TOOL] if tools else None, opening)
     by = known.count - count
-    return Delta([Piece(piece.start + by, piece.stop + by, piece.ids) for piece in delta.pieces], delta.opening)
-
-
-def _agrees(
-    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, delta: Delta
-) -> bool:
-    try:
-        return _behind(chat, messages, known, tools) == delta
-    except TemplateError:  # among them NotAnExtension
-        return False
+    moved = [Piece(piece.start + by, piece.stop + by, piece.ids) for piece in delta.pieces]
+    return Delta(moved, delta.opening, delta.opening_text)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,10 @@ _ROLE_LINE = r"\A(?:system|user|assistant)\n"
 _PIECES = r"'(?i:s|t|re|ve|m|ll|d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
+SHORT, MOST_SHORT = 64, 1024
+"""Characters of a text whose ids are kept, and how many are: templates write the same openings in every turn."""
+
+
 @dataclass(frozen=True)
 class Tokenizer:
     """Text to ids and back, with nothing added: templates write their own beginning-of-sequence token.
@@ -39,13 +43,19 @@ class Tokenizer:
     stop_ids: tuple[int, ...]
     source: bytes
     """`tokenizer.json` as it was read."""
+    _short: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return int(self.backend.get_vocab_size(with_added_tokens=True))
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens in it become their single ids."""
-        return list(self.backend.encode(text, add_special_tokens=False).ids)
+        found = self._short.get(text)
+        if found is None:
+            found = self.backend.encode(text, add_special_tokens=False).ids
+            if len(text) <= SHORT and len(self._short) < MOST_SHORT:
+                self._short[text] = found
+        return list(found)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, special tokens included; bytes that are no UTF-8 become U+FFFD."""

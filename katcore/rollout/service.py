@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import os
-import resource
 import secrets
 import shutil
 import threading
@@ -22,6 +21,7 @@ from katcore.errors import InputError
 from katcore.gateway.external import ExternalModel
 from katcore.gateway.hook import Hook, by_references
 from katcore.gateway.model import Model, ScriptedModel, TokenModel
+from katcore.gateway.process import prepare_process
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session
 from katcore.model.files import read_json
@@ -43,7 +43,7 @@ class Service:
     """Made once, used from many threads, closed once. An engine that is given stays open."""
 
     def __init__(self, options: Options, engine: Engine | None = None) -> None:
-        _open_many_files()
+        prepare_process()
         self.options = options
         self.chat: ChatModel = load(options.model_folder())
         self.scaffold: Scaffold = scaffold(options.scaffold, options.table)
@@ -154,13 +154,6 @@ def _caps(options: Options) -> Caps:
         context=context,
         completion=options.max_completion,
     )
-
-
-def _open_many_files() -> None:
-    """A rollout under way takes about eleven descriptors: raise this process's own limit as far as it may go."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _forget(own: Path) -> None:
