@@ -95,6 +95,12 @@ async def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 found |= {f"{at}added_first_byte_ms_{q}": v for q, v in added(whole, name, "first").items()}
                 found |= {f"{at}added_2kib_ms_{q}": v for q, v in added(short, name).items()}
                 found |= {f"{at}added_400kib_ms_{q}": v for q, v in added(long, name).items()}
+            if peer is not None:
+                cpu = peer.cpu_s()
+                calls, seconds = await at_once(targets["litellm"], ["none"] * min(args.rollouts, 64), args.turns)
+                found["litellm_calls_per_second"] = calls / seconds
+                found["litellm_cpu_ms_per_call"] = 1000 * (peer.cpu_s() - cpu) / calls
+                peer.close()  # the gateway has its core to itself from here on
             served.close_sessions()
             before, cpu = served.rss_mib(), served.cpu_s()
             keys = served.open(args.rollouts)
@@ -103,11 +109,6 @@ async def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
             found |= {"calls_per_second": calls / seconds, "cpu_ms_per_call": 1000 * cpu / calls, "calls": calls}
             found |= {"rollouts_at_once": args.rollouts}
             found |= {"rss_mib_per_rollout": (served.rss_mib() - before) / args.rollouts}
-            if peer is not None:
-                cpu = peer.cpu_s()
-                calls, seconds = await at_once(targets["litellm"], ["none"] * min(args.rollouts, 64), args.turns)
-                found["litellm_calls_per_second"] = calls / seconds
-                found["litellm_cpu_ms_per_call"] = 1000 * (peer.cpu_s() - cpu) / calls
             delivered, captured = served.close_sessions()
             return found | {"delivered_fraction": delivered / captured, "captured_tokens": captured}
         finally:

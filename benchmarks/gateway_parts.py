@@ -229,7 +229,7 @@ class Peer:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
-        """End it."""
+        """End it. May be called twice."""
         self._process.terminate()
         try:
             self._process.wait(20)
