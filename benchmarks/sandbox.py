@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--alive", type=int, default=1000)
     parser.add_argument("--docker-alive", type=int, default=60)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, nargs="?", help="write all of it to a file, too")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         repo = Path(folder)

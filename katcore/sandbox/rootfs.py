@@ -1,7 +1,7 @@
 """What a box sees of this machine, as arguments of bubblewrap: the system's programs, a minimal `/etc`, one Python.
 
-Read-only `/usr`, `/bin`, `/sbin`, `/lib*` as they are linked here; `/usr/local` and every `site-packages` and
-`dist-packages` are empty. The interpreter appears at `/opt/python` without anybody's packages. No home, no cache, no
+Read-only `/usr`, `/bin`, `/sbin`, `/lib*` as they are linked here; `/usr/local`, every `site-packages` and
+`dist-packages`, and bundles of other people's packages are empty. The interpreter appears at `/opt/python` without anybody's packages. No home, no cache, no
 `/var`, no other part of `/etc`. The small files made for this lie in `$KAT_CACHE/rootfs/<digest>`.
 """
 
@@ -26,6 +26,8 @@ HOME = "/tmp/home"
 PATH = f"{ENV}/bin:/opt/python/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 USER = 65534
 PACKAGES = frozenset({"site-packages", "dist-packages"})
+BUNDLES = frozenset({"third_party", "google-cloud-sdk"})
+"""Folders in which installed programs carry copies of other people's packages: a task's project may be one of them."""
 _INSIDE = "/opt/python"
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -193,7 +195,7 @@ def _relinked(which: Python) -> bytes:
 
 
 def _masks(top: Path, inside: str, skip: str = "") -> list[str]:
-    """An empty folder over every folder of installed Python packages."""
+    """An empty folder over every folder of installed Python packages, and over bundles."""
     masks: list[str] = []
     for folder in sorted(_package_folders(top, skip)):
         masks += ["--ro-bind", empty(), f"{inside}/{folder.relative_to(top)}"]
@@ -219,7 +221,7 @@ def _package_folders(top: Path, skip: str) -> Iterator[Path]:
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False) or (at == top and entry.name == skip):
                 continue
-            if entry.name in PACKAGES:
+            if entry.name in PACKAGES or entry.name in BUNDLES:
                 yield Path(entry.path)
             else:
                 waiting.append(Path(entry.path))
