@@ -1,8 +1,9 @@
 """What a box sees of this machine, as arguments of bubblewrap: the system's programs, a minimal `/etc`, one Python.
 
 Read-only `/usr`, `/bin`, `/sbin`, `/lib*` as they are linked here; `/usr/local`, every `site-packages` and
-`dist-packages`, and bundles of other people's packages are empty. The interpreter appears at `/opt/python` without anybody's packages. No home, no cache, no
-`/var`, no other part of `/etc`. The small files made for this lie in `$KAT_CACHE/rootfs/<digest>`.
+`dist-packages`, and bundles of other people's packages are empty. The interpreter appears at `/opt/python` without
+anybody's packages. No home, no cache, no `/var`, no other part of `/etc`. The small files made for this lie in
+`$KAT_CACHE/rootfs/<digest>`.
 """
 
 from __future__ import annotations
