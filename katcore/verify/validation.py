@@ -150,13 +150,15 @@ def _evidence(seen: Seen, sandbox: str) -> Json:
     """Nothing in it differs from one run to the next."""
     out: Json = {"sandbox": sandbox, "grading": VERSION}
     for kind, verdicts in seen.verdicts.items():
-        out[kind] = {name: _brief(verdict) for name, verdict in verdicts.items()}
+        out[kind] = {name: _brief(kind, verdict) for name, verdict in verdicts.items()}
     wrong = seen.of("wrong")
     if wrong:
         out["wrong_caught"] = [len(wrong) - len(seen.passed("wrong")), len(wrong)]
     return out
 
 
-def _brief(verdict: Verdict) -> Json:
+def _brief(kind: str, verdict: Verdict) -> Json:
+    if kind == "cheat":  # how one fails may depend on who is faster, it or the test run
+        return {"reward": verdict.reward}
     out: Json = {"reward": verdict.reward, "reason": verdict.reason[:200]}
     return out | ({"flags": verdict.flags[:SHOWN]} if verdict.flags else {})
