@@ -141,7 +141,8 @@ def train(
         run.detail(f"step {metrics['step']}: loss {metrics['loss']:.4f}, {metrics['seconds']:.2f} s")
 
     with run.folder(lock=world.first) as out:
-        keep_memory()
+        if not torch.cuda.is_available():
+            keep_memory()
         progress = fit(
             folder,
             packs,
