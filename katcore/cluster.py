@@ -8,9 +8,10 @@ node dies its items are done on another. Nothing is known here of order or of fi
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +110,11 @@ def cluster(process: Any, settle: Callable[[Any, Any], Any], address: str, jobs:
     except ImportError:
         raise UsageError("--ray needs the ray package", hint="pip install 'kat[ray]'") from None
     _answers(address)
+    with redirect_stdout(sys.stderr):  # Ray prints what it has to say of its nodes, into the records otherwise
+        yield from _running(ray, process, settle, address, jobs)
+
+
+def _running(ray: Any, process: Any, settle: Callable[[Any, Any], Any], address: str, jobs: int) -> Iterator[Cluster]:
     try:
         ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:

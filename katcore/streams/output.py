@@ -221,7 +221,7 @@ class _Spooled:
 
 
 def _stdout() -> int:
-    if sys.stdout is None:
+    if sys.__stdout__ is None:
         raise UsageError("standard output is closed", hint="add -o FILE")
-    sys.stdout.flush()
-    return sys.stdout.fileno()
+    sys.__stdout__.flush()
+    return sys.__stdout__.fileno()
