@@ -25,6 +25,7 @@ from katcore.verify.validation import Validator
 TASKS = int(os.environ.get("KAT_VALIDATE_TASKS", "2"))
 KILLS = int(os.environ.get("KAT_VALIDATE_KILLS", "3"))
 LATEST_S = float(os.environ.get("KAT_VALIDATE_LATEST_S", "3"))
+TABLE = os.environ.get("KAT_VALIDATE_TABLE", "")
 
 
 def with_gold(task: Task, gold: str = GOLD, **fields: Any) -> Task:
@@ -178,7 +179,7 @@ def test_killed_at_random_and_resumed_gives_the_same_evidence(task: Task, tmp_pa
     rejects = [(tmp_path / name).read_text() for name in ("rejects.jsonl", "clean-rejects.jsonl")]
     assert rejects[0] == rejects[1] and len(rejects[0].splitlines()) == fallen
     assert {json.loads(line)["reason"] for line in rejects[0].splitlines()} == {"known_change_fails"}
-    if table := os.environ.get("KAT_VALIDATE_TABLE"):
+    if TABLE:
         said = f"{TASKS} tasks, kill -9 after which so many were written: {', '.join(lines)}; then to the end."
         same = f"Output and rejects ({fallen}) are, byte for byte, those of one clean run without the cache."
-        Path(table).write_text(f"# Validation, killed at random\n\n`make test-validate`: {said}\n{same}\n")
+        Path(TABLE).write_text(f"# Validation, killed at random\n\n`make test-validate`: {said}\n{same}\n")
