@@ -18,6 +18,8 @@ from grading import BASE, CALM, FIXED, GOLD, calm_task, patch
 
 from katcore.errors import RecordError, Rejected
 from katcore.records import Task, Verdict, encode
+from katcore.sandbox import sandbox
+from katcore.testrun.environment import environment_mounts
 from katcore.testrun.guard import Guard
 from katcore.verify import grader, probes
 from katcore.verify.validation import Validator
@@ -183,3 +185,14 @@ def test_killed_at_random_and_resumed_gives_the_same_evidence(task: Task, tmp_pa
         said = f"{TASKS} tasks, kill -9 after which so many were written: {', '.join(lines)}; then to the end."
         same = f"Output and rejects ({fallen}) are, byte for byte, those of one clean run without the cache."
         Path(TABLE).write_text(f"# Validation, killed at random\n\n`make test-validate`: {said}\n{same}\n")
+
+
+@pytest.mark.slow
+def test_a_change_that_the_environment_holds_falls_out(task: Task) -> None:
+    (mount, *_) = environment_mounts(task.environment, sandbox("bubblewrap"))
+    held = next(mount.source.rglob("_pytest/fixtures.py"))
+    gold = patch({"calm/__init__.py": FIXED, "calm/held.py": held.read_text()})
+    with pytest.raises(Rejected) as fallen:
+        Validator(reuse=False).validate(with_gold(task, gold))
+    assert (fallen.value.stage, fallen.value.reason) == ("scan", "answer_on_disk")
+    assert "_pytest/fixtures.py" in json.dumps(fallen.value.evidence)
