@@ -70,7 +70,9 @@ class Spec:
 
     `repo` is a folder of this machine that appears at `workdir`, copied on write: the original never changes. `socket`
     is the gateway's unix socket on this machine. `network` is for building environments alone. With `snapshot` the box
-    starts from the files of another one; `repo` must be the same, it is what `changed` compares with.
+    starts from the files of another one; `repo` must be the same, it is what `changed` compares with. `image` names the
+    image (`exported.py`) that the box is made of, instead of the sandbox's own base; what that has at `workdir` is not
+    seen, and its variables are set beneath `env`.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Spec:
     socket: Path | None = None
     network: bool = False
     snapshot: Snapshot | None = None
+    image: str = ""
     limits: Limits = field(default_factory=Limits)
 
 

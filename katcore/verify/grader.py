@@ -16,13 +16,14 @@ import msgspec
 from katcore.cache import cache_dir, digest_of, locked
 from katcore.errors import RecordError, SandboxError, UsageError
 from katcore.records import Task, TestFile, Verdict
-from katcore.sandbox import SANDBOXES, Limits, Sandbox, Spec, sandbox
+from katcore.sandbox import SANDBOXES, Sandbox, sandbox
 from katcore.testrun import control
-from katcore.testrun.environment import environment_mounts
+from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, Kept
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.run import TestRun, prepare, run_tests
+from katcore.testrun.test_files import with_test_files
 from katcore.testrun.workspace import workspace
 
 VERSION = "verdict/3"
@@ -57,6 +58,7 @@ class Grader:
             return masked(str(error))
 
     def _cached(self, task: Task, patch: str, boxes: Sandbox) -> Verdict:
+        task = with_test_files(task)
         guard = _guard(task)
         kept = guard.keep(patch)
         what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), self.timeout_s)
@@ -104,10 +106,7 @@ class Grader:
         self, task: Task, guard: Guard, patch: str, boxes: Sandbox, test_files: Mapping[str, TestFile]
     ) -> tuple[str, TestRun]:
         """The rung that the patch was applied with, and its tests' run. BadPatch, RecordError, SandboxError, _Stray."""
-        mounts = environment_mounts(task.environment, boxes)
-        spec = Spec(
-            f"verify-{task.instance_id}", workspace(task.source), task.environment.workdir, mounts, limits=Limits()
-        )
+        spec = box_spec(f"verify-{task.instance_id}", task.environment, workspace(task.source), boxes)
         box = boxes.create(spec)
         try:
             rung = apply_in_box(box, patch)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sandbox_cases import said
+from small_root import small_root
 
 from katcore.errors import SandboxError
 from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec
@@ -16,44 +16,17 @@ from katcore.sandbox.docker import Docker
 
 pytestmark = pytest.mark.slow
 
-PROGRAMS = ("bash", "sh", "cat", "env", "head", "mkdir", "dirname", "rm", "chmod", "ls", "id")
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tarball of a small root file system: a few programs of this machine with their libraries."""
+    """A tarball of a few programs of this machine with their libraries."""
     top = tmp_path_factory.mktemp("root")
-    for folder in ("usr/bin", "etc", "tmp", "proc", "dev"):
-        (top / folder).mkdir(parents=True)
-    (top / "bin").symlink_to("usr/bin")
-    (top / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
-    (top / "etc/release").write_text("a small one\n")
-    found = [f"/usr/bin/{name}" for name in PROGRAMS]
-    listed = subprocess.run(["ldd", *found], capture_output=True, text=True, check=True).stdout
-    libraries = {
-        word for line in listed.splitlines() for word in line.split() if word.startswith("/") and ":" not in word
-    }
-    for path in [*found, *sorted(libraries), *python_needs()]:
-        target = top / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(Path(path).resolve().read_bytes())
-        target.chmod(0o755)
-    archive = top.parent / "root.tar"
-    subprocess.run(["tar", "-C", str(top), "-cf", str(archive), "."], check=True)
-    return archive
+    return small_root(top, top.parent / "root.tar", fill=lambda at: write(at / "etc/release", "a small one\n"))
 
 
-def python_needs() -> list[str]:
-    """Libraries of the interpreter and of ctypes."""
-    import _ctypes
-    import sys
-
-    listed = subprocess.run(
-        ["ldd", sys.executable, _ctypes.__file__], capture_output=True, text=True, check=True
-    ).stdout
-    return sorted(
-        {word for line in listed.splitlines() for word in line.split() if word.startswith("/") and ":" not in word}
-    )
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 @pytest.fixture
