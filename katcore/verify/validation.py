@@ -22,6 +22,7 @@ from katcore.sandbox import sandbox
 from katcore.streams import Line, splice
 from katcore.testrun.environment import box_spec
 from katcore.testrun.scan import leaks
+from katcore.testrun.test_files import with_test_files
 from katcore.testrun.workspace import workspace
 from katcore.verify.grader import VERSION, Grader
 from katcore.verify.probes import Probe, covers, probes
@@ -78,6 +79,7 @@ class Validator:
             base = workspace(task.source)
         except InputError as error:
             raise RecordError("source", str(error)) from error
+        task = with_test_files(task)
         self._look(task, base)
         seen = Seen()
         for probe in probes(task, base):
