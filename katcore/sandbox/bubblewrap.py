@@ -53,7 +53,8 @@ class Bubblewrap:
         """Raise SandboxError with one clear line when this machine cannot run such boxes."""
         if not shutil.which("bwrap"):
             raise SandboxError("bubblewrap is not installed", hint="apt-get install bubblewrap")
-        probe = ["bwrap", *ISOLATION, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]
+        # not all of `/`: what others mount and unmount there meanwhile would make it fail
+        probe = ["bwrap", *ISOLATION, *rootfs.system(), "--proc", "/proc", "--dev", "/dev", "/bin/true"]
         done = subprocess.run(
             probe, stdin=subprocess.DEVNULL, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"}
         )
