@@ -14,9 +14,9 @@ from functools import lru_cache
 import msgspec
 
 from katcore.cache import cache_dir, digest_of, locked
-from katcore.errors import RecordError, SandboxError, UsageError
+from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
-from katcore.sandbox import SANDBOXES, Sandbox, sandbox
+from katcore.sandbox import Sandbox, named, sandbox
 from katcore.testrun import control
 from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
@@ -42,8 +42,7 @@ class Grader:
 
     def __post_init__(self) -> None:
         """An attempt that changed nothing needs no box: a wrong name is told before one does."""
-        if self.sandbox not in SANDBOXES:
-            raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
+        named(self.sandbox)
 
     def grade(self, task: Task, patch: str) -> Verdict:
         """The verdict on a patch; masked when the box, and not the patch, is at fault."""

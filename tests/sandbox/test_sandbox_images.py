@@ -9,8 +9,8 @@ import pytest
 from sandbox_cases import said
 from small_root import small_root
 
-from katcore.errors import SandboxError
-from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec
+from katcore.errors import SandboxError, UsageError
+from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, named, sandbox
 from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.sandbox.docker import Docker
 
@@ -105,6 +105,17 @@ def test_the_least_recently_used_layers_go(repo: Path, engine: str, opened: list
     (repo / "README").write_bytes(b"A" * 300_000)
     opened.append(docker.create(Spec("test", repo=repo)))
     assert opened[0].image not in docker.images.evict(limit_bytes=0), "a box needs it"  # type: ignore[attr-defined]
+
+
+def test_a_runtime_is_part_of_the_name(engine: str, opened: list[Box]) -> None:
+    docker = sandbox(named("docker", "runc"))
+    opened.append(box := docker.create(Spec("test")))
+    assert docker.client.inspect_container(box.container)["HostConfig"]["Runtime"] == "runc"  # type: ignore[attr-defined]
+    with pytest.raises(SandboxError, match="has no runtime 'nowhere'"):
+        sandbox("docker:nowhere")
+    for name, runtime in (("bubblewrap", "runc"), ("docker:", ""), ("docker:runc", "kata"), ("nowhere", "")):
+        with pytest.raises(UsageError):
+            named(name, runtime)
 
 
 def test_a_missing_engine_or_runtime_is_one_line(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
