@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from katcore.errors import RecordError
-from katcore.testrun.reports import logs_others as others
+from katcore.testrun.reports import logs_blocks, logs_lines
 from katcore.testrun.reports import logs_python as python
 from katcore.testrun.reports.logs_python import Family
 from katcore.testrun.reports.outcome import MAX_ID, BadReport, Outcomes, Status, text_of, worse
@@ -43,9 +43,13 @@ _PYTEST: dict[str, Family] = {
     "cpp": python.pytest_last_part,
 }  # fmt: skip
 _PYTHON: dict[str, Family] = {**_PYTEST, "django": python.django, "sympy": python.sympy}
+_OTHERS: dict[str, Family] = {**logs_lines.FAMILIES, **logs_blocks.FAMILIES}
 _FAMILIES: dict[str, Family] = {
-    **{f"parse_log_{name}": family for name, family in {**_PYTHON, **others.FAMILIES}.items()},
-    **others.OTHER_NAMES,
+    **{f"parse_log_{name}": family for name, family in {**_PYTHON, **_OTHERS}.items()},
+    "parse_combined_test_reports": _OTHERS["r_junit"],
+    **{f"parse_{name}": _OTHERS[name] for name in ("java_mvn", "java_mvn_v2")},
+    **dict.fromkeys(("parse_lua_nvim", "parse_lue_nvim"), _OTHERS["lua_nvim"]),
+    **{f"parse_logs_{name}": _OTHERS[name] for name in ("r_junit", "kotlin_junit")},
     "": python.pytest,  # older rows name none, and both datasets began with pytest
 }
 KNOWN: frozenset[str] = frozenset(_FAMILIES)
@@ -54,7 +58,7 @@ _UNTIMED = frozenset({"", *(f"parse_log_{name}" for name in _PYTHON)})
 
 
 def read(data: bytes, parser: str) -> Outcomes:
-    """The outcome of every test that the log names. Raises BadReport, and RecordError for a parser that nobody knows."""
+    """The outcome of every test that the log names. Raises BadReport, and RecordError for an unknown parser."""
     family = _FAMILIES.get(parser)
     if family is None:
         raise RecordError("report", f"unknown parser of logs {parser!r}")
