@@ -17,7 +17,7 @@ _TOKENS: dict[Status, str] = {
     "PASSED": "ok pass passed success note notes ✓ ✔ . +",
     "FAILED": "not_ok fail failed failure warning warnings ✕ ✘ ✖ × ✗ ⨯ f x timeout ko crash panic exception fatal",
     "ERROR": "error errors err e not_run",
-    "SKIPPED": "skip skipped ignore ignored canceled cancelled pending todo disabled not_run_(disabled) ○ ◌ ◦ ⚪ ↓ ↩ s o",
+    "SKIPPED": "skip skipped ignore ignored canceled cancelled pending todo disabled not_run_(disabled) ○ ◌ ◦ ⚪ ↓ ↩ o",
 }
 WORDS: dict[str, Status] = {
     token.replace("_", " "): status for status, tokens in _TOKENS.items() for token in tokens.split()
