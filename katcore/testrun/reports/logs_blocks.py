@@ -232,8 +232,9 @@ def julia(log: Sequence[str], outcomes: Outcomes) -> None:
         elif "Test Summary:" in name:
             columns = {word.end(): word[0] for word in re.finditer(r"\S+", numbers)}
         elif columns and name.strip():
-            counts = {columns.get(word.end(), ""): int(word[0]) for word in re.finditer(r"\b\d{1,9}\b", numbers)}
-            if counts.get("Total") is not None:
+            found = re.finditer(r"(?<![\w.])\d{1,9}(?![\w.:])", numbers)
+            counts = {columns.get(word.end(), "Error"): int(word[0]) for word in found}
+            if "Total" in counts:
                 broken: Status = "XFAIL" if counts.get("Broken") and not counts.get("Pass") else "PASSED"
                 outcomes.add(
                     name.strip(), "ERROR" if counts.get("Error") else "FAILED" if counts.get("Fail") else broken

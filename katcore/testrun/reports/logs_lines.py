@@ -15,9 +15,9 @@ from katcore.testrun.reports.outcome import Outcomes, Status
 
 _TOKENS: dict[Status, str] = {
     "PASSED": "ok pass passed success note notes ✓ ✔ . +",
-    "FAILED": "not_ok fail failed failure warning warnings ✕ ✘ ✖ × ✗ ⨯ f x timeout ko crash panic exception fatal",
-    "ERROR": "error errors err e not_run",
-    "SKIPPED": "skip skipped ignore ignored canceled cancelled pending todo disabled not_run_(disabled) ○ ◌ ◦ ⚪ ↓ ↩ o",
+    "FAILED": "not_ok fail failed failure err warning warnings ✕ ✘ ✖ × ✗ ⨯ f x timeout ko crash panic exception fatal",
+    "ERROR": "error errors e not_run",
+    "SKIPPED": "skip skipped ignore ignored canceled pending todo disabled not_run_(disabled) ○ ◌ ◦ ⚪ ↓ ↩ s o",
 }
 WORDS: dict[str, Status] = {
     token.replace("_", " "): status for status, tokens in _TOKENS.items() for token in tokens.split()
@@ -136,7 +136,7 @@ FAMILIES: dict[str, Family] = {
     "cucumber": lines(_CUCUMBER),
     "ruby_unit": lines(r"(?:test: )?(?P<name>.+):\s+(?P<status>[.EFO])(?!\w).*"),
     "rspec_transformed_json": lines(r"(?P<name>.+) - (?P<status>passed|failed|pending)"),
-    "ruby_v2": lines(r"(?P<name>.+?#.+) = [\d.]+ s = (?P<status>[.FES])"),
+    "ruby_v2": lines(r"(?P<name>[^#]+#.+) = [\d.]+ s = (?P<status>[.FES])"),
     # others
     "elixir": lines(
         (r"\* +test +(?P<name>.*?) +\(skipped\) +\[L#\d+\]", "SKIPPED"),
@@ -148,7 +148,7 @@ FAMILIES: dict[str, Family] = {
         r"(?!.*(?:Test suite |Linking |Building |Running  ))"
         r"(?P<name>.+?)\s*:\s*(?P<status>OK|PASS|FAIL|ERROR|SKIP|PENDING)(?!\w).*",
         r"(?P<name>.+?)\s+\[(?P<status>[✓✔✗✘])\]",
-        (r"[✓✔]\s+(?P<name>.+?)(?:\s+\(.*\))?", "PASSED"),
+        (r"[✓✔]\s+(?P<name>.+?)(?:\s+\([^()]*\))?", "PASSED"),
         (r"[✗✘]\s+(?P<name>.+)", "FAILED"),
         (r"\d+\)\s+(?P<name>.+)", "FAILED"),
         r"###\s+(?P<status>Failure|Error)\s+in:\s+(?P<name>.+)",

@@ -96,7 +96,7 @@ def highlightjs(log: Sequence[str], outcomes: Outcomes) -> None:
             suite = text
 
 
-_NESTED_TAP = re.compile(r"(ok|not ok)\s+\d+\s+-\s+(.*?)(\s+#.*)?(\s*\{)?")
+_NESTED_TAP = re.compile(r"(ok|not ok)\s+\d+\s+-\s+(.*?)(\s+#.*?)?(\s*\{)?")
 
 
 def nested_tap(log: Sequence[str], outcomes: Outcomes) -> None:
@@ -112,7 +112,7 @@ def nested_tap(log: Sequence[str], outcomes: Outcomes) -> None:
                 suites += [name] if test[4] else []
 
 
-_SCALA = re.compile(r"\[info\]\s+-\s+(.*?)(?:\s+\*{3}\s+([A-Z]+)\s+\*{3})?(?:\s*\(.*\))?")
+_SCALA = re.compile(r"\[info\]\s+-\s+(.*?)(?:\s+\*{3}\s+([A-Z]+)\s+\*{3})?(?:\s*\([^()]*\))?")
 _SCALA_SUITE = re.compile(
     r"\[info\]\s+(?!.*(?:Run completed|Total number|Suites:|Tests:|All tests|compiling|loading|welcome to|set current))"
     r"([^\s-].*)"
@@ -139,8 +139,9 @@ _HSPEC_PENDING = re.compile(r"(.*?)\s+(?:PENDING|SKIPPED)\b.*", re.IGNORECASE)
 
 def hspec(log: Sequence[str], outcomes: Outcomes) -> None:
     """hspec's tree of two spaces per level; a line with nothing below it is an example. Names are joined by dots."""
-    starts = [number for number, line in enumerate(log) if re.match(r"Test suite .*: RUNNING\.\.\.", line)]
-    begin = starts[0] + 1 if starts else 0
+    starts = [number + 1 for number, line in enumerate(log) if re.match(r"Test suite .*: RUNNING\.\.\.", line)]
+    starts = starts or [number for number, line in enumerate(log[:-1]) if "." in line and _opens(line, log[number + 1])]
+    begin = starts[0] if starts else len(log)
     over = [number for number in range(begin, len(log)) if _HSPEC_END.match(log[number].strip())]
     tree = [line for line in log[begin : over[0] if over else len(log)] if line.strip()]
     path: list[str] = []
@@ -157,6 +158,11 @@ def hspec(log: Sequence[str], outcomes: Outcomes) -> None:
     for line in log[over[0] if over else len(log) :]:
         if failure := re.fullmatch(r"\s*\d+\) (.+)", line):
             outcomes.add(".".join(part.strip() for part in failure[1].split(",")), "FAILED")
+
+
+def _opens(line: str, below: str) -> bool:
+    """Whether a line is the outermost one of a tree."""
+    return bool(line.strip()) and _level(line) == 0 and _level(below) == 1
 
 
 def _level(line: str) -> int:
