@@ -71,6 +71,29 @@ REAL: dict[str, tuple[str, Outcome]] = {
     ),
     "go": ("parse_log_gotest", {**_GO, "TestBefore": "PASSED", "TestErrors": "FAILED"}),
     "go_json": ("parse_log_gotest", _GO),
+    "sympy": (
+        "parse_log_sympy",
+        {
+            "test_adds": "PASSED", "test_cuts": "FAILED", "test_errs": "ERROR", "test_hidden": "SKIPPED",
+            "test_later": "XFAIL", "test_gone": "XPASS", "test_last": "PASSED", "test_one": "PASSED",
+            "test_two": "PASSED", "test_calc.py:test_cuts": "FAILED", "test_calc.py:test_errs": "FAILED",
+        },
+    ),
+    "minitest": (
+        "parse_log_ruby_v2",
+        {
+            "TestCalc#test_adds": "PASSED", "TestCalc#test_cuts": "FAILED", "TestCalc#test_errs": "ERROR",
+            "TestCalc#test_waits": "SKIPPED",
+        },
+    ),
+    "ruby_unit": (
+        "parse_log_ruby_unit",
+        {"one and one": "PASSED", "test_cuts": "FAILED", "test_errs": "ERROR", "test_waits": "SKIPPED"},
+    ),
+    "maven": (
+        "parse_log_java_mvn",
+        {"calc.CalcTest": "FAILED", "CalcTest.fails": "FAILED", "CalcTest.errors": "FAILED"},
+    ),
     "cargo": (
         "parse_log_cargo",
         {
@@ -138,7 +161,8 @@ SHORT: dict[str, tuple[str, Outcome]] = {
         "==== tests finished: 2 passed, 1 failed, 1 expected to fail, 1 exceptions, in 0.10 seconds ====\n",
         {
             "test_equal": "PASSED", "test_bad": "FAILED", "test_err": "ERROR", "test_later": "XFAIL",
-            "test_last": "PASSED", "sympy/core/tests/test_basic.py:test_bad": "FAILED",
+            "test_last": "PASSED",
+            "sympy/core/tests/test_basic.py:test_bad": "FAILED",
         },
     ),
     "cpp": (
@@ -267,7 +291,8 @@ SHORT: dict[str, tuple[str, Outcome]] = {
     ),
     "minitest": (
         "TestA#test_: it should add.  = 0.01 s = .\nTestA#test_: it should cut. = 0.01 s = F\n"
-        "TestA#test_: it waits. = 0.00 s = S\n",
+        "TestA#test_: it waits. = 0.00 s = S\n"
+        "  1) Failure:\nTestA#test_: it should cut. [a.rb:3]:\n3 runs, 2 assertions, 1 failures, 0 errors, 1 skips\n",
         {"TestA#test_: it should add": "PASSED", "TestA#test_: it should cut": "FAILED",
          "TestA#test_: it waits": "SKIPPED"},
     ),
@@ -283,7 +308,7 @@ SHORT: dict[str, tuple[str, Outcome]] = {
         "UnitTestB\n  test_waits  SKIP (0.00s)\n",
         {"UnitTestA::test_adds": "PASSED", "UnitTestA::test_cuts": "FAILED", "UnitTestB::test_waits": "SKIPPED"},
     ),
-    "ruby_v2": ("A#test_a = 5.30 s = .\nA#test_b = 0.30 s = F\n", {"A#test_a": "PASSED", "A#test_b": "FAILED"}),
+    "ruby_v2": ("A#test_a = 5.30 s = .\nA#test_b = 0.30 s = F\n2 tests, 9 assertions, 1 failures, 0 errors, 0 skips\n", {"A#test_a": "PASSED", "A#test_b": "FAILED"}),
     "rspec_transformed_json": ("A b c - passed\nA b - d - failed\nA e - pending\n",
                                {"A b c": "PASSED", "A b - d": "FAILED", "A e": "SKIPPED"}),
     "elixir": (

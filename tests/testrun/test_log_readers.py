@@ -23,7 +23,7 @@ SAME = {
     "parse_log_ocaml_v5": "parse_log_ocaml_v4", "parse_log_carbon": "parse_log_react_pdf",
     "parse_log_grommet": "parse_log_react_pdf", "parse_log_immutable_js": "parse_log_jest",
 }  # fmt: skip
-PYTEST = sorted(logs._CUT - {"", "parse_log_cpp", "parse_log_matplotlib"})  # noqa: SLF001
+PYTEST = sorted(logs._CUT - {"", "parse_log_cpp", "parse_log_matplotlib"})
 SUMMARY = "=== short test summary info ===\n"
 
 
@@ -125,11 +125,14 @@ def test_a_log_that_is_cut_off_names_no_other_tests(name: str) -> None:
         assert set(part) <= set(whole)
 
 
-@pytest.mark.parametrize("parser", ["parse_log_pytest", "parse_log_django", "parse_log_sympy", "parse_log_cargo"])
+@pytest.mark.parametrize(
+    "parser", ["parse_log_pytest", "parse_log_django", "parse_log_sympy", "parse_log_cargo", "parse_log_ruby_v2"]
+)
 def test_a_log_without_the_runners_own_end_is_refused(parser: str) -> None:
     start = {
         "parse_log_pytest": f"{SUMMARY}PASSED t.py::a\n", "parse_log_django": "a (t.A) ... ok\n",
         "parse_log_sympy": "test_a ok\n", "parse_log_cargo": "test a ... ok\n",
+        "parse_log_ruby_v2": "A#test_a = 0.1 s = .\n",
     }  # fmt: skip
     with pytest.raises(BadReport, match="cut off"):
         read(start[parser], parser)
@@ -150,7 +153,8 @@ def test_ids_are_compared_as_datasets_spell_them() -> None:
     pytest_log = logs.read(real("pytest"), "parse_log_pytest").statuses
     file = "tests/test_calc.py"
     expected = {
-        f"{file}::test_adds": "PASSED", f"{file}::test_parameters[two": "PASSED", f"{file}::test_parameters[a": "PASSED",
+        f"{file}::test_adds": "PASSED",
+        f"{file}::test_parameters[two": "PASSED", f"{file}::test_parameters[a": "PASSED",
         f"{file}::test_parameters[a - b]": "PASSED", f"{file}::test_bad_parameters[x": "FAILED",
         f"{file}::test_parameters[ok s]]": "PASSED",
     }  # fmt: skip

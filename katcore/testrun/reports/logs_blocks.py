@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -47,6 +47,45 @@ def cargo(log: Sequence[str], outcomes: Outcomes) -> None:
         raise BadReport("the log holds no result of cargo behind its tests: it was cut off")
     if len(passed) > counted:
         raise BadReport(f"the log lists {len(passed)} tests as ok and counts {counted}")
+
+
+_MINITEST = re.compile(r"(.+) = [\d.]+ s = ([.FES])")
+_MINITEST_HEADING = re.compile(r"\d+\) (Failure|Error|Skipped):")
+_MINITEST_END = re.compile(
+    r"(\d{1,9}) (?:runs|tests), \d+ assertions, (\d{1,9}) failures, (\d{1,9}) errors, (\d{1,9}) skips"
+)
+
+
+def minitest(log: Sequence[str], outcomes: Outcomes, *, rename: Callable[[str], str]) -> None:
+    """minitest with `-v`, and its list of failures: what a test prints can part its name from its status."""
+    passed: set[str] = set()
+    allowed, ends, heading = 0, 0, ""
+    for line in (text.strip() for text in log):
+        if end := _MINITEST_END.match(line):
+            allowed, ends = allowed + int(end[1]) - sum(int(end[number]) for number in (2, 3, 4)), ends + 1
+        elif heading and line:
+            if name := rename(re.sub(r"(?: \[.*\])?:$", "", line)):
+                outcomes.add(name, WORDS[heading.lower()])
+            heading = ""
+        elif begun := _MINITEST_HEADING.fullmatch(line):
+            heading = begun[1]
+        elif (test := _MINITEST.fullmatch(line)) and (name := rename(test[1])):
+            outcomes.add(name, WORDS[test[2].lower()])
+            passed |= {name} if test[2] == "." else set()
+    if outcomes.statuses and not ends:
+        raise BadReport("the log holds no result of minitest behind its tests: it was cut off")
+    if len(passed) > allowed:
+        raise BadReport(f"the log lists {len(passed)} tests as passed and counts {allowed}")
+
+
+def before_full_stop(name: str) -> str:
+    """What stands before the last full stop of a name: there SWE-bench's parser ends it, and takes no other names."""
+    return f"{name} ".rpartition(". ")[0]
+
+
+def with_class(name: str) -> str:
+    """The names that have a class before a `#`, which are all that are taken."""
+    return name if "#" in name[1:] else ""
 
 
 class _Event(Struct, gc=False):
@@ -352,7 +391,9 @@ FAMILIES: dict[str, Family] = {
     "r_junit": partial(junit, name="{classname}::{name}"),
     "doctest": doctest,
     "cpp_v3": cpp_v3,
-    "jekyll": either(logs_lines.FAMILIES["minitest"], logs_lines.FAMILIES["cucumber"]),
+    "minitest": partial(minitest, rename=before_full_stop),
+    "ruby_v2": partial(minitest, rename=with_class),
+    "jekyll": either(partial(minitest, rename=before_full_stop), logs_lines.FAMILIES["cucumber"]),
     "r_v2": r_check,
     "julia": julia,
     "lein": lein,

@@ -52,18 +52,12 @@ def without_time(name: str) -> str:
     return re.sub(r"\s*+(?:\(\s*)?\d+(?:\.\d+)?\s*m?s\s*\)?\s*$", "", name, flags=re.IGNORECASE).strip()
 
 
-def _minitest_name(name: str) -> str:
-    """What stands before the last full stop of a minitest name: its parser ends names there."""
-    return f"{name} ".rpartition(". ")[0]
-
-
 def _one_space(name: str) -> str:
     return " ".join(name.split())
 
 
 _JEST = rf"(?P<status>[✓✕○]) (?P<name>.+?){_TIME}"
 _JEST_JSON = r"\[(?P<status>PASSED|FAILED)\] (?P<name>.+)"
-_MINITEST = r"(?P<name>.+) = [\d.]+ s = (?P<status>[.FES])"
 _CUCUMBER = r"(?P<name>.*) \.+(?P<status>[.F]).*"
 _MOCHA: tuple[Line, ...] = (
     (r"- +(?P<name>.+)", "SKIPPED"), (r"\d+\) +(?P<name>.+)", "FAILED"), (r"✔ +(?P<name>.+)", "PASSED"),
@@ -126,17 +120,15 @@ FAMILIES: dict[str, Family] = {
     ),
     # PHP, Ruby
     "php_v1": lines(
-        (r"FAIL(?:ED)? +(?P<name>\S.+)", "FAILED"),
+        (r"FAIL(?:ED)?\s+(?P<name>\S.+)", "FAILED"),
         (r"[⨯xX] +(?P<name>.+)", "FAILED"),
         (r"- +(?P<name>.+)", "SKIPPED"),
         (r"[✓✔] +(?P<name>.+)", "PASSED"),
         clean=without_time,
     ),
-    "minitest": lines(_MINITEST, clean=_minitest_name),
     "cucumber": lines(_CUCUMBER),
     "ruby_unit": lines(r"(?:test: )?(?P<name>.+):\s+(?P<status>[.EFO])(?!\w).*"),
     "rspec_transformed_json": lines(r"(?P<name>.+) - (?P<status>passed|failed|pending)"),
-    "ruby_v2": lines(r"(?P<name>[^#]+#.+) = [\d.]+ s = (?P<status>[.FES])"),
     # others
     "elixir": lines(
         (r"\* +test +(?P<name>.*?) +\(skipped\) +\[L#\d+\]", "SKIPPED"),

@@ -192,28 +192,32 @@ def _failure(lines: Sequence[str]) -> Iterator[Entry]:
             yield described[0], status
 
 
-_FINISHED = re.compile(r"=+ tests finished: (.*), in [\d.]+ seconds =+")
-_TRACE = re.compile(r"_+ (\S+\.py:\S+) _+")
+_FINISHED = re.compile(r"tests finished: ([^=]{0,400}?), ?in [\d.]+ seconds")
+_TRACE = re.compile(r"_+ (\S+\.py:(\S+)) _+")
 _SYMPY: dict[str, Status] = {
-    "ok": "PASSED", "F": "FAILED", "E": "ERROR", "f": "XFAIL", "X": "XPASS", "s": "SKIPPED", "w": "SKIPPED",
+    "ok": "PASSED", "F": "FAILED", "T": "FAILED", "E": "ERROR", "f": "XFAIL", "X": "XPASS", "s": "SKIPPED",
+    "w": "SKIPPED", "K": "SKIPPED",
 }  # fmt: skip
 
 
 def sympy(lines: Sequence[str], outcomes: Outcomes) -> None:
-    """`bin/test --verbose`: `test_name ok`, the last of a file followed by the file's `[OK]`; no file in the names."""
+    """`bin/test --verbose`: `test_name ok`, the last of a file followed by the file's `[OK]`; no file in the names.
+
+    Output of a test can push its status to the next line. The headings of tracebacks name failed tests once more.
+    """
     entries: list[Entry] = []
-    ends: list[str] = []
-    for line in (text.strip() for text in lines):
+    running = ""
+    for line in lines:
         words = line.split()
         if words and words[-1] in ("[OK]", "[FAIL]"):
             words.pop()
-        if len(words) > 1 and words[0].startswith("test_") and words[-1] in _SYMPY:
-            entries.append((words[0], _SYMPY[words[-1]]))
-        elif trace := _TRACE.fullmatch(line):
-            outcomes.add(trace[1], "FAILED")
-        elif end := _FINISHED.fullmatch(line):
-            ends.append(end[1])
-    if (entries or outcomes.statuses) and not ends:
+        running = words[0] if words and words[0].startswith("test_") else running
+        if running and words and words[-1] in _SYMPY and (words[0] == running or len(words) == 1):
+            entries.append((running, _SYMPY[words[-1]]))
+        elif trace := _TRACE.fullmatch(line.strip()):
+            entries += [(trace[1], "FAILED"), (trace[2], "FAILED")]
+    ends = _FINISHED.findall(" ".join(line for line in lines))
+    if entries and not ends:
         raise BadReport("the log does not say that the tests finished: it was cut off")
     passed = sum(int(number) for end in ends for number in re.findall(r"(\d{1,9}) passed", end))
     _check([entry for entry in entries if entry[1] == "PASSED"], Counter({"PASSED": passed}))

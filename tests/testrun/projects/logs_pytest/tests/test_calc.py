@@ -52,7 +52,7 @@ def test_skipped():
 
 @pytest.mark.xfail(reason="known - bug")
 def test_expected():
-    assert False
+    raise AssertionError
 
 
 @pytest.mark.xfail(reason="gone")
@@ -61,7 +61,7 @@ def test_unexpected():
 
 
 def test_warns():
-    warnings.warn("PASSED tests/test_calc.py::test_skipped")
+    warnings.warn("PASSED tests/test_calc.py::test_skipped", stacklevel=2)
 
 
 class TestClass:
