@@ -4,9 +4,9 @@
 
 `harbor` runs two exported tasks, one with pinned wheels and one without, with its own oracle and nop agents in an image
 built from the exported Dockerfile. `swebench` grades the log of each patch of a list, written by the exported eval.sh
-in a box; KAT judges the report of that very run. A patch on which both must differ says why: those are the cases where
-KAT is stricter on purpose. The logs of `tests/testrun/reports/logs` are read by its parsers and by ours. Ends with 1 if
-anything is not as it should be.
+in a box; KAT judges the report of that very run, and the log as well. A patch on which both must differ says why: those
+are the cases where KAT is stricter on purpose. The logs of `tests/testrun/reports/logs` are read by its parsers and by
+ours. Ends with 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from katcore.sandbox import Spec, sandbox  # noqa: E402
 from katcore.testrun.environment import environment_mounts  # noqa: E402
 from katcore.testrun.grade import judge  # noqa: E402
 from katcore.testrun.reports import junit, logs  # noqa: E402
-from katcore.testrun.reports.outcome import BadReport  # noqa: E402
+from katcore.testrun.reports.outcome import BROKEN, BadReport, Status  # noqa: E402
 from katcore.testrun.run import RUN_ENV, prepare  # noqa: E402
 from katcore.testrun.workspace import workspace  # noqa: E402
 
@@ -101,7 +101,7 @@ def main() -> None:
         options.json.write_text(text + "\n", encoding="utf-8")
     rewards = all(run["oracle"] == 1 and run["nop"] == 0 for run in found["harbor"].values())
     graded = all(
-        row["kat"] == row["swebench"] or (name in STRICTER and not row["kat"])
+        row["kat"] == row["kat_by_log"] and (row["kat"] == row["swebench"] or (name in STRICTER and not row["kat"]))
         for name, row in found["swebench"].items()
     )
     whole = not found["tree"]["problems"] and found["tree"]["tasks"] == len(found["harbor"])
@@ -170,9 +170,9 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
         log, report = run(task, row["eval_script"], change)
         logs[name] = str(top / f"{number}.log")
         Path(logs[name]).write_bytes(log)
-        outcomes = junit.read(report) if report else {}
-        passed = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS).passed
-        found[name] = {"kat": passed}
+        wanted = task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS
+        outcomes = junit.read(report).statuses if report else {}
+        found[name] = {"kat": judge(outcomes, *wanted).passed, "kat_by_log": judge(by_log(row, log), *wanted).passed}
     asked = json.dumps({"row": row, "logs": logs})
     done = subprocess.run([peers / "python", ROOT / "benchmarks/peers/swebench_grade.py"], input=asked, text=True,
                           check=True, capture_output=True)  # fmt: skip
@@ -183,11 +183,23 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def logs_agree(peers: Path) -> dict[str, dict[str, Any]]:
-    """Each log by the package's parser and by ours: how many tests pass by both, and what passes by one alone.
+def by_log(row: dict[str, Any], log: bytes) -> dict[str, Status]:
+    """What the log says of the row's tests; nothing if it is refused, or its exit status is not the one that goes
+    with it.
+    """
+    try:
+        said = logs.read(log, row["log_parser"]).statuses
+    except BadReport:
+        return {}
+    broken = any(status in BROKEN for status in said.values())
+    agrees = broken == (logs.exit_code(log) != 0)
+    return logs.aligned(said, [*row["FAIL_TO_PASS"], *row["PASS_TO_PASS"]], row["log_parser"]) if agrees else {}
 
-    An id is looked up as the package spells it. A test that only the package lets pass is explained if it is one of
-    PRINTED; one that only ours lets pass is no id of a dataset, and explained if the package does not know it at all.
+
+def logs_agree(peers: Path) -> dict[str, dict[str, Any]]:
+    """Each log by the package's parser and by ours: how many of its tests pass by both, and which by one alone.
+
+    An id is looked up as the package spells it. One that differs is explained if it is of PRINTED.
     """
     parsers = {name: {parser or "parse_log_pytest"} for name, (parser, _) in REAL.items()}
     parsers |= {name: {parser} for name, parser in FORGED.items()}

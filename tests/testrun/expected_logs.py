@@ -308,7 +308,10 @@ SHORT: dict[str, tuple[str, Outcome]] = {
         "UnitTestB\n  test_waits  SKIP (0.00s)\n",
         {"UnitTestA::test_adds": "PASSED", "UnitTestA::test_cuts": "FAILED", "UnitTestB::test_waits": "SKIPPED"},
     ),
-    "ruby_v2": ("A#test_a = 5.30 s = .\nA#test_b = 0.30 s = F\n2 tests, 9 assertions, 1 failures, 0 errors, 0 skips\n", {"A#test_a": "PASSED", "A#test_b": "FAILED"}),
+    "ruby_v2": (
+        "A#test_a = 5.30 s = .\nA#test_b = 0.30 s = F\n2 tests, 9 assertions, 1 failures, 0 errors, 0 skips\n",
+        {"A#test_a": "PASSED", "A#test_b": "FAILED"},
+    ),
     "rspec_transformed_json": ("A b c - passed\nA b - d - failed\nA e - pending\n",
                                {"A b c": "PASSED", "A b - d": "FAILED", "A e": "SKIPPED"}),
     "elixir": (

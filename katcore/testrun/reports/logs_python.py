@@ -20,6 +20,7 @@ Entry = tuple[str, Status]
 
 _STATUSES: dict[str, Status] = {
     "PASSED": "PASSED", "FAILED": "FAILED", "ERROR": "ERROR", "SKIPPED": "SKIPPED", "XFAIL": "XFAIL", "XPASS": "XPASS",
+    "FAIL": "FAILED", "SKIP": "SKIPPED",  # before 4.0
 }  # fmt: skip
 _COUNTED: dict[str, Status] = {
     "passed": "PASSED", "failed": "FAILED", "error": "ERROR", "errors": "ERROR", "skipped": "SKIPPED",
