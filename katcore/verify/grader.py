@@ -8,7 +8,7 @@ finished grading is kept in the cache and used again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import msgspec
@@ -22,6 +22,7 @@ from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, Kept
 from katcore.testrun.patch import BadPatch, apply_in_box
+from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.test_files import with_test_files
 from katcore.testrun.workspace import workspace
@@ -112,7 +113,7 @@ class Grader:
             if strays := [name for name in box.changed() if guard.reaches(name)]:
                 raise _Stray(strays[0])
             prepare(box, task.environment, test_files=test_files)
-            return rung, run_tests(box, task.environment, timeout_s=self.timeout_s)
+            return rung, _spelt(task, run_tests(box, task.environment, timeout_s=self.timeout_s))
         finally:
             box.close()
 
@@ -134,6 +135,15 @@ class Grader:
         elif not set(task.verification.FAIL_TO_PASS) <= set(passed):
             passed = []
         return passed, ""
+
+
+def _spelt(task: Task, run: TestRun) -> TestRun:
+    """The run with its tests named as the task names them, where they stand in a log."""
+    report, wanted = task.environment.report, task.verification
+    if report.kind != "log":
+        return run
+    expected = (*wanted.FAIL_TO_PASS, *wanted.PASS_TO_PASS)
+    return replace(run, outcomes=logs.aligned(run.outcomes, expected, report.path))
 
 
 class _Stray(Exception):
