@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from katcore.testrun.control import spoiled
+from katcore.testrun.control.python import spoiled
 
 RIGHT = """
 import unittest
