@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-from grading import calm_task, environment_with_pytest
 
-from katcore.records import Task
+sys.path.append(str(Path(__file__).resolve().parents[1] / "testrun"))
+
+from grading import calm_task, environment_with_pytest  # noqa: E402
+
+from katcore.records import Task  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,9 @@
+import { describe, expect, test } from 'vitest';
+import { add, sub } from './calc.js';
+
+describe('calc', () => {
+  test('adds', () => expect(add(1, 2)).toBe(3));
+  test('subtracts', () => {
+    expect(sub(3, 2)).not.toBe(0);
+  });
+});
