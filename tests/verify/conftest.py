@@ -9,9 +9,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "testrun"))
 
-from grading import calm_task, environment_with_pytest  # noqa: E402
+from grading import calm_task, environment_with_pytest
 
-from katcore.records import Task  # noqa: E402
+from katcore.records import Task
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,8 @@ class Code:
         depth: list[str] = []
         for index in range(at, len(self.code)):
             character = self.code[index]
+            if character in stop and len(depth) == 1:
+                return index
             if character in _PAIRS:
                 depth.append(_PAIRS[character])
             elif character in ")]}":
@@ -44,8 +46,6 @@ class Code:
                     return None
                 if not depth:
                     return index
-            elif character in stop and len(depth) == 1:
-                return index
         return None
 
 
