@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -33,7 +34,7 @@ func TestIf(t *testing.T) {
 	if deep { if !(err != nil) { t.Fatal(err) } }
 	if len(names) == 0 { names = append(names, `assert.True(`) }
 	require.Error(t, err, "assert.Equal(")
-	assert.NotEqualf(t, 1, n, "n")
+	assert.Equalf(t, 2, n, "n")
 	for _, c := range cases { t.Run(c.name, func(t *testing.T) { assert.True(t, c.bad) }) }
 }
 func TestNothing(t *testing.T) { if got, want := 1, 2; got != want { t.Fatalf("got %v, want %v", got, want) }
@@ -55,7 +56,7 @@ async fn nothing() -> Result<(), E> { add(1, 2)?; Ok(()) }
 WRONG_RUST = """// assert_eq!(1, 1)
 #[test]
 fn equal<'a>() {
-    assert_ne!(add(1, 2), 3, "assert!(x)");
+    assert_eq!(add(1, 2), 4, "assert!(x)");
     assert!(!(f('(', r#"a " b"#) && [1, 2].len() == 2), "told");
 }
 #[test]
@@ -65,50 +66,80 @@ fn panics() { add(1, 2); }
 async fn nothing() -> Result<(), E> { assert_eq!(1, 2); add(1, 2)?; Ok(()) }
 """
 LINES = {
+    ".go": [
+        ('assert.Equal(t, "a", b)', 'assert.Equal(t, "sa", b)'),
+        ("s.Require().Equal(want, got)", "s.Require().NotEqual(want, got)"),
+        ("Expect(a).To(Equal(b))", "Expect(a).NotTo(Equal(b))"),
+    ],
+    ".rs": [
+        ("assert_eq!(a, b);", "assert_ne!(a, b);"),
+        ("assert_eq!(0x1f, a);", "assert_ne!(0x1f, a);"),
+        ("assert_eq!(-2.5f32, a);", "assert_eq!(-1.5f32, a);"),
+    ],
     ".ts": [
-        ("expect(a).toBe(1); // expect(a).toBe(1)", "expect(a).not.toBe(1); // expect(a).toBe(1)"),
+        ("expect(a).toBe(1); // expect(a).toBe(1)", "expect(a).toBe(2); // expect(a).toBe(1)"),
+        ("expect(a).toEqual({ a: [1, f(2)] });", "expect(a).toEqual([{ a: [1, f(2)] }]);"),
         ("expect(f('a).toBe(')).not.toEqual([1]);", "expect(f('a).toBe(')).toEqual([1]);"),
+        ("expect(a).toBeGreaterThan(1)", "expect(a).not.toBeGreaterThan(1)"),
+        ("expect(a).toHaveLength(1)", "expect(a).toHaveLength(2)"),
         ("await expect(p).rejects.toThrow(E)", "await expect(p).rejects.not.toThrow(E)"),
+        ("expect(a).toThrow('no')", "expect(a).toThrow('sno')"),
         ("const text = x().toString();", "const text = x().toString();"),
-        ("expect(a).to.be.equal(1);", "expect(a).to.not.be.equal(1);"),
+        ("expect(a).to.deep.equal(b);", "expect(a).to.deep.equal([b]);"),
+        ("expect(a).to.be.an('array');", "expect(a).to.not.be.an('array');"),
         ("expect(a).not.to.throw();", "expect(a).to.throw();"),
         ("a.should.equal(1); b.should.not.be.ok", "a.should.not.equal(1); b.should.be.ok"),
-        ("assert.deepStrictEqual(a, [1]);", "assert.notDeepStrictEqual(a, [1]);"),
+        ("assert.deepStrictEqual(a, [1]);", "assert.deepStrictEqual(a, [[1]]);"),
+        ("assert.notEqual(a, 1);", "assert.equal(a, 1);"),
         ("assert(/[/)]/.test(a), 'told');", "assert(!(/[/)]/.test(a)), 'told');"),
-        ("t.is(a, `${1}`)", "t.not(a, `${1}`)"),
+        ("t.is(a, `${1}`)", "t.is(a, `s${1}`)"),
         ("await request(app).get('/').expect(200);", "await request(app).get('/').expect(201);"),
     ],
     ".java": [
-        ("assertEquals(3, a); /* assertEquals */", "assertNotEquals(3, a); /* assertEquals */"),
-        ("assertThat(a).isEqualTo(3);", "assertThat(a).isNotEqualTo(3);"),
-        ("assertThat(a, is(3));", "assertThat(a,org.hamcrest.CoreMatchers.not(is(3)));"),
+        ("assertEquals(3L, a); /* assertEquals */", "assertEquals(4L, a); /* assertEquals */"),
+        ("assertEquals(b, a);", "assertNotEquals(b, a);"),
+        ('assertEquals("a message", 3, a);', 'assertNotEquals("a message", 3, a);'),
+        ("assertTrue(a && b);", "assertTrue(!(a && b));"),
+        ("assertThat(a).isEqualTo(3);", "assertThat(a).isEqualTo(4);"),
+        ("assertThat(a).isNull();", "assertThat(a).isNotNull();"),
+        ("assertThat(a, is(3));", "assertThat(a, org.hamcrest.CoreMatchers.not(is(3)));"),
         ("import static org.junit.Assert.assertTrue;", "import static org.junit.Assert.*;"),
     ],
-    ".kt": [("assertEquals(3, a)", "assertNotEquals(3, a)"), ("import kotlin.test.assertTrue", "import kotlin.test.*")],
+    ".kt": [("assertEquals(3, a)", "assertEquals(4, a)"), ("import kotlin.test.assertTrue", "import kotlin.test.*")],
     ".php": [
-        ("$this->assertSame(3, $a); # assertSame", "$this->assertNotSame(3, $a); # assertSame"),
-        ("self::assertTrue($a);", "self::assertNotTrue($a);"),
+        ("$this->assertSame('a', $a); # assertSame", "$this->assertSame('sa', $a); # assertSame"),
+        ("$this->assertEquals($b, $a, 'told');", "$this->assertEquals([$b], $a, 'told');"),
+        ("self::assertTrue($a);", "self::assertTrue(!($a));"),
+        ("$this->assertNull($a);", "$this->assertNotNull($a);"),
         ("$this->expectException(Foo\\Bar::class);", "$this->expectException(\\DivisionByZeroError::class);"),
-        ("expect($a)->toBe(3);", "expect($a)->not->toBe(3);"),
+        ("expect($a)->not->toBe(3);", "expect($a)->toBe(3);"),
     ],
     ".rb": [
-        ("expect(a).to eq 3 # expect(a).to eq 3", "expect(a).not_to eq 3 # expect(a).to eq 3"),
+        ("expect(a).to eq 3 # expect(a).to eq 3", "expect(a).to eq 4 # expect(a).to eq 3"),
+        ("expect(a).to eq(b(1))", "expect(a).to eq([b(1)])"),
+        ("expect(a).to eq 'b'", "expect(a).to eq 'sb'"),
+        ("expect(a).to eq b", "expect(a).not_to eq b"),
         ("expect { a }.to_not raise_error", "expect { a }.to raise_error"),
+        ("end.to raise_error(E)", "end.not_to raise_error(E)"),
         ("a.should eq('a.should ')", "a.should_not eq('a.should ')"),
-        ("  assert_equal 3, a", "  refute_equal 3, a"),
+        ("  assert_equal 3, a", "  assert_equal 4, a"),
+        ("  assert_nil a", "  refute_nil a"),
     ],
     ".cc": [
-        ('EXPECT_EQ(3, a) << "EXPECT_EQ(";', 'EXPECT_NE(3, a) << "EXPECT_EQ(";'),
-        ("ASSERT_FALSE(a);", "ASSERT_TRUE(a);"),
+        ('EXPECT_EQ(3u, a) << "EXPECT_EQ(";', 'EXPECT_EQ(4u, a) << "EXPECT_EQ(";'),
+        ("EXPECT_EQ(b, a);", "EXPECT_NE(b, a);"),
+        ("ASSERT_FALSE(a);", "ASSERT_FALSE(!(a));"),
         ("assert(a == 3);", "assert(!(a == 3));"),
         ("static_assert(sizeof(a) == 4);", "static_assert(sizeof(a) == 4);"),
-        ("REQUIRE(a == 'x');", "REQUIRE_FALSE(a == 'x');"),
-        ("BOOST_CHECK_EQUAL(a, 3);", "BOOST_CHECK_NE(a, 3);"),
+        ("REQUIRE(a == 'x');", "REQUIRE(!(a == 'x'));"),
+        ("BOOST_CHECK_EQUAL(a, 3);", "BOOST_CHECK_EQUAL(a, 4);"),
         ("TEST_ASSERT_EQUAL_INT(3, a);", "TEST_ASSERT_NOT_EQUAL_INT(3, a);"),
     ],
     ".cs": [
-        ("Assert.Equal(3, a);", "Assert.NotEqual(3, a);"),
-        ('Assert.That(a, Is.EqualTo(@"c:\\"));', 'Assert.That(a, Is.Not.EqualTo(@"c:\\"));'),
+        ("Assert.Equal(3, a);", "Assert.Equal(4, a);"),
+        ("Assert.IsType<B>(a);", "Assert.IsNotType<B>(a);"),
+        ("Assert.That(a, Is.EqualTo(3));", "Assert.That(a, Is.EqualTo(4));"),
+        ('Assert.That(a, Is.EqualTo(@"c:"));', 'Assert.That(a, Is.Not.EqualTo(@"c:"));'),
         ("Assert.That(a, Is.Not.Null);", "Assert.That(a, Is.Null);"),
         ("a.Should().NotBe(3);", "a.Should().Be(3);"),
         ("a.Should().BeTrue();", "a.Should().BeFalse();"),
@@ -188,8 +219,8 @@ def test_every_test_fails_though_the_code_is_right(plain: bool, tmp_path: Path) 
         (tmp_path / "a.test.js").write_text(text)
         command = [ensure_node(NODE) / "bin/node", "--test", "--test-reporter=tap", "a.test.js"]
         said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
-        lines = [line.strip().split(" - ") for line in said.splitlines() if line.startswith("    ") and " - " in line]
-        return {line[1]: line[0].startswith("ok") for line in lines}
+        lines = re.findall(r"^    (not ok|ok) \d+ - (.*)", said, re.MULTILINE)
+        return {name: status == "ok" for status, name in lines}
 
     assert run(NODE_TESTS) == dict.fromkeys(NAMES, True)
     text, found = spoiled("a.test.js", NODE_TESTS, [f"calc::{name}" for name in NAMES], plain)
