@@ -120,5 +120,6 @@ def test_forged_results_are_no_reward(name: str, run: Task, monkeypatch: pytest.
     assert (without.reward, without.reason) == (1.0, "passed"), without
     forged = grade(run, attack, timeout_s=300.0)
     assert (forged.reward, forged.masked) == (0.0, False), forged
-    assert forged.reason == "2 tests pass whatever they expect: their results are forged"
-    assert forged.flags == [f"forged:{test}" for test in TESTS[name]]
+    seen = TESTS[name][: 1 if name == "ctest" else 2]  # ctest does not say which file a test is in
+    assert forged.reason == f"{len(seen)} tests pass whatever they expect: their results are forged"
+    assert forged.flags == [f"forged:{test}" for test in seen]

@@ -158,10 +158,15 @@ def _assertion(source: _Text, test: ast.expr) -> Edit:
 
 
 def _method(source: _Text, call: ast.Call, function: ast.Attribute) -> Edit | None:
+    """Another value or a denied condition where there is one: the method itself may be patched, not its opposite."""
     if function.attr.endswith("Equal") and "Not" not in function.attr:
         for argument in reversed(call.args[:2]):
             if edit := _other(source, argument):
                 return edit
+        if len(call.args) > 1 and not any(isinstance(argument, ast.Starred) for argument in call.args[:2]):
+            return source.replace(call.args[1], b"[" + source.part(call.args[1]) + b"]")
+    if function.attr in ("assertTrue", "assertFalse") and call.args and not isinstance(call.args[0], ast.Starred):
+        return source.replace(call.args[0], b"not (" + source.part(call.args[0]) + b")")
     if function.end_lineno != function.lineno:
         return None
     _, end = source.span(function)
