@@ -59,7 +59,8 @@ class Grader:
     def _cached(self, task: Task, patch: str, boxes: Sandbox) -> Verdict:
         guard = _guard(task)
         kept = guard.keep(patch)
-        what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), self.timeout_s)
+        tests = sorted(task.test_files.items())
+        what = (task.source, task.patch, task.environment, task.verification, tests, self.timeout_s)
         name = digest_of(VERSION, boxes.name, msgspec.json.encode(what), kept.patch, *kept.dropped)
         final = cache_dir("verdict") / name
         with locked(final):
