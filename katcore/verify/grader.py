@@ -1,7 +1,7 @@
 """Grade a patch by its task's tests: a fresh box, the patch only, the task's own test files, no network.
 
-What passes is run once more with wrong expectations (`testrun/control.py`): results that code under test forges in its
-own process pass then too. In: a task and a patch. Out: a verdict. Task, patch and kind of sandbox decide it, so a
+What passes is run once more with wrong expectations (`forgery.py`): results that code under test forges in its own
+process pass then too. In: a task and a patch. Out: a verdict. Task, patch and kind of sandbox decide it, so a
 finished grading is kept in the cache and used again.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -17,7 +17,6 @@ from katcore.cache import cache_dir, digest_of, locked
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
 from katcore.sandbox import Sandbox, named, sandbox
-from katcore.testrun import control
 from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, Kept
@@ -26,8 +25,9 @@ from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.test_files import with_test_files
 from katcore.testrun.workspace import workspace
+from katcore.verify.forgery import Finding, examine
 
-VERSION = "verdict/3"
+VERSION = "verdict/4"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 """Ways to end that say nothing about the attempt."""
@@ -61,7 +61,8 @@ class Grader:
         task = with_test_files(task)
         guard = _guard(task)
         kept = guard.keep(patch)
-        what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), self.timeout_s)
+        tests = sorted(task.test_files.items())
+        what = (task.source, task.patch, task.environment, task.verification, tests, self.timeout_s)
         name = digest_of(VERSION, boxes.name, msgspec.json.encode(what), kept.patch, *kept.dropped)
         final = cache_dir("verdict") / name
         with locked(final):
@@ -81,7 +82,7 @@ class Grader:
         try:
             rung, run = self._run(task, guard, kept.patch, boxes, task.test_files)
             grade = judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
-            forged, said = self._forged(task, guard, kept.patch, boxes) if grade.passed else ([], "")
+            finding = self._forged(task, guard, kept.patch, boxes) if grade.passed else Finding()
         except BadPatch as error:
             return Verdict(reason=f"the patch does not apply: {error}", flags=flags)
         except _Stray as error:
@@ -92,15 +93,11 @@ class Grader:
             return Verdict(reason=str(error), flags=flags)
         if rung == "patch":
             flags.append("applied_with_fuzz")
-        if said:
-            flags.append(f"control:{said}")
-        if forged:
-            outcomes = {test: status for test, status in run.outcomes.items() if test not in forged}
-            grade = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
-            verdict = _verdict(run, grade, [*flags, *(f"forged:{test}" for test in forged[:20])])
-            verdict.reason = f"{len(forged)} tests pass whatever they expect: their results are forged"
-            return verdict
-        return _verdict(run, grade, flags)
+        outcomes = {test: status for test, status in run.outcomes.items() if test not in finding.void}
+        grade = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
+        verdict = _verdict(run, grade, [*flags, *finding.flags])
+        verdict.reason = finding.reason or verdict.reason
+        return verdict
 
     def _run(
         self, task: Task, guard: Guard, patch: str, boxes: Sandbox, test_files: Mapping[str, TestFile]
@@ -117,24 +114,21 @@ class Grader:
         finally:
             box.close()
 
-    def _forged(self, task: Task, guard: Guard, patch: str, boxes: Sandbox) -> tuple[list[str], str]:
-        """Tests that pass with wrong expectations too, and why the control says nothing, if it does not.
+    def _forged(self, task: Task, guard: Guard, patch: str, boxes: Sandbox) -> Finding:
+        """Whether tests that passed were decided by what they expect."""
 
-        Some honest tests do (an assertion that is never reached): the known change tells which, where there is one.
-        """
-        files, spoiled = _control(task)
-        if not spoiled:
-            return [], "none"
-        _, run = self._run(task, guard, patch, boxes, files)
-        if run.problem:
-            return [], run.problem.split(":")[0]
-        passed = [test for test in spoiled if run.outcomes.get(test) == "PASSED"]
-        if passed and task.patch.strip():
-            _, honest = self._run(task, guard, guard.keep(task.patch).patch, boxes, files)
-            passed = [test for test in passed if honest.outcomes.get(test) != "PASSED"]
-        elif not set(task.verification.FAIL_TO_PASS) <= set(passed):
-            passed = []
-        return passed, ""
+        def run(what: str, files: Mapping[str, TestFile]) -> TestRun:
+            try:
+                return self._run(task, guard, what, boxes, files)[1]
+            except (BadPatch, _Stray) as error:
+                return TestRun(problem=f"bad_patch: {error}")
+            except RecordError as error:
+                if error.stage != "setup":
+                    raise
+                return TestRun(problem=str(error))
+
+        known = guard.keep(task.patch).patch
+        return examine(task, partial(run, patch), partial(run, known) if known.strip() else None)
 
 
 def _spelt(task: Task, run: TestRun) -> TestRun:
@@ -148,23 +142,6 @@ def _spelt(task: Task, run: TestRun) -> TestRun:
 
 class _Stray(Exception):
     """The patch changed a file that its headers do not name and that reaches into the test run."""
-
-
-def _control(task: Task) -> tuple[dict[str, TestFile], list[str]]:
-    """The task's test files with wrong expectations, and the tests that have them."""
-    by_file: dict[str, list[str]] = {}
-    for test in [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]:
-        name, _, inner = test.partition("::")
-        by_file.setdefault(name, []).append(inner)
-    files, found = dict(task.test_files), []
-    for name, tests in by_file.items():
-        file = files.get(name)
-        if file is None or file.text is None or not name.endswith(".py"):
-            continue
-        text, names = control.spoiled(file.text, tests)
-        files[name] = TestFile(text=text, mode=file.mode)
-        found += [f"{name}::{inner}" for inner in names]
-    return files, found
 
 
 def _guard(task: Task) -> Guard:

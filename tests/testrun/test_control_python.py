@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from katcore.testrun.control import spoiled
+from katcore.testrun.control.python import spoiled
 
 RIGHT = """
 import unittest
@@ -82,13 +82,17 @@ class Case(unittest.TestCase):
     def test_true(self):
         self.assertTrue([1])
 
+    def test_values(self):
+        expected = [1]
+        self.assertListEqual([1], expected)
+
     def test_raises(self):
         self.assertRaises(ZeroDivisionError, lambda: 1 / 0)
 """
 TESTS = [
     "test_number", "test_word", "test_list", "test_names", "test_order", "test_membership", "test_truth", "test_raises",
     "test_close", "test_without_an_assertion", "test_parameters[1]", "test_parameters[2]", "TestGroup::test_inside",
-    "Case::test_equal", "Case::test_true", "Case::test_raises",
+    "Case::test_equal", "Case::test_true", "Case::test_values", "Case::test_raises",
 ]  # fmt: skip
 
 
@@ -120,3 +124,17 @@ def test_nothing_but_expectations_changes() -> None:
 @pytest.mark.parametrize("text", ["def test_a(:\n", "", "x = 1\n"])
 def test_files_without_such_tests_stay(text: str) -> None:
     assert spoiled(text, ["test_a"]) == (text, [])
+
+
+def test_the_assertion_that_may_be_patched_stays() -> None:
+    text = RIGHT.replace("self.assertListEqual([1], expected)", "self.assertListEqual(made, expected)")
+    changed, _ = spoiled(text, ["Case::test_true", "Case::test_values", "Case::test_equal"])
+    assert "self.assertTrue(not ([1]))" in changed and "self.assertListEqual(made, [expected])" in changed
+    assert "self.assertEqual(1 + 1, 3)" in changed
+
+
+def test_a_plain_control_changes_no_expectation() -> None:
+    changed, found = spoiled(RIGHT, ["test_number", "test_parameters[1]"], plain=True)
+    assert found == ["test_number", "test_parameters[1]"]
+    assert changed.splitlines() != RIGHT.splitlines()
+    assert [line for line in changed.splitlines() if line != "    assert 1 == 2"] == RIGHT.splitlines()

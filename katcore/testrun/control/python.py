@@ -1,16 +1,8 @@
-"""Test files made to fail on purpose: a control that code which forges its own test results does not withstand.
+"""Python test files with wrong expectations, by their syntax tree.
 
-In: the text of a Python test file and the tests that matter. Out: the same text with the expectations of those tests
-wrong: another number or word where a result is compared with a literal, the opposite operator where it is not, another
-exception. Code under test shares a process with its tests and can write any report that an honest run would have
-written; what it cannot do is tell a right expectation from a wrong one without solving the task. So what passes is run
-once more, in a fresh box at the same paths, with wrong expectations: a test that passes then was not decided by its
-assertions.
-
-It stops forged reports and exit statuses, patched runners and assertions, and objects that are equal to everything. It
-does not stop code that recognises the very tests (the task's own hidden ones are not shown to an agent, others are),
-nor code that throws a coin whether to forge (it passes with p and fails here with 1 - p: one time in four at best), nor
-tests whose assertions lie in helpers of other files; those get a failing first line, which is easier to tell.
+In: the text of a test file and the tests that matter. Out: the same text with the expectations of those tests wrong:
+another number or word where a result is compared with a literal, the opposite operator where it is not, another
+exception; a failing first line in tests whose assertions lie elsewhere.
 """
 
 from __future__ import annotations
@@ -71,8 +63,11 @@ class _Text:
         return self._lines[node.lineno - 1]
 
 
-def spoiled(text: str, tests: Iterable[str]) -> tuple[str, list[str]]:
-    """The text with wrong expectations in the named tests (`Class::test`, `test[parameters]`), and which were found."""
+def spoiled(text: str, tests: Iterable[str], plain: bool = False) -> tuple[str, list[str]]:
+    """The text with wrong expectations in the named tests (`Class::test`, `test[parameters]`), and which were found.
+
+    `plain`: no expectation is changed, each of the tests gets a failing first line.
+    """
     wanted: dict[str, list[str]] = {}
     for test in tests:
         wanted.setdefault(test.split("[", 1)[0], []).append(test)
@@ -84,7 +79,7 @@ def spoiled(text: str, tests: Iterable[str]) -> tuple[str, list[str]]:
     edits: list[Edit] = []
     found: list[str] = []
     for name, function in _functions(tree.body, ""):
-        if name in wanted and (made := _edits(source, function)):
+        if name in wanted and (made := _edits(source, function, plain)):
             edits += made
             found += wanted[name]
     data = source.data
@@ -108,8 +103,8 @@ def _functions(body: Iterable[ast.stmt], prefix: str) -> Iterator[tuple[str, Fun
             yield from _functions(node.body, prefix)
 
 
-def _edits(source: _Text, function: Function) -> list[Edit]:
-    edits = [edit for node in _inside(function) if (edit := _edit(source, node))]
+def _edits(source: _Text, function: Function, plain: bool) -> list[Edit]:
+    edits = [] if plain else [edit for node in _inside(function) if (edit := _edit(source, node))]
     if edits:
         return edits
     first = function.body[1] if len(function.body) > 1 and _is_text(function.body[0]) else function.body[0]
@@ -163,10 +158,15 @@ def _assertion(source: _Text, test: ast.expr) -> Edit:
 
 
 def _method(source: _Text, call: ast.Call, function: ast.Attribute) -> Edit | None:
+    """Another value or a denied condition where there is one: the method itself may be patched, not its opposite."""
     if function.attr.endswith("Equal") and "Not" not in function.attr:
         for argument in reversed(call.args[:2]):
             if edit := _other(source, argument):
                 return edit
+        if len(call.args) > 1 and not any(isinstance(argument, ast.Starred) for argument in call.args[:2]):
+            return source.replace(call.args[1], b"[" + source.part(call.args[1]) + b"]")
+    if function.attr in ("assertTrue", "assertFalse") and call.args and not isinstance(call.args[0], ast.Starred):
+        return source.replace(call.args[0], b"not (" + source.part(call.args[0]) + b")")
     if function.end_lineno != function.lineno:
         return None
     _, end = source.span(function)
