@@ -32,7 +32,7 @@ def spoiled(name: str, text: str, tests: Iterable[str], plain: bool = False) -> 
     """
     suffix = PurePosixPath(name).suffix
     if suffix == ".py":
-        inner = {test.partition("::")[2]: test for test in tests if test.startswith(f"{name}::")}
+        inner = {called: test for test in tests if (called := python.inside(name, test))}
         changed, found = python.spoiled(text, inner, plain)
         return changed, sorted(inner[test] for test in found)
     if suffix in LANGUAGES:

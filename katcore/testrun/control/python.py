@@ -27,6 +27,7 @@ _PAIRS = (
 _METHODS = dict(_PAIRS) | {b: a for a, b in _PAIRS}
 _METHODS |= {f"assert{kind}Equal": "assertNotEqual" for kind in ("List", "Dict", "Set", "Tuple", "MultiLine", "Count")}
 _RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
+_METHOD = re.compile(r"(?P<test>\w+) \((?P<path>[\w.]+)\)")
 _PLAIN = re.compile(rb"""^(["'])(?!\1\1)""")
 
 
@@ -91,6 +92,21 @@ def spoiled(text: str, tests: Iterable[str], plain: bool = False) -> tuple[str, 
     except (SyntaxError, ValueError):
         return text, []
     return changed, sorted(found)
+
+
+def inside(name: str, test: str) -> str:
+    """What a test is called in the file of that name (`Class::test`); nothing where it is not one of its tests.
+
+    Ids are pytest's `FILE::Class::test`, unittest's `test (package.module.Class)`, since Python 3.11 with `.test` at
+    the end of that, and sympy's `test`, which may stand in any file.
+    """
+    if test.startswith(f"{name}::"):
+        return test.removeprefix(f"{name}::")
+    if method := _METHOD.fullmatch(test):
+        path = method["path"].removesuffix(f".{method['test']}").split(".")
+        module = "/".join(path[:-1]) + ".py"
+        return f"{path[-1]}::{method['test']}" if f"/{name}".endswith(f"/{module}") else ""
+    return test if test.isidentifier() else ""
 
 
 def _functions(body: Iterable[ast.stmt], prefix: str) -> Iterator[tuple[str, Function]]:
