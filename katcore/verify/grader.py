@@ -7,9 +7,11 @@ finished grading is kept in the cache and used again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import msgspec
 
@@ -25,7 +27,7 @@ from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.workspace import workspace
 
-VERSION = "verdict/3"
+VERSION = "verdict/4"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 """Ways to end that say nothing about the attempt."""
@@ -133,7 +135,7 @@ class Grader:
         if passed and task.patch.strip():
             _, honest = self._run(task, guard, guard.keep(task.patch).patch, boxes, files)
             passed = [test for test in passed if honest.outcomes.get(test) != "PASSED"]
-        elif not set(task.verification.FAIL_TO_PASS) <= set(passed):
+        elif not set(task.verification.FAIL_TO_PASS) & set(spoiled) <= set(passed):
             passed = []
         return passed, ""
 
@@ -148,20 +150,28 @@ def _control(task: Task) -> tuple[dict[str, TestFile], list[str]]:
     for test in [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]:
         name, _, inner = test.partition("::")
         by_file.setdefault(name, []).append(inner)
-    files, found = dict(task.test_files), []
-    for name, tests in by_file.items():
-        file = files.get(name)
-        if file is None or file.text is None or not name.endswith(".py"):
-            continue
-        text, names = control.spoiled(file.text, tests)
-        files[name] = TestFile(text=text, mode=file.mode)
-        found += [f"{name}::{inner}" for inner in names]
+    base = workspace(task.source)
+    for hidden in (True, False):  # code under test recognises what agents were shown, and forges nothing there
+        files, found = dict(task.test_files), list[str]()
+        for name, tests in by_file.items():
+            file = files.get(name)
+            if file is None or file.text is None or not name.endswith(".py"):
+                continue
+            text, names = control.spoiled(file.text, tests, _shown(base / name) if hidden else "")
+            files[name] = TestFile(text=text, mode=file.mode)
+            found += [f"{name}::{inner}" for inner in names]
+        if not set(task.verification.FAIL_TO_PASS).isdisjoint(found):
+            break
     return files, found
+
+
+def _shown(path: Path) -> str:
+    return path.read_text("utf-8", "replace") if path.is_file() and not path.is_symlink() else ""
 
 
 def _guard(task: Task) -> Guard:
     base = workspace(task.source)
-    return Guard(task.test_files, task.environment, lambda name: (base / name).exists())
+    return Guard(task.test_files, task.environment, lambda name: os.path.lexists(base / name))
 
 
 def masked(reason: str) -> Verdict:
