@@ -7,8 +7,8 @@ believed, fails honestly, so an attempt with which such a test passes is forged,
 has a result hides something. Where nothing fails honestly (files that do not compile any more, expectations that are
 never reached), a simpler control is tried: each test has a failing first line.
 
-Without a known change there is less to go by: an attempt is forged when every FAIL_TO_PASS test was seen to have a
-wrong expectation and passes.
+Without a known change there is less to go by: an attempt is forged when every FAIL_TO_PASS test that was seen to have a
+wrong expectation passes.
 """
 
 from __future__ import annotations
@@ -37,26 +37,32 @@ class Finding:
     flags: list[str] = field(default_factory=list)
 
 
-def examine(task: Task, attempt: Run, known: Run | None) -> Finding:
-    """What the control says of an attempt whose tests have passed. `known` runs the known change, if there is one."""
-    said = "none"
-    for plain in (False, True):
-        files, found = wrong(task, plain)
-        if files != task.test_files:
-            finding = _Control(task, files, found, attempt, known).finding()
-            if not isinstance(finding, str):
-                return finding
-            said = finding or said
+def examine(task: Task, shown: Mapping[str, str], attempt: Run, known: Run | None) -> Finding:
+    """What the control says of an attempt whose tests have passed. `known` runs the known change, if there is one.
+
+    `shown`: what agents saw of the test files, by name. Code under test recognises that, and forges nothing where it
+    was changed; so it stays right, unless no FAIL_TO_PASS test has anything else.
+    """
+    said, tried = "none", [dict(task.test_files)]
+    for seen, plain in ((shown, False), ({}, False), ({}, True)):
+        files, found = wrong(task, seen, plain)
+        if files in tried or (seen and set(task.verification.FAIL_TO_PASS).isdisjoint(found)):
+            continue
+        tried.append(files)
+        finding = _Control(task, files, found, attempt, known).finding()
+        if not isinstance(finding, str):
+            return finding
+        said = finding or said
     return Finding(flags=[f"control:{said}"])
 
 
-def wrong(task: Task, plain: bool = False) -> tuple[dict[str, TestFile], list[str]]:
+def wrong(task: Task, shown: Mapping[str, str], plain: bool = False) -> tuple[dict[str, TestFile], list[str]]:
     """The task's test files with wrong expectations, and the tests that are seen to have them."""
     tests = [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]
     files, found = dict(task.test_files), []
     for name, file in task.test_files.items():
         if file.text is not None and file.mode != "120000":
-            text, names = control.spoiled(name, file.text, tests, plain)
+            text, names = control.spoiled(name, file.text, tests, shown.get(name, ""), plain)
             files[name] = TestFile(text=text, mode=file.mode)
             found += names
     return files, found
@@ -107,7 +113,8 @@ class _Control:
     def _alone(self, first: TestRun, passed: list[str]) -> Finding | str:
         """Nothing to compare with."""
         wanted = self.task.verification.FAIL_TO_PASS
-        if set(wanted) <= set(passed) & set(self.found):
+        changed = set(wanted) & set(self.found)
+        if changed and changed <= set(passed):
             return _forged(passed)
         if first.problem or not any(test in first.outcomes for test in wanted):
             return _short(first)

@@ -7,6 +7,7 @@ finished grading is kept in the cache and used again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -23,7 +24,7 @@ from katcore.testrun.guard import Guard, Kept
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
-from katcore.testrun.test_files import with_test_files
+from katcore.testrun.test_files import read_test_file, with_test_files
 from katcore.testrun.workspace import workspace
 from katcore.verify.forgery import Finding, examine
 
@@ -128,7 +129,7 @@ class Grader:
                 return TestRun(problem=str(error))
 
         known = guard.keep(task.patch).patch
-        return examine(task, partial(run, patch), partial(run, known) if known.strip() else None)
+        return examine(task, _shown(task), partial(run, patch), partial(run, known) if known.strip() else None)
 
 
 def _spelt(task: Task, run: TestRun) -> TestRun:
@@ -144,9 +145,16 @@ class _Stray(Exception):
     """The patch changed a file that its headers do not name and that reaches into the test run."""
 
 
+def _shown(task: Task) -> dict[str, str]:
+    """What agents were shown of the test files: what they are at the base."""
+    base = workspace(task.source)
+    found = {name: read_test_file(base / name) for name in task.test_files}
+    return {name: file.text for name, file in found.items() if file.text is not None}
+
+
 def _guard(task: Task) -> Guard:
     base = workspace(task.source)
-    return Guard(task.test_files, task.environment, lambda name: (base / name).exists())
+    return Guard(task.test_files, task.environment, lambda name: os.path.lexists(base / name))
 
 
 def masked(reason: str) -> Verdict:

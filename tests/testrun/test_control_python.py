@@ -121,6 +121,21 @@ def test_nothing_but_expectations_changes() -> None:
     assert len(spoiled(RIGHT, TESTS)[0].splitlines()) == len(RIGHT.splitlines()) + 1, "one test had no assertion"
 
 
+def test_what_agents_were_shown_stays_right() -> None:
+    shown = "def test_number():\n    assert 1 + 2 == 3\n\n\ndef test_word():\n    run()\n"
+    new = shown.replace("2 == 3\n", "2 == 3\n    assert 2 + 2 == 4\n") + "\n\ndef test_late():\n    assert 1 + 2 == 3\n"
+    text, found = spoiled(new, ["test_number", "test_word", "test_late"], shown)
+    assert (text, found) == (new.replace("== 4", "== 5"), ["test_number"])
+    assert spoiled(new, ["test_late"])[1] == ["test_late"]
+
+
+def test_changed_words_look_like_others() -> None:
+    text, _ = spoiled("def test_a():\n    assert f() == 'word'\n    assert f() == ''\n    assert f(1)\n", ["test_a"])
+    first, second, third = text.splitlines()[1:]
+    assert sum(a != b for a, b in zip(first, "    assert f() == 'word'")) == 1
+    assert (second, third) == ("    assert f() == 's'", "    assert not f(1)")
+
+
 @pytest.mark.parametrize("text", ["def test_a(:\n", "", "x = 1\n"])
 def test_files_without_such_tests_stay(text: str) -> None:
     assert spoiled(text, ["test_a"]) == (text, [])

@@ -177,7 +177,7 @@ HEADS = {
 @pytest.mark.parametrize("suffix", HEADS)
 def test_a_test_without_an_assertion_gets_a_failing_first_line(suffix: str, plain: bool) -> None:
     text, test, line = HEADS[suffix]
-    changed, found = spoiled(f"test{suffix}", text, [test, "another"], plain)
+    changed, found = spoiled(f"test{suffix}", text, [test, "another"], plain=plain)
     start = changed.index("{") if suffix != ".rb" else changed.index("do |x|")
     assert line in changed[start:] and len(changed.splitlines()) == len(text.splitlines())
     assert found == ([test] if test else [])
@@ -223,7 +223,7 @@ def test_every_test_fails_though_the_code_is_right(plain: bool, tmp_path: Path) 
         return {name: status == "ok" for status, name in lines}
 
     assert run(NODE_TESTS) == dict.fromkeys(NAMES, True)
-    text, found = spoiled("a.test.js", NODE_TESTS, [f"calc::{name}" for name in NAMES], plain)
+    text, found = spoiled("a.test.js", NODE_TESTS, [f"calc::{name}" for name in NAMES], plain=plain)
     wrong = {name: f"calc::{name}" in found for name in NAMES}
     assert run(text) == {name: not is_wrong for name, is_wrong in wrong.items()}
     assert all(wrong.values()) or (plain and not wrong["equal"])

@@ -47,7 +47,7 @@ def found(attempt: list[TestRun], known: list[TestRun] | None = None) -> Finding
     """The finding; each of the runs was wanted."""
     runs, others = Runs(attempt), None if known is None else Runs(known)
     task = task_with()
-    finding = examine(task, runs, others)
+    finding = examine(task, {}, runs, others)
     assert not runs.left and (others is None or not others.left)
     assert all(files != task.test_files for files in runs.seen)
     return finding
@@ -105,12 +105,12 @@ def test_without_a_known_change_only_all_of_fail_to_pass_are_proof() -> None:
 @pytest.mark.parametrize("text", ["", "test('a', f);\n"])
 def test_files_without_expectations_have_no_control(text: str) -> None:
     runs: Run = Runs([])
-    assert examine(task_with(text), runs, runs) == Finding(flags=["control:none"])
+    assert examine(task_with(text), {}, runs, runs) == Finding(flags=["control:none"])
 
 
 def test_wrong_files_are_the_tasks_own_but_for_expectations() -> None:
     task = task_with()
     task.test_files |= {"link": TestFile(text="t.test.js", mode="120000"), "data.bin": TestFile(base64="AA==")}
-    files, seen = wrong(task)
+    files, seen = wrong(task, {})
     assert files | {"t.test.js": task.test_files["t.test.js"]} == task.test_files
     assert files["t.test.js"].text == JS.replace("(2)", "(3)").replace("(1)", "(2)") and seen == [A, B]

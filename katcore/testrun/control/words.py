@@ -85,19 +85,24 @@ class Language:
     lines: tuple[tuple[str, str], ...]
 
 
-def spoiled(language: Language, text: str, tests: Iterable[str], plain: bool = False) -> tuple[str, list[str]]:
+def spoiled(
+    language: Language, text: str, tests: Iterable[str], shown: str = "", plain: bool = False
+) -> tuple[str, list[str]]:
     """The text with wrong expectations, and those of the tests (ids) that it has and that have one, as far as names
-    tell. `plain`: no expectation changes, each test gets a failing first line."""
+    tell. A line that is in `shown` too keeps what it expects. `plain`: no expectation changes, each test gets a failing
+    first line."""
     if len(text) > MAX_CHARACTERS:
         return text, []
     code = Code(text, _code(language, text))
     first: dict[int, Edit] = {}
     for edit in [] if plain else (edit for rule in language.rules for edit in rule(code)):
         first.setdefault(edit.at, edit)  # two would make it right again
-    edits, names = list(first.values()), []
+    seen = {line.strip() for line in shown.split("\n")} - {""}
+    edits, names = [edit for edit in first.values() if _line(text, edit.at) not in seen], []
     for head, end in _heads(language, code):
         inside = any(head.start() <= edit.start < end for edit in edits)
-        if not inside and head["body"] is not None:
+        known = any(head.start() <= edit.start < end for edit in first.values()) or _line(text, head.start()) in seen
+        if not inside and not known and head["body"] is not None:
             line = next(
                 line for words, line in language.lines if re.search(words, head[0]) or re.search(words, code.code)
             )
@@ -107,6 +112,11 @@ def spoiled(language: Language, text: str, tests: Iterable[str], plain: bool = F
             names.append(_name(code, head))
     found = sorted({test for test in tests if any(_is(test, name) for name in names if name)})
     return _applied(text, edits), found
+
+
+def _line(text: str, at: int) -> str:
+    end = text.find("\n", at)
+    return text[text.rfind("\n", 0, at) + 1 : end if end >= 0 else len(text)].strip()
 
 
 def _code(language: Language, text: str) -> str:
