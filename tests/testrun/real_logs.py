@@ -23,6 +23,9 @@ from katcore.testrun.environment import environment_mounts
 REPORTS = Path(__file__).parent / "reports" / "logs"
 _PYTEST = "/opt/env/bin/python -m pytest -p no:cacheprovider --no-header"
 
+_PYTEST_3 = "/opt/env/bin/python -m pytest -p no:cacheprovider --assert=plain"
+_OLD = ("pytest==3.10.1", "setuptools<70")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -37,6 +40,10 @@ class Run:
 RUNS: dict[str, Run] = {
     "pytest": Run("logs_pytest", f"{_PYTEST} -rA tests/test_calc.py"),
     "pytest_6": Run("logs_pytest", f"{_PYTEST} -rA tests/test_calc.py", packages=("pytest==6.2.5",)),
+    "pytest_3": Run("logs_pytest", f"{_PYTEST_3} -rfEsxXp tests/test_calc.py", packages=_OLD),
+    "pytest_3_verbose": Run(
+        "logs_pytest", f"{_PYTEST_3} -rA -vv -o console_output_style=classic --tb=no tests/test_calc.py", packages=_OLD
+    ),
     "pytest_xdist": Run(
         "logs_pytest", f"{_PYTEST} -rA -n 2 -v tests/test_calc.py", packages=("pytest", "pytest-xdist")
     ),

@@ -78,6 +78,8 @@ def _check(entries: Iterable[Entry], counts: Counter[Status]) -> None:
 def _summary(lines: Iterable[str]) -> Iterator[Entry]:
     """Entries of a short summary; those without a name stand for places where tests were skipped."""
     for line in lines:
+        if _SECTION.fullmatch(line) and not _HEADER.fullmatch(line):
+            return
         word, _, rest = line.partition(" ")
         status = _STATUSES.get(word)
         if status is None or not rest.strip():
@@ -96,7 +98,7 @@ def _without_message(rest: str) -> str:
         if rest.count("[", 0, at) <= rest.count("]", 0, at):
             return rest[:at].strip()
         at = rest.find(" - ", at + 1) if at - first < 1000 else -1
-    return (rest[:first] if first >= 0 else rest).strip()
+    return (rest if first < 0 or rest.endswith("]") else rest[:first]).strip()
 
 
 def _verbose(lines: Iterable[str]) -> Iterator[Entry]:
