@@ -34,7 +34,7 @@ from katcore.sandbox import Spec, sandbox  # noqa: E402
 from katcore.testrun.environment import environment_mounts  # noqa: E402
 from katcore.testrun.grade import judge  # noqa: E402
 from katcore.testrun.reports import junit, logs  # noqa: E402
-from katcore.testrun.reports.outcome import BROKEN, BadReport, Status  # noqa: E402
+from katcore.testrun.reports.outcome import BadReport, Status  # noqa: E402
 from katcore.testrun.run import RUN_ENV, prepare  # noqa: E402
 from katcore.testrun.workspace import workspace  # noqa: E402
 
@@ -184,15 +184,13 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
 
 
 def by_log(row: dict[str, Any], log: bytes) -> dict[str, Status]:
-    """What the log says of the row's tests; nothing if it is refused, or tells of no failure where the exit status does.
-
-    Only this way round: a script of several commands ends with the status of its last.
-    """
+    """What the log says of the row's tests; nothing if it is refused or its exit status tells another story."""
     try:
         said = logs.read(log, row["log_parser"]).statuses
     except BadReport:
         return {}
-    if logs.exit_code(log) != 0 and not BROKEN & set(said.values()):
+    code = logs.exit_code(log)
+    if code is None or not logs.agrees(code, said):
         return {}
     return logs.aligned(said, [*row["FAIL_TO_PASS"], *row["PASS_TO_PASS"]], row["log_parser"])
 

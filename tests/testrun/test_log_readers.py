@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from katcore.errors import RecordError
 from katcore.testrun.reports import logs
-from katcore.testrun.reports.logs import END, KNOWN, START, aligned, exit_code
+from katcore.testrun.reports.logs import END, KNOWN, START, agrees, aligned, exit_code
 from katcore.testrun.reports.outcome import BadReport
 
 REPORTS = Path(__file__).parent / "reports" / "logs"
@@ -176,12 +176,20 @@ def test_ids_are_compared_as_datasets_spell_them() -> None:
         f"{file}::test_adds": "PASSED",
         f"{file}::test_parameters[two": "PASSED", f"{file}::test_parameters[a": "PASSED",
         f"{file}::test_parameters[a - b]": "PASSED", f"{file}::test_bad_parameters[x": "FAILED",
-        f"{file}::test_parameters[ok s]]": "PASSED",
+        f"{file}::test_parameters[ok s]]": "PASSED", f"{file}::test_expected - known - bug": "XFAIL",
     }  # fmt: skip
     assert aligned(pytest_log, [*expected, f"{file}::test_parameters[t", "no"], "parse_log_pytest_v2") == expected
     assert aligned({"t[a b]": "PASSED", "t[a c]": "FAILED"}, ["t[a"], "") == {"t[a": "FAILED"}
     assert aligned({"t[a c]": "FAILED", "t[a b]": "PASSED"}, ["t[a"], "") == {"t[a": "FAILED"}
     assert aligned({"a b": "PASSED"}, ["a"], "parse_log_jest") == {}
+    django_log = logs.read(real("django"), "parse_log_django").statuses
+    moved = "Applying auth.0012_alter_user...test_saves (shop.tests.ItemTests.test_saves)"
+    assert aligned(django_log, [moved], "parse_log_django") == {moved: "PASSED"}
+
+
+def test_a_failure_that_only_the_exit_status_tells_of_does_not_agree() -> None:
+    assert agrees(0, {"a": "PASSED"}) and agrees(1, {"a": "FAILED", "b": "PASSED"}) and agrees(0, {"a": "ERROR"})
+    assert not agrees(1, {"a": "PASSED", "b": "XFAIL"}) and not agrees(-9, {})
 
 
 def test_times_are_taken_out_of_both_sides() -> None:
