@@ -112,9 +112,9 @@ def aligned(statuses: Mapping[str, Status], expected: Iterable[str], parser: str
     found: dict[str, Status] = {}
     for test in expected:
         spelling = " ".join(_named(test, parser).split())
-        keys = [spelling, *([python.without_message(spelling)] if parser in _CUT else [])]
-        known = [statuses.get(test), *(spelt.get(key) for key in keys)]
-        found |= {test: status for status in known[::-1] if status}
+        shorter = python.without_message(spelling) if parser in _CUT else spelling
+        if known := statuses.get(test) or spelt.get(spelling) or spelt.get(shorter):
+            found[test] = known
     return found
 
 
@@ -128,7 +128,9 @@ def _spellings(name: str, parser: str) -> set[str]:
 
 
 def _named(name: str, parser: str) -> str:
-    """A test's name without times, and without the migration before it. pytest's `test[10ms]` is a parameter: it has no times in its ids."""
+    """A test's name without times, and Django's without a migration before it. A time in a name of pytest's is a
+    parameter.
+    """
     if parser in _UNTIMED:
         return python.MIGRATION.sub("", name) if parser == "parse_log_django" else name
     for time in _TIMES:
