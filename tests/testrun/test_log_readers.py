@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from katcore.errors import RecordError
 from katcore.testrun.reports import logs
-from katcore.testrun.reports.logs import END, KNOWN, START, aligned, exit_code
+from katcore.testrun.reports.logs import END, KNOWN, START, agrees, aligned, exit_code
 from katcore.testrun.reports.outcome import BadReport
 
 REPORTS = Path(__file__).parent / "reports" / "logs"
@@ -76,6 +76,25 @@ def test_a_log_with_more_passed_tests_than_the_runner_counts_is_refused(name: st
         logs.read(real(name), FORGED[name])
 
 
+@pytest.mark.parametrize(
+    ("log", "parser"),
+    [
+        ("test a ... ok\ntest b ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored\n", "parse_log_cargo"),
+        ("A#a = 0 s = .\nA#b = 0 s = .\n2 runs, 1 assertions, 0 failures, 0 errors, 1 skips\n", "parse_log_ruby_v2"),
+        ("test_a ok\ntest_b ok\n tests finished: 1 passed, 1 skipped, \nin 0.01 seconds\n", "parse_log_sympy"),
+    ],
+)
+def test_a_runner_that_counts_fewer_passed_tests_is_believed(log: str, parser: str) -> None:
+    with pytest.raises(BadReport, match="2 tests as"):
+        read(log, parser)
+
+
+def test_cargos_list_of_failures_stands_against_an_ok_between() -> None:
+    log = "test a ... words\nok\ntest b - should panic ... ok\nfailures:\n    a\n\n"
+    log += "test result: FAILED. 1 passed; 1 failed\n"
+    assert read(log, "parse_log_cargo") == {"a": "FAILED"}
+
+
 def test_passed_lines_that_a_test_prints_are_no_results() -> None:
     assert b"\nPASSED tests/test_calc.py::test_skipped\n" in real("pytest")
     found = logs.read(real("pytest"), "parse_log_pytest").statuses
@@ -104,6 +123,7 @@ def test_the_exit_status_stands_behind_the_last_end_marker() -> None:
     assert (
         exit_code(good.replace(": 0", ": 2").encode() + good.encode()) == 2
     )  # a process left behind prints the second
+    assert exit_code(f"{good}{START}\n{END}\n".encode()) is None  # a test has printed the first
     assert exit_code(f"{START}\n{END}\n+ echo '>>>>> Test Exit Code: 0'\n".encode()) is None
 
 
@@ -156,11 +176,20 @@ def test_ids_are_compared_as_datasets_spell_them() -> None:
         f"{file}::test_adds": "PASSED",
         f"{file}::test_parameters[two": "PASSED", f"{file}::test_parameters[a": "PASSED",
         f"{file}::test_parameters[a - b]": "PASSED", f"{file}::test_bad_parameters[x": "FAILED",
-        f"{file}::test_parameters[ok s]]": "PASSED",
+        f"{file}::test_parameters[ok s]]": "PASSED", f"{file}::test_expected - known - bug": "XFAIL",
     }  # fmt: skip
     assert aligned(pytest_log, [*expected, f"{file}::test_parameters[t", "no"], "parse_log_pytest_v2") == expected
     assert aligned({"t[a b]": "PASSED", "t[a c]": "FAILED"}, ["t[a"], "") == {"t[a": "FAILED"}
+    assert aligned({"t[a c]": "FAILED", "t[a b]": "PASSED"}, ["t[a"], "") == {"t[a": "FAILED"}
     assert aligned({"a b": "PASSED"}, ["a"], "parse_log_jest") == {}
+    django_log = logs.read(real("django"), "parse_log_django").statuses
+    moved = "Applying auth.0012_alter_user...test_saves (shop.tests.ItemTests.test_saves)"
+    assert aligned(django_log, [moved], "parse_log_django") == {moved: "PASSED"}
+
+
+def test_a_failure_that_only_the_exit_status_tells_of_does_not_agree() -> None:
+    assert agrees(0, {"a": "PASSED"}) and agrees(1, {"a": "FAILED", "b": "PASSED"}) and agrees(0, {"a": "ERROR"})
+    assert not agrees(1, {"a": "PASSED", "b": "XFAIL"}) and not agrees(-9, {})
 
 
 def test_times_are_taken_out_of_both_sides() -> None:

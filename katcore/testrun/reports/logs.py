@@ -17,7 +17,7 @@ from katcore.errors import RecordError
 from katcore.testrun.reports import logs_blocks, logs_lines, logs_suites
 from katcore.testrun.reports import logs_python as python
 from katcore.testrun.reports.logs_python import Family
-from katcore.testrun.reports.outcome import MAX_ID, BadReport, Outcomes, Status, text_of, worse
+from katcore.testrun.reports.outcome import BROKEN, MAX_ID, BadReport, Outcomes, Status, text_of, worse
 
 START, END = ">>>>> Start Test Output", ">>>>> End Test Output"
 _CODE = re.compile(r">>>>> Test Exit Code: *(-?\d{1,9})[ \r]*$", re.MULTILINE)
@@ -95,18 +95,32 @@ def exit_code(data: bytes) -> int | None:
     return next((code for code in codes if code != 0), 0)
 
 
+def agrees(code: int, statuses: Mapping[str, Status]) -> bool:
+    """Whether an exit status can go with these outcomes: one that tells of a failure needs one.
+
+    Only this way round: a script of several commands ends with the status of its last.
+    """
+    return code == 0 or not BROKEN.isdisjoint(statuses.values())
+
+
 def aligned(statuses: Mapping[str, Status], expected: Iterable[str], parser: str) -> dict[str, Status]:
     """What the log says of tests as the dataset spells them; one that the log does not name is absent.
 
     An id is taken as it is; else without its times and with single spaces. pytest's may also have been cut at their
-    first space, or have lost a `[10m` that was taken for a colour: the worst of all tests that are spelt so counts.
+    first space, have lost a `[10m` that was taken for a colour, or have the message of an expected failure behind them:
+    the worst of all tests that are spelt so counts.
     """
     spelt: dict[str, Status] = {}
     for name, status in statuses.items():
         for spelling in _spellings(name, parser):
             spelt[spelling] = worse(spelt.get(spelling, status), status)
-    found = {test: statuses.get(test) or spelt.get(" ".join(_named(test, parser).split())) for test in expected}
-    return {test: status for test, status in found.items() if status}
+    found: dict[str, Status] = {}
+    for test in expected:
+        spelling = " ".join(_named(test, parser).split())
+        shorter = python.without_message(spelling) if parser in _CUT else spelling
+        if known := statuses.get(test) or spelt.get(spelling) or spelt.get(shorter):
+            found[test] = known
+    return found
 
 
 def _spellings(name: str, parser: str) -> set[str]:
@@ -119,9 +133,11 @@ def _spellings(name: str, parser: str) -> set[str]:
 
 
 def _named(name: str, parser: str) -> str:
-    """A test's name without times. pytest's `test[10ms]` is a parameter: it has no times in its ids."""
+    """A test's name without times, and Django's without a migration before it. A time in a name of pytest's is a
+    parameter.
+    """
     if parser in _UNTIMED:
-        return name
+        return python.MIGRATION.sub("", name) if parser == "parse_log_django" else name
     for time in _TIMES:
         name = time.sub("", name)
     return name.strip() or name
