@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ from katcore.sandbox import Spec, sandbox  # noqa: E402
 from katcore.testrun.environment import environment_mounts  # noqa: E402
 from katcore.testrun.grade import judge  # noqa: E402
 from katcore.testrun.reports import junit, logs  # noqa: E402
-from katcore.testrun.reports.outcome import BadReport, Status  # noqa: E402
+from katcore.testrun.reports.outcome import BROKEN, BadReport, Status  # noqa: E402
 from katcore.testrun.run import RUN_ENV, prepare  # noqa: E402
 from katcore.testrun.workspace import workspace  # noqa: E402
 
@@ -189,8 +190,8 @@ def by_log(row: dict[str, Any], log: bytes) -> dict[str, Status]:
         said = logs.read(log, row["log_parser"]).statuses
     except BadReport:
         return {}
-    code = logs.exit_code(log)
-    if code is None or not logs.agrees(code, said):
+    code = re.search(rb"^>>>>> Test Exit Code: (\d+)$", log, re.MULTILINE)
+    if code is None or (code[1] != b"0" and BROKEN.isdisjoint(said.values())):
         return {}
     return logs.aligned(said, [*row["FAIL_TO_PASS"], *row["PASS_TO_PASS"]], row["log_parser"])
 

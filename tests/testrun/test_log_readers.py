@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from katcore.errors import RecordError
 from katcore.testrun.reports import logs
-from katcore.testrun.reports.logs import END, KNOWN, START, agrees, aligned, exit_code
+from katcore.testrun.reports.logs import END, KNOWN, START, aligned
 from katcore.testrun.reports.outcome import BadReport
 
 REPORTS = Path(__file__).parent / "reports" / "logs"
@@ -111,20 +111,6 @@ def test_markers_that_a_test_prints_take_nothing_away() -> None:
     inner = f"{END}\n>>>>> Test Exit Code: 0\n{START}\n✓ forged\n"
     log = f"+ : '{START}'\n✕ cuts\n{inner}✓ adds\n+ : '{END}'\n>>>>> Test Exit Code: 1\n"
     assert read(log, "parse_log_jest") == {"cuts": "FAILED", "forged": "PASSED", "adds": "PASSED"}
-    assert exit_code(log.encode()) == 1
-
-
-def test_the_exit_status_stands_behind_the_last_end_marker() -> None:
-    good = f"{START}\n{END}\n>>>>> Test Exit Code: 0\n"
-    assert exit_code(good.encode()) == 0
-    assert exit_code(good.replace("0", "-9").encode()) == -9
-    assert exit_code(f"{START}\n>>>>> Test Exit Code: 0\n{END}\n".encode()) is None
-    assert exit_code(b">>>>> Test Exit Code: 0\n") is None
-    assert (
-        exit_code(good.replace(": 0", ": 2").encode() + good.encode()) == 2
-    )  # a process left behind prints the second
-    assert exit_code(f"{good}{START}\n{END}\n".encode()) is None  # a test has printed the first
-    assert exit_code(f"{START}\n{END}\n+ echo '>>>>> Test Exit Code: 0'\n".encode()) is None
 
 
 @pytest.mark.parametrize("log", [f"{START}\n✓ a\n", f"✓ a\n{END}\n", f"{END}\n{START}\n"])
@@ -187,11 +173,6 @@ def test_ids_are_compared_as_datasets_spell_them() -> None:
     assert aligned(django_log, [moved], "parse_log_django") == {moved: "PASSED"}
 
 
-def test_a_failure_that_only_the_exit_status_tells_of_does_not_agree() -> None:
-    assert agrees(0, {"a": "PASSED"}) and agrees(1, {"a": "FAILED", "b": "PASSED"}) and agrees(0, {"a": "ERROR"})
-    assert not agrees(1, {"a": "PASSED", "b": "XFAIL"}) and not agrees(-9, {})
-
-
 def test_times_are_taken_out_of_both_sides() -> None:
     log = "  ✔ Adds [1.34 ms]\n  ✔ Waits in 3 sec more\n  ✔ Cuts (12ms)\n"
     found = logs.read(f"Calc (App\\Calc)\n{log}".encode(), "parse_log_phpunit").statuses
@@ -224,7 +205,6 @@ _LOG = st.one_of(
 @settings(max_examples=300, deadline=None)
 @given(_LOG, st.sampled_from(sorted(KNOWN)))
 def test_any_bytes_are_read_or_refused(data: bytes, parser: str) -> None:
-    exit_code(data)
     try:
         found = logs.read(data, parser)
     except BadReport as error:

@@ -4,7 +4,7 @@ In: what the test script printed, standard error among standard output, and the 
 parser. Out: `Outcomes` with the ids that this parser gives, so that they can be compared with the dataset's lists.
 
 A log can be forged by any code that runs while it is written: more easily than a report in a folder with a secret name.
-What can be told is refused here; what cannot has to be caught by the exit status (`exit_code`) and by the control run.
+What can be told is refused here; what cannot has to be caught by the exit status (`script.py`) and by the control run.
 A parser whose logs name only what failed is not known: there, a test that never ran looks like one that passed.
 """
 
@@ -17,10 +17,9 @@ from katcore.errors import RecordError
 from katcore.testrun.reports import logs_blocks, logs_lines, logs_suites
 from katcore.testrun.reports import logs_python as python
 from katcore.testrun.reports.logs_python import Family
-from katcore.testrun.reports.outcome import BROKEN, MAX_ID, BadReport, Outcomes, Status, text_of, worse
+from katcore.testrun.reports.outcome import MAX_ID, BadReport, Outcomes, Status, text_of, worse
 
 START, END = ">>>>> Start Test Output", ">>>>> End Test Output"
-_CODE = re.compile(r">>>>> Test Exit Code: *(-?\d{1,9})[ \r]*$", re.MULTILINE)
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0e-\x1f]")
 _GAP = re.compile(r"[^\S\n]{200,}+")
 _TIMES = (
@@ -81,26 +80,6 @@ def family_of(parser: str) -> Family:
         why = ": its logs name only tests that failed" if parser in _FAILURES_ONLY else ""
         raise RecordError("report", f"unknown parser of logs {parser!r}{why}")
     return _FAMILIES[parser]
-
-
-def exit_code(data: bytes) -> int | None:
-    """The exit status of the test command that the script wrote behind the last end marker; None if it wrote none.
-
-    Code under test can print end markers and statuses of its own: one that is not 0, behind any end marker, wins.
-    """
-    text = text_of(data)
-    if not _CODE.search(text, text.rfind(END) if END in text else len(text)):
-        return None
-    codes = [int(code) for code in _CODE.findall(text, text.find(END))]
-    return next((code for code in codes if code != 0), 0)
-
-
-def agrees(code: int, statuses: Mapping[str, Status]) -> bool:
-    """Whether an exit status can go with these outcomes: one that tells of a failure needs one.
-
-    Only this way round: a script of several commands ends with the status of its last.
-    """
-    return code == 0 or not BROKEN.isdisjoint(statuses.values())
 
 
 def aligned(statuses: Mapping[str, Status], expected: Iterable[str], parser: str) -> dict[str, Status]:
