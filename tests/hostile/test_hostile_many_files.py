@@ -9,13 +9,13 @@ from katcore.sandbox import PYTHON, Limits, overlay
 
 pytestmark = pytest.mark.slow
 
-FLOOD = "import time\nfor n in range(6000): open(f'/tmp/{n}', 'w').close()\ntime.sleep(5)"
+FLOOD = "import time\nfor n in range(2500): open(f'/tmp/{n}', 'w').close()\ntime.sleep(5)"
 
 
 @pytest.mark.parametrize("kind", ["bubblewrap"])
 def test_many_files(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = make(limits=Limits(disk_mib=16)).exec([PYTHON, "-c", FLOOD], timeout_s=60)
+    done = make(limits=Limits(disk_mib=8)).exec([PYTHON, "-c", FLOOD], timeout_s=60)
     assert (done.code, done.limit) == (153, "disk")
     monkeypatch.setattr(overlay, "LEAST", 0)
-    done = make(limits=Limits(disk_mib=16)).exec([PYTHON, "-c", FLOOD], timeout_s=60)
+    done = make(limits=Limits(disk_mib=8)).exec([PYTHON, "-c", FLOOD], timeout_s=60)
     assert (done.code, done.limit) == (0, ""), "they cost nothing where they are not counted"

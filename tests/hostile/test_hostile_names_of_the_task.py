@@ -20,7 +20,7 @@ def test_names_of_the_task(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path
     repo.mkdir(mode=0o755)
     box = make(name=NAME, repo=repo)
     told = box.exec(LOOK).stdout.decode("utf-8", "replace")
-    assert " /testbed " in told
+    assert " /proc " in told
     assert "4711" not in told and "somebodys-home" not in told
 
 
