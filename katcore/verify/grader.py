@@ -1,8 +1,9 @@
 """Grade a patch by its task's tests: a fresh box, the patch only, the task's own test files, no network.
 
-What passes is run once more with wrong expectations (`testrun/control.py`): results that code under test forges in its
-own process pass then too. In: a task and a patch. Out: a verdict. Task, patch and kind of sandbox decide it, so a
-finished grading is kept in the cache and used again.
+What passes is run twice more, in an order that nobody knows: as it was, and with wrong expectations
+(`testrun/control.py`), with which results that code under test forges in its own process pass too. In: a task and a
+patch. Out: a verdict. Task, patch and kind of sandbox decide it, so a finished grading is kept in the cache and used
+again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from random import SystemRandom
 
 import msgspec
 
@@ -29,6 +31,8 @@ from katcore.testrun.workspace import workspace
 
 VERSION = "verdict/4"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
+UNSTEADY = "unsteady"
+"""Said of tests that passed once and not again."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 """Ways to end that say nothing about the attempt."""
 
@@ -92,13 +96,15 @@ class Grader:
             return Verdict(reason=str(error), flags=flags)
         if rung == "patch":
             flags.append("applied_with_fuzz")
-        if said:
+        if said and not forged:
             flags.append(f"control:{said}")
         if forged:
             outcomes = {test: status for test, status in run.outcomes.items() if test not in forged}
             grade = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
-            verdict = _verdict(run, grade, [*flags, *(f"forged:{test}" for test in forged[:20])])
-            verdict.reason = f"{len(forged)} tests pass whatever they expect: their results are forged"
+            kind = said or "forged"
+            verdict = _verdict(run, grade, [*flags, *(f"{kind}:{test}" for test in forged[:20])])
+            what = "do not pass again" if said == UNSTEADY else "pass whatever they expect: their results are forged"
+            verdict.reason = f"{len(forged)} tests {what}"
             return verdict
         return _verdict(run, grade, flags)
 
@@ -124,11 +130,18 @@ class Grader:
         """Tests that pass with wrong expectations too, and why the control says nothing, if it does not.
 
         Some honest tests do (an assertion that is never reached): the known change tells which, where there is one.
+        Code that finds out that it does not run for the first time (this machine's caches tell) must pass once more,
+        before the control or after it, as chance decides.
         """
         files, spoiled = _control(task)
         if not spoiled:
             return [], "none"
-        _, run = self._run(task, guard, patch, boxes, files)
+        later = [files, task.test_files]
+        SystemRandom().shuffle(later)
+        runs = {kind is files: self._run(task, guard, patch, boxes, kind)[1] for kind in later}
+        if unsteady := _unsteady(task, runs[False]):
+            return unsteady, UNSTEADY
+        run = runs[True]
         if run.problem:
             return [], run.problem.split(":")[0]
         passed = [test for test in spoiled if run.outcomes.get(test) == "PASSED"]
@@ -138,6 +151,11 @@ class Grader:
         elif not set(task.verification.FAIL_TO_PASS) & set(spoiled) <= set(passed):
             passed = []
         return passed, ""
+
+
+def _unsteady(task: Task, again: TestRun) -> list[str]:
+    """FAIL_TO_PASS tests that do not pass when they are run again."""
+    return [test for test in task.verification.FAIL_TO_PASS if again.outcomes.get(test) != "PASSED"]
 
 
 class _Stray(Exception):
