@@ -1,8 +1,8 @@
 """One box of bubblewrap: its files between two processes, and how a process is started in it.
 
-In: a folder prepared by `bubblewrap.py` (`lower`, `upper`, `tmp`) and bubblewrap's arguments for what
-the box sees. Every `exec` mounts the overlay in a mount namespace of its own and starts bubblewrap on it, so nothing
-stays mounted or running between two of them, and everything ends with the process that called.
+In: a folder prepared by `bubblewrap.py` (`lower`, `upper`, `tmp`), a link that names it, and bubblewrap's arguments for
+what the box sees. Every `exec` mounts the overlay in a mount namespace of its own and starts bubblewrap on it, so
+nothing stays mounted or running between two of them, and everything ends with the process that called.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import posixpath
 import re
 import secrets
+import shlex
+import shutil
 import signal
 import threading
 from collections.abc import Mapping, Sequence
@@ -50,11 +52,17 @@ class BubblewrapBox:
     """One box. Its calls may come from several threads; they are done one after the other."""
 
     def __init__(
-        self, spec: Spec, folder: Path, group: limits.Group | None, arguments: list[str], overlaid: bool
+        self,
+        spec: Spec,
+        folder: Path,
+        label: Path,
+        group: limits.Group | None,
+        arguments: list[str],
+        overlaid: bool,
     ) -> None:
         self.spec = spec
         self.boot_s = 0.0
-        self._folder = folder
+        self._folder, self._label = folder, label
         self._group = group
         self._arguments = arguments
         self._overlaid = overlaid
@@ -150,6 +158,7 @@ class BubblewrapBox:
             if self._group:
                 self._group.remove()
             remove(self._folder)
+            self._label.unlink(missing_ok=True)
 
     def _alive(self) -> None:
         if self._closed:
@@ -251,7 +260,7 @@ class BubblewrapBox:
             limits.rlimits(self.spec.limits, grouped=self._group is not None),
             OVERLAY if self._overlaid else "",
             "wait $! || exit 9" if self._group else "",
-            'exec bwrap "$@"',
+            f'unset PATH PWD; exec {shlex.quote(shutil.which("bwrap") or "bwrap")} "$@"',  # the box can read them
         ]
         return [*(UNSHARE if self._overlaid else ()), "/bin/sh", "-c", "\n".join(lines), "sh"]
 

@@ -1,6 +1,7 @@
 """Boxes of bubblewrap: no daemon, no image, no root needed.
 
-A box is a private folder of this machine: what it wrote over its repository, and its `/tmp`. The repository is the
+A box is a private folder of this machine: what it wrote over its repository, and its `/tmp`; a link of the box's name
+leads there, since the name tells which task it is. The repository is the
 lower layer of a kernel overlay; where overlays are not to be had the box works on a copy. Inside: all namespaces new,
 no capability, user nobody (outside: whoever runs KAT), no network, system calls filtered (`seccomp.py`). What a box
 sees is in `rootfs.py`, what it may use in `limits.py`, how its processes run in `box.py`.
@@ -71,18 +72,20 @@ class Bubblewrap:
         top = owner.owned()
         owner.sweep(limits.parents())
         name = f"{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}"
-        folder = top / name
+        folder, label = top / secrets.token_hex(8), top / name  # a box can read where its mounts come from
         folder.mkdir()
+        label.symlink_to(folder.name)
         group = None
         try:
             overlaid = spec.repo is not None and _overlays(top) and spec.repo.stat().st_uid == os.geteuid()
             _fill(folder, spec, overlaid)
             group = limits.group(f"{top.name}-{name}", spec.limits, limits.parents())
-            box = BubblewrapBox(spec, folder, group, self._view(spec, folder, overlaid), overlaid)
+            box = BubblewrapBox(spec, folder, label, group, self._view(spec, folder, overlaid), overlaid)
         except BaseException:
             if group:
                 group.remove()
             remove(folder)
+            label.unlink()
             raise
         box.boot_s = time.monotonic() - begun
         return box
@@ -95,7 +98,7 @@ class Bubblewrap:
             view += [*base.shown(root, spec.workdir), *rootfs.portable_python(self._python)]
         else:
             view += [*rootfs.system(), *rootfs.etc(spec.network), *rootfs.python(self._python)]
-        view += [*rootfs.KERNEL, "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
+        view += [*rootfs.KERNEL, *rootfs.DEVICES, "--bind", str(folder / "tmp"), "/tmp"]
         if root is None:
             view += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]
         for place, target in rootfs.LINKS:

@@ -62,7 +62,7 @@ def clean() -> int:
 def _folders(top: Path) -> Iterator[Row]:
     for folder in sorted(path for path in top.iterdir() if path.is_dir()):
         held = owner.held(folder)
-        inside = [path for path in folder.iterdir() if (path / "upper").is_dir()]
+        inside = [path for path in folder.iterdir() if path.is_symlink() and (path / "upper").is_dir()]
         for box in inside:
             size = written([box / "upper", box / "tmp"], ENOUGH) / (1 << 20)
             yield Row("bubblewrap", folder.name, box.name, held, round(size, 1))

@@ -23,6 +23,7 @@ from katcore.errors import SandboxError
 OPAQUE = "user.overlay.opaque"
 GET_MAX = 64 << 20
 """Bytes; a box may hold files that are larger than this machine's memory."""
+LEAST = 4096
 _DEEPEST = 3000
 """Characters of a relative path; hostile trees are deeper than what a path can name."""
 
@@ -138,7 +139,10 @@ def remove(folder: Path) -> None:
 
 
 def written(tops: Sequence[Path], enough: int) -> int:
-    """Bytes on disk below the folders; stops counting beyond `enough`. Files with several names count once for each."""
+    """Bytes on disk below the folders; stops counting beyond `enough`. Files with several names count once for each.
+
+    A file counts as a block at least: a disk full of empty ones is full too.
+    """
     total, waiting = 0, list(tops)
     while waiting and total <= enough:
         at = waiting.pop()
@@ -151,7 +155,7 @@ def written(tops: Sequence[Path], enough: int) -> int:
                 status = entry.stat(follow_symlinks=False)
             except OSError:
                 continue
-            total += status.st_blocks * 512
+            total += max(status.st_blocks * 512, LEAST)
             if stat.S_ISDIR(status.st_mode):
                 waiting.append(Path(entry.path))
     return total

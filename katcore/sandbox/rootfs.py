@@ -110,6 +110,9 @@ KERNEL = ("--proc", "/proc", "--remount-ro", "/proc")
 of a runner that is root they could be turned. One remount costs less than a mount for each of them; what a process may
 set about itself below `/proc/self` is lost with it."""
 
+DEVICES = ("--dev", "/dev", "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
+"""Only shared memory can be written, which counts as memory."""
+
 SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
 """Goes after all mounts below it."""
 

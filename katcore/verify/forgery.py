@@ -7,6 +7,9 @@ believed, fails honestly, so an attempt with which such a test passes is forged,
 has a result hides something. Where nothing fails honestly (files that do not compile any more, expectations that are
 never reached), a simpler control is tried: each test has a failing first line.
 
+Code that finds out that it does not run for the first time (this machine's caches tell) could stop forging: so the
+attempt must also pass once more, before the control or after it.
+
 Without a known change there is less to go by: an attempt is forged when every FAIL_TO_PASS test that was seen to have a
 wrong expectation passes.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import SystemRandom
 
 import msgspec
 
@@ -97,7 +101,10 @@ class _Control:
 
     def finding(self) -> Finding | str:
         """A finding, or why this control says nothing, where there is more to say than that."""
-        first = self.attempt(self.files)
+        first, again = self._in_some_order()
+        if unsteady := _unsteady(self.task, again):
+            reason = f"{len(unsteady)} tests do not pass again"
+            return Finding(unsteady, reason, [f"unsteady:{test}" for test in unsteady[:SHOWN]])
         passed = self._with(first, {"PASSED"})
         if self._decided(first) and not passed:
             return Finding()
@@ -114,6 +121,13 @@ class _Control:
         if any(first.outcomes.get(test) in BROKEN for test in decisive):
             return Finding()
         return self._again(decisive)
+
+    def _in_some_order(self) -> tuple[TestRun, TestRun]:
+        """The run under the control, and one more as it was; which is first is left to chance."""
+        later: list[Files] = [self.files, self.task.test_files]
+        SystemRandom().shuffle(later)
+        runs = {files is self.files: self.attempt(files) for files in later}
+        return runs[True], runs[False]
 
     def _again(self, decisive: list[str]) -> Finding:
         """The attempt gave no result where the known change gave one: once may be chance."""
@@ -146,6 +160,10 @@ class _Control:
         fail_to_pass, pass_to_pass = self.task.verification.FAIL_TO_PASS, self.task.verification.PASS_TO_PASS
         counted = [*fail_to_pass, *(test for test in pass_to_pass if test in set(self.found))]
         return [test for test in counted if run.outcomes.get(test, "") in statuses]
+
+
+def _unsteady(task: Task, again: TestRun) -> list[str]:
+    return [test for test in task.verification.FAIL_TO_PASS if again.outcomes.get(test) != "PASSED"]
 
 
 def _forged(tests: list[str]) -> Finding:

@@ -1,8 +1,8 @@
 """Grade a patch by its task's tests: a fresh box, the patch only, the task's own test files, no network.
 
-What passes is run once more with wrong expectations (`forgery.py`): results that code under test forges in its own
-process pass then too. In: a task and a patch. Out: a verdict. Task, patch and kind of sandbox decide it, so a
-finished grading is kept in the cache and used again.
+What passes is run twice more, in an order that nobody knows: as it was, and with wrong expectations (`forgery.py`),
+with which results that code under test forges in its own process pass too. In: a task and a patch. Out: a verdict.
+Task, patch and kind of sandbox decide it, so a finished grading is kept in the cache and used again.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from katcore.verify.forgery import Finding, examine, remembered
 
 VERSION = "verdict/4"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
+UNSTEADY = "unsteady"
+"""Said of tests that passed once and not again."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 """Ways to end that say nothing about the attempt."""
 
@@ -145,6 +147,11 @@ def _spelt(task: Task, run: TestRun) -> TestRun:
         return run
     expected = (*wanted.FAIL_TO_PASS, *wanted.PASS_TO_PASS)
     return replace(run, outcomes=logs.aligned(run.outcomes, expected, report.path))
+
+
+def _unsteady(task: Task, again: TestRun) -> list[str]:
+    """FAIL_TO_PASS tests that do not pass when they are run again."""
+    return [test for test in task.verification.FAIL_TO_PASS if again.outcomes.get(test) != "PASSED"]
 
 
 class _Stray(Exception):

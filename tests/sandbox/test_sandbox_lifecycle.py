@@ -31,7 +31,7 @@ def kill(box: Box, kind: str, cache: Path) -> None:
         subprocess.run(command, check=True, capture_output=True)
     else:
         for folder in (cache / "box").glob(f"*/{box.spec.name}-*"):
-            shutil.rmtree(folder)
+            shutil.rmtree(folder.resolve())
 
 
 def test_status_tells_a_dead_box(make: Make, kind: str, cache: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_warm_queue_gives_boxes_in_order_and_replaces_dead_ones(boxes: Sandbox
         assert not kept(cache, "warm2"), "no more than that wait"
         time.sleep(0.5)
         for folder in (cache / "box").glob("*/warm1-*"):
-            shutil.rmtree(folder)
+            shutil.rmtree(folder.resolve())
         if kind == "docker":
             subprocess.run(["docker", "rm", "-f", *kept(cache, "warm1")], check=True, capture_output=True)
         for _ in range(3):

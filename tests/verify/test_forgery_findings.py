@@ -34,12 +34,14 @@ BROKEN, LATE = ran(problem="inconsistent: so"), ran(problem="timeout")
 
 
 class Runs:
-    """Gives these runs one after the other, and remembers the files that each one saw."""
+    """Gives these runs one after the other, `as_it_was` under the task's own files, and remembers what each one saw."""
 
-    def __init__(self, runs: Iterable[TestRun]) -> None:
-        self.left, self.seen = list(runs), list[Files]()
+    def __init__(self, runs: Iterable[TestRun], as_it_was: TestRun = GREEN) -> None:
+        self.left, self.seen, self.as_it_was = list(runs), list[Files](), as_it_was
 
     def __call__(self, files: Files) -> TestRun:
+        if files == task_with().test_files:
+            return self.as_it_was
         self.seen.append(files)
         return self.left.pop(0)
 
@@ -52,6 +54,13 @@ def found(attempt: list[TestRun], known: list[TestRun] | None = None) -> Finding
     assert not runs.left and (others is None or not others.left)
     assert all(files != task.test_files for files in runs.seen)
     return finding
+
+
+@pytest.mark.parametrize("again", [RED, NOTHING, LATE])
+def test_what_passes_once_only_does_not_pass(again: TestRun) -> None:
+    finding = examine(task_with(), {}, Runs([RED], again), None)
+    assert (list(finding.void), finding.reason) == ([A], "1 tests do not pass again")
+    assert finding.flags == [f"unsteady:{A}"]
 
 
 def test_an_honest_attempt_needs_no_other_run() -> None:
