@@ -14,7 +14,7 @@ from katcore.records import Task
 from katcore.sandbox import Limits, Sandbox, Spec
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.patch import GIT_ENV
-from katcore.testrun.run import RUN_ENV
+from katcore.testrun.run import run_env
 from katcore.testrun.workspace import workspace
 
 _DIFF = "git add --all --force . && git diff --cached --binary --full-index --no-renames --no-ext-diff HEAD"
@@ -34,7 +34,7 @@ def solved(task: Task, boxes: Sandbox, timeout_s: float = 1800.0) -> Task:
     try:
         for name, file in solution.items():
             box.put(f"/tmp/solution/{name}", files.content(file), 0o755 if file["mode"] == "100755" else 0o644)
-        env = {**RUN_ENV, **place.env}
+        env = run_env(box, place)
         done = box.exec(["/bin/bash", "/solution/solve.sh"], env=env, timeout_s=timeout_s)
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]

@@ -19,7 +19,7 @@ from katcore.cache import cache_dir, digest_of, fresh, locked, publish
 from katcore.errors import KatError, RecordError, SandboxError
 from katcore.records import Environment
 from katcore.sandbox import ENV, PYTHON, Box, Limits, Mount, Sandbox, Spec
-from katcore.testrun import pip
+from katcore.testrun import clock, pip
 
 BUILD = "/opt/kat-build"
 STAMP = ".kat-complete"
@@ -99,16 +99,17 @@ def _pip_package() -> Path:
 
 
 def environment_mounts(environment: Environment, sandbox: Sandbox) -> tuple[Mount, ...]:
-    """What a box for this task mounts: the environment at `/opt/env`, built first if need be.
+    """What a box for this task mounts: the environment at `/opt/env`, built first if need be, and its clock.
 
     A task of another dataset names no interpreter and pins nothing: its boxes have their own programs, or those of the
     image that it was made for, where the user says that the sandbox has that one.
     """
+    own = clock.mounts(environment)
     if environment.base or environment.lock:
-        return (Mount(ensure_environment(environment, sandbox), ENV),)
+        return (Mount(ensure_environment(environment, sandbox), ENV), *own)
     runs = re.search(r"^\s*RUN\b", environment.dockerfile or "", re.MULTILINE | re.IGNORECASE)
     variable = f"KAT_{sandbox.name.upper()}_BASE"
     if (environment.image or runs) and not os.environ.get(variable):
         what = f"the image {environment.image}" if environment.image else "an image built from its Dockerfile"
         raise RecordError("environment", f"the task needs {what}; {variable} names the one that boxes are made of")
-    return ()
+    return own

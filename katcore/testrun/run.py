@@ -22,6 +22,7 @@ from katcore.cache import digest_of
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Environment, TestFile
 from katcore.sandbox import ENV, PYTHON, Box, Result
+from katcore.testrun import clock
 from katcore.testrun.patch import apply_in_box
 from katcore.testrun.reports.junit import NODE_ID
 from katcore.testrun.reports.outcome import BROKEN, BadReport, Outcomes, Status
@@ -105,6 +106,11 @@ class TestRun:
         return digest_of(*(f"{test}\0{status}" for test, status in sorted(self.outcomes.items())))
 
 
+def run_env(box: Box, environment: Environment) -> dict[str, str]:
+    """What a process of a task's box sees: `RUN_ENV`, the task's own variables, its clock if it has one."""
+    return {**RUN_ENV, **environment.env, **clock.variables(box, environment)}
+
+
 def prepare(
     box: Box, environment: Environment, *, patch: str = "", test_files: Mapping[str, TestFile] | None = None
 ) -> str:
@@ -116,7 +122,7 @@ def prepare(
     rung = apply_in_box(box, patch)
     restore(box, test_files or {})
     for command in environment.setup:
-        done = box.exec(command, env={**RUN_ENV, **environment.env}, timeout_s=900)
+        done = box.exec(command, env=run_env(box, environment), timeout_s=900)
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("setup", f"{command[:80]!r} ended with {done.code}: {said}")
@@ -150,7 +156,7 @@ def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), 
     folder = f"/tmp/kat-report-{secrets.token_hex(12)}"
     box.put(f"{folder}/plugin/{PLUGIN}.py", PLUGIN_SOURCE.encode())
     path = ":".join(filter(None, [f"{folder}/plugin", environment.env.get("PYTHONPATH", "")]))
-    env = {**RUN_ENV, **runner.env, **environment.env, REPORT_VARIABLE: folder, "PYTHONPATH": path}
+    env = {**runner.env, **run_env(box, environment), REPORT_VARIABLE: folder, "PYTHONPATH": path}
     done = box.exec(_command(runner, environment, tests), env=env, timeout_s=timeout_s)
     tail = (done.stdout + done.stderr).decode("utf-8", "replace")[-LOG_TAIL:]
     name = environment.report.path if environment.test_command else runner.report
