@@ -29,7 +29,7 @@ def build_env(
     clock: Annotated[
         str,
         typer.Option(
-            "--clock", metavar="none|change|TIME", help="When a task's boxes start: now, at the change's date, or then."
+            "--clock", metavar="none|change|TIME", help="What time a task's boxes start at: now, the change's, or TIME."
         ),
     ] = "none",
 ) -> None:

@@ -61,9 +61,12 @@ for name, when in (("old", 1_000_000_000), ("soon", int(time.time()) + 86400), (
 with os.scandir("/tmp") as found:
     out["scanned"] = [entry.stat().st_mtime for entry in found if entry.name == "new"]
 out["repository"] = os.stat("kept").st_mtime
-out["ls"] = subprocess.run(["ls", "-l", "--time-style=+%Y", "/tmp/new"], capture_output=True, text=True).stdout.split()[5]
-git = "git init -q /tmp/g && cd /tmp/g && git -c user.name=a -c user.email=a@b commit -qm x --allow-empty && git log --format=%ct"
-out["commit"] = int(subprocess.run(git, shell=True, capture_output=True, check=True).stdout)
+def said(command):
+    return subprocess.run(command, shell=True, capture_output=True, check=True, text=True).stdout.strip()
+out["ls"] = said("ls -l --time-style=+%Y /tmp/new").split()[5]
+os.mkdir("/tmp/g")
+git = "git -C /tmp/g -c user.name=a -c user.email=a@b"
+out["commit"] = int(said(f"{git} init -q; {git} commit -qm x --allow-empty; {git} log --format=%ct"))
 out["shared memory"] = os.listdir("/dev/shm")
 print(json.dumps(out))
 """
@@ -95,7 +98,7 @@ def test_the_wall_clock_and_new_files_move_and_nothing_else_does(box: Box) -> No
     assert SHOWN <= found["begun"] < found["now"] < found["child"] < SHOWN + 60
     assert found["date"] == "2021-03-04" and SHOWN <= found["commit"] < SHOWN + 60
     assert abs(found["monotonic"] - time.monotonic()) < 60
-    shortest = {name: 0.19 for name in ("sleep", "event", "semaphore", "subprocess")} | {"condition": 0.0}
+    shortest = dict.fromkeys(("sleep", "event", "semaphore", "subprocess"), 0.19) | {"condition": 0.0}
     assert all(shortest[name] <= wait < 2.5 for name, wait in found["waits"].items()), found["waits"]
     assert all(found["child"] - 1 < stamp <= found["now after"] + 0.1 for stamp in found["new"])
     assert (found["old"], found["soon"], found["far"]) == (0, 0, 0)
@@ -151,7 +154,7 @@ def test_a_librarys_own_preload_is_kept() -> None:
 def test_a_box_without_the_library_fails_and_does_not_run_at_another_time() -> None:
     box = sandbox().create(Spec("clock"))
     try:
-        with pytest.raises(SandboxError, match="the task's clock does not work in this box: .*cannot be preloaded"):
+        with pytest.raises(SandboxError, match=r"the task's clock does not work in this box: .*cannot be preloaded"):
             run_env(box, TASK)
     finally:
         box.close()
