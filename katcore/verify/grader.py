@@ -17,6 +17,7 @@ from katcore.cache import cache_dir, digest_of, locked
 from katcore.errors import RecordError, SandboxError, UsageError
 from katcore.records import Task, TestFile, Verdict
 from katcore.sandbox import SANDBOXES, Limits, Sandbox, Spec, sandbox
+from katcore.sandbox.warm import warm
 from katcore.testrun import control
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.grade import Grade, judge
@@ -197,4 +198,4 @@ def _verdict(run: TestRun, grade: Grade, flags: list[str]) -> Verdict:
 
 @lru_cache(maxsize=4)
 def _sandbox(name: str) -> Sandbox:
-    return sandbox(name)
+    return warm(sandbox(name))
