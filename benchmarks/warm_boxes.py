@@ -1,10 +1,11 @@
-"""What boxes started ahead are worth: one task is validated on a Docker engine with and without them.
+"""What boxes started ahead are worth: one patch is graded again and again on a Docker engine with and without them.
 
-    DOCKER_HOST=$(scripts/docker-engine start /tmp/engine) python benchmarks/warm_boxes.py [--rounds 7] [--json FILE]
+    DOCKER_HOST=$(scripts/docker-engine start /tmp/engine) python benchmarks/warm_boxes.py [--rounds 20] [--json FILE]
 
-The task is that of `grade.py`: 20 modules, 200 tests. `cold`: every box is started when it is wanted; `warm`: as
-kat-verify does it. All probes are run each time, nothing is taken from the cache but the built environment, the
-checkout and the engine's images. The two take turns, so that a busy machine slows both; ratios are of each pair.
+The task and the patch are those of `grade.py`: 20 modules, 200 tests, and each grading is two runs in boxes of their
+own, as those of a validation or of a group of attempts. `cold`: every box is started when it is wanted; `warm`: as
+kat-verify does it. Nothing is taken from the cache but the built environment, the checkout and the engine's images. The
+two take turns, so that a busy machine slows both; ratios are those of the rounds, each of its own pair.
 """
 
 from __future__ import annotations
@@ -15,18 +16,15 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from grade import EACH, MODULES, ROOT, make_task, patch, project, seconds
 
-from katcore.records import Task
 from katcore.sandbox import Box, Sandbox, Spec, sandbox
 from katcore.sandbox.warm import Warm
 from katcore.verify import grader
-from katcore.verify.validation import Validator
 
 
 class Counted:
@@ -45,32 +43,27 @@ class Counted:
         return self._boxes.create(spec)
 
 
-def validated(task: Task, boxes: Sandbox) -> None:
-    found: Callable[[str], Sandbox] = lambda name: boxes  # noqa: E731
-    grader._sandbox = found  # type: ignore[assignment]
-    Validator("docker", reuse=False).validate(task)
-
-
 def measure(rounds: int) -> dict[str, Any]:
     files = project()
-    task = make_task(files)
-    task.patch = patch({"calm/m0.py": "def f(n):\n    return n + 1\n"}, files)
+    task, fix = make_task(files), patch({"calm/m0.py": "def f(n):\n    return n + 1\n"}, files)
     engine = sandbox("docker")
+    boxes = {"cold": Counted(engine), "warm": Counted(engine)}
+    used: dict[str, Sandbox] = {"cold": boxes["cold"], "warm": Warm(boxes["warm"])}
     samples: dict[str, list[float]] = {"cold": [], "warm": []}
-    started = {}
-    for turn in range(rounds + 1):  # the first warms caches up
-        for name in samples:
-            counted = Counted(engine)
-            warm = Warm(counted) if name == "warm" else None
-            taken = seconds(lambda: validated(task, warm or counted))  # noqa: B023
-            if warm:
-                warm.close()
-            started[name] = counted.started
-            if turn:
+
+    def graded(name: str) -> None:
+        grader._sandbox = lambda _: used[name]  # type: ignore[assignment]
+        verdict = grader.Grader("docker", reuse=False).grade(task, fix)
+        assert verdict.reward == 1.0, verdict
+
+    for turn in range(rounds + 2):  # the first two warm caches up
+        for name in ("cold", "warm") if turn % 2 else ("warm", "cold"):
+            taken = seconds(lambda: graded(name))  # noqa: B023
+            if turn >= 2:
                 samples[name].append(round(taken, 3))
     ratios = sorted(w / c for c, w in zip(samples["cold"], samples["warm"]))
     return {
-        "boxes_started": started,
+        "boxes_started": {name: found.started for name, found in boxes.items()},
         **{f"{name}_p50_s": round(median(taken), 3) for name, taken in samples.items()},
         "ratio_p50": round(median(ratios), 3),
         "ratio_min_max": [round(ratios[0], 3), round(ratios[-1], 3)],
@@ -80,7 +73,7 @@ def measure(rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/warm_boxes.json")
     given = parser.parse_args()
     commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
