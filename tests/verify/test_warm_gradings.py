@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from grading import CALM, FIXED, patch
 
@@ -58,10 +59,10 @@ def test_kill_9_of_the_command_leaves_neither_the_box_in_use_nor_the_one_that_wa
     task: Task, cache: Path, engine: str
 ) -> None:
     command = [BIN / "kat-verify", "validate", "--sandbox", "docker", "--no-reuse"]
-    task.patch = patch({"calm/__init__.py": FIXED})
+    solved = msgspec.structs.replace(task, patch=patch({"calm/__init__.py": FIXED}))
     runner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert runner.stdin
-    runner.stdin.write(encode(task) + b"\n")
+    runner.stdin.write(encode(solved) + b"\n")
     runner.stdin.close()
     until(lambda: len(boxes(cache, task)) == 2)
     runner.kill()
