@@ -147,7 +147,7 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
         log, report = run(task, row["eval_script"], change)
         logs[name] = str(top / f"{number}.log")
         Path(logs[name]).write_bytes(log)
-        outcomes = junit.read(report) if report else {}
+        outcomes = junit.read(report).statuses if report else {}
         passed = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS).passed
         found[name] = {"kat": passed}
     asked = json.dumps({"row": row, "logs": logs})

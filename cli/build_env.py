@@ -8,7 +8,7 @@ import typer
 
 from katcli import build_env_export
 from katcli.contract import Program
-from katcli.options import Files
+from katcli.options import Files, Runtime, Sandbox
 from katcli.run import Run
 
 kat = Program("kat-build-env", "Turn changes into tasks: build the environment, check the tests.")
@@ -18,7 +18,8 @@ kat = Program("kat-build-env", "Turn changes into tasks: build the environment, 
 def build_env(
     run: Run,
     files: Files = None,
-    sandbox: Annotated[str, typer.Option("--sandbox", metavar="SANDBOX", help="Where tests run.")] = "bubblewrap",
+    sandbox: Sandbox = "bubblewrap",
+    runtime: Runtime = "",
     runs: Annotated[
         int, typer.Option("--runs", metavar="N", min=1, help="Test runs before the change, and as many after it.")
     ] = 3,
@@ -53,10 +54,11 @@ def build_env(
     """
     from katcore.build_env import Builder, items
     from katcore.records import Change, Task
+    from katcore.sandbox import named
 
     run.stage(
         items(run.read(files, Change, Task)),
-        Builder(sandbox=sandbox, runs=runs, timeout_s=timeout, memory_mib=memory, clock=clock),
+        Builder(sandbox=named(sandbox, runtime), runs=runs, timeout_s=timeout, memory_mib=memory, clock=clock),
     )
 
 

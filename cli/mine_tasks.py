@@ -39,6 +39,10 @@ def tasks(
     solve: Annotated[
         str, typer.Option("--solve", metavar="SANDBOX", help="Run each Harbor task's solution there, for its patch.")
     ] = "",
+    build: Annotated[
+        bool,
+        typer.Option("--build", help="Build the images of tasks that have a Dockerfile with the Docker engine."),
+    ] = False,
 ) -> None:
     """Read tasks of other people's datasets from disk.
 
@@ -48,8 +52,13 @@ def tasks(
 
     A SWE-smith patch brings its bug in; the task's patch is the reverse. A Harbor task's solution is a script: --solve
     runs it in a sandbox and keeps what it changed as the task's patch.
+
+    Tasks that name an image (SWE-bench, SWE-rebench, Multi-SWE, Harbor) run in it: the Docker engine has or pulls it,
+    or its archive lies in the folder that KAT_IMAGES names.
     """
     from katcore.dataset import items, read
+    from katcore.mine.built import Built
     from katcore.mine.solved import Solved
 
-    run.stage(items(str(name.value), paths), Solved(read, solve) if solve else read)
+    built = Built(read, str(name.value)) if build else read
+    run.stage(items(str(name.value), paths), Solved(built, solve) if solve else built)

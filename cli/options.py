@@ -18,6 +18,13 @@ Files = Annotated[
     typer.Argument(metavar="[FILE]...", help="Input files; none or - is standard input.", show_default=False),
 ]
 
+Sandbox = Annotated[
+    str, typer.Option("--sandbox", metavar="SANDBOX", help="What boxes are made by: bubblewrap or docker.")
+]
+Runtime = Annotated[
+    str, typer.Option("--runtime", metavar="NAME", help="The Docker engine's runtime for boxes, such as runsc or kata.")
+]
+
 
 class Format(StrEnum):
     """How records are written."""

@@ -9,7 +9,7 @@ import typer
 
 from katcli import rollout_convert, rollout_sandboxes, rollout_scaffolds, rollout_trim, rollout_view
 from katcli.contract import Program
-from katcli.options import Files
+from katcli.options import Files, Runtime, Sandbox
 from katcli.rollout_gateway import HistoryName, gateway
 from katcli.run import Run
 
@@ -35,7 +35,8 @@ def rollout(
         Path | None,
         typer.Option("--model", metavar="DIR", help="Model folder: tokenizer, chat template, embedded engine."),
     ] = None,
-    sandbox: Annotated[str, typer.Option("--sandbox", metavar="SANDBOX", help="Where the agents run.")] = "bubblewrap",
+    sandbox: Sandbox = "bubblewrap",
+    runtime: Runtime = "",
     samples: Annotated[int, typer.Option("--samples", metavar="N", min=1, help="Attempts at each task.")] = 1,
     attempt: Annotated[
         int, typer.Option("--attempt", metavar="N", min=0, help="Tells repeated rollouts of the same model apart.")
@@ -128,13 +129,14 @@ def rollout(
     from katcore.records import Task
     from katcore.references import Rules
     from katcore.rollout import GroupRules, Groups, Kept, Options, Prices, Roller, Tally, attempts, groups
+    from katcore.sandbox import named
 
     calls = run.beside(".calls")
     options = Options(
         scaffold=scaffold,
         engine=engine,
         model=model,
-        sandbox=sandbox,
+        sandbox=named(sandbox, runtime),
         samples=samples,
         attempt=attempt,
         temperature=temperature,
@@ -170,7 +172,7 @@ def rollout(
         if rules.probe or rules.resample:
             from katcore.verify import Grader, Verifier
 
-            verifier = Verifier(Grader(sandbox=sandbox, timeout_s=grade_timeout))
+            verifier = Verifier(Grader(sandbox=options.sandbox, timeout_s=grade_timeout))
             whole = Groups(options, rules, roller, verifier.graded, run.jobs)
             run.stage(groups(lines, options), whole, kept, tally, roller.live)
         else:

@@ -9,7 +9,7 @@ import typer
 
 from katcli import verify_report, verify_validate
 from katcli.contract import Program
-from katcli.options import Files
+from katcli.options import Files, Runtime, Sandbox
 from katcli.run import Run
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def verify(
     tasks: Annotated[
         list[Path] | None, typer.Option("--tasks", metavar="FILE", help="Tasks that do not travel in the stream.")
     ] = None,
-    sandbox: Annotated[str, typer.Option("--sandbox", metavar="SANDBOX", help="Where the tests run.")] = "bubblewrap",
+    sandbox: Sandbox = "bubblewrap",
+    runtime: Runtime = "",
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Longest test run; longer ones are failures.")
     ] = 1800.0,
@@ -57,10 +58,11 @@ def verify(
     fails the verdict is masked: it says nothing about the attempt. Commands that look for the answer are flagged.
     """
     from katcore import records
+    from katcore.sandbox import named
     from katcore.verify import Grader, Verifier, attempts, task_table
 
     panel = _panel(judge or [], judge_model or [], judge_key, votes, judge_calls, reuse)
-    verifier = Verifier(Grader(sandbox=sandbox, timeout_s=timeout, reuse=reuse), panel)
+    verifier = Verifier(Grader(sandbox=named(sandbox, runtime), timeout_s=timeout, reuse=reuse), panel)
     known = task_table(run.read(tasks, records.Task)) if tasks else {}
     stream = run.read(files, records.Task, records.Trajectory)
     run.stage(attempts(stream, known), verifier)

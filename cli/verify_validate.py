@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from katcli.contract import Program
-from katcli.options import Files
+from katcli.options import Files, Runtime, Sandbox
 from katcli.run import Run, TooManyFailures
 
 
@@ -19,7 +19,8 @@ def register(kat: Program) -> None:
 def validate(
     run: Run,
     files: Files = None,
-    sandbox: Annotated[str, typer.Option("--sandbox", metavar="SANDBOX", help="Where the probes run.")] = "bubblewrap",
+    sandbox: Sandbox = "bubblewrap",
+    runtime: Runtime = "",
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Longest test run; longer ones are failures.")
     ] = 1800.0,
@@ -34,14 +35,11 @@ def validate(
     into the task; what falls out goes to --rejects with its own, and with --strict the exit code is then 3. A
     validation that was killed goes on where it was with --resume, probe by probe.
     """
-    from katcore.errors import UsageError
     from katcore.records import Task
-    from katcore.sandbox import SANDBOXES
+    from katcore.sandbox import named
     from katcore.verify import validation
 
-    if sandbox not in SANDBOXES:
-        raise UsageError(f"unknown sandbox {sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
-    lines = run.read(files, Task)
-    run.stage(validation.items(lines), validation.Validator(sandbox=sandbox, timeout_s=timeout, reuse=reuse))
+    validator = validation.Validator(sandbox=named(sandbox, runtime), timeout_s=timeout, reuse=reuse)
+    run.stage(validation.items(run.read(files, Task)), validator)
     if run.strict and run.turned_away():
         raise TooManyFailures

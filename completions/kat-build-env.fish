@@ -1,6 +1,7 @@
 # Generated from the command's signature by scripts/completions.py; do not edit.
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -a export -d 'Write tasks in another format into a folder.'
-complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l sandbox -d 'Where tests run.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l sandbox -d 'What boxes are made by: bubblewrap or docker.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l runtime -d 'The Docker engine'\''s runtime for boxes, such as runsc or kata.' -x
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l runs -d 'Test runs before the change, and as many after it.' -x
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l timeout -d 'Longest test run; longer ones turn it away.' -x
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l memory -d 'Memory of a test run.' -x

@@ -8,7 +8,8 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l scaffold -d 'The agent; oracle and nop are controls.' -x -a '(kat-complete scaffold (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l engine -d 'What answers the agent; by default embedded:MODEL. openai:URL and anthropic:URL pass through.' -x -a '(kat-complete engine (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l model -d 'Model folder: tokenizer, chat template, embedded engine.' -r -a '(__fish_complete_directories)'
-complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l sandbox -d 'Where the agents run.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l sandbox -d 'What boxes are made by: bubblewrap or docker.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l runtime -d 'The Docker engine'\''s runtime for boxes, such as runsc or kata.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l samples -d 'Attempts at each task.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l attempt -d 'Tells repeated rollouts of the same model apart.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l temperature -d 'Sampling temperature.' -x

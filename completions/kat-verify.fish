@@ -2,7 +2,8 @@
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -a report -d 'Tabulate verdicts: pass@1, mean, best, pass^k with 95 % intervals, and what they cost.'
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -a validate -d 'Validate tasks by probes, and write those that hold with what was seen.'
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l tasks -d 'Tasks that do not travel in the stream.' -r -F
-complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l sandbox -d 'Where the tests run.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l sandbox -d 'What boxes are made by: bubblewrap or docker.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l runtime -d 'The Docker engine'\''s runtime for boxes, such as runsc or kata.' -x
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l timeout -d 'Longest test run; longer ones are failures.' -x
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l reuse -l no-reuse -d 'Take the verdict of an identical task, patch and sandbox.'
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l judge -d 'Endpoint that judges, openai:URL; several take turns.' -x -a '(kat-complete engine (commandline -ct))'
@@ -42,7 +43,8 @@ complete -c kat-verify -n '__fish_seen_subcommand_from report' -l dry-run -d 'Sa
 complete -c kat-verify -n '__fish_seen_subcommand_from report' -s q -l quiet -d 'Only errors on standard error.'
 complete -c kat-verify -n '__fish_seen_subcommand_from report' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-verify -n '__fish_seen_subcommand_from report' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
-complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l sandbox -d 'Where the probes run.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l sandbox -d 'What boxes are made by: bubblewrap or docker.' -x -a '(kat-complete sandbox (commandline -ct))'
+complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l runtime -d 'The Docker engine'\''s runtime for boxes, such as runsc or kata.' -x
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l timeout -d 'Longest test run; longer ones are failures.' -x
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l reuse -l no-reuse -d 'Take probes that a run before this one has finished.'
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -s o -l output -d 'Write here instead of standard output (-).' -r -F

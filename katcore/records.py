@@ -112,9 +112,12 @@ class Instruction(Struct, kw_only=True, gc=False):
 
 
 class TaskSource(Struct, kw_only=True, gc=False):
-    """Where the repository at its base commit comes from; `sha256` is that of the archive, empty for git."""
+    """Where the repository at its base commit comes from; `sha256` is that of the archive, empty for git.
 
-    kind: Literal["git", "sdist", "inline"]
+    `image`: the folder `ref` of the image that `url` names.
+    """
+
+    kind: Literal["git", "sdist", "inline", "image"]
     url: str = ""
     ref: str = ""
     sha256: str = ""

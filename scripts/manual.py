@@ -21,6 +21,13 @@ ENVIRONMENT = (
     ("KAT_CACHE", "Where downloads and built environments are kept; by default $XDG_CACHE_HOME/kat."),
     ("KAT_DEBUG", "When set, an error is followed by its traceback."),
 )
+SANDBOX_ENVIRONMENT = (
+    ("DOCKER_HOST", "The Docker engine to use, instead of this machine's."),
+    ("KAT_IMAGES", "A folder with exported images of tasks, NAME.tar, which then need no engine."),
+    ("KAT_BUBBLEWRAP_BASE, KAT_DOCKER_BASE", "A root file system for all boxes: a folder or tarball, or an image."),
+    ("KAT_DOCKER_RUNTIME", "The engine's runtime where --runtime is not given."),
+    ("KAT_DOCKER_CACHE_GIB", "How much the layers that are made for boxes may take in the engine; 20."),
+)
 FILES = (
     ("./kat.toml", "Options of this folder: top-level keys are shared, a table such as [mine] is one command's."),
     ("$XDG_CONFIG_HOME/kat/kat.toml", "The same, of this user; weaker."),
@@ -73,13 +80,15 @@ def synopsis(program: Program, seen: Surface) -> str:
 def page(program: Program, template: str) -> str:
     """The whole page."""
     surfaces = [surface(command) for command in program.commands.values()]
+    boxes = any("--sandbox" in option.flags for seen in surfaces for option in seen.options)
+    variables = ENVIRONMENT + (SANDBOX_ENVIRONMENT if boxes else ())
     parts = {
         "@TITLE@": f'.TH {program.prog.upper()} 1 "{DATE}" "KAT {__version__}" "KAT"',
         "@NAME@": f".SH NAME\n{escape(program.prog)} \\- {escape(program.summary.rstrip('.'))}",
         "@SYNOPSIS@": ".SH SYNOPSIS\n" + "\n.br\n".join(synopsis(program, seen) for seen in surfaces),
         "@OPTIONS@": "\n".join(_options(program, seen) for seen in surfaces) + "\n" + _shared(surfaces),
         "@EXIT_STATUS@": ".SH EXIT STATUS\n" + "\n".join(tagged(f"\\fB{code}\\fR", text) for code, text in EXIT_STATUS),
-        "@ENVIRONMENT@": ".SH ENVIRONMENT\n" + "\n".join(tagged(f"\\fB{escape(n)}\\fR", t) for n, t in ENVIRONMENT),
+        "@ENVIRONMENT@": ".SH ENVIRONMENT\n" + "\n".join(tagged(f"\\fB{escape(n)}\\fR", t) for n, t in variables),
         "@FILES@": ".SH FILES\n" + "\n".join(tagged(f"\\fI{escape(n)}\\fR", t) for n, t in FILES),
         "@SEE_ALSO@": ".SH SEE ALSO\n" + _see_also(program),
     }

@@ -27,11 +27,11 @@ from katcore.records import (
     TestFile,
     Verification,
 )
-from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, Spec, sandbox
+from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, sandbox
 from katcore.source import source_of
 from katcore.streams import Line
 from katcore.testrun import clock
-from katcore.testrun.environment import environment_digest, environment_mounts, this_base, this_platform
+from katcore.testrun.environment import box_spec, environment_digest, this_base, this_platform
 from katcore.testrun.guard import Guard
 from katcore.testrun.patch import BadPatch, paths
 from katcore.testrun.run import TestRun, prepare, run_tests
@@ -96,14 +96,8 @@ class _Bench:
             raise Rejected("scan", "answer_on_disk", {"found": found[:SHOWN]})
 
     def _box(self, environment: Environment) -> Box:
-        spec = Spec(
-            "build-env",
-            repo=workspace(self.source),
-            workdir=environment.workdir,
-            mounts=environment_mounts(environment, self.sandbox),
-            limits=self.limits,
-        )
-        return self.sandbox.create(spec)
+        base = workspace(self.source)
+        return self.sandbox.create(box_spec("build-env", environment, base, self.sandbox, limits=self.limits))
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ pytest would believe and that are not there are recorded as absent, so that an a
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from katcore.build_env.recipe import pytest_config
 from katcore.records import TestFile
+from katcore.testrun.test_files import read_test_file
 
 GUARDED = (
     "conftest.py",
@@ -37,7 +37,7 @@ def wanted_files(folder: Path, touched: Sequence[str], source_dirs: Sequence[str
     config = pytest_config(folder).file
     if config:
         names.add(config)
-    return {name: _read(folder / name) for name in sorted(names)}
+    return {name: read_test_file(folder / name) for name in sorted(names)}
 
 
 def _tests(folder: Path) -> Iterator[str]:
@@ -45,16 +45,3 @@ def _tests(folder: Path) -> Iterator[str]:
         parts = path.relative_to(folder).parts
         if _SKIPPED.isdisjoint(parts) and (_NAMES.fullmatch(parts[-1]) or not _FOLDERS.isdisjoint(parts[:-1])):
             yield "/".join(parts)
-
-
-def _read(path: Path) -> TestFile:
-    if path.is_symlink():
-        return TestFile(text=str(path.readlink()), mode="120000")
-    if not path.is_file():
-        return TestFile()
-    mode = "100755" if path.stat().st_mode & 0o111 else "100644"
-    data = path.read_bytes()
-    try:
-        return TestFile(text=data.decode(), mode=mode)
-    except UnicodeDecodeError:
-        return TestFile(base64=base64.b64encode(data).decode(), mode=mode)

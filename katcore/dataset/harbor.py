@@ -89,6 +89,7 @@ def to_task(row: Json) -> Task:
     docker = _text(row, "environment/Dockerfile") if "environment/Dockerfile" in row else None
     workdir, env, shown = _dockerfile(docker or "", _below(row, "environment/"))
     env |= {name: str(value) for name, value in place.get("env", {}).items() if "${" not in str(value)}
+    workdir = str(place.get("workdir") or workdir)
     name = str(toml.get("task", {}).get("name") or row[NAME])
     _text(row, "tests/test.sh")
     return Task(
@@ -100,10 +101,10 @@ def to_task(row: Json) -> Task:
         labels=Labels(context=str(metadata.get("category", ""))),
         problem_statement=_text(row, "instruction.md"),
         instruction=Instruction(kind="human"),
-        source=TaskSource(kind="inline", url=archive(shown)),
+        source=_source(place.get("docker_image"), workdir, shown),
         environment=Environment(
             recipe=RECIPE,
-            workdir=str(place.get("workdir") or workdir),
+            workdir=workdir,
             test_command=f"export KAT_PYTHON=/opt/python/bin/python3{_RUN}",
             env=env,
             dockerfile=docker,
@@ -116,13 +117,20 @@ def to_task(row: Json) -> Task:
     )
 
 
+def _source(image: str | None, workdir: str, shown: Mapping[str, Json]) -> TaskSource:
+    """What the agent finds in the working folder: that of a finished image, else what the Dockerfile copies there."""
+    if image:
+        return TaskSource(kind="image", url=image, ref=workdir)
+    return TaskSource(kind="inline", url=archive(shown))
+
+
 def from_task(task: Task) -> Json:
     """The files that a task holds; those of `environment/` beside the Dockerfile are kept by `origin.py`."""
     references = task.verification.references or []
     solution = references[0].get("files", {}) if references else {}
     row: Json = {
         NAME: task.instance_id.rpartition("/")[2],
-        "task.toml": _file(toml_of(task)),
+        "task.toml": _file(toml_of(task, built=task.environment.dockerfile is not None)),
         "instruction.md": _file(task.problem_statement),
     }
     if task.environment.dockerfile is not None:

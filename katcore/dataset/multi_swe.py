@@ -2,7 +2,8 @@
 
 In: a row, or a task. Out: the other. The tests that tell are those that do not pass before the fix and do after it:
 `f2p_tests`, and also `s2p_tests` (skipped before) and `n2p_tests` (not there before). `p2p_tests` must stay. Each is an
-object test -> {run, test, fix}; that, and the logs' summaries, are kept by `origin.py`.
+object test -> {run, test, fix}; that, and the logs' summaries, are kept by `origin.py`. Its harness has a parser for
+each repository, which no row names: such a task is not graded here.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def to_task(row: Json) -> Task:
             workdir=f"/home/{name}",
             image=f"mswebench/{org}_m_{name}:pr-{number}".lower(),
             test_command="bash /home/fix-run.sh",
-            report=Report(kind="log", path=""),
+            report=Report(kind="log", path=RECIPE),
             platform="linux-x86_64",
         ),
         verification=Verification(

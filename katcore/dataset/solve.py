@@ -11,8 +11,8 @@ import msgspec
 from katcore.dataset import files
 from katcore.errors import RecordError
 from katcore.records import Task
-from katcore.sandbox import Limits, Sandbox, Spec
-from katcore.testrun.environment import environment_mounts
+from katcore.sandbox import Sandbox
+from katcore.testrun.environment import box_spec
 from katcore.testrun.patch import GIT_ENV
 from katcore.testrun.run import run_env
 from katcore.testrun.workspace import workspace
@@ -27,15 +27,11 @@ def solved(task: Task, boxes: Sandbox, timeout_s: float = 1800.0) -> Task:
     if "solve.sh" not in solution:
         raise RecordError("solve", "the task has no solution/solve.sh")
     place = task.environment
-    mounts = environment_mounts(place, boxes)
-    box = boxes.create(
-        Spec(f"solve-{task.instance_id}", workspace(task.source), place.workdir, mounts, limits=Limits())
-    )
+    box = boxes.create(box_spec(f"solve-{task.instance_id}", place, workspace(task.source), boxes))
     try:
         for name, file in solution.items():
             box.put(f"/tmp/solution/{name}", files.content(file), 0o755 if file["mode"] == "100755" else 0o644)
-        env = run_env(box, place)
-        done = box.exec(["/bin/bash", "/solution/solve.sh"], env=env, timeout_s=timeout_s)
+        done = box.exec(["/bin/bash", "/solution/solve.sh"], env=run_env(place, box), timeout_s=timeout_s)
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("solve", f"solution/solve.sh ended with {done.code}: {said}")

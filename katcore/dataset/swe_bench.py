@@ -38,7 +38,7 @@ def github(repo: str) -> str:
 def to_task(row: Json) -> Task:
     """KeyError, TypeError or ValueError name the field that is not as it should be."""
     name, repo, commit = text(row, "instance_id"), text(row, "repo"), text(row, "base_commit")
-    level = row.get("difficulty")
+    image, level = text(row, "image", image_name(name)), row.get("difficulty")
     return Task(
         instance_id=name,
         repo=repo,
@@ -48,11 +48,11 @@ def to_task(row: Json) -> Task:
         difficulty=DIFFICULTY.get(level) if isinstance(level, str) else level,
         problem_statement=text(row, "problem_statement"),
         instruction=Instruction(kind="human"),
-        source=TaskSource(kind="git", url=github(repo), ref=commit),
+        source=TaskSource(kind="image", url=image, ref=WORKDIR),
         environment=Environment(
             recipe=RECIPE,
             workdir=WORKDIR,
-            image=text(row, "image", image_name(name)),
+            image=image,
             test_command=text(row, "eval_script", ""),
             report=Report(kind="log", path=text(row, "log_parser", "")),
             platform="linux-x86_64",

@@ -8,13 +8,18 @@ may carry times (`foo [1.3 ms]`): they are kept as they are.
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from katcore.dataset.rows import text, texts, when
-from katcore.dataset.swe_bench import WORKDIR, github, image_name
+from katcore.dataset.swe_bench import WORKDIR, image_name
 from katcore.records import Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
+from katcore.testrun.patch import paths
 
 RECIPE = "swe-rebench"
+_CONDA = "[ ! -f /opt/miniconda3/bin/activate ] || . /opt/miniconda3/bin/activate testbed"
+"""V1's images hold the task's packages in an environment of conda."""
+_STRICT = "set -e"
 NEEDS = ("instance_id", "repo", "base_commit", "patch", "install_config")
 
 
@@ -22,7 +27,8 @@ def to_task(row: Json) -> Task:
     """KeyError, TypeError or ValueError name the field that is not as it should be."""
     name, repo, commit = text(row, "instance_id"), text(row, "repo"), text(row, "base_commit")
     install = _install(row)
-    image = text(row, "image_name", "") or text(row, "docker_image", "")
+    image = text(row, "image_name", "") or text(row, "docker_image", "") or image_name(name)
+    workdir = f"/{repo.rpartition('/')[2]}" if row.get("language") else WORKDIR
     return Task(
         instance_id=name,
         repo=repo,
@@ -32,21 +38,38 @@ def to_task(row: Json) -> Task:
         license=text(row, "license", "") or text(row, "license_name", "") or None,
         problem_statement=text(row, "problem_statement", ""),
         instruction=Instruction(kind="human"),
-        source=TaskSource(kind="git", url=github(repo), ref=commit),
+        source=TaskSource(kind="image", url=image, ref=workdir),
         environment=Environment(
             recipe=RECIPE,
-            base=str(install.get("base_image_name") or ""),
-            setup=_commands(install.get("install")),
-            workdir=f"/{repo.rpartition('/')[2]}" if row.get("language") else WORKDIR,
-            test_command=" && ".join(_commands(install.get("test_cmd"))),
+            workdir=workdir,
+            test_command=_script(row, _commands(install.get("test_cmd"))),
             report=Report(kind="log", path=str(install.get("log_parser") or "")),
             platform="linux-x86_64",
-            image=image or image_name(name),
+            image=image,
         ),
         verification=Verification(FAIL_TO_PASS=texts(row, "FAIL_TO_PASS"), PASS_TO_PASS=texts(row, "PASS_TO_PASS")),
         patch=text(row, "patch"),
         test_patch=text(row, "test_patch", ""),
     )
+
+
+def _script(row: Json, commands: list[str]) -> str:
+    """What is run in the image after the tests' patch: V2's commands as they are, V1's on the files of that patch."""
+    if row.get("language"):
+        return "\n".join([_STRICT, *commands]) if commands else ""
+    return "\n".join([_CONDA, *commands]) + _files(text(row, "test_patch", "")) if commands else ""
+
+
+def _test_commands(task: Task) -> list[str]:
+    """The inverse."""
+    first, _, rest = task.environment.test_command.partition("\n")
+    if first == _STRICT:
+        return rest.split("\n")
+    return [rest.removesuffix(_files(task.test_patch))] if first == _CONDA else _commands(task.environment.test_command)
+
+
+def _files(test_patch: str) -> str:
+    return "".join(f" {shlex.quote(name)}" for name in paths(test_patch) if name.endswith(".py"))
 
 
 def from_task(task: Task) -> Json:
@@ -69,7 +92,7 @@ def from_task(task: Task) -> Json:
             "base_image_name": place.base,
             "install": list(place.setup),
             "log_parser": place.report.path if place.report.kind == "log" else "parse_log_pytest",
-            "test_cmd": [place.test_command] if place.test_command else [],
+            "test_cmd": _test_commands(task),
         },
     }
 

@@ -27,8 +27,8 @@ from katcore.rollout.service import Service, close_shared, running, shared
 from katcore.sandbox import GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec
 from katcore.scaffold import Job
 from katcore.testrun import clock
-from katcore.testrun.environment import environment_mounts
-from katcore.testrun.run import RUN_ENV
+from katcore.testrun.environment import box_spec
+from katcore.testrun.run import run_env
 from katcore.testrun.workspace import workspace
 
 LONGEST_CONTEXT = 1 << 20
@@ -164,15 +164,13 @@ def _keep_calls(path: Path) -> None:
 
 def _spec(service: Service, task: Task, session: Session) -> Spec:
     files = service.scaffold.files()
-    return Spec(
-        name=f"rollout-{session.id}",
-        repo=workspace(task.source),
-        workdir=task.environment.workdir,
-        mounts=(
-            *environment_mounts(task.environment, service.sandbox),
-            *(Mount(path, f"{SCAFFOLD}/{name}") for name, path in files.items()),
-        ),
-        env={**RUN_ENV, **task.environment.env},
+    return box_spec(
+        f"rollout-{session.id}",
+        task.environment,
+        workspace(task.source),
+        service.sandbox,
+        mounts=tuple(Mount(path, f"{SCAFFOLD}/{name}") for name, path in files.items()),
+        env=run_env(task.environment),
         socket=session.socket,
     )
 

@@ -70,7 +70,9 @@ class Spec:
 
     `repo` is a folder of this machine that appears at `workdir`, copied on write: the original never changes. `socket`
     is the gateway's unix socket on this machine. `network` is for building environments alone. With `snapshot` the box
-    starts from the files of another one; `repo` must be the same, it is what `changed` compares with.
+    starts from the files of another one; `repo` must be the same, it is what `changed` compares with. `image` names the
+    image (`exported.py`) that the box is made of, instead of the sandbox's own base; what that has at `workdir` is not
+    seen, and its variables are set beneath `env`.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Spec:
     socket: Path | None = None
     network: bool = False
     snapshot: Snapshot | None = None
+    image: str = ""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -154,15 +157,25 @@ SANDBOXES = {"bubblewrap": "katcore.sandbox.bubblewrap:Bubblewrap", "docker": "k
 """Name -> `module:class`."""
 
 
-def sandbox(name: str = "bubblewrap") -> Sandbox:
-    """The sandbox of that name, checked. There is no unsandboxed one."""
-    from importlib import import_module
-
+def named(name: str, runtime: str = "") -> str:
+    """A sandbox's whole name: that of its kind, and for Docker perhaps `:RUNTIME`. UsageError for one that is none."""
     from katcore.errors import UsageError
 
-    if name not in SANDBOXES:
-        raise UsageError(f"unknown sandbox {name!r}", hint=f"one of: {', '.join(SANDBOXES)}")
-    module, _, kind = SANDBOXES[name].partition(":")
-    made: Sandbox = getattr(import_module(module), kind)()
+    whole = f"{name}:{runtime}" if runtime else name
+    kind, colon, after = whole.partition(":")
+    if kind not in SANDBOXES:
+        raise UsageError(f"unknown sandbox {kind!r}", hint=f"one of: {', '.join(SANDBOXES)}")
+    if colon and (kind != "docker" or not after or ":" in after):
+        raise UsageError(f"{whole!r} is no sandbox: only docker has runtimes, and a box has one")
+    return whole
+
+
+def sandbox(name: str = "bubblewrap") -> Sandbox:
+    """The sandbox of that whole name, checked. There is no unsandboxed one."""
+    from importlib import import_module
+
+    kind, _, runtime = named(name).partition(":")
+    module, _, made_by = SANDBOXES[kind].partition(":")
+    made: Sandbox = getattr(import_module(module), made_by)(**({"runtime": runtime} if runtime else {}))
     made.check()
     return made

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from katcore.cache import cache_dir
 from katcore.errors import SandboxError
-from katcore.sandbox import GATEWAY, Box, Mount, Spec, base, limits, network, owner, rootfs
+from katcore.sandbox import GATEWAY, Box, Mount, Spec, base, exported, limits, network, owner, rootfs
 from katcore.sandbox.box import OVERLAY, UNSHARE, BubblewrapBox
 from katcore.sandbox.overlay import duplicate, remove
 
@@ -53,7 +53,8 @@ class Bubblewrap:
         """Raise SandboxError with one clear line when this machine cannot run such boxes."""
         if not shutil.which("bwrap"):
             raise SandboxError("bubblewrap is not installed", hint="apt-get install bubblewrap")
-        probe = ["bwrap", *ISOLATION, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "/bin/true"]
+        # not all of `/`: what others mount and unmount there meanwhile would make it fail
+        probe = ["bwrap", *ISOLATION, *rootfs.system(), "--proc", "/proc", "--dev", "/dev", "/bin/true"]
         done = subprocess.run(
             probe, stdin=subprocess.DEVNULL, capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"}
         )
@@ -66,6 +67,7 @@ class Bubblewrap:
         begun = time.monotonic()
         if spec.repo is not None and not spec.repo.is_dir():
             raise SandboxError(f"a box's repository is not a folder: {spec.repo}")
+        spec = exported.seen(spec)
         top = owner.owned()
         owner.sweep(limits.parents())
         name = f"{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}"
@@ -89,13 +91,12 @@ class Bubblewrap:
         """bubblewrap's arguments, but for the working folder and the environment of one process."""
         repo = folder.parent / "merged" if overlaid else folder / "upper"
         view = [*ISOLATION, *(("--share-net",) if spec.network else ())]
-        if self._base:
-            view += base.shown(self._base)
+        if root := exported.root(spec.image) if spec.image else self._base:
+            view += [*base.shown(root, spec.workdir), *rootfs.portable_python(self._python)]
         else:
-            view += [*rootfs.system(), *rootfs.etc(spec.network)]
-        view += rootfs.python(self._python)
+            view += [*rootfs.system(), *rootfs.etc(spec.network), *rootfs.python(self._python)]
         view += [*rootfs.KERNEL, "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"]
-        if not self._base:
+        if root is None:
             view += ["--dir", "/var", "--symlink", "/tmp", "/var/tmp", "--dir", "/run"]
         for place, target in rootfs.LINKS:
             view += ["--symlink", target, place]
@@ -108,7 +109,7 @@ class Bubblewrap:
         view += _mounts(spec.mounts)
         if spec.socket:
             view += ["--ro-bind", str(spec.socket.absolute()), GATEWAY]
-        return [*view, *(() if self._base else rootfs.SEALED), "--remount-ro", "/"]
+        return [*view, *(() if root else rootfs.SEALED), "--remount-ro", "/"]
 
 
 def _mounts(mounts: Sequence[Mount]) -> list[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from katcore.errors import SandboxError
-from katcore.sandbox import ENV, GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec, network, owner, rootfs, seccomp
+from katcore.sandbox import ENV, GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec, exported, network, owner, rootfs, seccomp
 from katcore.sandbox.docker_box import DockerBox
 from katcore.sandbox.engine_api import api_errors, connect, is_local
 from katcore.sandbox.hijack import Stream, expect
@@ -79,10 +79,6 @@ class Docker:
             raise SandboxError(f"the Docker engine runs {info.get('OSType')} containers, not Linux")
         if self._runtime and self._runtime not in info.get("Runtimes", {}):
             raise SandboxError(f"the Docker engine has no runtime {self._runtime!r}")
-        if self._base is None and not is_local(self.client):
-            raise SandboxError(
-                "a remote Docker engine needs a base image", hint=f"{BASE_VARIABLE}=IMAGE, or a tarball's path"
-            )
 
     def create(self, spec: Spec) -> Box:
         """Start a box."""
@@ -91,6 +87,7 @@ class Docker:
             raise SandboxError(f"a box's repository is not a folder: {spec.repo}")
         if spec.socket and not is_local(self.client):
             raise SandboxError("a remote Docker engine cannot reach the gateway's socket")
+        spec = exported.seen(spec)
         self.sweep()
         writable = [mount.source for mount in spec.mounts if mount.writable]
         owners = {source: source.stat().st_uid for source in writable}
@@ -130,9 +127,12 @@ class Docker:
             if spec.snapshot.sandbox != self.name:
                 raise SandboxError(f"a snapshot of {spec.snapshot.sandbox} is none of {self.name}")
             return self.images.digest(spec.snapshot.name)
-        image = self.images.base(self._base, self._skeleton())
+        root = self._root(spec)
+        image = self.images.base(root, self._skeleton(root is None))
+        if spec.image:
+            image = self.images.emptied(image, spec.workdir)
         if not self._local:
-            image = self.images.layer(image, "python", [(path, target, 0) for path, target in self._interpreter()])
+            image = self.images.layer(image, "python", [(path, target, 0) for path, target in self._interpreter(spec)])
             shown = [(mount.source, mount.target, 0) for mount in spec.mounts if not mount.writable]
             if shown:
                 image = self.images.layer(image, "env", shown)
@@ -143,6 +143,16 @@ class Docker:
                 image = self.images.layer(image, "repo", [(empty, spec.workdir, rootfs.USER)])
         self.images.used(image)
         return image
+
+    def _root(self, spec: Spec) -> Path | str | None:
+        """What a box's image is made of: the task's own image or archive, the base of all boxes, or None."""
+        if not spec.image:
+            if self._base is None and not is_local(self.client):
+                raise SandboxError(
+                    "a remote Docker engine needs a base image", hint=f"{BASE_VARIABLE}=IMAGE, or a tarball's path"
+                )
+            return self._base
+        return exported.archive_of(spec.image) or self.images.present(spec.image)
 
     def _started(self, spec: Spec) -> DockerBox:
         with api_errors("a box cannot be started"):
@@ -213,10 +223,11 @@ class Docker:
         mounts = list(spec.mounts) if self._local else [mount for mount in spec.mounts if mount.writable]
         if mounts and not is_local(self.client):
             raise SandboxError("a remote Docker engine has no writable folders of this machine")
-        shown = list(_shown(rootfs.system())) if self._base is None else []
+        bare = self._base is None and not spec.image
+        shown = list(_shown(rootfs.system())) if bare else []
         if self._local:
-            shown += self._interpreter()
-            if self._base is None:
+            shown += self._interpreter(spec)
+            if bare:
                 shown += [
                     (Path(f"/etc/{name}").resolve(), f"/etc/{name}")
                     for name in rootfs.FROM_HOST
@@ -235,20 +246,22 @@ class Docker:
         mounts += [Mount(path, target) for path, target in shown]
         return [f"{m.source.absolute()}:{m.target}:{'rw' if m.writable else 'ro'}" for m in mounts]
 
-    def _interpreter(self) -> list[tuple[Path, str]]:
-        return list(_shown(rootfs.python(self._python)))
+    def _interpreter(self, spec: Spec) -> list[tuple[Path, str]]:
+        based = self._base or spec.image
+        return list(_shown((rootfs.portable_python if based else rootfs.python)(self._python)))
 
-    def _skeleton(self) -> bytes:
-        """What every box has of its own: mount points, a minimal `/etc`, places to write."""
+    def _skeleton(self, bare: bool) -> bytes:
+        """What every box has of its own: mount points, places to write; one without a base also a minimal `/etc`."""
         folders = [
             (path, 0o755)
             for path in ("opt", "opt/python", "opt/python/bin", ENV, SCAFFOLD, "run", "run/kat", "var", "usr")
         ]
         folders += [("tmp", 0o1777), ("tmp/home", 0), ("testbed", 0)]
         links = [(place[1:], target) for place, target in rootfs.LINKS]
-        links += [("var/tmp", "/tmp")] if self._base is None else []
-        files = [] if self._base else [(f"etc/{name}", text.encode()) for name, text in sorted(rootfs.ETC.items())]
-        if self._base is None:
+        files: list[tuple[str, bytes]] = []
+        if bare:
+            links.append(("var/tmp", "/tmp"))
+            files += [(f"etc/{name}", text.encode()) for name, text in sorted(rootfs.ETC.items())]
             system = rootfs.system()
             links += [(system[i + 2], system[i + 1]) for i, word in enumerate(system) if word == "--symlink"]
             links.append(("etc/localtime", "/usr/share/zoneinfo/Etc/UTC"))

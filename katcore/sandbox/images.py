@@ -13,8 +13,8 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Container, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -38,7 +38,7 @@ class Images:
     """The images of one engine."""
 
     def __init__(self, client: Any) -> None:
-        self._client = client
+        self.client = client
 
     def base(self, source: Path | str | None, skeleton: bytes) -> str:
         """A root file system's image: a tarball's, a known image's, or `skeleton` alone over which folders are mounted.
@@ -65,11 +65,84 @@ class Images:
 
         try:
             with api_errors(f"the image {name} cannot be looked at"):
-                return str(self._client.inspect_image(name)["Id"])
+                return str(self.client.inspect_image(name)["Id"])
         except SandboxError as error:
             if isinstance(error.__cause__, NotFound):
                 raise SandboxError(f"the engine has no image {name}", hint=f"docker pull {name}") from error
             raise
+
+    def present(self, name: str) -> str:
+        """The exact id of an image, which the engine pulls if it does not have it. Raises SandboxError."""
+        from docker.errors import ImageNotFound
+
+        with api_errors(f"the engine has no image {name} and cannot pull it"):
+            try:
+                return str(self.client.inspect_image(name)["Id"])
+            except ImageNotFound:
+                if ":" not in name.rpartition("/")[2] and "@" not in name:
+                    name += ":latest"  # without a tag all of them would be pulled
+                self.client.pull(name)
+                return str(self.client.inspect_image(name)["Id"])
+
+    def variables(self, name: str) -> dict[str, str]:
+        """The environment that an image asks for."""
+        asked = self.client.inspect_image(self.present(name))["Config"].get("Env") or []
+        return dict(entry.split("=", 1) for entry in asked if "=" in entry)
+
+    def build(self, dockerfile: str, context: Mapping[str, tuple[bytes, int]]) -> str:
+        """The name of the image that a Dockerfile makes of files (path -> content, mode), built once. SandboxError.
+
+        As the engine's own builder does it, with the network of the engine's machine; it pulls what it starts from.
+        """
+        files = {**context, "Dockerfile": (dockerfile.encode(), 0o644)}
+        parts = [f"{path}\0{mode}\0{sha256(data).hexdigest()}" for path, (data, mode) in sorted(files.items())]
+
+        def make(name: str) -> None:
+            with tempfile.TemporaryFile() as spool:
+                with tarfile.open(fileobj=spool, mode="w", format=tarfile.PAX_FORMAT) as archive:
+                    for path, (data, mode) in sorted(files.items()):
+                        info = _info(path, tarfile.REGTYPE, mode)
+                        info.size = len(data)
+                        archive.addfile(info, io.BytesIO(data))
+                spool.seek(0)
+                how = {"custom_context": True, "network_mode": "host", "rm": True, "forcerm": True, "decode": True}
+                labels = {KIND: "task", MAKER: str(cache_root())}
+                for said in self.client.build(fileobj=spool, tag=name, labels=labels, **how):
+                    if "error" in said:
+                        raise SandboxError(f"the Dockerfile cannot be built: {' '.join(said['error'].split())[:400]}")
+
+        digest = digest_of("task/1", *parts)
+        self._made("task", digest, make)
+        return f"{REPOSITORY}/task:{digest}"
+
+    def emptied(self, parent: str, folder: str) -> str:
+        """The parent without what it has at a folder: a repository's history there must not be seen."""
+
+        def make(name: str) -> None:
+            script = 'set -- "$0"/..?* "$0"/.[!.]* "$0"/*; rm -rf -- "$@"'
+            with self.container(parent, ["/bin/sh", "-c", script, folder]) as container:
+                self.client.start(container)
+                if (code := self.client.wait(container)["StatusCode"]) != 0:
+                    raise SandboxError(f"{folder} of an image cannot be emptied: rm ended with {code}")
+                self._keep(container, name, "bare", 0)
+
+        return self._made("bare", digest_of("bare/1", parent, folder), make)
+
+    @contextmanager
+    def container(self, image: str, command: Sequence[str] = ("/",)) -> Iterator[str]:
+        """A container of an image, root's, without a network; it was not started, and goes in the end."""
+        made = self.client.create_container(
+            image,
+            entrypoint=list(command),
+            command=[],
+            user="0:0",
+            labels={MAKER: str(cache_root())},
+            host_config=self.client.create_host_config(network_mode="none"),
+        )["Id"]
+        try:
+            yield str(made)
+        finally:
+            self.client.remove_container(made, force=True, v=True)
 
     def layer(self, parent: str, kind: str, folders: Sequence[tuple[Path, str, int]]) -> str:
         """The parent with folders of this machine in it: (folder, where it goes, the user whose it is).
@@ -96,8 +169,8 @@ class Images:
         """Remove this cache's least recently used repository and dependency layers until they are within the limit."""
         gib = float(os.environ.get(LIMIT_VARIABLE) or DEFAULT_GIB)
         limit = int(gib * (1 << 30)) if limit_bytes is None else limit_bytes
-        made = self._client.images(filters={"label": [KIND, f"{MAKER}={cache_root()}"]})
-        found = [image for image in made if image["Labels"].get(KIND) in ("repo", "env")]
+        made = self.client.images(filters={"label": [KIND, f"{MAKER}={cache_root()}"]})
+        found = [image for image in made if image["Labels"].get(KIND) in ("repo", "env", "bare")]
         found.sort(key=lambda image: _last_use(image["Id"]))
         total = sum(int(image["Labels"].get(BYTES, 0)) for image in found)
         gone = []
@@ -114,7 +187,7 @@ class Images:
         from docker.errors import APIError
 
         try:
-            self._client.remove_image(image)
+            self.client.remove_image(image)
         except APIError as error:
             if error.status_code not in (404, 409):
                 raise SandboxError(f"the image {image} cannot be removed: {error.explanation}") from error
@@ -142,9 +215,9 @@ class Images:
         repository, _, tag = name.rpartition(":")
         change = [f"LABEL {KIND}=base {BYTES}=0"]
         if isinstance(data, Path):
-            self._client.import_image(str(data), repository=repository, tag=tag, changes=change)
+            self.client.import_image(str(data), repository=repository, tag=tag, changes=change)
             return
-        self._client.import_image(data, repository=repository, tag=tag, changes=change)
+        self.client.import_image(data, repository=repository, tag=tag, changes=change)
 
     def _over(self, parent: str, skeleton: bytes, name: str) -> None:
         with tempfile.TemporaryFile() as spool:
@@ -154,14 +227,14 @@ class Images:
     def _commit(self, parent: str, archive: IO[bytes], name: str, kind: str) -> None:
         size = archive.tell()
         archive.seek(0)
-        container = self._client.create_container(parent, command=["/"], labels={MAKER: str(cache_root())})["Id"]
-        try:
-            self._client.put_archive(container, "/", archive)
-            repository, _, tag = name.rpartition(":")
-            labels = {KIND: kind, BYTES: str(size), MAKER: str(cache_root())}
-            self._client.commit(container, repository=repository, tag=tag, conf={"Labels": labels}, pause=False)
-        finally:
-            self._client.remove_container(container, force=True)
+        with self.container(parent) as container:
+            self.client.put_archive(container, "/", archive)
+            self._keep(container, name, kind, size)
+
+    def _keep(self, container: str, name: str, kind: str, size: int) -> None:
+        repository, _, tag = name.rpartition(":")
+        labels = {KIND: kind, BYTES: str(size), MAKER: str(cache_root())}
+        self.client.commit(container, repository=repository, tag=tag, conf={"Labels": labels}, pause=False)
 
 
 def skeleton(

@@ -152,16 +152,35 @@ def python(which: Python) -> tuple[str, ...]:
     arguments = ["--ro-bind", str(_executables(which)), f"{_INSIDE}/bin"]
     if which.prefix == Path("/usr"):
         return tuple(arguments)
+    arguments += _installation(which)
+    if len(_library_path(which)) < len(_INSIDE) + 4:
+        for library in sorted((which.prefix / "lib").glob("libpython*.so*")):
+            arguments += ["--ro-bind", str(library.resolve()), str(library)]
+    return tuple(arguments)
+
+
+@_once
+def portable_python(which: Python) -> tuple[str, ...]:
+    """The same for a root file system of any distribution: it brings its own loader and libraries (`portable.py`)."""
+    from katcore.sandbox import portable
+
+    arguments = ["--ro-bind", str(portable.folder(which, _INSIDE)), f"{_INSIDE}/bin"]
+    if which.prefix == Path("/usr"):
+        library = f"lib/python{which.version}"
+        return (*arguments, "--ro-bind", f"/usr/{library}", f"{_INSIDE}/{library}")
+    return (*arguments, *_installation(which))
+
+
+def _installation(which: Python) -> list[str]:
+    """An interpreter's library without anybody's packages."""
+    arguments: list[str] = []
     for name in ("lib", "lib64", "include"):
         source = which.prefix / name
         if source.is_dir() and not source.is_symlink():
             arguments += ["--ro-bind", str(source), f"{_INSIDE}/{name}"]
             for packages in sorted(source.glob("python*/*-packages")):
                 arguments += ["--ro-bind", empty(), f"{_INSIDE}/{packages.relative_to(which.prefix)}"]
-    if len(_library_path(which)) < len(_INSIDE) + 4:
-        for library in sorted((which.prefix / "lib").glob("libpython*.so*")):
-            arguments += ["--ro-bind", str(library.resolve()), str(library)]
-    return tuple(arguments)
+    return arguments
 
 
 def _library_path(which: Python) -> bytes:

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from katcore.cache import cache_dir, digest_of, fresh, locked, publish
@@ -101,15 +101,47 @@ def _pip_package() -> Path:
 def environment_mounts(environment: Environment, sandbox: Sandbox) -> tuple[Mount, ...]:
     """What a box for this task mounts: the environment at `/opt/env`, built first if need be, and its clock.
 
-    A task of another dataset names no interpreter and pins nothing: its boxes have their own programs, or those of the
-    image that it was made for, where the user says that the sandbox has that one.
+    A task of another dataset names no interpreter and pins nothing: its boxes have their own programs, or those of its
+    image.
     """
     own = clock.mounts(environment)
     if environment.base or environment.lock:
         return (Mount(ensure_environment(environment, sandbox), ENV), *own)
     runs = re.search(r"^\s*RUN\b", environment.dockerfile or "", re.MULTILINE | re.IGNORECASE)
-    variable = f"KAT_{sandbox.name.upper()}_BASE"
-    if (environment.image or runs) and not os.environ.get(variable):
-        what = f"the image {environment.image}" if environment.image else "an image built from its Dockerfile"
-        raise RecordError("environment", f"the task needs {what}; {variable} names the one that boxes are made of")
+    if runs and not environment.image and not _own_base(sandbox):
+        why = f"kat-mine tasks --build builds it, or {_base_variable(sandbox)} names it"
+        raise RecordError("environment", f"the task needs an image built from its Dockerfile: {why}")
     return own
+
+
+def box_spec(
+    name: str,
+    environment: Environment,
+    repo: Path | None,
+    sandbox: Sandbox,
+    *,
+    mounts: tuple[Mount, ...] = (),
+    env: Mapping[str, str] | None = None,
+    socket: Path | None = None,
+    limits: Limits | None = None,
+) -> Spec:
+    """What a box for a task is made of, its environment built first if need be. Raises RecordError and SandboxError."""
+    return Spec(
+        name,
+        repo=repo,
+        workdir=environment.workdir,
+        mounts=(*environment_mounts(environment, sandbox), *mounts),
+        env=env or {},
+        socket=socket,
+        image="" if _own_base(sandbox) else environment.image or "",
+        limits=limits or Limits(),
+    )
+
+
+def _base_variable(sandbox: Sandbox) -> str:
+    return f"KAT_{sandbox.name.upper()}_BASE"
+
+
+def _own_base(sandbox: Sandbox) -> bool:
+    """Whether the user says what all boxes are made of."""
+    return bool(os.environ.get(_base_variable(sandbox)))

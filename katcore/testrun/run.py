@@ -46,6 +46,16 @@ RUN_ENV = {
 }
 """What every test run sees, beneath `Environment.env`."""
 
+
+def run_env(environment: Environment, box: Box | None = None) -> dict[str, str]:
+    """What processes of a task see in its box; an image of its own says itself where programs are looked for.
+
+    With the box that they run in also the task's clock, if it has one: that starts with its first process.
+    """
+    own = {name: value for name, value in RUN_ENV.items() if not (environment.image and name == "PATH")}
+    return {**own, **environment.env, **({} if box is None else clock.variables(box, environment))}
+
+
 PLUGIN_SOURCE = f'''
 def pytest_collection_modifyitems(items):
     for item in items:
@@ -106,11 +116,6 @@ class TestRun:
         return digest_of(*(f"{test}\0{status}" for test, status in sorted(self.outcomes.items())))
 
 
-def run_env(box: Box, environment: Environment) -> dict[str, str]:
-    """What a process of a task's box sees: `RUN_ENV`, the task's own variables, its clock if it has one."""
-    return {**RUN_ENV, **environment.env, **clock.variables(box, environment)}
-
-
 def prepare(
     box: Box, environment: Environment, *, patch: str = "", test_files: Mapping[str, TestFile] | None = None
 ) -> str:
@@ -122,7 +127,7 @@ def prepare(
     rung = apply_in_box(box, patch)
     restore(box, test_files or {})
     for command in environment.setup:
-        done = box.exec(command, env=run_env(box, environment), timeout_s=900)
+        done = box.exec(command, env=run_env(environment, box), timeout_s=900)
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("setup", f"{command[:80]!r} ended with {done.code}: {said}")
@@ -156,10 +161,13 @@ def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), 
     folder = f"/tmp/kat-report-{secrets.token_hex(12)}"
     box.put(f"{folder}/plugin/{PLUGIN}.py", PLUGIN_SOURCE.encode())
     path = ":".join(filter(None, [f"{folder}/plugin", environment.env.get("PYTHONPATH", "")]))
-    env = {**runner.env, **run_env(box, environment), REPORT_VARIABLE: folder, "PYTHONPATH": path}
+    env = {**runner.env, **run_env(environment, box), REPORT_VARIABLE: folder, "PYTHONPATH": path}
+    if runner.script:
+        box.put(f"{folder}/script", runner.script.encode())
     done = box.exec(_command(runner, environment, tests), env=env, timeout_s=timeout_s)
     tail = (done.stdout + done.stderr).decode("utf-8", "replace")[-LOG_TAIL:]
-    name = environment.report.path if environment.test_command else runner.report
+    own = environment.test_command and not runner.script
+    name = environment.report.path if own else runner.report
     outcomes, problem = _believe(runner, environment, box, f"{folder}/{name}", done)
     found = problem not in ("timeout", "no_report")
     return TestRun(
@@ -171,7 +179,7 @@ def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), 
 def _command(runner: Runner, environment: Environment, tests: Sequence[str]) -> list[str]:
     """The task's command or the runner's, with what to run as `$1`, `$2`, ...; a task's own that does not use them gets
     them at its end."""
-    command = environment.test_command or runner.command
+    command = runner.command if runner.script else environment.test_command or runner.command
     units = runner.units(units_of(tests))
     if '"$@"' not in command and "${@" not in command:
         command += ' "$@"'

@@ -14,8 +14,9 @@ from functools import partial
 
 from katcore.errors import RecordError
 from katcore.records import Environment
-from katcore.testrun.reports import bundle, gotest, jest, junit, libtest, mocha, rspec, tap, trx
+from katcore.testrun.reports import bundle, gotest, jest, junit, libtest, logs, mocha, rspec, tap, trx
 from katcore.testrun.reports.outcome import BROKEN, Outcomes
+from katcore.testrun.script import recorded
 
 Read = Callable[[bytes, str], Outcomes]
 """Reads a report; the second argument is the repository's path in the box."""
@@ -31,7 +32,7 @@ class Runner:
     """`failed`: the exit statuses that go with a failing test; 0 goes with none, any other proves nothing.
 
     `hooks`: patterns of file names, beside those of Python, that change how this runner goes and that no attempt may
-    bring (`guard.py`). `report` lies in `$KAT_REPORT`.
+    bring (`guard.py`). `report` lies in `$KAT_REPORT`, and so does `script` where there is one.
     """
 
     command: str
@@ -41,6 +42,7 @@ class Runner:
     units: Units = list
     hooks: re.Pattern[str] | None = None
     env: dict[str, str] = field(default_factory=dict)
+    script: str = ""
 
     def agrees(self, code: int, outcomes: Outcomes) -> bool:
         """Whether the exit status is the one that goes with the report."""
@@ -264,9 +266,27 @@ RUNNERS |= {
 }
 
 
+def _logged(environment: Environment) -> Runner:
+    """What another dataset's own script prints is the report; where others have its name stands its parser's."""
+    if not environment.test_command.strip():
+        raise RecordError("report", f"a task of {environment.recipe} has no script that runs its tests")
+    if environment.report.path not in logs.KNOWN:
+        raise RecordError("report", f"unknown parser of logs {environment.report.path!r}")
+    return Runner(
+        'bash "$KAT_REPORT/script" > "$KAT_REPORT/log" 2>&1',
+        "log",
+        lambda data, _: logs.read(data, environment.report.path),
+        failed=frozenset(range(256)),  # scripts end with 0 after a failure too
+        units=lambda _: [],
+        script=recorded(environment.test_command),
+    )
+
+
 def runner_of(environment: Environment) -> Runner:
     """The runner that a task names; RecordError when nobody knows it. `junit` is pytest's older name."""
     kind = environment.report.kind
+    if kind == "log":
+        return _logged(environment)
     name = "pytest" if kind == "junit" else kind
     if name not in RUNNERS:
         raise RecordError("report", f"unknown kind of report {kind!r} (one of: {', '.join(RUNNERS)})")

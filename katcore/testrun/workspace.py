@@ -19,6 +19,7 @@ from katcore.cache import cache_dir, digest_of, fresh, locked, publish
 from katcore.errors import KatError
 from katcore.git import EXACT
 from katcore.records import TaskSource
+from katcore.sandbox import exported
 from katcore.source import checkout
 from katcore.testrun.patch import GIT_ENV, apply_here
 
@@ -27,14 +28,18 @@ WHEN = "2000-01-01T00:00:00+0000"
 
 def workspace(source: TaskSource) -> Path:
     """The cached folder of a source; boxes put their writes over it, nobody may change it."""
-    final = cache_dir("work") / digest_of("work/2", source.kind, source.url, source.ref, source.sha256)
+    content = exported.digest(source.url) if source.kind == "image" else source.sha256
+    final = cache_dir("work") / digest_of("work/2", source.kind, source.url, source.ref, content)
     if final.is_dir():
         return final
     with locked(final):
         if not final.is_dir():
             with fresh("work") as made:
-                checkout(source, made)
-                _age(made)
+                if source.kind == "image":
+                    exported.copy_out(source.url, source.ref, made)
+                else:
+                    checkout(source, made)
+                    _age(made)
                 one_commit(made)
                 publish(made, final)
     return final

@@ -14,16 +14,17 @@ from functools import lru_cache
 import msgspec
 
 from katcore.cache import cache_dir, digest_of, locked
-from katcore.errors import RecordError, SandboxError, UsageError
+from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
-from katcore.sandbox import SANDBOXES, Limits, Sandbox, Spec, sandbox
+from katcore.sandbox import Sandbox, named, sandbox
 from katcore.sandbox.warm import warm
 from katcore.testrun import control
-from katcore.testrun.environment import environment_mounts
+from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, Kept
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.run import TestRun, prepare, run_tests
+from katcore.testrun.test_files import with_test_files
 from katcore.testrun.workspace import workspace
 
 VERSION = "verdict/3"
@@ -42,8 +43,7 @@ class Grader:
 
     def __post_init__(self) -> None:
         """An attempt that changed nothing needs no box: a wrong name is told before one does."""
-        if self.sandbox not in SANDBOXES:
-            raise UsageError(f"unknown sandbox {self.sandbox!r}", hint=f"one of: {', '.join(SANDBOXES)}")
+        named(self.sandbox)
 
     def grade(self, task: Task, patch: str) -> Verdict:
         """The verdict on a patch; masked when the box, and not the patch, is at fault."""
@@ -58,6 +58,7 @@ class Grader:
             return masked(str(error))
 
     def _cached(self, task: Task, patch: str, boxes: Sandbox) -> Verdict:
+        task = with_test_files(task)
         guard = _guard(task)
         kept = guard.keep(patch)
         what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), self.timeout_s)
@@ -105,10 +106,7 @@ class Grader:
         self, task: Task, guard: Guard, patch: str, boxes: Sandbox, test_files: Mapping[str, TestFile]
     ) -> tuple[str, TestRun]:
         """The rung that the patch was applied with, and its tests' run. BadPatch, RecordError, SandboxError, _Stray."""
-        mounts = environment_mounts(task.environment, boxes)
-        spec = Spec(
-            f"verify-{task.instance_id}", workspace(task.source), task.environment.workdir, mounts, limits=Limits()
-        )
+        spec = box_spec(f"verify-{task.instance_id}", task.environment, workspace(task.source), boxes)
         box = boxes.create(spec)
         try:
             rung = apply_in_box(box, patch)

@@ -15,8 +15,8 @@ from math import isclose
 from typing import Any
 
 from katcore.records import Task, Trajectory
-from katcore.sandbox import PYTHON, Box, Limits, Mount, Result, Sandbox, Spec
-from katcore.testrun.environment import environment_mounts
+from katcore.sandbox import PYTHON, Box, Limits, Result, Sandbox
+from katcore.testrun.environment import box_spec
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.workspace import workspace
 from katcore.verify.answer import answer_of, code_of
@@ -51,16 +51,11 @@ class ProgramRunner:
     def __call__(self, task: Task, trajectory: Trajectory, rule: Program) -> Outcome:
         """All cases in their order, in one box that nobody else uses. SandboxError when the box fails."""
         has_repo = bool(task.source.url)
-        mounts: tuple[Mount, ...] = environment_mounts(task.environment, self.sandbox) if task.environment.base else ()
         limits = Limits(memory_mib=rule.memory_mib, pids=64, cpu_s=max(1, int(rule.time_s) + 1), disk_mib=512)
-        spec = Spec(
-            f"rules-{task.instance_id}",
-            workspace(task.source) if has_repo else None,
-            task.environment.workdir,
-            mounts,
-            limits=limits,
+        repo = workspace(task.source) if has_repo else None
+        box = self.sandbox.create(
+            box_spec(f"rules-{task.instance_id}", task.environment, repo, self.sandbox, limits=limits)
         )
-        box = self.sandbox.create(spec)
         try:
             if problem := _place(box, trajectory, rule):
                 return _outcome(rule, ["CE"] * len(rule.cases), problem)

@@ -18,10 +18,11 @@ from katcore.cache import cache_dir, digest_of, locked
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pool import Item
 from katcore.records import Json, Task, Verdict
-from katcore.sandbox import Spec, sandbox
+from katcore.sandbox import sandbox
 from katcore.streams import Line, splice
-from katcore.testrun.environment import environment_mounts
+from katcore.testrun.environment import box_spec
 from katcore.testrun.scan import leaks
+from katcore.testrun.test_files import with_test_files
 from katcore.testrun.workspace import workspace
 from katcore.verify.grader import VERSION, Grader
 from katcore.verify.probes import Probe, covers, probes
@@ -78,6 +79,7 @@ class Validator:
             base = workspace(task.source)
         except InputError as error:
             raise RecordError("source", str(error)) from error
+        task = with_test_files(task)
         self._look(task, base)
         seen = Seen()
         for probe in probes(task, base):
@@ -89,9 +91,7 @@ class Validator:
     def _look(self, task: Task, base: Path) -> None:
         """Reject a task whose answer lies where the agent will be."""
         boxes = sandbox(self.sandbox)
-        environment = task.environment
-        mounts = environment_mounts(environment, boxes)
-        box = boxes.create(Spec("validate", repo=base, workdir=environment.workdir, mounts=mounts))
+        box = boxes.create(box_spec("validate", task.environment, base, boxes))
         try:
             found = leaks(box, task.patch)
         finally:

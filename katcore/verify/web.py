@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Json, Task, Trajectory, Verdict
-from katcore.sandbox import PYTHON, Box, Limits, Sandbox, Spec
+from katcore.sandbox import PYTHON, Box, Limits, Sandbox
+from katcore.testrun.environment import box_spec
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.workspace import workspace
 from katcore.verify.judge import Judge
@@ -86,7 +87,7 @@ def rendered(task: Task, patch: str, page: Page, boxes: Sandbox) -> tuple[Look |
         raise RecordError("task", f"rubric: page {page.page!r} lies outside the repository")
     repo = workspace(task.source) if task.source.url else None
     limits = Limits(memory_mib=4096, pids=512, disk_mib=2048)
-    box = boxes.create(Spec(f"web-{task.instance_id}", repo, task.environment.workdir, limits=limits))
+    box = boxes.create(box_spec(f"web-{task.instance_id}", task.environment, repo, boxes, limits=limits))
     try:
         apply_in_box(box, patch)
         if box.exec(["test", "-f", page.page]).code != 0:

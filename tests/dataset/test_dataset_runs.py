@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from dataset_rows import HARBOR, HUMANEVAL, MBPP
+from small_root import PROGRAMS, small_root
 from test_dataset_commands import kat, write_folder
 
 from katcore.dataset import FORMATS
@@ -58,6 +59,37 @@ def test_a_dockerfile_that_runs_programs_is_told_apart(tmp_path: Path) -> None:
     write_folder(tmp_path / "sum", {**HARBOR, "environment/Dockerfile": "FROM x\nWORKDIR /app\nRUN make\n"})
     done = kat("kat-mine", "tasks", "--from", "harbor", tmp_path / "sum", "--solve", "bubblewrap")
     assert done.returncode == 3 and "KAT_BUBBLEWRAP_BASE" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cache")
+def test_a_dockerfile_that_runs_programs_is_built(tmp_path: Path, engine: str) -> None:
+    """What its programs made in the working folder is there for the agent, and for the grading."""
+    programs = (*PROGRAMS, "git", "awk", "cp", "bash", "true")
+    base = small_root(tmp_path / "root", tmp_path / "root.tar", programs)
+    subprocess.run(["docker", "import", base, "small/harbor:1"], check=True, capture_output=True)
+    run = 'RUN ["/bin/bash", "-c", "echo 1 >numbers.txt; echo 41 >>numbers.txt; echo 39 >/etc/beside"]\n'
+    docker = f"FROM small/harbor:1\nWORKDIR /app\nENV GREETING=hello\nCOPY numbers.txt data/ ./\n{run}"
+    folder = write_folder(tmp_path / "sum", {**HARBOR, "environment/Dockerfile": docker})
+    tasks = tmp_path / "tasks.jsonl"
+    done = kat("kat-mine", "tasks", "--from", "harbor", folder, "--build", "--solve", "docker", "-o", tasks)
+    assert done.returncode == 0, done.stderr
+    task = msgspec.json.decode(tasks.read_bytes(), type=Task)
+    assert task.source.kind == "image" and (task.source.url, task.source.ref) == (task.environment.image, "/app")
+    assert "+42" in task.patch
+    lines = [tasks.read_text(), *(trajectory(task.instance_id, patch) + "\n" for patch in (task.patch, NONSENSE))]
+    (tmp_path / "attempts.jsonl").write_text("".join(lines))
+    for kind in ("docker", "bubblewrap"):  # the engine's image, exported, is a root file system for bubblewrap
+        done = kat("kat-verify", "--sandbox", kind, tmp_path / "attempts.jsonl")
+        assert done.returncode == 0, done.stderr
+        verdicts = [json.loads(line)["verdict"] for line in done.stdout.splitlines()[1:]]
+        assert [verdict["reward"] for verdict in verdicts] == [1.0, 0.0], verdicts
+        assert not any(verdict["masked"] for verdict in verdicts)
+    done = kat("kat-build-env", "export", "--to", "harbor", tasks, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    again = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert again == {f"sum/{name}" for name in {**HARBOR}}
+    assert (tmp_path / "out/sum/task.toml").read_text() == HARBOR["task.toml"]
 
 
 @pytest.mark.usefixtures("cache")

@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sandbox_cases import said
+from small_root import small_root
 
-from katcore.errors import SandboxError
-from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec
+from katcore.errors import SandboxError, UsageError
+from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, named, sandbox
 from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.sandbox.docker import Docker
 
 pytestmark = pytest.mark.slow
 
-PROGRAMS = ("bash", "sh", "cat", "env", "head", "mkdir", "dirname", "rm", "chmod", "ls", "id")
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tarball of a small root file system: a few programs of this machine with their libraries."""
+    """A tarball of a few programs of this machine with their libraries."""
     top = tmp_path_factory.mktemp("root")
-    for folder in ("usr/bin", "etc", "tmp", "proc", "dev"):
-        (top / folder).mkdir(parents=True)
-    (top / "bin").symlink_to("usr/bin")
-    (top / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
-    (top / "etc/release").write_text("a small one\n")
-    found = [f"/usr/bin/{name}" for name in PROGRAMS]
-    listed = subprocess.run(["ldd", *found], capture_output=True, text=True, check=True).stdout
-    libraries = {
-        word for line in listed.splitlines() for word in line.split() if word.startswith("/") and ":" not in word
-    }
-    for path in [*found, *sorted(libraries), *python_needs()]:
-        target = top / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(Path(path).resolve().read_bytes())
-        target.chmod(0o755)
-    archive = top.parent / "root.tar"
-    subprocess.run(["tar", "-C", str(top), "-cf", str(archive), "."], check=True)
-    return archive
+    return small_root(top, top.parent / "root.tar", fill=lambda at: write(at / "etc/release", "a small one\n"))
 
 
-def python_needs() -> list[str]:
-    """Libraries of the interpreter and of ctypes."""
-    import _ctypes
-    import sys
-
-    listed = subprocess.run(
-        ["ldd", sys.executable, _ctypes.__file__], capture_output=True, text=True, check=True
-    ).stdout
-    return sorted(
-        {word for line in listed.splitlines() for word in line.split() if word.startswith("/") and ":" not in word}
-    )
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 @pytest.fixture
@@ -132,6 +105,17 @@ def test_the_least_recently_used_layers_go(repo: Path, engine: str, opened: list
     (repo / "README").write_bytes(b"A" * 300_000)
     opened.append(docker.create(Spec("test", repo=repo)))
     assert opened[0].image not in docker.images.evict(limit_bytes=0), "a box needs it"  # type: ignore[attr-defined]
+
+
+def test_a_runtime_is_part_of_the_name(engine: str, opened: list[Box]) -> None:
+    docker = sandbox(named("docker", "runc"))
+    opened.append(box := docker.create(Spec("test")))
+    assert docker.client.inspect_container(box.container)["HostConfig"]["Runtime"] == "runc"  # type: ignore[attr-defined]
+    with pytest.raises(SandboxError, match="has no runtime 'nowhere'"):
+        sandbox("docker:nowhere")
+    for name, runtime in (("bubblewrap", "runc"), ("docker:", ""), ("docker:runc", "kata"), ("nowhere", "")):
+        with pytest.raises(UsageError):
+            named(name, runtime)
 
 
 def test_a_missing_engine_or_runtime_is_one_line(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:

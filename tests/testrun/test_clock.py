@@ -86,7 +86,7 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Box]:
 
 
 def probed(box: Box, command: str = PYTHON) -> dict[str, Any]:
-    done = box.exec([command, "-c", PROBE], env=run_env(box, TASK))
+    done = box.exec([command, "-c", PROBE], env=run_env(TASK, box))
     assert done.code == 0, done.stderr.decode()
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -112,7 +112,7 @@ def test_the_wall_clock_and_new_files_move_and_nothing_else_does(box: Box) -> No
 def test_one_clock_runs_through_all_processes_of_a_box(box: Box) -> None:
     prepare(box, msgspec.structs.replace(TASK, setup=["date +%s > /tmp/setup; sleep 1"]))
     setup = int(box.get("/tmp/setup"))
-    done = box.exec("date +%s; stat -c %Y /tmp/setup", env=run_env(box, TASK))
+    done = box.exec("date +%s; stat -c %Y /tmp/setup", env=run_env(TASK, box))
     now, written = map(int, done.stdout.split())
     assert SHOWN <= setup <= written <= setup + 1 < now + 1 <= SHOWN + 61
 
@@ -124,7 +124,7 @@ def test_boxes_side_by_side_do_not_share_a_clock(tmp_path: Path) -> None:
     try:
         for year, box in made.items():
             of = Environment(env={"KAT_CLOCK": f"{year}-06-01T12:00:00+02:00"})
-            years[year] = box.exec("date +%Y-%H; touch /tmp/a; date -r /tmp/a +%Y", env=run_env(box, of)).stdout.split()
+            years[year] = box.exec("date +%Y-%H; touch /tmp/a; date -r /tmp/a +%Y", env=run_env(of, box)).stdout.split()
     finally:
         for box in made.values():
             box.close()
@@ -134,7 +134,7 @@ def test_boxes_side_by_side_do_not_share_a_clock(tmp_path: Path) -> None:
 def test_a_task_without_one_has_the_machines(tmp_path: Path) -> None:
     box = sandbox().create(Spec("clock", mounts=environment_mounts(Environment(), sandbox())))
     try:
-        seen = run_env(box, Environment())
+        seen = run_env(Environment(), box)
         assert "LD_PRELOAD" not in seen and box.spec.mounts == ()
         assert abs(int(box.exec("date +%s", env=seen).stdout) - time.time()) < 60
     finally:
@@ -145,7 +145,7 @@ def test_a_librarys_own_preload_is_kept() -> None:
     box = sandbox().create(Spec("clock", mounts=clock.mounts(TASK)))
     try:
         env = TASK.env | {"LD_PRELOAD": "libm.so.6"}
-        seen = run_env(box, Environment(env=env))["LD_PRELOAD"]
+        seen = run_env(Environment(env=env), box)["LD_PRELOAD"]
         assert seen == "/opt/kat-clock/clock.so:libm.so.6"
     finally:
         box.close()
@@ -155,7 +155,7 @@ def test_a_box_without_the_library_fails_and_does_not_run_at_another_time() -> N
     box = sandbox().create(Spec("clock"))
     try:
         with pytest.raises(SandboxError, match=r"the task's clock does not work in this box: .*cannot be preloaded"):
-            run_env(box, TASK)
+            run_env(TASK, box)
     finally:
         box.close()
 
@@ -178,7 +178,7 @@ def test_times_that_are_none(text: str) -> None:
     box = sandbox().create(Spec("clock", mounts=clock.mounts(TASK)))
     try:
         with pytest.raises(RecordError, match="environment: KAT_CLOCK is no time"):
-            run_env(box, Environment(env={"KAT_CLOCK": text}))
+            run_env(Environment(env={"KAT_CLOCK": text}), box)
     finally:
         box.close()
 

@@ -1,0 +1,126 @@
+"""Logs of test runs, for tasks of other people's datasets whose runner writes no report: SWE-bench and SWE-rebench.
+
+In: what the test script printed, standard error among standard output, and the name that the dataset gives to its
+parser. Out: `Outcomes` with the ids that this parser gives, so that they can be compared with the dataset's lists.
+
+A log can be forged by any code that runs while it is written: more easily than a report in a folder with a secret name.
+What can be told is refused here; what cannot has to be caught by the exit status (`exit_code`) and by the control run.
+A parser whose logs name only what failed is not known: there, a test that never ran looks like one that passed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from katcore.errors import RecordError
+from katcore.testrun.reports import logs_others as others
+from katcore.testrun.reports import logs_python as python
+from katcore.testrun.reports.logs_python import Family
+from katcore.testrun.reports.outcome import MAX_ID, BadReport, Outcomes, Status, text_of, worse
+
+START, END = ">>>>> Start Test Output", ">>>>> End Test Output"
+_CODE = re.compile(r">>>>> Test Exit Code: *(-?\d{1,9})[ \r]*$", re.MULTILINE)
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0e-\x1f]")
+_GAP = re.compile(r"[^\S\n]{200,}+")
+_TIMES = (
+    re.compile(r"\s*+\[\s*\d+(?:\.\d+)?\s*(?:ms|s)\s*\]\s*$", re.IGNORECASE),
+    re.compile(r"\s++in\s+\d+(?:\.\d+)?\s+(?:msec|sec)\b", re.IGNORECASE),
+    re.compile(r"\s*+\(\s*\d+(?:\.\d+)?\s*(?:ms|s)\s*\)\s*$", re.IGNORECASE),
+)
+"""How runners put times into names, and what SWE-rebench V2 takes out of both sides before it compares them."""
+
+_PYTEST: dict[str, Family] = {
+    **dict.fromkeys(
+        (
+            "pytest", "pytest_v2", "pytest_nebo", "seaborn", "astroid", "flask", "marshmallow", "pvlib", "pyvista",
+            "sqlfluff", "xarray", "astropy", "scikit", "sphinx", "pydantic", "dvc",
+        ),
+        python.pytest,
+    ),
+    **dict.fromkeys(("pytest_options", "pydicom", "requests", "pylint"), python.pytest_options),
+    "matplotlib": python.pytest_matplotlib,
+    "cpp": python.pytest_last_part,
+}  # fmt: skip
+_PYTHON: dict[str, Family] = {**_PYTEST, "django": python.django, "sympy": python.sympy}
+_FAMILIES: dict[str, Family] = {
+    **{f"parse_log_{name}": family for name, family in {**_PYTHON, **others.FAMILIES}.items()},
+    **others.OTHER_NAMES,
+    "": python.pytest,  # older rows name none, and both datasets began with pytest
+}
+KNOWN: frozenset[str] = frozenset(_FAMILIES)
+"""Every name of a parser that `read` knows."""
+_UNTIMED = frozenset({"", *(f"parse_log_{name}" for name in _PYTHON)})
+
+
+def read(data: bytes, parser: str) -> Outcomes:
+    """The outcome of every test that the log names. Raises BadReport, and RecordError for a parser that nobody knows."""
+    family = _FAMILIES.get(parser)
+    if family is None:
+        raise RecordError("report", f"unknown parser of logs {parser!r}")
+    text = _GAP.sub(" ", _ESCAPE.sub("", _region(text_of(data))))
+    found, outcomes = Outcomes(), Outcomes()
+    family([line.rstrip()[:MAX_ID] for line in text.split("\n")], found)
+    for name, status in found.statuses.items():
+        outcomes.add(_named(name, parser), status)
+    for name, entries in found.repeated.items():
+        outcomes.repeated[_named(name, parser)] = entries
+    return outcomes
+
+
+def exit_code(data: bytes) -> int | None:
+    """The exit status of the test command that the script wrote behind the last end marker; None if it wrote none.
+
+    Code under test can print end markers and statuses of its own: one that is not 0, behind any end marker, wins.
+    """
+    text = text_of(data)
+    if not _CODE.search(text, text.rfind(END) if END in text else len(text)):
+        return None
+    codes = [int(code) for code in _CODE.findall(text, text.find(END))]
+    return next((code for code in codes if code != 0), 0)
+
+
+def aligned(statuses: Mapping[str, Status], expected: Iterable[str], parser: str) -> dict[str, Status]:
+    """What the log says of tests as the dataset spells them; one that the log does not name is absent.
+
+    An id is taken as it is; else without its times and with single spaces; else, of pytest, as the part before its
+    first space, where older parsers cut it: the worst of all tests with this beginning counts.
+    """
+    loose: dict[str, Status] = {}
+    for name, status in statuses.items():
+        spaced = " ".join(name.split())
+        for key in {spaced, *([spaced.partition(" ")[0]] if parser in _CUT else [])} - {name}:
+            loose[key] = worse(loose[key], status) if key in loose else status
+    found = {}
+    for test in expected:
+        status_or_none = statuses.get(test) or loose.get(" ".join(_named(test, parser).split()))
+        status_or_none = status_or_none or statuses.get(_named(test, parser))
+        if status_or_none:
+            found[test] = status_or_none
+    return found
+
+
+_CUT = frozenset({"", *(f"parse_log_{name}" for name in _PYTEST)})
+
+
+def _named(name: str, parser: str) -> str:
+    """A test's name without times. pytest's `test[10ms]` is a parameter: it has no times in its ids."""
+    if parser in _UNTIMED:
+        return name
+    for time in _TIMES:
+        name = time.sub("", name)
+    return name.strip() or name
+
+
+def _region(text: str) -> str:
+    """What lies between the first start marker and the last end marker; without markers, all but an unfinished line.
+
+    The script prints its start marker before any test runs, and its end marker after all have: markers that tests print
+    lie between, and so cannot take anything away from what the runner says.
+    """
+    start, end = text.find(START), text.rfind(END)
+    if start < 0 and end < 0:
+        return text[: text.rfind("\n") + 1]
+    if start < 0 or end < start:
+        raise BadReport("the log has only one of its two markers: it was cut off")
+    return text[start + len(START) : end]
