@@ -63,7 +63,7 @@ test-gpu:
 test-runners: $(VENV)/.installed
 	scripts/system-packages test
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_RUNNERS_TABLE=benchmarks/results/test_runners.md \
-	    $(BIN)/pytest -m "slow or runners" tests/testrun/test_real_runners.py
+	    $(BIN)/pytest -m "slow or runners" tests/testrun/test_real_runners.py tests/verify/test_forgery.py
 
 .PHONY: test-agents
 test-agents: $(VENV)/.installed

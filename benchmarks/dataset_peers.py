@@ -4,8 +4,9 @@
 
 `harbor` runs two exported tasks, one with pinned wheels and one without, with its own oracle and nop agents in an image
 built from the exported Dockerfile. `swebench` grades the log of each patch of a list, written by the exported eval.sh
-in a box; KAT judges the report of that very run. A patch on which both must differ says why: those are the cases where
-KAT is stricter on purpose. Ends with 1 if anything is not as it should be.
+in a box; KAT judges the report of that very run, and the log as well. A patch on which both must differ says why: those
+are the cases where KAT is stricter on purpose. The logs of `tests/testrun/reports/logs` are read by its parsers and by
+ours. Ends with 1 if anything is not as it should be.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests/verify"), str(ROOT / "tests/dataset")]
+sys.path[:0] = [str(ROOT / "tests/verify"), str(ROOT / "tests/dataset"), str(ROOT / "tests/testrun")]
 
 from dataset_rows import HUMANEVAL  # noqa: E402
+from expected_logs import FORGED, REAL  # noqa: E402
 from grading import BASE, CALM, FIXED, GOLD, calm_task, environment_with_pytest, patch  # noqa: E402
 
 from katcore.dataset import FORMATS, swe_bench  # noqa: E402
@@ -31,7 +33,8 @@ from katcore.records import Task, encode  # noqa: E402
 from katcore.sandbox import Spec, sandbox  # noqa: E402
 from katcore.testrun.environment import environment_mounts  # noqa: E402
 from katcore.testrun.grade import judge  # noqa: E402
-from katcore.testrun.reports import junit  # noqa: E402
+from katcore.testrun.reports import junit, logs  # noqa: E402
+from katcore.testrun.reports.outcome import BROKEN, BadReport, Status  # noqa: E402
 from katcore.testrun.run import RUN_ENV, prepare  # noqa: E402
 from katcore.testrun.workspace import workspace  # noqa: E402
 
@@ -54,6 +57,24 @@ PATCHES = {
 STRICTER = {
     "marks as expected to fail": "an expected failure passes FAIL_TO_PASS there; code under test can ask for it",
 }
+LOGS = ROOT / "tests/testrun/reports/logs"
+PYTEST_LOGS = ("pytest", "pytest_6", "pytest_xdist", "pytest_import_error")
+PRINTED = {
+    **{
+        name: {f"tests/test_calc.py::{test}" for test in ("test_skipped", "test_errs", "test_falls", "test_divides")}
+        for name in (*PYTEST_LOGS, "pytest_verbose")
+    },
+    "django": {
+        "RuntimeError: test_saves (shop.tests.ItemTests.test_saves)",
+        "test_speaks_and_fails (shop.tests.NoisyTests.test_speaks_and_fails)",
+    },
+    "cargo": {"tests::fails"},
+    "pytest_forged_reason": {"tests/test_forges.py::test_fine", "tests/test_forges.py::test_hidden"},
+    "unittest_forged": {
+        "test_hidden (forged.Forged.test_hidden)", "test_other (forged.Forged)", "test_more (forged.Forged)",
+    },
+}  # fmt: skip
+"""Tests of these logs that did not pass, whatever a line says that a test has printed; the last two are refused."""
 
 
 def main() -> None:
@@ -71,6 +92,7 @@ def main() -> None:
             "harbor": harbor(options.peers, tasks, options.image, Path(top)),
             "swebench": swebench(options.peers, calm, Path(top)),
             "tree": tree(options.peers, Path(top), options.image),
+            "logs": logs_agree(options.peers),
             "packages": {name: version(options.peers, name) for name in ("harbor", "swebench")},
         }
     text = json.dumps(found, indent=2)
@@ -79,11 +101,12 @@ def main() -> None:
         options.json.write_text(text + "\n", encoding="utf-8")
     rewards = all(run["oracle"] == 1 and run["nop"] == 0 for run in found["harbor"].values())
     graded = all(
-        row["kat"] == row["swebench"] or (name in STRICTER and not row["kat"])
+        row["kat"] == row["kat_by_log"] and (row["kat"] == row["swebench"] or (name in STRICTER and not row["kat"]))
         for name, row in found["swebench"].items()
     )
     whole = not found["tree"]["problems"] and found["tree"]["tasks"] == len(found["harbor"])
-    sys.exit(0 if rewards and graded and whole else 1)
+    read = all(not row["unexplained"] for row in found["logs"].values())
+    sys.exit(0 if rewards and graded and whole and read else 1)
 
 
 def version(peers: Path, name: str) -> str:
@@ -147,9 +170,9 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
         log, report = run(task, row["eval_script"], change)
         logs[name] = str(top / f"{number}.log")
         Path(logs[name]).write_bytes(log)
+        wanted = task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS
         outcomes = junit.read(report).statuses if report else {}
-        passed = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS).passed
-        found[name] = {"kat": passed}
+        found[name] = {"kat": judge(outcomes, *wanted).passed, "kat_by_log": judge(by_log(row, log), *wanted).passed}
     asked = json.dumps({"row": row, "logs": logs})
     done = subprocess.run([peers / "python", ROOT / "benchmarks/peers/swebench_grade.py"], input=asked, text=True,
                           check=True, capture_output=True)  # fmt: skip
@@ -157,6 +180,52 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
         found[name]["swebench"] = resolved
         if name in STRICTER:
             found[name]["stricter"] = STRICTER[name]
+    return found
+
+
+def by_log(row: dict[str, Any], log: bytes) -> dict[str, Status]:
+    """What the log says of the row's tests; nothing if it is refused, or its exit status is not the one that goes
+    with it.
+    """
+    try:
+        said = logs.read(log, row["log_parser"]).statuses
+    except BadReport:
+        return {}
+    broken = any(status in BROKEN for status in said.values())
+    agrees = broken == (logs.exit_code(log) != 0)
+    return logs.aligned(said, [*row["FAIL_TO_PASS"], *row["PASS_TO_PASS"]], row["log_parser"]) if agrees else {}
+
+
+def logs_agree(peers: Path) -> dict[str, dict[str, Any]]:
+    """Each log by the package's parser and by ours: how many of its tests pass by both, and which by one alone.
+
+    An id is looked up as the package spells it. One that differs is explained if it is of PRINTED.
+    """
+    parsers = {name: {parser or "parse_log_pytest"} for name, (parser, _) in REAL.items()}
+    parsers |= {name: {parser} for name, parser in FORGED.items()}
+    for name in PYTEST_LOGS:
+        parsers[name] |= {f"parse_log_{kind}" for kind in ("pytest", "pytest_v2", "pytest_options", "matplotlib")}
+    parsers["jest"] |= {"parse_log_react_pdf", "parse_log_carbon", "parse_log_grommet"}
+    asked = {f"{name} {parser}": (parser, str(LOGS / f"{name}.log")) for name in parsers for parser in parsers[name]}
+    done = subprocess.run([peers / "python", ROOT / "benchmarks/peers/swebench_logs.py"], input=json.dumps(asked),
+                          text=True, check=True, capture_output=True)  # fmt: skip
+    found: dict[str, dict[str, Any]] = {}
+    for key, theirs in sorted(json.loads(done.stdout).items()):
+        name, parser = key.split(" ")
+        try:
+            said = logs.read((LOGS / f"{name}.log").read_bytes(), parser).statuses
+            refused = ""
+        except BadReport as error:
+            said, refused = {}, str(error)
+        ours = logs.aligned(said, theirs, parser)
+        differ = [test for test, status in theirs.items() if (status == "PASSED") != (ours.get(test) == "PASSED")]
+        found[key] = {
+            "passed_by_both": sum(status == "PASSED" == ours.get(test) for test, status in theirs.items()),
+            "not_passed_by_both": sum(status != "PASSED" != ours.get(test) for test, status in theirs.items()),
+            "printed_by_tests": [test for test in differ if test in PRINTED.get(name, ())],
+            "unexplained": [test for test in differ if test not in PRINTED.get(name, ())],
+            "refused": refused,
+        }
     return found
 
 

@@ -6,6 +6,7 @@ the index failed, which says nothing about the change. Every run is made in a fr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ class _Bench:
     def run(self, environment: Environment, patch: str) -> TestRun:
         """One run in a fresh box, as a grading goes. A set-up that fails is a run without outcomes."""
         base = workspace(self.source)
-        kept = Guard(self.files, environment, lambda name: (base / name).exists()).keep(patch)
+        kept = Guard(self.files, environment, lambda name: os.path.lexists(base / name)).keep(patch)
         box = self._box(environment)
         try:
             prepare(box, environment, patch=kept.patch, test_files=self.files)

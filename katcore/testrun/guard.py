@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from katcore.records import Environment
@@ -36,23 +37,21 @@ HOOKS = frozenset(
 )
 """Files that change how a test run behaves, wherever they lie."""
 SHADOWS = frozenset(
-    [
-        "pytest",
-        "_pytest",
-        "py",
-        "pluggy",
-        "iniconfig",
-        "packaging",
-        "unittest",
-        "xmlrunner",
-        "coverage",
-        "xdist",
-        "hypothesis",
-    ]
+    """
+    pytest _pytest py pluggy iniconfig packaging pygments exceptiongroup tomli colorama typing_extensions attr attrs
+    unittest xmlrunner coverage xdist execnet hypothesis sitecustomize usercustomize kat_nodeid
+    """.split()  # noqa: SIM905 - a list of names, one word each
 )
-"""Top-level modules that a test run imports: a repository that brings a new one of its own would run that first."""
-METADATA = frozenset([".dist-info", ".egg-info", ".egg-link"])
-"""Metadata of an installed project, which importlib finds in a checkout too: its entry points load pytest plugins."""
+"""Top-level modules that a test run imports: a repository that brings a new one of its own would run that first.
+
+So would one that is called like a package of the environment, whose plugins pytest loads by name."""
+METADATA = (".dist-info", ".egg-info", ".egg-link", ".egg")
+"""Metadata of an installed project, which importlib finds in a checkout too, in any case: its entry points load pytest
+plugins."""
+FOLDERS = frozenset(
+    ["test", "tests", "__tests__", "testdata", "test_data", "test-data", "__snapshots__", "__fixtures__", "__mocks__"]
+)
+"""Folders whose files say what tests expect, be they listed with the task or not: a change of one weakens a test."""
 
 _FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
 
@@ -90,21 +89,36 @@ class Guard:
         hooks = runner_of(self.environment).hooks
         if hooks and hooks.fullmatch(name):
             return True
-        return name in self.tests or _hooks(name) or _shadows(name, self.environment, self.existed)
+        return (
+            name in self.tests
+            or _hooks(name)
+            or _before_a_test(name, self.tests)
+            or _shadows(name, self.environment, self.existed)
+            or (not FOLDERS.isdisjoint(name.lower().split("/")[:-1]) and self.existed(name))
+        )
 
 
 def _hooks(name: str) -> bool:
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.lower())
     return (
-        path.name.lower() in HOOKS
-        or path.suffix in {".pth", ".pyc", ".pyo"}
+        path.name in HOOKS
+        or path.name.endswith((".pth", ".pyc", ".pyo"))
         or ".pytest_cache" in path.parts
-        or any(PurePosixPath(part).suffix in METADATA for part in path.parts)
+        or any(part.endswith(METADATA) for part in path.parts)
     )
+
+
+def _before_a_test(name: str, tests: Container[str]) -> bool:
+    """Something that Python imports in place of a test file beside it: a package or an extension of its name."""
+    path = PurePosixPath(name)
+    if path.suffix == ".so" and f"{path.parent / path.name.partition('.')[0]}.py" in tests:
+        return True
+    return any(f"{parent}.py" in tests for parent in path.parents)
 
 
 def _shadows(name: str, environment: Environment, existed: Callable[[str], bool]) -> bool:
     """A new module where imports start that has the name of one that a test run imports."""
+    shadows = SHADOWS | _installed(tuple(environment.lock))
     for root in _roots(environment):
         if not name.startswith(root):
             continue
@@ -112,10 +126,17 @@ def _shadows(name: str, environment: Environment, existed: Callable[[str], bool]
         module, dot, suffix = top.partition(".")
         importable = (not dot) if inside else (not dot or suffix == "py" or suffix.endswith("so"))
         # a folder called like one of the standard library's modules is one only with an __init__
-        known = module in SHADOWS or (module in sys.stdlib_module_names and (not inside or inside == "__init__.py"))
+        known = module in shadows or (module in sys.stdlib_module_names and (not inside or inside == "__init__.py"))
         if importable and known and not existed(root + top):
             return True
     return False
+
+
+@lru_cache(maxsize=16)
+def _installed(lock: tuple[str, ...]) -> frozenset[str]:
+    """What the modules of a lock's packages are called by custom."""
+    names = (re.match(r"[\w.-]+", line) for line in lock)
+    return frozenset(re.sub(r"[-.]", "_", found[0].lower()) for found in names if found)
 
 
 def _roots(environment: Environment) -> Iterator[str]:

@@ -56,7 +56,9 @@ def check(patch: bytes) -> None:
         line = found.group(1).split(b"\t")[0]
         if found.group(0)[:3] in (b"---", b"+++") and not line.startswith((b'"', b"a/", b"b/")):
             continue  # /dev/null, or a removed or added line that merely looks like a header
-        parts = re.split(rb'[/ "]', line.lower())
+        # git and patch read quoted names, in which any letter can be an octal escape
+        plain = re.sub(rb"\\([0-3][0-7]{2})", lambda octal: bytes([int(octal[1], 8)]), line)
+        parts = re.split(rb'[/ "]', plain.lower())
         if line.startswith(b"/") or b".." in parts or b".git" in parts:
             raise BadPatch("the patch leaves the repository or touches .git")
 

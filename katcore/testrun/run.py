@@ -119,7 +119,7 @@ class TestRun:
 def prepare(
     box: Box, environment: Environment, *, patch: str = "", test_files: Mapping[str, TestFile] | None = None
 ) -> str:
-    """Apply the patch, then write the task's test files over it, then run the set-up. The patch's rung; BadPatch.
+    """Apply the patch, write the task's test files over it, run the set-up, write them again. The rung; BadPatch.
 
     A set-up command that fails raises RecordError: the code under test may be at fault (an extension that does not
     compile), so it is for the caller to say what that means.
@@ -131,6 +131,8 @@ def prepare(
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("setup", f"{command[:80]!r} ended with {done.code}: {said}")
+    if environment.setup:  # it runs the attempt's code, which may have written over the tests
+        restore(box, test_files or {})
     return rung
 
 

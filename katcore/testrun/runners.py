@@ -270,8 +270,7 @@ def _logged(environment: Environment) -> Runner:
     """What another dataset's own script prints is the report; where others have its name stands its parser's."""
     if not environment.test_command.strip():
         raise RecordError("report", f"a task of {environment.recipe} has no script that runs its tests")
-    if environment.report.path not in logs.KNOWN:
-        raise RecordError("report", f"unknown parser of logs {environment.report.path!r}")
+    logs.family_of(environment.report.path)
     return Runner(
         'bash "$KAT_REPORT/script" > "$KAT_REPORT/log" 2>&1',
         "log",

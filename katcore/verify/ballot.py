@@ -91,9 +91,11 @@ def ballot(statement: str, work: str, rubric: Rubric, vote: int, images: Sequenc
 def without_address(work: str) -> tuple[str, int]:
     """The work without the lines that speak to its judge, and how many there were."""
     bad: set[int] = set()
+    at = line = 0
     for match in ADDRESSED.finditer(work):
-        first = work.count("\n", 0, match.start())
-        bad.update(range(first, first + match.group().count("\n") + 1))
+        line += work.count("\n", at, match.start())
+        at = match.start()
+        bad.update(range(line, line + match.group().count("\n") + 1))
     lines = work.split("\n")
     return "\n".join("[line left out]" if i in bad else line for i, line in enumerate(lines)), len(bad)
 

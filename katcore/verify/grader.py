@@ -1,15 +1,16 @@
 """Grade a patch by its task's tests: a fresh box, the patch only, the task's own test files, no network.
 
-What passes is run once more with wrong expectations (`testrun/control.py`): results that code under test forges in its
-own process pass then too. In: a task and a patch. Out: a verdict. Task, patch and kind of sandbox decide it, so a
+What passes is run once more with wrong expectations (`forgery.py`): results that code under test forges in its own
+process pass then too. In: a task and a patch. Out: a verdict. Task, patch and kind of sandbox decide it, so a
 finished grading is kept in the cache and used again.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -18,16 +19,17 @@ from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
 from katcore.sandbox import Sandbox, named, sandbox
 from katcore.sandbox.warm import warm
-from katcore.testrun import control
 from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, Kept
 from katcore.testrun.patch import BadPatch, apply_in_box
+from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
-from katcore.testrun.test_files import with_test_files
+from katcore.testrun.test_files import read_test_file, with_test_files
 from katcore.testrun.workspace import workspace
+from katcore.verify.forgery import Finding, examine
 
-VERSION = "verdict/3"
+VERSION = "verdict/4"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 """Ways to end that say nothing about the attempt."""
@@ -61,7 +63,8 @@ class Grader:
         task = with_test_files(task)
         guard = _guard(task)
         kept = guard.keep(patch)
-        what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), self.timeout_s)
+        tests = sorted(task.test_files.items())
+        what = (task.source, task.patch, task.environment, task.verification, tests, self.timeout_s)
         name = digest_of(VERSION, boxes.name, msgspec.json.encode(what), kept.patch, *kept.dropped)
         final = cache_dir("verdict") / name
         with locked(final):
@@ -81,7 +84,7 @@ class Grader:
         try:
             rung, run = self._run(task, guard, kept.patch, boxes, task.test_files)
             grade = judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
-            forged, said = self._forged(task, guard, kept.patch, boxes) if grade.passed else ([], "")
+            finding = self._forged(task, guard, kept.patch, boxes) if grade.passed else Finding()
         except BadPatch as error:
             return Verdict(reason=f"the patch does not apply: {error}", flags=flags)
         except _Stray as error:
@@ -92,15 +95,11 @@ class Grader:
             return Verdict(reason=str(error), flags=flags)
         if rung == "patch":
             flags.append("applied_with_fuzz")
-        if said:
-            flags.append(f"control:{said}")
-        if forged:
-            outcomes = {test: status for test, status in run.outcomes.items() if test not in forged}
-            grade = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
-            verdict = _verdict(run, grade, [*flags, *(f"forged:{test}" for test in forged[:20])])
-            verdict.reason = f"{len(forged)} tests pass whatever they expect: their results are forged"
-            return verdict
-        return _verdict(run, grade, flags)
+        outcomes = {test: status for test, status in run.outcomes.items() if test not in finding.void}
+        grade = judge(outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
+        verdict = _verdict(run, grade, [*flags, *finding.flags])
+        verdict.reason = finding.reason or verdict.reason
+        return verdict
 
     def _run(
         self, task: Task, guard: Guard, patch: str, boxes: Sandbox, test_files: Mapping[str, TestFile]
@@ -113,54 +112,50 @@ class Grader:
             if strays := [name for name in box.changed() if guard.reaches(name)]:
                 raise _Stray(strays[0])
             prepare(box, task.environment, test_files=test_files)
-            return rung, run_tests(box, task.environment, timeout_s=self.timeout_s)
+            return rung, _spelt(task, run_tests(box, task.environment, timeout_s=self.timeout_s))
         finally:
             box.close()
 
-    def _forged(self, task: Task, guard: Guard, patch: str, boxes: Sandbox) -> tuple[list[str], str]:
-        """Tests that pass with wrong expectations too, and why the control says nothing, if it does not.
+    def _forged(self, task: Task, guard: Guard, patch: str, boxes: Sandbox) -> Finding:
+        """Whether tests that passed were decided by what they expect."""
 
-        Some honest tests do (an assertion that is never reached): the known change tells which, where there is one.
-        """
-        files, spoiled = _control(task)
-        if not spoiled:
-            return [], "none"
-        _, run = self._run(task, guard, patch, boxes, files)
-        if run.problem:
-            return [], run.problem.split(":")[0]
-        passed = [test for test in spoiled if run.outcomes.get(test) == "PASSED"]
-        if passed and task.patch.strip():
-            _, honest = self._run(task, guard, guard.keep(task.patch).patch, boxes, files)
-            passed = [test for test in passed if honest.outcomes.get(test) != "PASSED"]
-        elif not set(task.verification.FAIL_TO_PASS) <= set(passed):
-            passed = []
-        return passed, ""
+        def run(what: str, files: Mapping[str, TestFile]) -> TestRun:
+            try:
+                return self._run(task, guard, what, boxes, files)[1]
+            except (BadPatch, _Stray) as error:
+                return TestRun(problem=f"bad_patch: {error}")
+            except RecordError as error:
+                if error.stage != "setup":
+                    raise
+                return TestRun(problem=str(error))
+
+        known = guard.keep(task.patch).patch
+        return examine(task, _shown(task), partial(run, patch), partial(run, known) if known.strip() else None)
+
+
+def _spelt(task: Task, run: TestRun) -> TestRun:
+    """The run with its tests named as the task names them, where they stand in a log."""
+    report, wanted = task.environment.report, task.verification
+    if report.kind != "log":
+        return run
+    expected = (*wanted.FAIL_TO_PASS, *wanted.PASS_TO_PASS)
+    return replace(run, outcomes=logs.aligned(run.outcomes, expected, report.path))
 
 
 class _Stray(Exception):
     """The patch changed a file that its headers do not name and that reaches into the test run."""
 
 
-def _control(task: Task) -> tuple[dict[str, TestFile], list[str]]:
-    """The task's test files with wrong expectations, and the tests that have them."""
-    by_file: dict[str, list[str]] = {}
-    for test in [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]:
-        name, _, inner = test.partition("::")
-        by_file.setdefault(name, []).append(inner)
-    files, found = dict(task.test_files), []
-    for name, tests in by_file.items():
-        file = files.get(name)
-        if file is None or file.text is None or not name.endswith(".py"):
-            continue
-        text, names = control.spoiled(file.text, tests)
-        files[name] = TestFile(text=text, mode=file.mode)
-        found += [f"{name}::{inner}" for inner in names]
-    return files, found
+def _shown(task: Task) -> dict[str, str]:
+    """What agents were shown of the test files: what they are at the base."""
+    base = workspace(task.source)
+    found = {name: read_test_file(base / name) for name in task.test_files}
+    return {name: file.text for name, file in found.items() if file.text is not None}
 
 
 def _guard(task: Task) -> Guard:
     base = workspace(task.source)
-    return Guard(task.test_files, task.environment, lambda name: (base / name).exists())
+    return Guard(task.test_files, task.environment, lambda name: os.path.lexists(base / name))
 
 
 def masked(reason: str) -> Verdict:

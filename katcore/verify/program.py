@@ -106,10 +106,9 @@ def _failure(done: Result) -> str:
 def _right(rule: Program, case: Case, printed: str) -> bool:
     if case.call:
         try:
-            value = json.loads(printed)
-        except ValueError:
+            return _equal(json.loads(printed), case.value)
+        except (ValueError, RecursionError, OverflowError):  # no JSON, nested to drive us mad, no float can hold it
             return False
-        return _equal(value, case.value)
     if case.stdout is None:
         return True
     if rule.compare == "exact":
@@ -139,9 +138,9 @@ def _close(a: float, b: float) -> bool:
 
 def _near(a: str, b: str) -> bool:
     try:
-        return _close(float(a), float(b))
+        return a == b or _close(float(a), float(b))
     except ValueError:
-        return a == b
+        return False
 
 
 def _lines(text: str) -> list[str]:

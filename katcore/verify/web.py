@@ -2,8 +2,9 @@
 
 In: a task whose `verification.rubric` may name the `page` (default index.html), a `kind` (`page` or `slides`, which
 choose one of KAT's rubrics) or dimensions of its own; an attempt's patch. Out: a verdict. Code fidelity (the page
-loads, no error on its console, nothing missing) is checked without a judge and gates the reward; with a judge the
-screenshots are scored by the rubric, without one fidelity is the whole verdict. The page sees no network but its files.
+loads and shows something, no error on its console, nothing missing) is checked without a judge and gates the reward;
+with a judge the screenshots are scored by the rubric, without one fidelity is the whole verdict. The page sees no
+network but its files.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ BROWSERS = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "googl
 """Debian's program itself first: the script around it reads folders that a box does not have."""
 FONTS = b"<fontconfig><dir>/usr/share/fonts</dir><cachedir>/tmp/fonts</cachedir></fontconfig>"
 OUT = "/tmp/web-out"
+LAST_S = 30.0
+"""Of the page's time, for the browser to start and to end."""
 PENALTY = 0.1
 """What each console error or missing file takes from the reward."""
 
@@ -51,6 +54,7 @@ class Look(Struct, kw_only=True):
     """What the browser saw."""
 
     loaded: bool
+    blank: bool
     page: Json
     shots: list[dict[str, str]]
     hovered: list[str]
@@ -99,12 +103,12 @@ def rendered(task: Task, patch: str, page: Page, boxes: Sandbox) -> tuple[Look |
 
 
 def _look(box: Box, page: Page) -> Look:
-    driver = files("katcore.verify").joinpath("web_driver.py").read_bytes()
-    box.put("/tmp/web_driver.py", driver)
+    box.put("/tmp/web_driver.py", _driver())
     box.put("/tmp/fonts.conf", FONTS)
     settings = {
         "browser": _browser(box), "page": page.page, "out": OUT, "width": WIDTH, "height": HEIGHT,
         "screens": page.screens, "hovers": page.hovers, "clicks": page.clicks, "settle_s": 0.6,
+        "seconds": max(1.0, page.timeout_s - LAST_S),
     }  # fmt: skip
     env = {
         "HOME": "/tmp",
@@ -119,6 +123,10 @@ def _look(box: Box, page: Page) -> Look:
     except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError) as error:
         said = done.stderr.decode("utf-8", "replace").strip()[-300:]
         raise SandboxError(f"the browser ended with {done.code}: {said or error}") from error
+
+
+def _driver() -> bytes:
+    return files("katcore.verify").joinpath("web_driver.py").read_bytes()
 
 
 def _browser(box: Box) -> str:
@@ -137,7 +145,9 @@ def _verdict(task: Task, look: Look, shots: dict[str, bytes], judge: Judge | Non
     wrong += [f"broken image: {name}" for name in look.page.get("broken") or []]
     if not look.loaded or not shots:
         wrong.insert(0, "the page does not load")
-    fidelity = 0.0 if not look.loaded else max(0.0, round(1 - PENALTY * len(wrong), 6))
+    elif look.blank:
+        wrong.insert(0, "the page is blank")
+    fidelity = 0.0 if not look.loaded or look.blank else max(0.0, round(1 - PENALTY * len(wrong), 6))
     seen: Json = {"problems": wrong[:50], "page": look.page, "hovered": look.hovered, "clicked": look.clicked}
     if judge is None:
         reason = "passed" if not wrong else wrong[0]
@@ -146,11 +156,12 @@ def _verdict(task: Task, look: Look, shots: dict[str, bytes], judge: Judge | Non
         part
         for what, png in shots.items()
         for part in (
-            {"type": "text", "text": f"Screenshot, {what.replace('<', ' ').replace('>', ' ')[:120]}:"},
+            {"type": "text", "text": f"Screenshot, {what}:"},
             {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(png).decode()}},
         )
     ]
-    work = f"A page, shown in the screenshots above ({len(shots)}). Title: {look.page.get('title', '')}"
+    work = f"A page, shown in the screenshots above ({len(shots)}). Title: {look.page.get('title', '')}\n"
+    work += f"Controls that were pointed at: {look.hovered}; clicked: {look.clicked}"
     out = judge.judged(task.problem_statement, work, rubric, images)
     if out.masked:
         return out

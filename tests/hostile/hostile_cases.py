@@ -14,6 +14,7 @@ from katcore.records import Task, Verdict
 from katcore.sandbox import limits
 from katcore.testrun.guard import Guard
 from katcore.verify import Grader, grader
+from katcore.verify.forgery import Finding
 
 FAILS = "1 FAIL_TO_PASS and 0 PASS_TO_PASS tests did not pass"
 HARMLESS = patch({"calm/notes.py": "x = 1\n"})
@@ -74,7 +75,7 @@ class Attack:
             if "tests" in guards:
                 patched.setattr("katcore.testrun.run.restore", lambda *_: None)
             if "control" in guards:
-                patched.setattr(grader.Grader, "_forged", lambda *_: ([], ""))
+                patched.setattr(grader.Grader, "_forged", lambda *_: Finding())
             return Grader(sandbox=self.kind, timeout_s=60.0, reuse=False).grade(task or self.task, attack)
 
     def works(self, attack: str, *guards: str, task: Task | None = None) -> None:

@@ -6,12 +6,13 @@ from a Debian root file system (`scripts/test-runners-root`), from npm's registr
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from katcore.cache import cache_dir, fresh, locked, publish
+from katcore.cache import cache_dir, cache_root, fresh, locked, publish
 from katcore.records import Environment, Report
 from katcore.sandbox import Box, Limits, Mount, Sandbox, Spec, sandbox
 from katcore.sandbox.bubblewrap import Bubblewrap
@@ -21,6 +22,8 @@ from katcore.testrun.pip import resolve
 from katcore.testrun.run import TestRun, run_tests
 from katcore.testrun.runners import RUNNERS
 
+INSTALLED = cache_root()
+"""Of whoever runs the tests: downloads are cached between runs, all else of the cache is each test run's own."""
 PROJECTS = Path(__file__).parent / "projects"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "test-runners-root"
 NPM = {
@@ -67,6 +70,15 @@ def environment_of(name: str) -> Environment:
         ]
     env = {} if name in PYTHON or name in DEBIAN else {"PATH": "/opt/node/bin:/usr/bin:/bin"}
     return Environment(base=this_base(), platform=this_platform(), lock=sorted(lock), report=Report(kind=name), env=env)
+
+
+def share_downloads(cache: Path) -> None:
+    """Let a test run's own cache show what was downloaded before."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for kind in ("scaffold", "test-runners"):
+        (INSTALLED / kind).mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            (cache / kind).symlink_to(INSTALLED / kind)
 
 
 def debian() -> Path:

@@ -15,6 +15,7 @@ TASK = Task(
     base_commit="b",
     created_at="2024-01-01T00:00:00Z",
     source=TaskSource(kind="inline"),
+    environment=Environment(lock=["pytest-mock==3.0 --hash=sha256:0"]),
     test_files={"tests/test_a.py": TestFile(text=""), "tests/gone.py": TestFile(), "setup.cfg": TestFile(text="")},
 )
 
@@ -51,11 +52,24 @@ def test_source_changes_are_kept_byte_for_byte() -> None:
         "_pytest/config.py",
         "pluggy/__init__.py",
         "unittest.py",
+        "sitecustomize/__init__.py",
+        "kat_nodeid.py",  # our own plugin
+        "pytest_mock.py",  # a plugin of the environment
+        "E.DIST-INFO/entry_points.txt",  # plugins, as importlib finds them
+        ".dist-info/entry_points.txt",
+        "tests/test_a/__init__.py",  # imported in place of tests/test_a.py
+        "tests/test_a.cpython-311-x86_64-linux-gnu.so",
     ],
 )
 def test_files_that_reach_into_the_test_run_are_dropped(name: str) -> None:
     kept = guarded(lambda name: False).keep(change("src/a.py") + change(name))
     assert (kept.patch, kept.dropped) == (change("src/a.py"), [name])
+
+
+def test_a_change_of_what_tests_read_is_dropped_and_a_new_file_is_not() -> None:
+    there, new = change("src/tests/data/a.json"), change("src/tests/data/b.json")
+    kept = guarded(lambda name: name == "src/tests/data/a.json").keep(there + new + change("src/tests.json"))
+    assert (kept.patch, kept.dropped) == (new + change("src/tests.json"), ["src/tests/data/a.json"])
 
 
 def test_a_test_renamed_away_is_dropped() -> None:

@@ -6,16 +6,14 @@ Three run in CI; `make test-runners` runs all, writes the reports of `reports/` 
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from expected_outcomes import EXPECTED, NOT_RUN
-from real_runners import play
+from real_runners import play, share_downloads
 
-from katcore.cache import cache_root
 from katcore.testrun.runners import RUNNERS, units_of
 
 pytestmark = pytest.mark.slow
@@ -23,8 +21,6 @@ TABLE = os.environ.get("KAT_RUNNERS_TABLE")
 IN_CI = ("pytest", "unittest", "mocha")
 REAL = [name for name in RUNNERS if name not in NOT_RUN]
 ALL = [pytest.param(name, marks=[] if name in IN_CI else [pytest.mark.runners]) for name in REAL]
-INSTALLED = cache_root()
-"""Of whoever runs the tests: downloads are cached between runs, all else of the cache is each test run's own."""
 HEAD = "| runner | version | report | exit status | ids | as the sources say | one unit alone | seconds |"
 
 
@@ -49,11 +45,7 @@ RULE = "|---|---|---|---|---|---|---|---|"
 
 @pytest.fixture
 def downloads(cache: Path) -> None:
-    for kind in ("scaffold", "test-runners"):
-        (INSTALLED / kind).mkdir(parents=True, exist_ok=True)
-        cache.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            (cache / kind).symlink_to(INSTALLED / kind)
+    share_downloads(cache)
 
 
 @pytest.mark.parametrize("name", ALL)

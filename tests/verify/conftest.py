@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "testrun"))
+
 from grading import calm_task, environment_with_pytest
 
 from katcore.records import Task

@@ -154,11 +154,11 @@ def graded(task: Task, patch: str, kind: str) -> Verdict:
 def test_a_row_of_swe_bench_is_graded_in_its_image(row: Json, kind: str, repo: Path) -> None:
     task = msgspec.json.decode(line_of("swe-bench", row), type=Task)
     gold = graded(task, task.patch, kind)
-    assert gold.reward == 1.0, gold
+    assert gold.reward == 1.0 and not gold.flags, gold
     wrong = graded(task, change(repo, {"calm.py": WRONG.replace("+ 1", "+ 2")}), kind)
     assert wrong.parts == {"f2p": [0, 1], "p2p": [0, 1]} and not wrong.masked, wrong
     forged = graded(task, change(repo, {"calm.py": WRONG + FORGED}), kind)
-    assert forged.reward == 0.0 and not forged.masked, forged
+    assert forged.reward == 0.0 and forged.reason.endswith("their results are forged"), forged
     weakened = change(
         repo, {"tests/test_calm.py": OLD_TESTS.replace("calm.double(1), 2", "1, 1"), "calm.py": RIGHT + "#"}
     )

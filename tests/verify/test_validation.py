@@ -22,6 +22,7 @@ from katcore.sandbox import sandbox
 from katcore.testrun.environment import environment_mounts
 from katcore.testrun.guard import Guard
 from katcore.verify import grader, probes
+from katcore.verify.forgery import Finding
 from katcore.verify.validation import Validator
 
 TASKS = int(os.environ.get("KAT_VALIDATE_TASKS", "2"))
@@ -88,7 +89,7 @@ def test_what_falls_out(task: Task, only: Any) -> None:
 def test_a_cheat_that_passes_turns_the_task_away(task: Task, monkeypatch: pytest.MonkeyPatch, only: Any) -> None:
     only("forged_report")
     monkeypatch.setattr(Guard, "reaches", lambda *_: False)
-    monkeypatch.setattr(grader.Grader, "_forged", lambda *_: ([], ""))
+    monkeypatch.setattr(grader.Grader, "_forged", lambda *_: Finding())
     assert rejected(with_gold(task, other_gold("cheat"))) == ("cheat", "cheat_passes")
 
 

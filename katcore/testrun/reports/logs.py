@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from katcore.errors import RecordError
-from katcore.testrun.reports import logs_others as others
+from katcore.testrun.reports import logs_blocks, logs_lines, logs_suites
 from katcore.testrun.reports import logs_python as python
 from katcore.testrun.reports.logs_python import Family
 from katcore.testrun.reports.outcome import MAX_ID, BadReport, Outcomes, Status, text_of, worse
@@ -43,21 +43,28 @@ _PYTEST: dict[str, Family] = {
     "cpp": python.pytest_last_part,
 }  # fmt: skip
 _PYTHON: dict[str, Family] = {**_PYTEST, "django": python.django, "sympy": python.sympy}
+_OTHERS: dict[str, Family] = {**logs_lines.FAMILIES, **logs_blocks.FAMILIES, **logs_suites.FAMILIES}
 _FAMILIES: dict[str, Family] = {
-    **{f"parse_log_{name}": family for name, family in {**_PYTHON, **others.FAMILIES}.items()},
-    **others.OTHER_NAMES,
+    **{f"parse_log_{name}": family for name, family in {**_PYTHON, **_OTHERS}.items()},
+    "parse_combined_test_reports": _OTHERS["r_junit"],
+    **{f"parse_{name}": _OTHERS[name] for name in ("java_mvn", "java_mvn_v2")},
+    **dict.fromkeys(("parse_lua_nvim", "parse_lue_nvim"), _OTHERS["lua_nvim"]),
+    **{f"parse_logs_{name}": _OTHERS[name] for name in ("r_junit", "kotlin_junit")},
     "": python.pytest,  # older rows name none, and both datasets began with pytest
 }
 KNOWN: frozenset[str] = frozenset(_FAMILIES)
 """Every name of a parser that `read` knows."""
+_CUT = frozenset({"", *(f"parse_log_{name}" for name in _PYTEST)})
+_COLOUR = re.compile(r"\[\d+m")
+_FAILURES_ONLY = frozenset(
+    f"parse_log_{name}" for name in ("bpmn_js", "chart_js", "eslint", "marked", "openlayers", "p5js")
+)
 _UNTIMED = frozenset({"", *(f"parse_log_{name}" for name in _PYTHON)})
 
 
 def read(data: bytes, parser: str) -> Outcomes:
-    """The outcome of every test that the log names. Raises BadReport, and RecordError for a parser that nobody knows."""
-    family = _FAMILIES.get(parser)
-    if family is None:
-        raise RecordError("report", f"unknown parser of logs {parser!r}")
+    """The outcome of every test that the log names. Raises BadReport, and RecordError for an unknown parser."""
+    family = family_of(parser)
     text = _GAP.sub(" ", _ESCAPE.sub("", _region(text_of(data))))
     found, outcomes = Outcomes(), Outcomes()
     family([line.rstrip()[:MAX_ID] for line in text.split("\n")], found)
@@ -66,6 +73,14 @@ def read(data: bytes, parser: str) -> Outcomes:
     for name, entries in found.repeated.items():
         outcomes.repeated[_named(name, parser)] = entries
     return outcomes
+
+
+def family_of(parser: str) -> Family:
+    """What reads the logs of that parser. RecordError for one that is not known."""
+    if parser not in _FAMILIES:
+        why = ": its logs name only tests that failed" if parser in _FAILURES_ONLY else ""
+        raise RecordError("report", f"unknown parser of logs {parser!r}{why}")
+    return _FAMILIES[parser]
 
 
 def exit_code(data: bytes) -> int | None:
@@ -83,24 +98,24 @@ def exit_code(data: bytes) -> int | None:
 def aligned(statuses: Mapping[str, Status], expected: Iterable[str], parser: str) -> dict[str, Status]:
     """What the log says of tests as the dataset spells them; one that the log does not name is absent.
 
-    An id is taken as it is; else without its times and with single spaces; else, of pytest, as the part before its
-    first space, where older parsers cut it: the worst of all tests with this beginning counts.
+    An id is taken as it is; else without its times and with single spaces. pytest's may also have been cut at their
+    first space, or have lost a `[10m` that was taken for a colour: the worst of all tests that are spelt so counts.
     """
-    loose: dict[str, Status] = {}
+    spelt: dict[str, Status] = {}
     for name, status in statuses.items():
-        spaced = " ".join(name.split())
-        for key in {spaced, *([spaced.partition(" ")[0]] if parser in _CUT else [])} - {name}:
-            loose[key] = worse(loose[key], status) if key in loose else status
-    found = {}
-    for test in expected:
-        status_or_none = statuses.get(test) or loose.get(" ".join(_named(test, parser).split()))
-        status_or_none = status_or_none or statuses.get(_named(test, parser))
-        if status_or_none:
-            found[test] = status_or_none
-    return found
+        for spelling in _spellings(name, parser):
+            spelt[spelling] = worse(spelt.get(spelling, status), status)
+    found = {test: statuses.get(test) or spelt.get(" ".join(_named(test, parser).split())) for test in expected}
+    return {test: status for test, status in found.items() if status}
 
 
-_CUT = frozenset({"", *(f"parse_log_{name}" for name in _PYTEST)})
+def _spellings(name: str, parser: str) -> set[str]:
+    """How a dataset may spell the name that stands in a log."""
+    names = {" ".join(_named(name, parser).split())}
+    if parser in _CUT:
+        names |= {_COLOUR.sub("", spelling) for spelling in names}
+        names |= {spelling.partition(" ")[0] for spelling in names}
+    return names
 
 
 def _named(name: str, parser: str) -> str:

@@ -20,6 +20,7 @@ Entry = tuple[str, Status]
 
 _STATUSES: dict[str, Status] = {
     "PASSED": "PASSED", "FAILED": "FAILED", "ERROR": "ERROR", "SKIPPED": "SKIPPED", "XFAIL": "XFAIL", "XPASS": "XPASS",
+    "FAIL": "FAILED", "SKIP": "SKIPPED",  # before 4.0
 }  # fmt: skip
 _COUNTED: dict[str, Status] = {
     "passed": "PASSED", "failed": "FAILED", "error": "ERROR", "errors": "ERROR", "skipped": "SKIPPED",
@@ -136,79 +137,88 @@ pytest_matplotlib = partial(pytest, rename=mouse_button)
 pytest_last_part = partial(pytest, rename=last_part)
 
 _RAN = re.compile(r"Ran (\d{1,9}) tests? in [\d.]+s")
+_TEST = re.compile(r"(.+) \.\.\. +(ok|OK|FAIL|ERROR|expected failure|unexpected success)|(.+?) \.\.\. (skipped)\b.*")
 _FAILURE = re.compile(r"(FAIL|ERROR): (\S+ \([\w.]+\)|\S.*)")
-_MIGRATION = re.compile(r"Applying [\w.]+?\.\.\.(?=test_)")
-_SAID: tuple[tuple[str, Status], ...] = (
-    ("ok", "PASSED"), ("skipped", "SKIPPED"), ("FAIL", "FAILED"), ("ERROR", "ERROR"),
-    ("expected failure", "XFAIL"), ("unexpected success", "XPASS"),
-)  # fmt: skip
-
-
-def _said(text: str) -> Status | None:
-    """What the end of a test's line says."""
-    text = "ok" if text == "OK" else text
-    for word, status in _SAID:
-        if text == word or (word in ("ok", "skipped") and re.match(rf"{word}\b", text) and not text.endswith("...")):
-            return status
-    return None
+_MIGRATION = re.compile(r"Applying [\w.]+\.\.\.(?=\w+ \()")
+_SAID: dict[str, Status] = {
+    "ok": "PASSED", "OK": "PASSED", "FAIL": "FAILED", "ERROR": "ERROR", "skipped": "SKIPPED",
+    "expected failure": "XFAIL", "unexpected success": "XPASS",
+}  # fmt: skip
+_LATER = re.compile(r"(ok)\b.*|(skipped) .*|(FAIL|ERROR|expected failure|unexpected success)")
 
 
 def django(lines: Sequence[str], outcomes: Outcomes) -> None:
     """unittest with `-v`: `name ... ok`, where the name is the first line of the description if a test has one.
 
-    Output of a test can push the `ok` to a later line. The headings of failures name failed tests once more, so that
-    an `ok` which a test prints does not stand against them.
+    Output of a test can push its status to a later line. Below the tests, headings name once more what failed: an `ok`
+    that such a test prints does not help it. What else is printed there (messages of errors) is passed over.
     """
-    ran, waiting, passed = 0, "", set[str]()
-    entries: list[Entry] = []
-    for number, line in enumerate(text.strip() for text in lines):
+    ran, interrupted, below = 0, "", False
+    passed: set[str] = set()
+    for number, text in enumerate(lines):
+        line = text.strip()
         if count := _RAN.fullmatch(line):
-            ran += int(count[1])
-        elif failure := _FAILURE.fullmatch(line):
-            status: Status = "FAILED" if failure[1] == "FAIL" else "ERROR"
-            below = lines[number + 1].strip() if number + 1 < len(lines) else ""
-            described = [] if not below or below.startswith("---") else [below]
-            entries += [(name, status) for name in (failure[2], *described)]
-        elif " ... " in line:
-            line = _MIGRATION.sub("", line)
-            name, _, end = line.rpartition(" ... ")
-            known = _said(end.strip())
-            entries += [(name, known)] if known else []
-            waiting = "" if known else line.partition(" ... ")[0]
-        elif waiting and (known := _said(line)):
-            entries.append((waiting, known))
-            waiting = ""
-    for name, status in entries:
-        outcomes.add(name, status)
-        passed |= {name} if status == "PASSED" else set()
-    if entries and not ran:
+            ran, interrupted, below = ran + int(count[1]), "", False
+        elif line == _ROW:
+            below = True
+            for name, status in _failure(lines[number + 1 : number + 3]):
+                outcomes.add(name, status)
+        elif below:
+            continue
+        elif test := _TEST.fullmatch(_MIGRATION.sub("", line)):
+            name, status = test[1] or test[3], _SAID[test[2] or test[4]]
+            outcomes.add(name, status)
+            passed |= {name} if status == "PASSED" else set()
+        elif " ... " in line or line.endswith(" ..."):
+            interrupted = _MIGRATION.sub("", line).partition(" ...")[0]
+        elif interrupted and (later := _LATER.fullmatch(line)):
+            status = _SAID[later[1] or later[2] or later[3]]
+            outcomes.add(interrupted, status)
+            passed |= {interrupted} if status == "PASSED" else set()
+    if outcomes.statuses and not ran:
         raise BadReport("the log does not say how many tests were run: it was cut off")
     if len(passed) > ran:
         raise BadReport(f"the log lists {len(passed)} tests as PASSED and says that {ran} were run")
 
 
-_FINISHED = re.compile(r"=+ tests finished: (.*), in [\d.]+ seconds =+")
-_TRACE = re.compile(r"_+ (\S+\.py:\S+) _+")
+_ROW = "=" * 70
+
+
+def _failure(lines: Sequence[str]) -> Iterator[Entry]:
+    """The heading of a failure: the test, and its description where it has one."""
+    if heading := _FAILURE.match(lines[0].strip() if lines else ""):
+        status: Status = "FAILED" if heading[1] == "FAIL" else "ERROR"
+        yield heading[2], status
+        if described := [line.strip() for line in lines[1:] if line.strip() and not line.startswith("---")]:
+            yield described[0], status
+
+
+_FINISHED = re.compile(r"tests finished: ([^=]{0,400}?), ?in [\d.]+ seconds")
+_TRACE = re.compile(r"_+ (\S+\.py:(\S+)) _+")
 _SYMPY: dict[str, Status] = {
-    "ok": "PASSED", "F": "FAILED", "E": "ERROR", "f": "XFAIL", "X": "XPASS", "s": "SKIPPED", "w": "SKIPPED",
+    "ok": "PASSED", "F": "FAILED", "T": "FAILED", "E": "ERROR", "f": "XFAIL", "X": "XPASS", "s": "SKIPPED",
+    "w": "SKIPPED", "K": "SKIPPED",
 }  # fmt: skip
 
 
 def sympy(lines: Sequence[str], outcomes: Outcomes) -> None:
-    """`bin/test --verbose`: `test_name ok`, the last of a file followed by the file's `[OK]`; no file in the names."""
+    """`bin/test --verbose`: `test_name ok`, the last of a file followed by the file's `[OK]`; no file in the names.
+
+    Output of a test can push its status to the next line. The headings of tracebacks name failed tests once more.
+    """
     entries: list[Entry] = []
-    ends: list[str] = []
-    for line in (text.strip() for text in lines):
+    running = ""
+    for line in lines:
         words = line.split()
         if words and words[-1] in ("[OK]", "[FAIL]"):
             words.pop()
-        if len(words) > 1 and words[0].startswith("test_") and words[-1] in _SYMPY:
-            entries.append((words[0], _SYMPY[words[-1]]))
-        elif trace := _TRACE.fullmatch(line):
-            outcomes.add(trace[1], "FAILED")
-        elif end := _FINISHED.fullmatch(line):
-            ends.append(end[1])
-    if (entries or outcomes.statuses) and not ends:
+        running = words[0] if words and words[0].startswith("test_") else running
+        if running and words and words[-1] in _SYMPY and (words[0] == running or len(words) == 1):
+            entries.append((running, _SYMPY[words[-1]]))
+        elif trace := _TRACE.fullmatch(line.strip()):
+            entries += [(trace[1], "FAILED"), (trace[2], "FAILED")]
+    ends = _FINISHED.findall(" ".join(line for line in lines))
+    if entries and not ends:
         raise BadReport("the log does not say that the tests finished: it was cut off")
     passed = sum(int(number) for end in ends for number in re.findall(r"(\d{1,9}) passed", end))
     _check([entry for entry in entries if entry[1] == "PASSED"], Counter({"PASSED": passed}))

@@ -1,16 +1,8 @@
-"""Test files made to fail on purpose: a control that code which forges its own test results does not withstand.
+"""Python test files with wrong expectations, by their syntax tree.
 
-In: the text of a Python test file and the tests that matter. Out: the same text with the expectations of those tests
-wrong: another number or word where a result is compared with a literal, the opposite operator where it is not, another
-exception. Code under test shares a process with its tests and can write any report that an honest run would have
-written; what it cannot do is tell a right expectation from a wrong one without solving the task. So what passes is run
-once more, in a fresh box at the same paths, with wrong expectations: a test that passes then was not decided by its
-assertions.
-
-It stops forged reports and exit statuses, patched runners and assertions, and objects that are equal to everything. It
-does not stop code that recognises the very tests (the task's own hidden ones are not shown to an agent, others are),
-nor code that throws a coin whether to forge (it passes with p and fails here with 1 - p: one time in four at best), nor
-tests whose assertions lie in helpers of other files; those get a failing first line, which is easier to tell.
+In: the text of a test file and the tests that matter. Out: the same text with the expectations of those tests wrong:
+another number or word where a result is compared with a literal, the opposite operator where it is not, another
+exception; a failing first line in tests whose assertions lie elsewhere.
 """
 
 from __future__ import annotations
@@ -19,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from zlib import crc32
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -35,6 +28,14 @@ _PAIRS = (
 _METHODS = dict(_PAIRS) | {b: a for a, b in _PAIRS}
 _METHODS |= {f"assert{kind}Equal": "assertNotEqual" for kind in ("List", "Dict", "Set", "Tuple", "MultiLine", "Count")}
 _RAISES = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
+_METHOD = re.compile(r"(?P<test>\w+) \((?P<path>[\w.]+)\)")
+_EXCEPTIONS = (
+    b"ZeroDivisionError",
+    b"UnicodeDecodeError",
+    b"PermissionError",
+    b"OverflowError",
+    b"ModuleNotFoundError",
+)
 _PLAIN = re.compile(rb"""^(["'])(?!\1\1)""")
 
 
@@ -63,7 +64,7 @@ class _Text:
     def replace(self, node: ast.expr, new: bytes) -> Edit:
         return Edit(*self.span(node), new)
 
-    def part(self, node: ast.expr) -> bytes:
+    def part(self, node: ast.expr | ast.stmt) -> bytes:
         start, end = self.span(node)
         return self.data[start:end]
 
@@ -71,8 +72,12 @@ class _Text:
         return self._lines[node.lineno - 1]
 
 
-def spoiled(text: str, tests: Iterable[str]) -> tuple[str, list[str]]:
-    """The text with wrong expectations in the named tests (`Class::test`, `test[parameters]`), and which were found."""
+def spoiled(text: str, tests: Iterable[str], shown: str = "", plain: bool = False) -> tuple[str, list[str]]:
+    """The text with wrong expectations in the named tests (`Class::test`, `test[parameters]`), and which were found.
+
+    `shown`: what agents saw of it. An expectation that is written there too stays right. `plain`: no expectation is
+    changed, each of the tests gets a failing first line.
+    """
     wanted: dict[str, list[str]] = {}
     for test in tests:
         wanted.setdefault(test.split("[", 1)[0], []).append(test)
@@ -80,11 +85,11 @@ def spoiled(text: str, tests: Iterable[str]) -> tuple[str, list[str]]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return text, []
-    source = _Text(text)
+    source, seen = _Text(text), _parts(shown)
     edits: list[Edit] = []
     found: list[str] = []
     for name, function in _functions(tree.body, ""):
-        if name in wanted and (made := _edits(source, function)):
+        if name in wanted and (made := _plain(source, function) if plain else _edits(source, function, seen)):
             edits += made
             found += wanted[name]
     data = source.data
@@ -98,6 +103,21 @@ def spoiled(text: str, tests: Iterable[str]) -> tuple[str, list[str]]:
     return changed, sorted(found)
 
 
+def inside(name: str, test: str) -> str:
+    """What a test is called in the file of that name (`Class::test`); nothing where it is not one of its tests.
+
+    Ids are pytest's `FILE::Class::test`, unittest's `test (package.module.Class)`, since Python 3.11 with `.test` at
+    the end of that, and sympy's `test`, which may stand in any file.
+    """
+    if test.startswith(f"{name}::"):
+        return test.removeprefix(f"{name}::")
+    if method := _METHOD.fullmatch(test):
+        path = method["path"].removesuffix(f".{method['test']}").split(".")
+        module = "/".join(path[:-1]) + ".py"
+        return f"{path[-1]}::{method['test']}" if f"/{name}".endswith(f"/{module}") else ""
+    return test if test.isidentifier() else ""
+
+
 def _functions(body: Iterable[ast.stmt], prefix: str) -> Iterator[tuple[str, Function]]:
     for node in body:
         if isinstance(node, Function):
@@ -108,10 +128,26 @@ def _functions(body: Iterable[ast.stmt], prefix: str) -> Iterator[tuple[str, Fun
             yield from _functions(node.body, prefix)
 
 
-def _edits(source: _Text, function: Function) -> list[Edit]:
-    edits = [edit for node in _inside(function) if (edit := _edit(source, node))]
-    if edits:
-        return edits
+def _parts(text: str) -> frozenset[bytes]:
+    """What is written in a file: its functions, and the assertions and calls in them."""
+    try:
+        nodes = ast.walk(ast.parse(text))
+    except (SyntaxError, ValueError):
+        return frozenset()
+    source = _Text(text)
+    return frozenset(source.part(node) for node in nodes if isinstance(node, Function | ast.Assert | ast.Call))
+
+
+def _edits(source: _Text, function: Function, seen: frozenset[bytes]) -> list[Edit]:
+    nodes = [node for node in _inside(function) if isinstance(node, ast.Assert | ast.Call)]
+    edits = [(node, edit) for node in nodes if (edit := _edit(source, node))]
+    if edits or source.part(function) in seen:
+        return [edit for node, edit in edits if source.part(node) not in seen]
+    return _plain(source, function)
+
+
+def _plain(source: _Text, function: Function) -> list[Edit]:
+    """A failing first line."""
     first = function.body[1] if len(function.body) > 1 and _is_text(function.body[0]) else function.body[0]
     at = source.line_start(first)
     if first.lineno == function.lineno:
@@ -139,8 +175,7 @@ def _edit(source: _Text, node: ast.AST) -> Edit | None:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
         if name in _RAISES and node.args:
-            other = b"FloatingPointError" if b"ZeroDivisionError" in source.part(node.args[0]) else b"ZeroDivisionError"
-            return source.replace(node.args[0], other)
+            return source.replace(node.args[0], _exception(source.part(node.args[0])))
         if name in _METHODS and isinstance(node.func, ast.Attribute):
             return _method(source, node, node.func)
     return None
@@ -159,14 +194,20 @@ def _assertion(source: _Text, test: ast.expr) -> Edit:
             return Edit(start + operator.start(), start + operator.end(), new)
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         return source.replace(test, b"(" + source.part(test.operand) + b")")
-    return source.replace(test, b"(not (" + source.part(test) + b"))")
+    plain = isinstance(test, ast.Name | ast.Call | ast.Attribute | ast.Subscript)
+    return source.replace(test, b"not " + (source.part(test) if plain else b"(" + source.part(test) + b")"))
 
 
 def _method(source: _Text, call: ast.Call, function: ast.Attribute) -> Edit | None:
+    """Another value or a denied condition where there is one: the method itself may be patched, not its opposite."""
     if function.attr.endswith("Equal") and "Not" not in function.attr:
         for argument in reversed(call.args[:2]):
             if edit := _other(source, argument):
                 return edit
+        if len(call.args) > 1 and not any(isinstance(argument, ast.Starred) for argument in call.args[:2]):
+            return source.replace(call.args[1], b"[" + source.part(call.args[1]) + b"]")
+    if function.attr in ("assertTrue", "assertFalse") and call.args and not isinstance(call.args[0], ast.Starred):
+        return source.replace(call.args[0], b"not (" + source.part(call.args[0]) + b")")
     if function.end_lineno != function.lineno:
         return None
     _, end = source.span(function)
@@ -191,5 +232,20 @@ def _other(source: _Text, node: ast.expr) -> Edit | None:
     if isinstance(value, int | float):
         return source.replace(node, repr(value + 1).encode())
     if isinstance(value, str) and _PLAIN.match(part := source.part(node)) and node.lineno == node.end_lineno:
-        return source.replace(node, part[:1] + b"s" + part[1:])
+        return source.replace(node, _word(part))
     return None
+
+
+def _word(part: bytes) -> bytes:
+    """Another string literal: a letter or digit of it is the next one, somewhere, as nobody could tell."""
+    places = [] if b"\\" in part else [match.start() for match in re.finditer(rb"[A-Ya-y0-8]", part)]
+    if not places:
+        return part[:1] + b"s" + part[1:]
+    at = places[crc32(part) % len(places)]
+    return part[:at] + bytes([part[at] + 1]) + part[at + 1 :]
+
+
+def _exception(part: bytes) -> bytes:
+    """Another exception, of which the wanted one is hardly a kind."""
+    others = [name for name in _EXCEPTIONS if name not in part]
+    return others[crc32(part) % len(others)]

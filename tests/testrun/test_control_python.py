@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from katcore.testrun.control import spoiled
+from katcore.testrun.control.python import spoiled
 
 RIGHT = """
 import unittest
@@ -82,13 +82,17 @@ class Case(unittest.TestCase):
     def test_true(self):
         self.assertTrue([1])
 
+    def test_values(self):
+        expected = [1]
+        self.assertListEqual([1], expected)
+
     def test_raises(self):
         self.assertRaises(ZeroDivisionError, lambda: 1 / 0)
 """
 TESTS = [
     "test_number", "test_word", "test_list", "test_names", "test_order", "test_membership", "test_truth", "test_raises",
     "test_close", "test_without_an_assertion", "test_parameters[1]", "test_parameters[2]", "TestGroup::test_inside",
-    "Case::test_equal", "Case::test_true", "Case::test_raises",
+    "Case::test_equal", "Case::test_true", "Case::test_values", "Case::test_raises",
 ]  # fmt: skip
 
 
@@ -117,6 +121,35 @@ def test_nothing_but_expectations_changes() -> None:
     assert len(spoiled(RIGHT, TESTS)[0].splitlines()) == len(RIGHT.splitlines()) + 1, "one test had no assertion"
 
 
+def test_what_agents_were_shown_stays_right() -> None:
+    shown = "def test_number():\n    assert 1 + 2 == 3\n\n\ndef test_word():\n    run()\n"
+    new = shown.replace("2 == 3\n", "2 == 3\n    assert 2 + 2 == 4\n") + "\n\ndef test_late():\n    assert 1 + 2 == 3\n"
+    text, found = spoiled(new, ["test_number", "test_word", "test_late"], shown)
+    assert (text, found) == (new.replace("== 4", "== 5"), ["test_number"])
+    assert spoiled(new, ["test_late"])[1] == ["test_late"]
+
+
+def test_changed_words_look_like_others() -> None:
+    text, _ = spoiled("def test_a():\n    assert f() == 'word'\n    assert f() == ''\n    assert f(1)\n", ["test_a"])
+    first, second, third = text.splitlines()[1:]
+    assert sum(a != b for a, b in zip(first, "    assert f() == 'word'")) == 1
+    assert (second, third) == ("    assert f() == 's'", "    assert not f(1)")
+
+
 @pytest.mark.parametrize("text", ["def test_a(:\n", "", "x = 1\n"])
 def test_files_without_such_tests_stay(text: str) -> None:
     assert spoiled(text, ["test_a"]) == (text, [])
+
+
+def test_the_assertion_that_may_be_patched_stays() -> None:
+    text = RIGHT.replace("self.assertListEqual([1], expected)", "self.assertListEqual(made, expected)")
+    changed, _ = spoiled(text, ["Case::test_true", "Case::test_values", "Case::test_equal"])
+    assert "self.assertTrue(not ([1]))" in changed and "self.assertListEqual(made, [expected])" in changed
+    assert "self.assertEqual(1 + 1, 3)" in changed
+
+
+def test_a_plain_control_changes_no_expectation() -> None:
+    changed, found = spoiled(RIGHT, ["test_number", "test_parameters[1]"], plain=True)
+    assert found == ["test_number", "test_parameters[1]"]
+    assert changed.splitlines() != RIGHT.splitlines()
+    assert [line for line in changed.splitlines() if line != "    assert 1 == 2"] == RIGHT.splitlines()

@@ -1,0 +1,106 @@
+"""Write the logs of `reports/logs/` again: `python tests/testrun/real_logs.py [NAME ...]`, in real boxes.
+
+Each is what a runner prints about one of the projects of `projects/`, standard error among standard output, with the
+options that the datasets' test commands have. The programs come from where `real_runners.py` has them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import real_runners
+from real_runners import DEBIAN, NODE, NPM, PROJECTS, debian, ensure_node, npm
+
+from katcore.records import Environment
+from katcore.sandbox import Mount, Sandbox, Spec, sandbox
+from katcore.sandbox.bubblewrap import Bubblewrap
+from katcore.testrun.environment import environment_mounts
+
+REPORTS = Path(__file__).parent / "reports" / "logs"
+_PYTEST = "/opt/env/bin/python -m pytest -p no:cacheprovider --no-header"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A project's folder, the command, and what it needs: a program of `real_runners`, or packages from PyPI."""
+
+    project: str
+    command: str
+    program: str = "pytest"
+    packages: tuple[str, ...] = ("pytest",)
+
+
+RUNS: dict[str, Run] = {
+    "pytest": Run("logs_pytest", f"{_PYTEST} -rA tests/test_calc.py"),
+    "pytest_6": Run("logs_pytest", f"{_PYTEST} -rA tests/test_calc.py", packages=("pytest==6.2.5",)),
+    "pytest_xdist": Run(
+        "logs_pytest", f"{_PYTEST} -rA -n 2 -v tests/test_calc.py", packages=("pytest", "pytest-xdist")
+    ),
+    "pytest_verbose": Run("logs_pytest", f"{_PYTEST} -v --color=yes tests/test_calc.py"),
+    "pytest_import_error": Run(
+        "logs_pytest", f"{_PYTEST} -rA --continue-on-collection-errors tests/test_calc.py tests/test_broken.py"
+    ),
+    "pytest_forged_reason": Run("logs_pytest", f"{_PYTEST} -rA -q tests/test_forges.py"),
+    "pytest_no_tests": Run("logs_pytest", f"mkdir empty; {_PYTEST} -rA empty"),
+    "django": Run(
+        "logs_django",
+        "DJANGO_SETTINGS_MODULE=settings PYTHONPATH=. /opt/env/bin/python -m django test -v 2",
+        packages=("django",),
+    ),
+    "unittest_forged": Run("logs_django", "/opt/env/bin/python -m unittest -v forged", packages=("django",)),
+    "go": Run("go", "go test -v ./calc ./panics", "go"),
+    "go_json": Run("go", "go test -json ./calc", "go"),
+    "cargo": Run("cargo", "cargo test --offline --no-fail-fast", "cargo"),
+    "ctest": Run("ctest", "cmake -S . -B /tmp/b >/dev/null && ctest --test-dir /tmp/b", "ctest"),
+    "phpunit": Run("phpunit", "phpunit --testdox", "phpunit"),
+    "sympy": Run("logs_sympy", "/opt/env/bin/python run.py test_calc.py test_whole.py", packages=("sympy==1.12",)),
+    "minitest": Run("logs_ruby", "ruby minitest_calc.rb -v --seed 1", "rspec"),
+    "ruby_unit": Run("logs_ruby", "ruby unit_calc.rb -v", "rspec"),
+    "maven": Run("maven", "mvn --offline --batch-mode -Dstyle.color=never test", "maven"),
+    "mocha": Run("mocha", "node_modules/.bin/mocha", "mocha"),
+    "mocha_tap": Run("mocha", "node_modules/.bin/mocha --reporter tap", "mocha"),
+    "jest": Run("jest", "node_modules/.bin/jest --ci --verbose", "jest"),
+    "vitest": Run("vitest", "node_modules/.bin/vitest run --reporter=verbose", "vitest"),
+}
+_ENV = {
+    "PATH": "/opt/node/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "COLUMNS": "100", "HOME": "/tmp/home",
+    "GOPROXY": "off", "GOCACHE": "/tmp/go-cache", "GOTOOLCHAIN": "local", "CARGO_HOME": "/tmp/cargo-home",
+    "RUST_TEST_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1",
+}  # fmt: skip
+
+
+def log(name: str, folder: Path) -> bytes:
+    """What the runner prints; `folder` is for a copy of the project."""
+    run = RUNS[name]
+    subprocess.run(["cp", "-r", f"{PROJECTS / run.project}/.", folder], check=True)
+    boxes: Sandbox = Bubblewrap(root=debian()) if run.program in DEBIAN else sandbox()
+    box = boxes.create(Spec(f"log-{name}", folder, mounts=_mounts(run, folder, boxes)))
+    try:
+        return box.exec(f"({run.command}) 2>&1", env=_ENV, timeout_s=300).stdout
+    finally:
+        box.close()
+
+
+def _mounts(run: Run, folder: Path, boxes: Sandbox) -> tuple[Mount, ...]:
+    if run.program in NPM:
+        (folder / "node_modules").symlink_to("/opt/npm/node_modules")
+        return (
+            Mount(ensure_node(NODE), "/opt/node"),
+            Mount(npm(run.program) / "node_modules", "/opt/npm/node_modules"),
+        )
+    if run.program in DEBIAN:
+        return ()
+    real_runners.PYTHON["log"] = list(run.packages)
+    environment: Environment = real_runners.environment_of("log")
+    return environment_mounts(environment, boxes)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or RUNS:
+        with tempfile.TemporaryDirectory() as made:
+            (REPORTS / f"{name}.log").write_bytes(log(name, Path(made)))
+        print(name)
