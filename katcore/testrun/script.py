@@ -12,7 +12,8 @@ import re
 from katcore.testrun.reports.logs import END
 
 _SHOWS = re.compile(r"^git (?:show|status|log|-c core\.fileMode=false diff [0-9a-f]+)[ \t]*$\n?", re.MULTILINE)
-_END = re.compile(rf"^.*{re.escape(END)}.*$", re.MULTILINE)
+_END = re.compile(rf"^(?:\w+=\$\?\n)?.*{re.escape(END)}.*$", re.MULTILINE)
+"""The marker, and before it the line of a script that keeps the status by itself."""
 
 
 def recorded(script: str) -> str:

@@ -16,6 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
+from katcore.cache import cache_dir, locked
 from katcore.records import Task, TestFile
 from katcore.testrun import control
 from katcore.testrun.reports.outcome import BROKEN
@@ -54,6 +57,20 @@ def examine(task: Task, shown: Mapping[str, str], attempt: Run, known: Run | Non
             return finding
         said = finding or said
     return Finding(flags=[f"control:{said}"])
+
+
+def remembered(name: str, run: Callable[[], TestRun]) -> TestRun:
+    """The known change's run of this name, made once for all attempts at a task; one with a problem is not kept."""
+    final = cache_dir("control") / name
+    with locked(final):
+        if final.is_file():
+            return msgspec.json.decode(final.read_bytes(), type=TestRun)
+        made = run()
+        if not made.problem:
+            part = final.with_suffix(".new")
+            part.write_bytes(msgspec.json.encode(made))
+            part.replace(final)
+        return made
 
 
 def wrong(task: Task, shown: Mapping[str, str], plain: bool = False) -> tuple[dict[str, TestFile], list[str]]:

@@ -27,7 +27,7 @@ from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.test_files import read_test_file, with_test_files
 from katcore.testrun.workspace import workspace
-from katcore.verify.forgery import Finding, examine
+from katcore.verify.forgery import Finding, examine, remembered
 
 VERSION = "verdict/4"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
@@ -130,7 +130,13 @@ class Grader:
                 return TestRun(problem=str(error))
 
         known = guard.keep(task.patch).patch
-        return examine(task, _shown(task), partial(run, patch), partial(run, known) if known.strip() else None)
+
+        def known_run(files: Mapping[str, TestFile]) -> TestRun:
+            what = (task.source, known, task.environment, task.verification, sorted(files.items()), self.timeout_s)
+            name = digest_of(VERSION, boxes.name, msgspec.json.encode(what))
+            return remembered(name, partial(run, known, files)) if self.reuse else run(known, files)
+
+        return examine(task, _shown(task), partial(run, patch), known_run if known.strip() else None)
 
 
 def _spelt(task: Task, run: TestRun) -> TestRun:

@@ -34,6 +34,24 @@ def _pytest_6() -> Outcome:
     return outcomes
 
 
+def _pytest_3() -> Outcome:
+    """Ids of methods were spelt with the instance, and the summary came before the warnings."""
+    outcomes = _pytest_6()
+    outcomes["tests/test_calc.py::TestClass::()::test_method"] = outcomes.pop(
+        "tests/test_calc.py::TestClass::test_method"
+    )
+    return outcomes
+
+
+def _verbose() -> Outcome:
+    return {**_calc(), "tests/test_calc.py::test_skipped": "SKIPPED"}
+
+
+def _pytest_3_verbose() -> Outcome:
+    """Expected failures were in small letters, which no parser reads."""
+    return {test: status for test, status in _verbose().items() if status != "XFAIL"}
+
+
 _ITEMS = "shop.tests.ItemTests"
 _NOISY = "shop.tests.NoisyTests"
 _GO: Outcome = {
@@ -46,7 +64,9 @@ REAL: dict[str, tuple[str, Outcome]] = {
     "pytest": ("parse_log_pytest", _calc()),
     "pytest_6": ("parse_log_astropy", _pytest_6()),
     "pytest_xdist": ("parse_log_pytest_v2", _calc()),
-    "pytest_verbose": ("parse_log_seaborn", {**_calc(), "tests/test_calc.py::test_skipped": "SKIPPED"}),
+    "pytest_3": ("parse_log_pytest", _pytest_3()),
+    "pytest_3_verbose": ("parse_log_astropy", _pytest_3_verbose()),
+    "pytest_verbose": ("parse_log_seaborn", _verbose()),
     "pytest_import_error": ("", {**_calc(), "tests/test_broken.py": "ERROR"}),
     "pytest_no_tests": ("parse_log_flask", {}),
     "django": (

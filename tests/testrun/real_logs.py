@@ -1,7 +1,8 @@
 """Write the logs of `reports/logs/` again: `python tests/testrun/real_logs.py [NAME ...]`, in real boxes.
 
-Each is what a runner prints about one of the projects of `projects/`, standard error among standard output, with the
-options that the datasets' test commands have. The programs come from where `real_runners.py` has them.
+Each is what a runner prints about one of the projects of `projects/`, or one of its own in `reports/logs/projects/`
+where tests print what looks like results: standard error is among standard output, and the command has the options of
+the datasets' test commands. The programs come from where `real_runners.py` has them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.testrun.environment import environment_mounts
 
 REPORTS = Path(__file__).parent / "reports" / "logs"
+OWN = REPORTS / "projects"
 _PYTEST = "/opt/env/bin/python -m pytest -p no:cacheprovider --no-header"
+
+_PYTEST_3 = "/opt/env/bin/python -m pytest -p no:cacheprovider --assert=plain"
+_OLD = ("pytest==3.10.1", "setuptools<70")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A project's folder, the command, and what it needs: a program of `real_runners`, or packages from PyPI."""
+    """A project (`own/` for those beside the logs), the command, and what it needs: a program of `real_runners`, or
+    packages from PyPI.
+    """
 
     project: str
     command: str
@@ -35,31 +42,33 @@ class Run:
 
 
 RUNS: dict[str, Run] = {
-    "pytest": Run("logs_pytest", f"{_PYTEST} -rA tests/test_calc.py"),
-    "pytest_6": Run("logs_pytest", f"{_PYTEST} -rA tests/test_calc.py", packages=("pytest==6.2.5",)),
-    "pytest_xdist": Run(
-        "logs_pytest", f"{_PYTEST} -rA -n 2 -v tests/test_calc.py", packages=("pytest", "pytest-xdist")
+    "pytest": Run("own/pytest", f"{_PYTEST} -rA tests/test_calc.py"),
+    "pytest_6": Run("own/pytest", f"{_PYTEST} -rA tests/test_calc.py", packages=("pytest==6.2.5",)),
+    "pytest_3": Run("own/pytest", f"{_PYTEST_3} -rfEsxXp tests/test_calc.py", packages=_OLD),
+    "pytest_3_verbose": Run(
+        "own/pytest", f"{_PYTEST_3} -rA -vv -o console_output_style=classic --tb=no tests/test_calc.py", packages=_OLD
     ),
-    "pytest_verbose": Run("logs_pytest", f"{_PYTEST} -v --color=yes tests/test_calc.py"),
+    "pytest_xdist": Run("own/pytest", f"{_PYTEST} -rA -n 2 -v tests/test_calc.py", packages=("pytest", "pytest-xdist")),
+    "pytest_verbose": Run("own/pytest", f"{_PYTEST} -v --color=yes tests/test_calc.py"),
     "pytest_import_error": Run(
-        "logs_pytest", f"{_PYTEST} -rA --continue-on-collection-errors tests/test_calc.py tests/test_broken.py"
+        "own/pytest", f"{_PYTEST} -rA --continue-on-collection-errors tests/test_calc.py tests/test_broken.py"
     ),
-    "pytest_forged_reason": Run("logs_pytest", f"{_PYTEST} -rA -q tests/test_forges.py"),
-    "pytest_no_tests": Run("logs_pytest", f"mkdir empty; {_PYTEST} -rA empty"),
+    "pytest_forged_reason": Run("own/pytest", f"{_PYTEST} -rA -q tests/test_forges.py"),
+    "pytest_no_tests": Run("own/pytest", f"mkdir empty; {_PYTEST} -rA empty"),
     "django": Run(
-        "logs_django",
+        "own/django",
         "DJANGO_SETTINGS_MODULE=settings PYTHONPATH=. /opt/env/bin/python -m django test -v 2",
         packages=("django",),
     ),
-    "unittest_forged": Run("logs_django", "/opt/env/bin/python -m unittest -v forged", packages=("django",)),
+    "unittest_forged": Run("own/django", "/opt/env/bin/python -m unittest -v forged", packages=("django",)),
     "go": Run("go", "go test -v ./calc ./panics", "go"),
     "go_json": Run("go", "go test -json ./calc", "go"),
     "cargo": Run("cargo", "cargo test --offline --no-fail-fast", "cargo"),
     "ctest": Run("ctest", "cmake -S . -B /tmp/b >/dev/null && ctest --test-dir /tmp/b", "ctest"),
     "phpunit": Run("phpunit", "phpunit --testdox", "phpunit"),
-    "sympy": Run("logs_sympy", "/opt/env/bin/python run.py test_calc.py test_whole.py", packages=("sympy==1.12",)),
-    "minitest": Run("logs_ruby", "ruby minitest_calc.rb -v --seed 1", "rspec"),
-    "ruby_unit": Run("logs_ruby", "ruby unit_calc.rb -v", "rspec"),
+    "sympy": Run("own/sympy", "/opt/env/bin/python run.py test_calc.py test_whole.py", packages=("sympy==1.12",)),
+    "minitest": Run("own/ruby", "ruby minitest_calc.rb -v --seed 1", "rspec"),
+    "ruby_unit": Run("own/ruby", "ruby unit_calc.rb -v", "rspec"),
     "maven": Run("maven", "mvn --offline --batch-mode -Dstyle.color=never test", "maven"),
     "mocha": Run("mocha", "node_modules/.bin/mocha", "mocha"),
     "mocha_tap": Run("mocha", "node_modules/.bin/mocha --reporter tap", "mocha"),
@@ -76,7 +85,8 @@ _ENV = {
 def log(name: str, folder: Path) -> bytes:
     """What the runner prints; `folder` is for a copy of the project."""
     run = RUNS[name]
-    subprocess.run(["cp", "-r", f"{PROJECTS / run.project}/.", folder], check=True)
+    project = OWN / run.project[4:] if run.project.startswith("own/") else PROJECTS / run.project
+    subprocess.run(["cp", "-r", f"{project}/.", folder], check=True)
     boxes: Sandbox = Bubblewrap(root=debian()) if run.program in DEBIAN else sandbox()
     box = boxes.create(Spec(f"log-{name}", folder, mounts=_mounts(run, folder, boxes)))
     try:

@@ -37,7 +37,7 @@ func TestIf(t *testing.T) {
 	assert.Equalf(t, 2, n, "n")
 	for _, c := range cases { t.Run(c.name, func(t *testing.T) { assert.True(t, c.bad) }) }
 }
-func TestNothing(t *testing.T) { if got, want := 1, 2; got != want { t.Fatalf("got %v, want %v", got, want) }
+func TestNothing(t *testing.T) { if got, want := 1, 2; got != want { t.Fatalf("got %v, want %v", got, want) };
 	Add(1, 2)
 }
 """

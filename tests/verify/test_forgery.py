@@ -34,9 +34,10 @@ TESTS = {
     "phpunit": ["tests/CalcTest.php::CalcTest::testAdds", "tests/CalcTest.php::CalcTest::testSubtracts"],
     "rspec": ["spec/calc_spec.rb::calc adds", "spec/calc_spec.rb::calc subtracts"],
 }
-"""Runner -> FAIL_TO_PASS and PASS_TO_PASS."""
+"""Runner -> FAIL_TO_PASS and PASS_TO_PASS; the variants with a JUnit reporter have the same ids."""
+VARIANTS = ("jest-junit", "vitest-junit", "mocha-xunit", "rspec-junit")
 IN_CI = ("mocha", "node")
-ALL = [pytest.param(name, marks=[] if name in IN_CI else [pytest.mark.runners]) for name in TESTS]
+ALL = [pytest.param(name, marks=[] if name in IN_CI else [pytest.mark.runners]) for name in (*TESTS, *VARIANTS)]
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,22 @@ def change(name: str, state: str) -> str:
     return patch(project(name, state), project(name))
 
 
-def task_of(name: str) -> Task:
-    """The project as a task, with the change that mends it."""
+def task_of(name: str, kind: str) -> Task:
+    """The project as a task, with the change that mends it; `kind` of report."""
     base = project(name)
     test_files = {file: TestFile(text=text) for file, text in base.items() if "test" in file.lower() or "spec" in file}
     if name in NPM:
         test_files["node_modules"] = TestFile(text="/opt/npm/node_modules", mode="120000")
+    environment = environment_of(name)
+    environment.report.kind = kind
     return Task(
-        instance_id=f"forged-{name}",
+        instance_id=f"forged-{kind}",
         repo="calc",
         base_commit="0" * 40,
         created_at="2025-01-01T00:00:00Z",
         patch=change(name, ".fixed"),
         source=TaskSource(kind="inline", url=archive(base)),
-        environment=environment_of(name),
+        environment=environment,
         verification=Verification(FAIL_TO_PASS=TESTS[name][:1], PASS_TO_PASS=TESTS[name][1:]),
         test_files=test_files,
     )
@@ -99,10 +102,10 @@ def task_of(name: str) -> Task:
 def run(cache: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Task:
     """The task of the runner that the test names, whose programs are in the boxes now."""
     share_downloads(cache)
-    name = request.getfixturevalue("name")
-    boxes = equipped(name)
+    kind = request.getfixturevalue("kind")
+    boxes = equipped(kind.split("-")[0])
     monkeypatch.setattr(grader, "_sandbox", lambda _: boxes)
-    return task_of(name)
+    return task_of(kind.split("-")[0], kind)
 
 
 def without_the_control(monkeypatch: pytest.MonkeyPatch, task: Task, attack: str) -> Verdict:
@@ -111,8 +114,9 @@ def without_the_control(monkeypatch: pytest.MonkeyPatch, task: Task, attack: str
         return grade(task, attack, timeout_s=300.0)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_forged_results_are_no_reward(name: str, run: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ALL)
+def test_forged_results_are_no_reward(kind: str, run: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = kind.split("-")[0]
     honest = grade(run, run.patch, timeout_s=300.0)
     assert (honest.reward, honest.reason, honest.flags) == (1.0, "passed", []), honest
     attack = change(name, ".forged")

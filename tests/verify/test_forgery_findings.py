@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from katcore.records import Environment, Report, Task, TaskSource, TestFile, Verification
 from katcore.testrun.reports.outcome import Status
 from katcore.testrun.run import TestRun
-from katcore.verify.forgery import Files, Finding, Run, examine, wrong
+from katcore.verify.forgery import Files, Finding, Run, examine, remembered, wrong
 
 JS = "test('a', () => { expect(a()).toBe(1); });\ntest('b', () => { expect(b()).toBe(2); });\n"
 A, B = "t.test.js::a", "t.test.js::b"
@@ -114,3 +115,10 @@ def test_wrong_files_are_the_tasks_own_but_for_expectations() -> None:
     files, seen = wrong(task, {})
     assert files | {"t.test.js": task.test_files["t.test.js"]} == task.test_files
     assert files["t.test.js"].text == JS.replace("(2)", "(3)").replace("(1)", "(2)") and seen == [A, B]
+
+
+def test_the_known_changes_run_is_made_once(cache: Path) -> None:
+    made = [BROKEN, RED, GREEN]
+    assert remembered("once", lambda: made.pop(0)) == BROKEN, "a run with a problem is not kept"
+    assert [remembered("once", lambda: made.pop(0)) for _ in range(2)] == [RED, RED]
+    assert made == [GREEN]

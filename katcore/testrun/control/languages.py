@@ -69,8 +69,8 @@ _GO = Language(
         r"\bfunc\s+\(\s*(?P<t>\w+)\s[^)]*\)\s*(?P<name>Test\w*)\s*\(\s*\)\s*(?P<body>\{)",
     ),
     (
-        (r"\Afunc\s*\(", r'if got, want := 1, 2; got != want { \g<t>.T().Fatalf("got %v, want %v", got, want) }'),
-        ("", r'if got, want := 1, 2; got != want { \g<t>.Fatalf("got %v, want %v", got, want) }'),
+        (r"\Afunc\s*\(", r'if got, want := 1, 2; got != want { \g<t>.T().Fatalf("got %v, want %v", got, want) };'),
+        ("", r'if got, want := 1, 2; got != want { \g<t>.Fatalf("got %v, want %v", got, want) };'),
     ),
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ In: what the test script printed, standard error among standard output, and the 
 parser. Out: `Outcomes` with the ids that this parser gives, so that they can be compared with the dataset's lists.
 
 A log can be forged by any code that runs while it is written: more easily than a report in a folder with a secret name.
-What can be told is refused here; what cannot has to be caught by the exit status (`exit_code`) and by the control run.
+What can be told is refused here; what cannot has to be caught by the exit status (`script.py`) and by the control run.
 A parser whose logs name only what failed is not known: there, a test that never ran looks like one that passed.
 """
 
@@ -20,7 +20,6 @@ from katcore.testrun.reports.logs_python import Family
 from katcore.testrun.reports.outcome import MAX_ID, BadReport, Outcomes, Status, text_of, worse
 
 START, END = ">>>>> Start Test Output", ">>>>> End Test Output"
-_CODE = re.compile(r">>>>> Test Exit Code: *(-?\d{1,9})[ \r]*$", re.MULTILINE)
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[@-Z\\-_])|[\x00-\x08\x0e-\x1f]")
 _GAP = re.compile(r"[^\S\n]{200,}+")
 _TIMES = (
@@ -83,30 +82,24 @@ def family_of(parser: str) -> Family:
     return _FAMILIES[parser]
 
 
-def exit_code(data: bytes) -> int | None:
-    """The exit status of the test command that the script wrote behind the last end marker; None if it wrote none.
-
-    Code under test can print end markers and statuses of its own: one that is not 0, behind any end marker, wins.
-    """
-    text = text_of(data)
-    if not _CODE.search(text, text.rfind(END) if END in text else len(text)):
-        return None
-    codes = [int(code) for code in _CODE.findall(text, text.find(END))]
-    return next((code for code in codes if code != 0), 0)
-
-
 def aligned(statuses: Mapping[str, Status], expected: Iterable[str], parser: str) -> dict[str, Status]:
     """What the log says of tests as the dataset spells them; one that the log does not name is absent.
 
     An id is taken as it is; else without its times and with single spaces. pytest's may also have been cut at their
-    first space, or have lost a `[10m` that was taken for a colour: the worst of all tests that are spelt so counts.
+    first space, have lost a `[10m` that was taken for a colour, or have the message of an expected failure behind them:
+    the worst of all tests that are spelt so counts.
     """
     spelt: dict[str, Status] = {}
     for name, status in statuses.items():
         for spelling in _spellings(name, parser):
             spelt[spelling] = worse(spelt.get(spelling, status), status)
-    found = {test: statuses.get(test) or spelt.get(" ".join(_named(test, parser).split())) for test in expected}
-    return {test: status for test, status in found.items() if status}
+    found: dict[str, Status] = {}
+    for test in expected:
+        spelling = " ".join(_named(test, parser).split())
+        shorter = python.without_message(spelling) if parser in _CUT else spelling
+        if known := statuses.get(test) or spelt.get(spelling) or spelt.get(shorter):
+            found[test] = known
+    return found
 
 
 def _spellings(name: str, parser: str) -> set[str]:
@@ -119,9 +112,11 @@ def _spellings(name: str, parser: str) -> set[str]:
 
 
 def _named(name: str, parser: str) -> str:
-    """A test's name without times. pytest's `test[10ms]` is a parameter: it has no times in its ids."""
+    """A test's name without times, and Django's without a migration before it. A time in a name of pytest's is a
+    parameter.
+    """
     if parser in _UNTIMED:
-        return name
+        return python.MIGRATION.sub("", name) if parser == "parse_log_django" else name
     for time in _TIMES:
         name = time.sub("", name)
     return name.strip() or name

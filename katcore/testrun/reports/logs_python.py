@@ -78,6 +78,8 @@ def _check(entries: Iterable[Entry], counts: Counter[Status]) -> None:
 def _summary(lines: Iterable[str]) -> Iterator[Entry]:
     """Entries of a short summary; those without a name stand for places where tests were skipped."""
     for line in lines:
+        if _SECTION.fullmatch(line) and not _HEADER.fullmatch(line):
+            return
         word, _, rest = line.partition(" ")
         status = _STATUSES.get(word)
         if status is None or not rest.strip():
@@ -85,10 +87,10 @@ def _summary(lines: Iterable[str]) -> Iterator[Entry]:
         if status == "SKIPPED" and _FOLDED.match(rest):
             yield "", status
         else:
-            yield (rest.strip() if status == "PASSED" else _without_message(rest)), status
+            yield (rest.strip() if status == "PASSED" else without_message(rest)), status
 
 
-def _without_message(rest: str) -> str:
+def without_message(rest: str) -> str:
     """The id in `id - message`: parameters may hold the same three characters, and the brackets tell."""
     at = rest.find(" - ")
     first = at
@@ -96,7 +98,7 @@ def _without_message(rest: str) -> str:
         if rest.count("[", 0, at) <= rest.count("]", 0, at):
             return rest[:at].strip()
         at = rest.find(" - ", at + 1) if at - first < 1000 else -1
-    return (rest[:first] if first >= 0 else rest).strip()
+    return (rest if first < 0 or rest.endswith("]") else rest[:first]).strip()
 
 
 def _verbose(lines: Iterable[str]) -> Iterator[Entry]:
@@ -139,7 +141,8 @@ pytest_last_part = partial(pytest, rename=last_part)
 _RAN = re.compile(r"Ran (\d{1,9}) tests? in [\d.]+s")
 _TEST = re.compile(r"(.+) \.\.\. +(ok|OK|FAIL|ERROR|expected failure|unexpected success)|(.+?) \.\.\. (skipped)\b.*")
 _FAILURE = re.compile(r"(FAIL|ERROR): (\S+ \([\w.]+\)|\S.*)")
-_MIGRATION = re.compile(r"Applying [\w.]+\.\.\.(?=\w+ \()")
+MIGRATION = re.compile(r"Applying [\w.]+\.\.\.(?=\w+ \()")
+"""A last migration that standard error overtook: SWE-bench's ids may begin with it."""
 _SAID: dict[str, Status] = {
     "ok": "PASSED", "OK": "PASSED", "FAIL": "FAILED", "ERROR": "ERROR", "skipped": "SKIPPED",
     "expected failure": "XFAIL", "unexpected success": "XPASS",
@@ -165,12 +168,12 @@ def django(lines: Sequence[str], outcomes: Outcomes) -> None:
                 outcomes.add(name, status)
         elif below:
             continue
-        elif test := _TEST.fullmatch(_MIGRATION.sub("", line)):
+        elif test := _TEST.fullmatch(MIGRATION.sub("", line)):
             name, status = test[1] or test[3], _SAID[test[2] or test[4]]
             outcomes.add(name, status)
             passed |= {name} if status == "PASSED" else set()
         elif " ... " in line or line.endswith(" ..."):
-            interrupted = _MIGRATION.sub("", line).partition(" ...")[0]
+            interrupted = MIGRATION.sub("", line).partition(" ...")[0]
         elif interrupted and (later := _LATER.fullmatch(line)):
             status = _SAID[later[1] or later[2] or later[3]]
             outcomes.add(interrupted, status)
