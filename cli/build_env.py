@@ -27,6 +27,12 @@ def build_env(
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Longest test run; longer ones turn it away.")
     ] = 1800.0,
     memory: Annotated[int, typer.Option("--memory", metavar="MIB", min=64, help="Memory of a test run.")] = 4096,
+    clock: Annotated[
+        str,
+        typer.Option(
+            "--clock", metavar="none|change|TIME", help="What time a task's boxes start at: now, the change's, or TIME."
+        ),
+    ] = "none",
 ) -> None:
     """Build and check tasks from changes.
 
@@ -39,6 +45,11 @@ def build_env(
     pass in every run. Tests whose runs differ are flaky and belong to no list. A change without FAIL_TO_PASS, or that
     breaks a test, is turned away: --rejects keeps it with the stage and the reason.
 
+    With --clock a task's tests, its gradings and its agents' sandboxes see the change's date or a given time (such as
+    2021-03-04T05:06:07Z) when they start, and the clock runs on at normal speed; durations and time-outs are real. Old
+    projects whose tests fail today for a certificate that has expired, or for a year that is over, need it. Programs
+    that read the clock without a C library (static ones, most of those in Go) see the machine's time.
+
     Tasks in the input pass through unchanged.
     """
     from katcore.build_env import Builder, items
@@ -47,7 +58,7 @@ def build_env(
 
     run.stage(
         items(run.read(files, Change, Task)),
-        Builder(sandbox=named(sandbox, runtime), runs=runs, timeout_s=timeout, memory_mib=memory),
+        Builder(sandbox=named(sandbox, runtime), runs=runs, timeout_s=timeout, memory_mib=memory, clock=clock),
     )
 
 

@@ -31,6 +31,7 @@ from katcore.records import (
 from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, sandbox
 from katcore.source import source_of
 from katcore.streams import Line
+from katcore.testrun import clock
 from katcore.testrun.environment import box_spec, environment_digest, this_base, this_platform
 from katcore.testrun.guard import Guard
 from katcore.testrun.patch import BadPatch, paths
@@ -108,6 +109,12 @@ class Builder:
     runs: int = RUNS
     timeout_s: float = 1800.0
     memory_mib: int = 4096
+    clock: str = "none"
+
+    def __post_init__(self) -> None:
+        """A time that is none is told before any work."""
+        if self.clock != "change":
+            clock.chosen(self.clock, "")
 
     def __call__(self, item: Item) -> Iterator[Task]:
         """One task."""
@@ -119,7 +126,9 @@ class Builder:
         source = source_of(change)
         recipe, files = _look(change, source)
         bench = _Bench(source, sandbox(self.sandbox), files, self.timeout_s, Limits(memory_mib=self.memory_mib))
-        environment, resolution, first = _environment(change, recipe, bench)
+        environment, resolution, first = _environment(
+            change, recipe, bench, clock.chosen(self.clock, change.created_at)
+        )
         bench.look(environment, change, recipe)
         after = [first, *(bench.run(environment, change.patch) for _ in range(self.runs - 1))]
         before = [bench.run(environment, "") for _ in range(self.runs)]
@@ -155,12 +164,12 @@ def _look(change: Change, source: TaskSource) -> tuple[Recipe, dict[str, TestFil
         raise RecordError("source", str(error)) from error
 
 
-def _environment(change: Change, recipe: Recipe, bench: _Bench) -> tuple[Environment, Resolution, TestRun]:
+def _environment(change: Change, recipe: Recipe, bench: _Bench, starts: str) -> tuple[Environment, Resolution, TestRun]:
     """The first environment in which the tests of the finished change run at all, and that run."""
     tried: list[Json] = []
     try:
         for resolution in resolutions(recipe, change.created_at):
-            environment = _record(recipe, resolution)
+            environment = _record(recipe, resolution, starts)
             run = bench.run(environment, change.patch)
             if "PASSED" in run.outcomes.values():
                 return environment, resolution, run
@@ -170,7 +179,7 @@ def _environment(change: Change, recipe: Recipe, bench: _Bench) -> tuple[Environ
     raise Rejected("after_run", "nothing_passes", {"tried": tried})
 
 
-def _record(recipe: Recipe, resolution: Resolution) -> Environment:
+def _record(recipe: Recipe, resolution: Resolution, starts: str) -> Environment:
     base, platform, lock = this_base(), this_platform(), list(resolution.lock)
     return Environment(
         recipe=recipe.kind,
@@ -179,7 +188,7 @@ def _record(recipe: Recipe, resolution: Resolution) -> Environment:
         setup=list(recipe.setup),
         workdir=WORKDIR,
         test_command=recipe.test_command,
-        env=dict(recipe.env),
+        env=recipe.env | ({clock.CLOCK: starts} if starts else {}),
         platform=platform,
         digest=environment_digest(base, platform, lock),
     )

@@ -21,6 +21,7 @@ from katcore.errors import RecordError
 from katcore.records import Json, Task, encode
 from katcore.sandbox import ENV, PYTHON
 from katcore.testrun import pip
+from katcore.testrun.clock import CLOCK
 from katcore.testrun.patch import GIT_ENV
 from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE, REPORT_VARIABLE, RUN_ENV
 from katcore.testrun.workspace import workspace
@@ -64,6 +65,8 @@ def folder(task: Task, *, image: str = "", wheels: bool = False) -> Json:
         or not task.verification.FAIL_TO_PASS
     ):
         raise RecordError("export", "only tasks verified by tests with a JUnit report can be exported to harbor")
+    if CLOCK in task.environment.env:
+        raise RecordError("export", "a task with a clock of its own cannot be exported: only KAT's boxes have it")
     place = task.environment
     row: Json = {
         NAME: task.instance_id,

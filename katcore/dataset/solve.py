@@ -31,7 +31,7 @@ def solved(task: Task, boxes: Sandbox, timeout_s: float = 1800.0) -> Task:
     try:
         for name, file in solution.items():
             box.put(f"/tmp/solution/{name}", files.content(file), 0o755 if file["mode"] == "100755" else 0o644)
-        done = box.exec(["/bin/bash", "/solution/solve.sh"], env=run_env(place), timeout_s=timeout_s)
+        done = box.exec(["/bin/bash", "/solution/solve.sh"], env=run_env(place, box), timeout_s=timeout_s)
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("solve", f"solution/solve.sh ended with {done.code}: {said}")

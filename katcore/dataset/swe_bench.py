@@ -13,7 +13,9 @@ from collections.abc import Iterator
 
 from katcore.dataset.files import content, from_test_file
 from katcore.dataset.rows import text, texts, when
+from katcore.errors import RecordError
 from katcore.records import Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
+from katcore.testrun.clock import CLOCK
 
 RECIPE = "swe-bench"
 WORKDIR = "/testbed"
@@ -62,7 +64,9 @@ def to_task(row: Json) -> Task:
 
 
 def from_task(task: Task) -> Json:
-    """A row with the fields of 5.x; our own tasks get a script for pytest."""
+    """A row with the fields of 5.x; our own tasks get a script for pytest. RecordError for one with a clock."""
+    if CLOCK in task.environment.env:
+        raise RecordError("export", "a task with a clock of its own cannot be exported: only KAT's boxes have it")
     row: Json = {
         "repo": task.repo,
         "instance_id": task.instance_id,

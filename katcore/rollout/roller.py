@@ -26,6 +26,7 @@ from katcore.rollout.patch import Changes, diff, read_changes
 from katcore.rollout.service import Service, close_shared, running, shared
 from katcore.sandbox import GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec
 from katcore.scaffold import Job
+from katcore.testrun import clock
 from katcore.testrun.environment import box_spec
 from katcore.testrun.run import run_env
 from katcore.testrun.workspace import workspace
@@ -176,8 +177,9 @@ def _spec(service: Service, task: Task, session: Session) -> Spec:
 
 def _run(service: Service, task: Task, session: Session, box: Box, began: float, booting: _Boot) -> Ran:
     repo = workspace(task.source)
+    own = clock.variables(box, task.environment)
     for command in task.environment.setup:
-        done = box.exec(command, timeout_s=booting.left())
+        done = box.exec(command, env=own, timeout_s=booting.left())
         if done.timed_out:
             booting.left()
         if done.code != 0:
@@ -187,7 +189,7 @@ def _run(service: Service, task: Task, session: Session, box: Box, began: float,
     booting.left()
     launch = service.scaffold.launch(_job(service, task, session))
     started = time.monotonic()
-    result = box.exec(launch.argv, env=launch.env, stdin=launch.stdin, timeout_s=service.options.timeout_s)
+    result = box.exec(launch.argv, env={**launch.env, **own}, stdin=launch.stdin, timeout_s=service.options.timeout_s)
     agent_s = time.monotonic() - started
     ended = service.scaffold.exit(result.code, result.stdout, result.stderr)
     if result.timed_out:

@@ -1,74 +1,158 @@
-"""Boxes that are started ahead of the work: along an ordered schedule, so many at once, never used twice.
+"""Boxes that are started ahead: work that asks for the same box again and again finds one ready.
 
-In: a kind of sandbox and the specs in the order in which they will be wanted. Out: the box of the next spec, ready. One
-that died while it waited is replaced, and one that could not be started is tried once more when its turn comes.
+In: a kind of sandbox whose boxes take long to start. Out: the same kind, box for box: each is new and is given out
+once. A thread that asks for equal boxes twice in a row will most likely do so again, so the next one is started while
+it uses this one: never more than one waits per thread. A box that died while it waited is replaced; one that another
+spec follows, that nobody takes for a while, or whose thread has ended is closed. As of all boxes nothing is left of one
+that waits when its runner is killed.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
-import time
-from collections import deque
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from katcore.errors import SandboxError
 from katcore.sandbox import Box, Sandbox, Spec
 
-RETRY_S = 1.0
-"""Before a start that failed is repeated."""
+SLOW = frozenset({"docker"})
+"""Kinds whose boxes take so long to start that it pays; one of bubblewrap is there in a few milliseconds."""
+IDLE_S = 60.0
+"""How long a box waits for its thread to come back."""
+STARTERS = 32
+"""Boxes that are started or closed at a time beside the work, of all threads."""
 
 
-class WarmQueue:
-    """At most `ahead` boxes wait at any time. `take` may be called from several threads."""
+@dataclass(frozen=True)
+class _Ahead:
+    """A box that is being started or waits."""
 
-    def __init__(self, sandbox: Sandbox, specs: Iterable[Spec], ahead: int = 4) -> None:
-        self._sandbox = sandbox
-        self._specs = iter(specs)
-        self._ahead = max(1, ahead)
-        self._starters = ThreadPoolExecutor(self._ahead, thread_name_prefix="warm-box")
-        self._waiting: deque[tuple[Spec, Future[Box]]] = deque()
+    spec: Spec
+    box: Future[Box]
+    expiry: threading.Timer
+
+
+class Warm:
+    """A sandbox that starts the next box ahead. `create` may be called from several threads."""
+
+    def __init__(self, boxes: Sandbox, idle_s: float = IDLE_S) -> None:
+        self._boxes = boxes
+        self._idle_s = idle_s
+        self._starters = ThreadPoolExecutor(STARTERS, thread_name_prefix="warm-box")
         self._lock = threading.Lock()
+        self._last: WeakKeyDictionary[threading.Thread, Spec] = WeakKeyDictionary()
+        self._waiting: dict[threading.Thread, _Ahead] = {}
         self._closed = False
-        self._fill()
+        atexit.register(self._leave, os.getpid())
 
-    def __enter__(self) -> WarmQueue:
-        return self
+    @property
+    def name(self) -> str:
+        """The whole name of the sandbox."""
+        return self._boxes.name
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+    def check(self) -> None:
+        """Raise SandboxError with one clear line when this machine cannot run such boxes."""
+        self._boxes.check()
 
-    def take(self) -> Box | None:
-        """The box of the next spec, which the caller closes; None when the schedule is over. Raises SandboxError."""
+    def create(self, spec: Spec) -> Box:
+        """A box that nobody has used: the one that waits for this thread, where it is like that, or a new one."""
+        me = threading.current_thread()
         with self._lock:
-            if not self._waiting:
-                return None
-            spec, started = self._waiting.popleft()
-            self._fill()
-        try:
-            box = started.result()
-        except SandboxError:
-            time.sleep(RETRY_S)
-            return self._sandbox.create(spec)
-        if box.status() == "ready":
-            return box
-        box.close()
-        return self._sandbox.create(spec)
+            again = self._last.get(me) == spec
+            self._last[me] = spec
+            ahead = self._waiting.pop(me, None)
+        self._drop_orphans()
+        box = self._taken(ahead, spec) or self._boxes.create(spec)
+        if again and _plain(spec):
+            self._start(me, spec)
+        return box
 
     def close(self) -> None:
-        """Close every box that nobody took."""
+        """Close every box that waits, and start no more ahead."""
         with self._lock:
             self._closed = True
-            waiting, self._waiting = list(self._waiting), deque()
-        for _, started in waiting:
-            if not started.cancel() and started.exception() is None:
-                started.result().close()
+            waiting, self._waiting = list(self._waiting.values()), {}
+        for ahead in waiting:
+            ahead.expiry.cancel()
+            _close(ahead.box)
         self._starters.shutdown()
 
-    def _fill(self) -> None:
-        while not self._closed and len(self._waiting) < self._ahead:
-            spec = next(self._specs, None)
-            if spec is None:
+    def _taken(self, ahead: _Ahead | None, spec: Spec) -> Box | None:
+        """The box that waits, if it is like that and alive."""
+        if ahead is None:
+            return None
+        ahead.expiry.cancel()
+        if ahead.spec != spec:
+            self._drop(ahead)
+            return None
+        try:
+            box = ahead.box.result()
+        except SandboxError:
+            return None  # what is wrong is told by the next start, or it is over
+        if box.status() == "ready":
+            return box
+        _close(ahead.box)
+        return None
+
+    def _start(self, thread: threading.Thread, spec: Spec) -> None:
+        with self._lock:
+            if self._closed:
                 return
-            self._waiting.append((spec, self._starters.submit(self._sandbox.create, spec)))
+            expiry = threading.Timer(self._idle_s, self._expire, (thread,))
+            expiry.daemon = True
+            ahead = _Ahead(spec, self._starters.submit(self._boxes.create, spec), expiry)
+            self._waiting[thread] = ahead
+            expiry.start()
+
+    def _expire(self, thread: threading.Thread) -> None:
+        """Nobody came for this thread's box."""
+        with self._lock:
+            ahead = self._waiting.get(thread)
+            if ahead is None or ahead.expiry is not threading.current_thread():
+                return  # taken meanwhile; there may be another one
+            del self._waiting[thread]
+        _close(ahead.box)
+
+    def _drop_orphans(self) -> None:
+        with self._lock:
+            ended = [thread for thread in self._waiting if not thread.is_alive()]
+            orphans = [self._waiting.pop(thread) for thread in ended]
+        for ahead in orphans:
+            ahead.expiry.cancel()
+            self._drop(ahead)
+
+    def _drop(self, ahead: _Ahead) -> None:
+        """Close a box beside the work."""
+        with self._lock:
+            if not self._closed:
+                self._starters.submit(_close, ahead.box)
+                return
+        _close(ahead.box)
+
+    def _leave(self, pid: int) -> None:
+        """At exit. A forked child has its parent's exit handlers, and leaves the boxes alone."""
+        if os.getpid() == pid:
+            self.close()
+
+
+def warm(boxes: Sandbox) -> Sandbox:
+    """The sandbox with its boxes started ahead, where that pays."""
+    return Warm(boxes) if boxes.name.partition(":")[0] in SLOW else boxes
+
+
+def _plain(spec: Spec) -> bool:
+    """Whether a box of this spec touches nothing outside before it is used."""
+    return not (spec.network or spec.socket or any(mount.writable for mount in spec.mounts))
+
+
+def _close(started: Future[Box]) -> None:
+    if started.cancel():
+        return
+    try:
+        started.result().close()
+    except SandboxError:
+        return  # it never was, or the engine is gone, and then the box with it

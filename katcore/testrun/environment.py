@@ -19,7 +19,7 @@ from katcore.cache import cache_dir, digest_of, fresh, locked, publish
 from katcore.errors import KatError, RecordError, SandboxError
 from katcore.records import Environment
 from katcore.sandbox import ENV, PYTHON, Box, Limits, Mount, Sandbox, Spec
-from katcore.testrun import pip
+from katcore.testrun import clock, pip
 
 BUILD = "/opt/kat-build"
 STAMP = ".kat-complete"
@@ -99,18 +99,19 @@ def _pip_package() -> Path:
 
 
 def environment_mounts(environment: Environment, sandbox: Sandbox) -> tuple[Mount, ...]:
-    """What a box for this task mounts: the environment at `/opt/env`, built first if need be.
+    """What a box for this task mounts: the environment at `/opt/env`, built first if need be, and its clock.
 
     A task of another dataset names no interpreter and pins nothing: its boxes have their own programs, or those of its
     image.
     """
+    own = clock.mounts(environment)
     if environment.base or environment.lock:
-        return (Mount(ensure_environment(environment, sandbox), ENV),)
+        return (Mount(ensure_environment(environment, sandbox), ENV), *own)
     runs = re.search(r"^\s*RUN\b", environment.dockerfile or "", re.MULTILINE | re.IGNORECASE)
     if runs and not environment.image and not _own_base(sandbox):
         why = f"kat-mine tasks --build builds it, or {_base_variable(sandbox)} names it"
         raise RecordError("environment", f"the task needs an image built from its Dockerfile: {why}")
-    return ()
+    return own
 
 
 def box_spec(

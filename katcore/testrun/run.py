@@ -22,6 +22,7 @@ from katcore.cache import digest_of
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Environment, TestFile
 from katcore.sandbox import ENV, PYTHON, Box, Result
+from katcore.testrun import clock
 from katcore.testrun.patch import apply_in_box
 from katcore.testrun.reports.junit import NODE_ID
 from katcore.testrun.reports.outcome import BROKEN, BadReport, Outcomes, Status
@@ -46,10 +47,13 @@ RUN_ENV = {
 """What every test run sees, beneath `Environment.env`."""
 
 
-def run_env(environment: Environment) -> dict[str, str]:
-    """What processes of a task see in its box; an image of its own says itself where programs are looked for."""
+def run_env(environment: Environment, box: Box | None = None) -> dict[str, str]:
+    """What processes of a task see in its box; an image of its own says itself where programs are looked for.
+
+    With the box that they run in also the task's clock, if it has one: that starts with its first process.
+    """
     own = {name: value for name, value in RUN_ENV.items() if not (environment.image and name == "PATH")}
-    return {**own, **environment.env}
+    return {**own, **environment.env, **({} if box is None else clock.variables(box, environment))}
 
 
 PLUGIN_SOURCE = f'''
@@ -123,7 +127,7 @@ def prepare(
     rung = apply_in_box(box, patch)
     restore(box, test_files or {})
     for command in environment.setup:
-        done = box.exec(command, env=run_env(environment), timeout_s=900)
+        done = box.exec(command, env=run_env(environment, box), timeout_s=900)
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("setup", f"{command[:80]!r} ended with {done.code}: {said}")
@@ -159,7 +163,7 @@ def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), 
     folder = f"/tmp/kat-report-{secrets.token_hex(12)}"
     box.put(f"{folder}/plugin/{PLUGIN}.py", PLUGIN_SOURCE.encode())
     path = ":".join(filter(None, [f"{folder}/plugin", environment.env.get("PYTHONPATH", "")]))
-    env = {**runner.env, **run_env(environment), REPORT_VARIABLE: folder, "PYTHONPATH": path}
+    env = {**runner.env, **run_env(environment, box), REPORT_VARIABLE: folder, "PYTHONPATH": path}
     if runner.script:
         box.put(f"{folder}/script", runner.script.encode())
     done = box.exec(_command(runner, environment, tests), env=env, timeout_s=timeout_s)

@@ -1,7 +1,7 @@
 """The repository of a task as folders of this machine.
 
 In: a task's source. Out: a read-only cached folder with the files at the base commit and a git history of exactly one
-commit (no remote, no tag, no reflog, fixed author and date): what an agent may see. `patched` is a copy to look at.
+commit (no remote, no tag, no reflog, fixed author and dates): what an agent may see. `patched` is a copy to look at.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from katcore.cache import cache_dir, digest_of, fresh, locked, publish
@@ -28,7 +29,7 @@ WHEN = "2000-01-01T00:00:00+0000"
 def workspace(source: TaskSource) -> Path:
     """The cached folder of a source; boxes put their writes over it, nobody may change it."""
     content = exported.digest(source.url) if source.kind == "image" else source.sha256
-    final = cache_dir("work") / digest_of("work/1", source.kind, source.url, source.ref, content)
+    final = cache_dir("work") / digest_of("work/2", source.kind, source.url, source.ref, content)
     if final.is_dir():
         return final
     with locked(final):
@@ -38,9 +39,18 @@ def workspace(source: TaskSource) -> Path:
                     exported.copy_out(source.url, source.ref, made)
                 else:
                     checkout(source, made)
+                    _age(made)
                 one_commit(made)
                 publish(made, final)
     return final
+
+
+def _age(folder: Path) -> None:
+    """Every file is from one old day: no tool finds it newer than what is made from it, whatever its clock says."""
+    when = datetime.fromisoformat(WHEN).timestamp()
+    for top, _, files in os.walk(folder):
+        for name in files:
+            os.utime(Path(top, name), (when, when), follow_symlinks=False)
 
 
 def one_commit(folder: Path) -> None:

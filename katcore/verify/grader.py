@@ -18,6 +18,7 @@ from katcore.cache import cache_dir, digest_of, locked
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
 from katcore.sandbox import Sandbox, named, sandbox
+from katcore.sandbox.warm import warm
 from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, Kept
@@ -203,4 +204,4 @@ def _verdict(run: TestRun, grade: Grade, flags: list[str]) -> Verdict:
 
 @lru_cache(maxsize=4)
 def _sandbox(name: str) -> Sandbox:
-    return sandbox(name)
+    return warm(sandbox(name))

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,8 @@ import pytest
 from sandbox_cases import KINDS, ROOT, Make, kept, said
 
 from katcore.errors import SandboxError
-from katcore.sandbox import Box, Limits, Sandbox, Snapshot, Spec, inventory, limits
-from katcore.sandbox.warm import WarmQueue
+from katcore.sandbox import Box, Limits, Mount, Sandbox, Snapshot, Spec, inventory, limits
+from katcore.sandbox.warm import Warm, warm
 
 
 @pytest.fixture(params=KINDS)
@@ -62,24 +63,94 @@ def test_a_snapshot_of_another_kind_is_refused(boxes: Sandbox) -> None:
         boxes.create(Spec("test", snapshot=Snapshot("other", "x")))
 
 
-def test_a_warm_queue_gives_boxes_in_order_and_replaces_dead_ones(boxes: Sandbox, kind: str, cache: Path) -> None:
-    specs = [Spec(f"warm{n}") for n in range(4)]
-    taken = []
-    with WarmQueue(boxes, specs, ahead=2) as queue:
-        until(lambda: bool(kept(cache, "warm0")) and bool(kept(cache, "warm1")))
-        assert not kept(cache, "warm2"), "no more than that wait"
-        time.sleep(0.5)
-        for folder in (cache / "box").glob("*/warm1-*"):
+def test_the_next_box_like_the_last_two_waits_and_a_dead_one_is_replaced(
+    boxes: Sandbox, kind: str, cache: Path
+) -> None:
+    ahead, spec = Warm(boxes), Spec("warm0", env={"A": "1"})
+    used = []
+
+    def use() -> None:
+        box = ahead.create(Spec("warm0", env={"A": "1"}))
+        assert box.spec == spec and said(box.exec("ls /tmp/used 2>&1 | wc -l; touch /tmp/used; echo $A")) == "1\n1"
+        used.append(box)
+        box.close()
+
+    try:
+        use()
+        assert not kept(cache, "warm0"), "nobody has asked for such a box twice"
+        use()
+        until(lambda: len(kept(cache, "warm0")) == 1)
+        (waiting,) = kept(cache, "warm0")
+        begun = time.monotonic()
+        use()
+        took = time.monotonic() - begun
+        until(lambda: bool(kept(cache, "warm0")) and kept(cache, "warm0") != [waiting])
+        assert len(kept(cache, "warm0")) == 1, "no more than one waits"
+        for folder in (cache / "box").glob("*/warm0-*"):
             shutil.rmtree(folder.resolve())
         if kind == "docker":
-            subprocess.run(["docker", "rm", "-f", *kept(cache, "warm1")], check=True, capture_output=True)
+            subprocess.run(["docker", "rm", "-f", *kept(cache, "warm0")], check=True, capture_output=True)
+        use()
+        assert len(used) == len({id(box) for box in used}) and took < 10
+        ahead.create(Spec("warm1")).close()
+        until(lambda: not kept(cache, "warm0"))
+    finally:
+        ahead.close()
+    assert not kept(cache, "warm0") and not kept(cache, "warm1")
+
+
+def test_threads_have_boxes_of_their_own_that_end_with_them(boxes: Sandbox, cache: Path) -> None:
+    ahead = Warm(boxes)
+    names: list[str] = []
+
+    def work(number: int) -> None:
         for _ in range(3):
-            box = queue.take()
-            assert box is not None
-            taken.append((box.spec.name, box.exec(["true"]).code))
+            box = ahead.create(Spec("threaded"))
+            names.append(said(box.exec(f"cat /tmp/name 2>/dev/null; echo {number} >/tmp/name")))
             box.close()
-    assert taken == [("warm0", 0), ("warm1", 0), ("warm2", 0)]
-    assert not [name for n in range(4) for name in kept(cache, f"warm{n}")], "what nobody took is closed"
+
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert names == [""] * 9, "no box is given out twice"
+        until(lambda: len(kept(cache, "threaded")) == 3)
+        ahead.create(Spec("other")).close()
+        until(lambda: not kept(cache, "threaded"))
+    finally:
+        ahead.close()
+
+
+def test_a_box_that_nobody_takes_is_closed(boxes: Sandbox, cache: Path) -> None:
+    ahead = Warm(boxes, idle_s=0.5)
+    try:
+        for _ in range(2):
+            ahead.create(Spec("idle")).close()
+        until(lambda: bool(kept(cache, "idle")))
+        until(lambda: not kept(cache, "idle"))
+        box = ahead.create(Spec("idle"))
+        assert said(box.exec("echo new")) == "new"
+        box.close()
+    finally:
+        ahead.close()
+
+
+def test_a_box_that_reaches_outside_is_not_started_ahead(boxes: Sandbox, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "written").mkdir()
+    ahead, spec = Warm(boxes), Spec("outside", mounts=(Mount(tmp_path / "written", "/opt/env", writable=True),))
+    try:
+        for _ in range(3):
+            ahead.create(spec).close()
+        time.sleep(0.3)
+        assert not kept(cache, "outside")
+    finally:
+        ahead.close()
+
+
+def test_only_what_is_slow_to_start_is_started_ahead(boxes: Sandbox, kind: str) -> None:
+    assert isinstance(warm(boxes), Warm) == (kind == "docker")
 
 
 def test_the_disk_of_a_box_is_watched(make: Make) -> None:
@@ -106,6 +177,32 @@ box.exec("echo x >file")
 print("ready", flush=True)
 box.exec(f"exec sleep 32{sys.argv[3]}")
 """
+
+
+WAITING = """
+import sys, time
+from katcore.sandbox import Spec, sandbox
+from katcore.sandbox.warm import Warm
+boxes = Warm(sandbox(sys.argv[1]))
+for _ in range(2):
+    boxes.create(Spec("ahead")).close()
+print("ready", flush=True)
+if sys.argv[2] == "killed":
+    time.sleep(99)
+"""
+
+
+@pytest.mark.parametrize("way", ["killed", "done"])
+def test_a_runner_that_is_gone_leaves_no_box_that_waits(boxes: Sandbox, cache: Path, way: str) -> None:
+    command = [sys.executable, "-c", WAITING, boxes.name, way]
+    runner = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    assert runner.stdout and runner.stdout.readline() == b"ready\n"
+    if way == "killed":
+        until(lambda: bool(kept(cache, "ahead")))
+        runner.kill()
+    assert runner.wait(30) == (0 if way == "done" else -signal.SIGKILL)
+    runner.stdout.close()
+    until(lambda: not kept(cache, "ahead"))
 
 
 def test_a_killed_runner_leaves_nothing(boxes: Sandbox, cache: Path, repo: Path) -> None:
