@@ -117,15 +117,15 @@ def test_every_test_fails_though_the_code_is_right(tmp_path: Path) -> None:
 
 def test_nothing_but_expectations_changes() -> None:
     text, found = spoiled(RIGHT, ["test_number"])
-    assert found == ["test_number"] and text == RIGHT.replace("assert 1 + 2 == 3", "assert 1 + 2 == 4")
+    assert found == ["test_number"] and text == RIGHT.replace("assert 1 + 2 == 3", "assert 1 + 2 == 5")
     assert len(spoiled(RIGHT, TESTS)[0].splitlines()) == len(RIGHT.splitlines()) + 1, "one test had no assertion"
 
 
 def test_what_agents_were_shown_stays_right() -> None:
     shown = "def test_number():\n    assert 1 + 2 == 3\n\n\ndef test_word():\n    run()\n"
     new = shown.replace("2 == 3\n", "2 == 3\n    assert 2 + 2 == 4\n") + "\n\ndef test_late():\n    assert 1 + 2 == 3\n"
-    text, found = spoiled(new, ["test_number", "test_word", "test_late"], shown)
-    assert (text, found) == (new.replace("== 4", "== 5"), ["test_number"])
+    text, found = spoiled(new, ["test_number", "test_word", "test_late"], known=shown)
+    assert (text, found) == (new.replace("== 4", "== 6"), ["test_number"])
     assert spoiled(new, ["test_late"])[1] == ["test_late"]
 
 

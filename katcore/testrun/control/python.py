@@ -230,7 +230,8 @@ def _other(source: _Text, node: ast.expr) -> Edit | None:
     if isinstance(value, bool):
         return source.replace(node, str(not value).encode())
     if isinstance(value, int | float):
-        return source.replace(node, repr(value + 1).encode())
+        # not always by one: code that reads what is expected of it could go by whether that is even
+        return source.replace(node, repr(value + 1 + crc32(source.part(node)) % 3).encode())
     if isinstance(value, str) and _PLAIN.match(part := source.part(node)) and node.lineno == node.end_lineno:
         return source.replace(node, _word(part))
     return None
