@@ -145,7 +145,7 @@ def test_the_assertion_that_may_be_patched_stays() -> None:
     text = RIGHT.replace("self.assertListEqual([1], expected)", "self.assertListEqual(made, expected)")
     changed, _ = spoiled(text, ["Case::test_true", "Case::test_values", "Case::test_equal"])
     assert "self.assertTrue(not ([1]))" in changed and "self.assertListEqual(made, [expected])" in changed
-    assert "self.assertEqual(1 + 1, 3)" in changed
+    assert "self.assertEqual(1 + 1, 4)" in changed
 
 
 def test_a_plain_control_changes_no_expectation() -> None:
