@@ -1,8 +1,8 @@
 """What an agent changed, as a git diff that is exact to the byte.
 
 In: a box, and the repository on this machine that it was created with. Out: the patch. The box's own `.git` is never
-asked: an agent can write anything there. What the repository ignores, caches, and large new files stay out, by name.
-Files that are not UTF-8 become git's binary patches, so that a record of text can hold them.
+asked: an agent can write anything there. What the repository ignores, caches, large new files and what cannot be read
+stay out, by name. Files that are not UTF-8 become git's binary patches, so that a record of text can hold them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,11 @@ def read_changes(box: Box, repo: Path) -> Changes:
     left_out: list[str] = []
     modes = _modes(box, names)
     for name in names:
-        file = _read(box, name, modes.get(name))
+        try:
+            file = _read(box, name, modes.get(name))
+        except OSError:  # larger than anybody reads, or shut to its owner
+            left_out.append(name)
+            continue
         if file is not None and len(file.data) > LARGEST_NEW and not os.path.lexists(repo / name):
             left_out.append(name)
         elif file is not None or os.path.lexists(repo / name):

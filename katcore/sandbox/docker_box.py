@@ -95,6 +95,8 @@ class DockerBox:
                 try:
                     with api_errors("a box's changes cannot be read"):
                         return docker_files.changed(self._client, self.container, self.spec.workdir, self.spec.repo)
+                except docker_files.Unreadable:
+                    pass  # asked of the box, by its own interpreter
                 except SandboxError as error:
                     if "file name too long" not in str(error.__cause__):
                         raise

@@ -21,6 +21,10 @@ from typing import IO, Any
 ONE_BY_ONE = 20
 """Up to so many paths are read singly, more as one archive of the whole folder."""
 _SPOOL = 8 << 20
+MOST = 256 << 20
+"""Bytes that are read out of a container; files with holes have no end."""
+HOLLOW = 64 << 20
+"""Bytes of a file that may be mostly holes and is read nevertheless, inside."""
 DEEPEST = 3000
 """Characters of a path; hostile trees are deeper than what the engine can name."""
 WALK = f"""
@@ -36,12 +40,13 @@ while waiting:
     except OSError:
         continue
     for entry in entries:
-        path, mode = f"{{at}}/{{entry.name}}", entry.stat(follow_symlinks=False).st_mode
+        path, status = f"{{at}}/{{entry.name}}", entry.stat(follow_symlinks=False)
+        mode, hollow = status.st_mode, status.st_size > {HOLLOW} + 1024 * status.st_blocks
         if stat.S_ISDIR(mode):
             waiting.append(path)
         elif stat.S_ISLNK(mode):
             found[path[2:]] = [stat.S_IFLNK, os.fsencode(os.readlink(path)).hex()]
-        elif stat.S_ISREG(mode) and os.access(path, os.R_OK):
+        elif stat.S_ISREG(mode) and os.access(path, os.R_OK) and not hollow:
             with open(path, "rb") as file:
                 found[path[2:]] = [mode, hashlib.file_digest(file, "sha256").hexdigest()]
         else:
@@ -49,13 +54,21 @@ while waiting:
 print(json.dumps(found))
 """
 """For the box's own interpreter, in its working folder: every file and link, where the engine's answer is an error."""
+
+
+class Unreadable(Exception):
+    """The engine cannot say what changed: names that are not UTF-8, or more than one should read."""
+
+
 Entry = tuple[int, bytes]
 """Type and permissions; digest of the content, or where a link leads."""
 
 
 def changed(client: Any, container: str, workdir: str, repo: Path | None) -> list[str]:
-    """Files and links that were added, deleted or differ, relative to the working folder, sorted."""
+    """Files and links that were added, deleted or differ, relative to the working folder, sorted. Unreadable."""
     deleted, touched = _touched(client, container, workdir)
+    if any("\ufffd" in path for path in (*deleted, *touched)):
+        raise Unreadable
     now = dict(_entries(client, container, workdir, _leaves(touched)))
     suspects = {path for path in touched if path in now}
     if repo is not None:
@@ -116,6 +129,9 @@ def _archive(client: Any, container: str, path: str, called: str) -> Iterator[tu
         return
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
         for chunk in chunks:
+            if spool.tell() > MOST:
+                chunks.close()
+                raise Unreadable
             spool.write(chunk)
         spool.seek(0)
         with tarfile.open(fileobj=spool, mode="r:") as archive:
