@@ -9,6 +9,7 @@ dimension whose score the instructions give. A judge that obeys the work instead
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -34,6 +35,10 @@ ADDRESSED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """Work that speaks to whoever judges it. Whether it may is not decided here: it is judged without these lines too."""
+
+
+UNSEEN = re.compile(r"[\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+"""Characters that take no place."""
 
 
 class Score(Struct):
@@ -92,8 +97,10 @@ def without_address(work: str) -> tuple[str, int]:
     """The work without the lines that speak to its judge, and how many there were."""
     bad: set[int] = set()
     at = line = 0
-    for match in ADDRESSED.finditer(work):
-        line += work.count("\n", at, match.start())
+    # as it reads: letters of other widths are letters, what has no width is nothing
+    plain = unicodedata.normalize("NFKC", UNSEEN.sub("", work))
+    for match in ADDRESSED.finditer(plain):
+        line += plain.count("\n", at, match.start())
         at = match.start()
         bad.update(range(line, line + match.group().count("\n") + 1))
     lines = work.split("\n")

@@ -17,7 +17,8 @@ def verdict(task: Task, trajectory: Trajectory) -> Verdict:
     """InputError for malformed references or none."""
     workdir = task.environment.workdir
     own = actions(steps_of(trajectory, workdir))
-    apart = [discrepancy(own, actions(reference)) for reference in references_of(task)]
+    known = [actions(reference) for reference in references_of(task)]
+    apart = [discrepancy(own, reference) if own and reference else 1.0 for reference in known]  # nothing is not a match
     least = min(apart, default=1.0)
     reward = round(1 - least, 6)
     return Verdict(

@@ -26,7 +26,7 @@ class Dimension(Struct, kw_only=True):
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z][\w -]{0,60}$")]
     question: str = ""
-    weight: Annotated[float, Meta(ge=0)] = 1.0
+    weight: Annotated[float, Meta(ge=0, le=1e9)] = 1.0
     anchors: dict[str, str] = {}
 
 
@@ -35,7 +35,7 @@ class Rubric(Struct, kw_only=True):
 
     dimensions: list[Dimension]
     judged: list[Part] = field(default_factory=lambda: ["answer", "patch"])
-    passes: float = 0.6
+    passes: Annotated[float, Meta(gt=0, le=1)] = 0.6
 
 
 def rubric_of(task: Task) -> Rubric:

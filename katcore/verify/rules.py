@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isclose
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from katcore.errors import RecordError
 from katcore.records import Json, Task, Trajectory, Verdict
@@ -28,6 +28,8 @@ LONGEST = 1_000_000
 """Characters of an answer that rules look at."""
 LONGEST_CONSTRAINED = 50_000
 """The same for constraints, whose patterns take time that grows with the square."""
+MOST = 1e9
+"""The largest weight, tolerance or penalty: with infinite ones a reward is no number."""
 REGEX_S = 10.0
 """Seconds that a regular expression may take over an answer: the answer is not ours, and some never end."""
 
@@ -36,8 +38,11 @@ _BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
 _MATCH = "import json,re,sys;p,t,f=json.load(sys.stdin);sys.exit(not getattr(re.compile(p,re.S),f)(t))"
 
 
+NotNegative = Annotated[float, Meta(ge=0, le=MOST)]
+
+
 class _Rule(Struct, kw_only=True, tag_field="check", forbid_unknown_fields=True):
-    weight: float = 1.0
+    weight: NotNegative = 1.0
 
 
 class Exact(_Rule, tag="exact"):
@@ -51,8 +56,8 @@ class Numeric(_Rule, tag="numeric"):
     """The answer's number, in `\\boxed{}` or else the last one in it, is this one within `rel` or `abs`."""
 
     answer: float
-    rel: float = 1e-6
-    abs: float = 1e-9
+    rel: NotNegative = 1e-6
+    abs: NotNegative = 1e-9
 
 
 class Regex(_Rule, tag="regex"):
@@ -97,7 +102,7 @@ class Constraints(_Rule, tag="constraints"):
 
     instruction_id_list: list[str]
     kwargs: list[Kwargs] = []
-    penalty: float | None = None
+    penalty: NotNegative | None = None
 
 
 Rule = Exact | Numeric | Regex | Program | Constraints
@@ -128,8 +133,8 @@ def rules_of(task: Task) -> list[Rule]:
         found = msgspec.convert(given, list[Rule])
     except msgspec.ValidationError as error:
         raise RecordError("task", f"rubric.rules: {error}") from error
-    if not found or sum(rule.weight for rule in found) <= 0 or min(rule.weight for rule in found) < 0:
-        raise RecordError("task", "rubric.rules: needs a rule, and weights that are not negative and not all 0")
+    if not found or sum(rule.weight for rule in found) <= 0:
+        raise RecordError("task", "rubric.rules: needs a rule, and weights that are not all 0")
     return found
 
 
