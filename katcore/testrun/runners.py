@@ -24,6 +24,7 @@ Units = Callable[[Sequence[str]], list[str]]
 """Arguments that make a runner run what these units (the ids' first parts) name; none: it must run everything."""
 
 _MODULES = r"(.*/)?node_modules/.*"  # the runner itself lies there
+_LISTENERS = r"(.*/)?junit-platform\.properties|(.*/)?META-INF/services/org\.junit\..*"  # found by their names alone
 _KEEP = "status=$?; "
 
 
@@ -125,6 +126,7 @@ RUNNERS: dict[str, Runner] = {
         "report.json",
         gotest.read,
         failed=frozenset({1, 2}),
+        hooks=re.compile(r"(.*/)?[^/]*_test\.go"),  # one that is new can have the package's TestMain
         env={"GOPROXY": "off", "GOCACHE": "/tmp/go-cache", "GOTOOLCHAIN": "local"},
     ),
     "cargo": Runner(
@@ -154,20 +156,20 @@ RUNNERS: dict[str, Runner] = {
         'node_modules/.bin/jest --ci --json --testLocationInResults --outputFile="$KAT_REPORT/report.json" "$@"',
         "report.json",
         jest.read,
-        hooks=re.compile(_MODULES + r"|(.*/)?jest\.config\.\w+"),
+        hooks=re.compile(_MODULES + r"|(.*/)?(jest\.config\.\w+|__mocks__/.*|babel\.config\.\w+|\.babelrc(\.\w+)?)"),
     ),
     "vitest": Runner(
         'node_modules/.bin/vitest run --reporter=json --outputFile="$KAT_REPORT/report.json" "$@"',
         "report.json",
         jest.read,
-        hooks=re.compile(_MODULES + r"|(.*/)?vitest\.(config|workspace)\.\w+"),
+        hooks=re.compile(_MODULES + r"|(.*/)?(vitest\.(config|workspace)|vite\.config)\.\w+|(.*/)?__mocks__/.*"),
     ),
     "mocha": Runner(
         'node_modules/.bin/mocha --reporter json --reporter-option output="$KAT_REPORT/report.json" "$@"',
         "report.json",
         mocha.read,
         failed=frozenset(range(1, 256)),  # the number of failures
-        hooks=re.compile(_MODULES + r"|(.*/)?\.mocharc(\.\w+)?"),
+        hooks=re.compile(_MODULES + r"|(.*/)?\.mocharc(\.\w+)?|test/mocha\.opts"),
     ),
     "node": Runner(
         'node --test --test-reporter=tap --test-reporter-destination="$KAT_REPORT/report.tap" "$@"',
@@ -183,7 +185,7 @@ RUNNERS: dict[str, Runner] = {
         "report.tar",
         partial(bundle.read, identify=junit.by_class),
         units=partial(_joined, "-Dtest=", ","),
-        hooks=re.compile(r"(.*/)?\.mvn/.*|(.*/)?junit-platform\.properties"),
+        hooks=re.compile(r"(.*/)?\.mvn/.*|" + _LISTENERS),
     ),
     "gradle": Runner(
         _removed("test-results/test")
@@ -193,7 +195,7 @@ RUNNERS: dict[str, Runner] = {
         "report.tar",
         partial(bundle.read, identify=junit.by_class),
         units=partial(_each, "--tests"),
-        hooks=re.compile(r"(.*/)?(gradle\.properties|init\.gradle(\.kts)?|junit-platform\.properties)"),
+        hooks=re.compile(r"(.*/)?(gradle\.properties|init\.gradle(\.kts)?)|" + _LISTENERS),
     ),
     "ctest": Runner(
         "cmake -S . -B /tmp/kat-build >/dev/null && cmake --build /tmp/kat-build >/dev/null && "
@@ -216,7 +218,7 @@ RUNNERS: dict[str, Runner] = {
         'rspec --format json --out "$KAT_REPORT/report.json" "$@"',
         "report.json",
         rspec.read,
-        hooks=re.compile(r"\.rspec(-local)?|\.simplecov"),
+        hooks=re.compile(r"\.rspec(-local)?|\.simplecov|(.*/)?spec/((spec|rails)_helper\.rb|support/.*)"),
     ),
     "dotnet": Runner(
         'dotnet test --logger "trx;LogFileName=report.trx" --results-directory "$KAT_REPORT" "$@"',

@@ -89,7 +89,11 @@ def test_a_repository_of_a_test_tool_may_change_itself() -> None:
         ("mocha", ".mocharc.cjs"), ("mocha", "node_modules/.bin/mocha"),
         ("jest", "jest.config.ts"), ("vitest", "a/vitest.config.mts"), ("rspec", ".rspec"),
         ("phpunit", "phpunit.xml"), ("cargo", ".cargo/config.toml"), ("nextest", ".config/nextest.toml"),
-        ("maven", ".mvn/jvm.config"), ("ctest", "CTestCustom.cmake"), ("dotnet", "Directory.Build.props"),
+        ("maven", ".mvn/jvm.config"),
+        ("jest", "babel.config.js"), ("jest", "src/__mocks__/fs.js"), ("vitest", "vite.config.ts"),
+        ("go", "calc/zz_test.go"), ("mocha", "test/mocha.opts"), ("rspec", "spec/spec_helper.rb"),
+        ("gradle", "src/test/resources/META-INF/services/org.junit.platform.launcher.TestExecutionListener"),
+        ("ctest", "CTestCustom.cmake"), ("dotnet", "Directory.Build.props"),
     ],
 )  # fmt: skip
 def test_each_runner_has_configuration_of_its_own(kind: str, name: str) -> None:
