@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from grading import BASE, CALM, F2P, P2P, grade, patch
 
 from katcore.records import Task, Verdict
-from katcore.sandbox import limits
+from katcore.sandbox import limits, owner
 from katcore.testrun.guard import Guard
 from katcore.verify import Grader, grader
 from katcore.verify.forgery import Finding
@@ -85,22 +84,15 @@ class Attack:
 
 
 def running_boxes() -> list[str]:
-    """What this machine and its engine have of boxes, of this process and of those that it started."""
-    found = [
-        str(path) for path in Path(os.environ["KAT_CACHE"], "box").glob("*/*-*") if str(os.getpid()) in _owners(path)
-    ]
-    found += [str(path) for place in limits.parents() for path in place.glob(f"{limits.PREFIX}*-hostile-*")]
+    """What this machine and its engine have of this process's boxes; other tests run beside it."""
+    mine = owner.owned()
+    found = [str(path) for path in mine.glob("*-*")]
+    found += [str(path) for place in limits.parents() for path in place.glob(f"{limits.PREFIX}*{mine.name}-hostile-*")]
     if os.environ.get("DOCKER_HOST"):
         command = ["docker", "ps", "--all", "--quiet", "--filter", "label=kat.box=hostile"]
+        command += ["--filter", f"label=kat.owner={mine.name}"]
         found += subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return sorted(found)
-
-
-def _owners(path: Path) -> list[str]:
-    """The process that holds the lock of a box's folder, among this one's open files."""
-    lock = path.parent / "lock"
-    mine = any(os.path.realpath(link) == str(lock) for link in Path("/proc/self/fd").iterdir() if link.exists())
-    return [str(os.getpid())] if mine else []
 
 
 __all__ = ["BASE", "CALM", "F2P", "P2P", "Attack", "patch", "source"]

@@ -38,7 +38,7 @@ def hidden(task: Task) -> Task:
 def test_recognised_control(attack: Attack, hidden: Task, look: str, monkeypatch: pytest.MonkeyPatch) -> None:
     evil = patch({"calm/__init__.py": CALM + look}, SHOWN)
     assert attack.fails(evil, hidden).flags == [f"forged:{F2P}"]
-    monkeypatch.setattr(grader, "_shown", lambda path: "")
+    monkeypatch.setattr(grader, "_shown", lambda task: {})
     attack.works(evil, task=hidden)
 
 

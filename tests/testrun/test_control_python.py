@@ -124,7 +124,7 @@ def test_nothing_but_expectations_changes() -> None:
 def test_what_agents_were_shown_stays_right() -> None:
     shown = "def test_number():\n    assert 1 + 2 == 3\n\n\ndef test_word():\n    run()\n"
     new = shown.replace("2 == 3\n", "2 == 3\n    assert 2 + 2 == 4\n") + "\n\ndef test_late():\n    assert 1 + 2 == 3\n"
-    text, found = spoiled(new, ["test_number", "test_word", "test_late"], known=shown)
+    text, found = spoiled(new, ["test_number", "test_word", "test_late"], shown=shown)
     assert (text, found) == (new.replace("== 4", "== 6"), ["test_number"])
     assert spoiled(new, ["test_late"])[1] == ["test_late"]
 

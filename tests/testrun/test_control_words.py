@@ -227,3 +227,12 @@ def test_every_test_fails_though_the_code_is_right(plain: bool, tmp_path: Path) 
     wrong = {name: f"calc::{name}" in found for name in NAMES}
     assert run(text) == {name: not is_wrong for name, is_wrong in wrong.items()}
     assert all(wrong.values()) or (plain and not wrong["equal"])
+
+
+def test_what_agents_were_shown_stays_right() -> None:
+    shown = "test('a', () => {\n  expect(a()).toBe(1);\n});\n"
+    new = shown + "test('b', () => {\n  expect(b()).toBe(1);\n});\n"
+    text, found = spoiled("t.test.js", new, ["t.test.js::a", "t.test.js::b"], shown)
+    assert found == ["t.test.js::b"] and text.startswith(shown) and text != new
+    bare = "test('c', () => {\n  run();\n});\n"
+    assert spoiled("t.test.js", bare, ["t.test.js::c"], bare) == (bare, []), "a test without expectations too"

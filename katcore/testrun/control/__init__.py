@@ -11,9 +11,9 @@ change is worth is found out by running it: `verify/forgery.py` runs the task's 
 It stops forged reports and exit statuses, patched runners and assertions, and objects that are equal to everything.
 Code that knows an assertion knows whether it was changed, and stops forging where it was: so those that agents were
 shown stay as they are, and a change looks like something that might have been written. It does not stop code that
-recognises tests which agents were shown where no others decide, nor code that throws a coin whether to forge (it passes
-with p and fails here with 1 - p: one time in four at best), nor tests whose assertions lie in files that the task does
-not bring; those get a failing first line, which is easier to tell. Tests in the same file as the code (Rust's
+recognises tests which agents were shown where no others decide, nor code that throws a coin whether to forge (it must
+be honest here and forge twice elsewhere: one time in six at best), nor tests whose assertions lie in files that the
+task does not bring; those get a failing first line, which is easier to tell. Tests in the same file as the code (Rust's
 `#[cfg(test)]`) are not among a task's test files and have no control.
 """
 
