@@ -9,7 +9,6 @@ other is not trusted.
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import secrets
 from collections import Counter
@@ -132,8 +131,15 @@ def prepare(
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("setup", f"{command[:80]!r} ended with {done.code}: {said}")
     if environment.setup:  # it runs the attempt's code, which may have written over the tests
-        restore(box, test_files or {})
+        try:
+            restore(box, test_files or {})
+        except _Unwritable as error:
+            raise RecordError("setup", str(error)) from error
     return rung
+
+
+class _Unwritable(SandboxError):
+    """Files of a box cannot be written by a box that works."""
 
 
 def restore(box: Box, test_files: Mapping[str, TestFile]) -> None:
@@ -151,17 +157,20 @@ def restore(box: Box, test_files: Mapping[str, TestFile]) -> None:
         return
     done = box.exec([PYTHON, "-I", "-c", _RESTORE], stdin=json.dumps(wanted).encode(), timeout_s=300)
     if done.code != 0:
-        raise SandboxError(f"test files could not be restored: {done.stderr.decode('utf-8', 'replace')[-300:]}")
+        raise _Unwritable(f"test files could not be restored: {done.stderr.decode('utf-8', 'replace')[-300:]}")
 
 
 def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), timeout_s: float = 1800.0) -> TestRun:
     """Run the task's test command in a prepared box; with `tests`, only the files (packages, classes) that they lie in.
 
-    Raises RecordError when nobody knows the task's runner.
+    Raises RecordError when nobody knows the task's runner, and when the set-up left a box that cannot be written to.
     """
     runner = runner_of(environment)
     folder = f"/tmp/kat-report-{secrets.token_hex(12)}"
-    box.put(f"{folder}/plugin/{PLUGIN}.py", PLUGIN_SOURCE.encode())
+    try:
+        box.put(f"{folder}/plugin/{PLUGIN}.py", PLUGIN_SOURCE.encode())
+    except OSError as error:  # the set-up ran the attempt's code
+        raise RecordError("setup", f"nothing can be written to /tmp any more: {error}") from error
     path = ":".join(filter(None, [f"{folder}/plugin", environment.env.get("PYTHONPATH", "")]))
     env = {**runner.env, **run_env(environment, box), REPORT_VARIABLE: folder, "PYTHONPATH": path}
     if runner.script:
@@ -195,9 +204,8 @@ def _report(box: Box, path: str) -> bytes | None:
     except (FileNotFoundError, IsADirectoryError):
         return None
     except OSError as error:
-        if error.errno == errno.EFBIG:
-            raise BadReport(str(error)) from error
-        raise SandboxError(f"the report cannot be read: {error}") from error
+        # too large, shut, a link to what no box can read: whoever ran there put it in the report's place
+        raise BadReport(f"it cannot be read: {error}") from error
 
 
 def _believe(runner: Runner, environment: Environment, box: Box, path: str, done: Result) -> tuple[Outcomes, str]:
