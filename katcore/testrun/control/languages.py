@@ -178,7 +178,7 @@ _JAVA_RULES: tuple[Rule, ...] = (
     replaced(r"^\s*import\s+(?:static\s+)?[\w.]+\.(?P<it>assert\w+)(?=\s*(?:;|$))", lambda match: "*"),
 )
 _JAVA_TEST = (
-    r"(?:@(?:\w+\.)*(?:Test|ParameterizedTest|RepeatedTest)\b(?:[^;{}]|\{[^{}]*\})*?\b(?:void|fun)\s+"
+    r"(?:@(?:\w+\.)*(?:Test|ParameterizedTest|RepeatedTest)\b(?:[^;{}]|\{[^{}]{0,999}\}){0,999}?\b(?:void|fun)\s+"
     r"|\bpublic\s+void\s+(?=test))(?P<name>\w+|`[^`\n]*`)\s*\([^()]*\)\s*(?:throws[\w\s.,]+|:\s*Unit\s*)?(?P<body>\{)"
 )
 _JAVA_ASIDE = _aside(_SLASHES, r'"""(?:\\.|[^\\])*?"""', _QUOTED, r"'(?:\\.[^']*|[^'\\\n])'")
@@ -325,7 +325,7 @@ _CSHARP = Language(
                  lambda match: "" if match["it"] else "Not"),
     ),
     _tests(
-        r"\[(?:\w+\.)*(?:Fact|Theory|Test|TestMethod|TestCase|DataTestMethod)\b[^;{}]*?\b(?P<name>\w+)\s*"
+        r"\[(?:\w+\.)*(?:Fact|Theory|Test|TestMethod|TestCase|DataTestMethod)\b[^;{}]{0,999}?\b(?P<name>\w+)\s*"
         r"\([^()]*\)\s*(?P<body>\{)",
     ),
     (

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from katcore.testrun.control.words import Code, Edit, Rule
+from katcore.testrun.control.words import REACH, Code, Edit, Rule
 
 Change = tuple[int, int, str]
 """Start, end and the new text."""
@@ -150,7 +150,7 @@ def failing_if(failure: str) -> Rule:
 def _condition(code: str, start: int) -> tuple[int, int] | None:
     """From behind the last `;` of an `if` to its `{`, both outside of brackets."""
     depth = 0
-    for index in range(start, len(code)):
+    for index in range(start, min(start + REACH, len(code))):
         character = code[index]
         if character in "([":
             depth += 1

@@ -1,18 +1,21 @@
 """Test files of languages without a parser here, with wrong expectations: by words, strings and comments left alone.
 
 In: the text of a test file, its language's words (`languages.py`) and the tests that matter. Out: the same text with
-each assertion turned into its opposite, and a failing first line in tests that have none. No line is added or removed.
+each assertion made wrong (`rules.py`), and a failing first line in tests that have none. No line is added or removed.
 Nothing is known of types and meaning: a file may not compile then, which only a run tells.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-MAX_CHARACTERS = 2_000_000
-"""Of a file that is looked at: no test is longer, and patterns take their time."""
+MAX_CHARACTERS = 500_000
+"""Of a file that is looked at: no file of tests is longer."""
+REACH = 4_000
+"""Characters within which a bracket must close: no assertion is longer, and a file may be made of open ones."""
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -52,7 +55,7 @@ class Code:
     def closing(self, bracket: int, start: int | None = None, stop: str = ",") -> int | None:
         """Where the bracket closes, or, read on from `start`, one of the characters `stop` comes first at its depth."""
         depth = [_PAIRS[self.code[bracket]]]
-        for index in range(bracket + 1 if start is None else start, len(self.code)):
+        for index in range(bracket + 1 if start is None else start, min(bracket + REACH, len(self.code))):
             character = self.code[index]
             if len(depth) == 1 and start is not None and character in stop:
                 return index
@@ -67,7 +70,7 @@ class Code:
 
 
 Rule = Callable[[Code], Iterator[Edit]]
-"""Finds assertions and says what their opposites are."""
+"""Finds assertions and says how they become wrong."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,13 @@ def spoiled(
     first: dict[int, Edit] = {}
     for edit in [] if plain else (edit for rule in language.rules for edit in rule(code)):
         first.setdefault(edit.at, edit)  # two would make it right again
-    seen = {line.strip() for line in shown.split("\n")} - {""}
-    edits, names = [edit for edit in first.values() if _line(text, edit.at) not in seen], []
+    seen = {line.strip() for line in shown.split("
+")} - {""}
+    edits, names = [edit for edit in first.values() if _line(text, edit.at) not in seen], set[str]()
+    starts, all_starts = (sorted(edit.start for edit in some) for some in (edits, first.values()))
     for head, end in _heads(language, code):
-        inside = any(head.start() <= edit.start < end for edit in edits)
-        known = any(head.start() <= edit.start < end for edit in first.values()) or _line(text, head.start()) in seen
+        inside = _any(starts, head.start(), end)
+        known = _any(all_starts, head.start(), end) or _line(text, head.start()) in seen
         if not inside and not known and head["body"] is not None:
             line = next(
                 line for words, line in language.lines if re.search(words, head[0]) or re.search(words, code.code)
@@ -109,9 +114,14 @@ def spoiled(
             edits.append(Edit(head.end(), head.end(), " " + head.expand(line), head.end()))
             inside = True
         if inside:
-            names.append(_name(code, head))
-    found = sorted({test for test in tests if any(_is(test, name) for name in names if name)})
+            names.add(_name(code, head))
+    found = sorted({test for test in tests if any(_is(test, name) for name in names - {""})})
     return _applied(text, edits), found
+
+
+def _any(places: Sequence[int], start: int, end: int) -> bool:
+    """Whether one of the sorted places lies there."""
+    return bisect_left(places, end) > bisect_left(places, start)
 
 
 def _line(text: str, at: int) -> str:
