@@ -100,8 +100,7 @@ def spoiled(
     first: dict[int, Edit] = {}
     for edit in [] if plain else (edit for rule in language.rules for edit in rule(code)):
         first.setdefault(edit.at, edit)  # two would make it right again
-    seen = {line.strip() for line in shown.split("
-")} - {""}
+    seen = {line.strip() for line in shown.split("\n")} - {""}
     edits, names = [edit for edit in first.values() if _line(text, edit.at) not in seen], set[str]()
     starts, all_starts = (sorted(edit.start for edit in some) for some in (edits, first.values()))
     for head, end in _heads(language, code):
