@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -127,7 +128,7 @@ def test_wrong_files_are_the_tasks_own_but_for_expectations() -> None:
 
 
 def test_the_known_changes_run_is_made_once(cache: Path) -> None:
-    made = [BROKEN, RED, GREEN]
-    assert remembered("once", lambda: made.pop(0)) == BROKEN, "a run with a problem is not kept"
-    assert [remembered("once", lambda: made.pop(0)) for _ in range(2)] == [RED, RED]
+    made, name = [BROKEN, RED, GREEN], secrets.token_hex(8)
+    assert remembered(name, lambda: made.pop(0)) == BROKEN, "a run with a problem is not kept"
+    assert [remembered(name, lambda: made.pop(0)) for _ in range(2)] == [RED, RED]
     assert made == [GREEN]
