@@ -38,6 +38,8 @@ OVERLAY = (
 )
 """Shell line for a box's folder; all boxes of a runner share the mount point, since each mounts in a namespace of its
 own. Volatile: nothing in a box needs to survive the machine, so never sync."""
+SHARED = "{ echo 32 >/proc/sys/user/max_inotify_instances; } 2>/dev/null || :\n"
+"""Shell line in the box's outer user namespace: without it one box could take all of what its user may have here."""
 _FILTER = seccomp.bpf()
 _MISSING = re.compile(rb"bwrap: execvp .*: (?P<why>[^:\n]+)\n?$", re.DOTALL)
 _NO_FOLDER = re.compile(rb"bwrap: Can't chdir to ")
@@ -258,7 +260,7 @@ class BubblewrapBox:
         lines = [
             f"{{ {self._group.enter()}; }} &" if self._group else "",
             limits.rlimits(self.spec.limits, grouped=self._group is not None),
-            OVERLAY if self._overlaid else "",
+            OVERLAY + SHARED if self._overlaid else "",
             "wait $! || exit 9" if self._group else "",
             f'unset PATH PWD; exec {shlex.quote(shutil.which("bwrap") or "bwrap")} "$@"',  # the box can read them
         ]
