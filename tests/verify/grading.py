@@ -135,10 +135,11 @@ def trajectory(patch: str | None, name: str = "a", task_id: str = "calm-1") -> T
 
 
 def grade(task: Task, patch: str | None, **grader: object) -> Verdict:
-    """The verdict on a patch, nothing taken from the cache unless `reuse` says so."""
+    """The verdict on a patch, nothing taken from the cache unless `reuse` says so; without what it only looks like."""
     settings = {"reuse": False, "timeout_s": 60.0} | grader
     graded = Verifier(Grader(**settings)).graded(trajectory(patch), task)  # type: ignore[arg-type]
     assert graded.verdict is not None
+    graded.verdict.flags = [flag for flag in graded.verdict.flags if not flag.startswith("looks:")]
     return graded.verdict
 
 
