@@ -8,7 +8,7 @@ Task, patch and kind of sandbox decide it, so a finished grading is kept in the 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -85,6 +85,7 @@ class Grader:
             return Verdict(reason="the patch changes nothing but tests and their configuration", flags=flags)
         try:
             rung, run = self._run(task, guard, kept.patch, boxes, task.test_files)
+            run = _counted(task, run, partial(self._known, task, guard, boxes, task.test_files))
             grade = judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
             finding = self._forged(task, guard, kept.patch, boxes) if grade.passed else Finding()
         except BadPatch as error:
@@ -121,24 +122,27 @@ class Grader:
     def _forged(self, task: Task, guard: Guard, patch: str, boxes: Sandbox) -> Finding:
         """Whether tests that passed were decided by what they expect."""
 
-        def run(what: str, files: Mapping[str, TestFile]) -> TestRun:
-            try:
-                return self._run(task, guard, what, boxes, files)[1]
-            except (BadPatch, _Stray) as error:
-                return TestRun(problem=f"bad_patch: {error}")
-            except RecordError as error:
-                if error.stage != "setup":
-                    raise
-                return TestRun(problem=str(error))
+        known = partial(self._known, task, guard, boxes) if guard.keep(task.patch).patch.strip() else None
+        return examine(task, _shown(task), partial(self._tried, task, guard, boxes, patch), known)
 
-        known = guard.keep(task.patch).patch
+    def _tried(self, task: Task, guard: Guard, boxes: Sandbox, patch: str, files: Mapping[str, TestFile]) -> TestRun:
+        """A run with a patch under other test files; one that could not be made has a problem."""
+        try:
+            return self._run(task, guard, patch, boxes, files)[1]
+        except (BadPatch, _Stray) as error:
+            return TestRun(problem=f"bad_patch: {error}")
+        except RecordError as error:
+            if error.stage != "setup":
+                raise
+            return TestRun(problem=str(error))
 
-        def known_run(files: Mapping[str, TestFile]) -> TestRun:
-            what = (task.source, known, task.environment, task.verification, sorted(files.items()), self.timeout_s)
-            name = digest_of(VERSION, boxes.name, msgspec.json.encode(what))
-            return remembered(name, partial(run, known, files)) if self.reuse else run(known, files)
-
-        return examine(task, _shown(task), partial(run, patch), known_run if known.strip() else None)
+    def _known(self, task: Task, guard: Guard, boxes: Sandbox, files: Mapping[str, TestFile]) -> TestRun:
+        """A run with the known change, made once for all attempts."""
+        patch = guard.keep(task.patch).patch
+        what = (task.source, patch, task.environment, task.verification, sorted(files.items()), self.timeout_s)
+        name = digest_of(VERSION, boxes.name, msgspec.json.encode(what))
+        make = partial(self._tried, task, guard, boxes, patch, files)
+        return remembered(name, make) if self.reuse else make()
 
 
 def _spelt(task: Task, run: TestRun) -> TestRun:
@@ -148,6 +152,19 @@ def _spelt(task: Task, run: TestRun) -> TestRun:
         return run
     expected = (*wanted.FAIL_TO_PASS, *wanted.PASS_TO_PASS)
     return replace(run, outcomes=logs.aligned(run.outcomes, expected, report.path))
+
+
+def _counted(task: Task, run: TestRun, known: Callable[[], TestRun]) -> TestRun:
+    """The run with PASS_TO_PASS tests passed that did not run, where a log says so of the known change too.
+
+    To SWE-bench a skipped one and an expected failure have passed, and its lists hold such tests.
+    """
+    odd = {test for test in task.verification.PASS_TO_PASS if run.outcomes.get(test) in ("SKIPPED", "XFAIL")}
+    if not odd or task.environment.report.kind != "log" or not task.patch.strip():
+        return run
+    expected = known().outcomes
+    same = {test for test in odd if expected.get(test) == run.outcomes[test]}
+    return replace(run, outcomes={test: "PASSED" if test in same else run.outcomes[test] for test in run.outcomes})
 
 
 def _unsteady(task: Task, again: TestRun) -> list[str]:

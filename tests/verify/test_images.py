@@ -165,6 +165,24 @@ def test_a_row_of_swe_bench_is_graded_in_its_image(row: Json, kind: str, repo: P
     assert graded(task, weakened, kind).flags == ["dropped:tests/test_calm.py"]
 
 
+def test_a_test_that_the_known_change_skips_too_has_passed(row: Json, kind: str, repo: Path) -> None:
+    """SWE-bench lets it, and its lists hold such tests."""
+    skipped = NEW_TESTS.replace("        self.assertEqual(calm.double(1), 2)", "        self.skipTest('not here')")
+    patch = change(repo, {"tests/test_calm.py": skipped})
+    task = FORMATS["swe-bench"].to_task(row | {"test_patch": patch})
+    assert graded(task, task.patch, kind).passed
+    wrong = graded(task, change(repo, {"calm.py": WRONG.replace("+ 1", "+ 2")}), kind)
+    assert wrong.parts == {"f2p": [0, 1], "p2p": [1, 1]}, wrong
+
+
+def test_code_that_skips_every_test_is_not_honest(row: Json, kind: str, repo: Path) -> None:
+    task = FORMATS["swe-bench"].to_task(row)
+    skips = RIGHT + "import unittest, sys\nif sys.modules['unittest'].main:\n    def double(x):\n"
+    skips += "        if x == 5:\n            return 10\n        raise unittest.SkipTest('no')\n"
+    verdict = graded(task, change(repo, {"calm.py": skips}), kind)
+    assert verdict.parts == {"f2p": [1, 1], "p2p": [0, 1]} and not verdict.passed, verdict
+
+
 def test_the_history_in_the_image_is_not_seen(row: Json, kind: str) -> None:
     """One commit, and nothing else to dig for: the fix lay in a later one."""
     task = FORMATS["swe-bench"].to_task(row)
