@@ -1,10 +1,10 @@
 """Boxes of bubblewrap: no daemon, no image, no root needed.
 
-A box is a private folder of this machine: what it wrote over its repository, and its `/tmp`; a link of the box's name
-leads there, since the name tells which task it is. The repository is the
-lower layer of a kernel overlay; where overlays are not to be had the box works on a copy. Inside: all namespaces new,
-no capability, user nobody (outside: whoever runs KAT), no network, system calls filtered (`seccomp.py`). What a box
-sees is in `rootfs.py`, what it may use in `limits.py`, how its processes run in `box.py`.
+A box is a private folder of this machine: what it wrote over its repository, and its `/tmp`. A link of the box's name
+leads there: the folder's own, which the box can read, tells nothing of its task. The repository is the lower layer of a
+kernel overlay; where overlays are not to be had the box works on a copy. Inside: all namespaces new, no capability,
+user nobody (outside: whoever runs KAT), no network, system calls filtered (`seccomp.py`). What a box sees is in
+`rootfs.py` or in its image (`base.py`), what it may use in `limits.py`, how its processes run in `box.py`.
 """
 
 from __future__ import annotations

@@ -169,12 +169,12 @@ def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), 
     folder = f"/tmp/kat-report-{secrets.token_hex(12)}"
     try:
         box.put(f"{folder}/plugin/{PLUGIN}.py", PLUGIN_SOURCE.encode())
+        if runner.script:
+            box.put(f"{folder}/script", runner.script.encode())
     except OSError as error:  # the set-up ran the attempt's code
         raise RecordError("setup", f"nothing can be written to /tmp any more: {error}") from error
     path = ":".join(filter(None, [f"{folder}/plugin", environment.env.get("PYTHONPATH", "")]))
     env = {**runner.env, **run_env(environment, box), REPORT_VARIABLE: folder, "PYTHONPATH": path}
-    if runner.script:
-        box.put(f"{folder}/script", runner.script.encode())
     done = box.exec(_command(runner, environment, tests), env=env, timeout_s=timeout_s)
     tail = (done.stdout + done.stderr).decode("utf-8", "replace")[-LOG_TAIL:]
     own = environment.test_command and not runner.script
