@@ -10,20 +10,16 @@ take turns, so that a busy machine slows both; ratios are those of the rounds, e
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from paired import ROOT, compared, main
+
 sys.path.insert(0, str(ROOT / "tests/verify"))
 
 from grading import calm_task, environment_with_pytest, grade, patch  # noqa: E402
@@ -97,38 +93,8 @@ def measure(rounds: int, scratch: Path) -> dict[str, Any]:
                 taken = seconds(action)
                 if turn >= 2:
                     samples[name].append(round(taken, 4))
-    ratios = sorted(g / b for g, b in zip(samples["grade"], samples["bare"]))
-    return {
-        **{f"{name}_p50_s": round(median(taken), 3) for name, taken in samples.items()},
-        "ratio_p50": round(median(ratios), 3),
-        "ratio_min_max": [round(ratios[0], 3), round(ratios[-1], 3)],
-        "samples_s": samples,
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/grade.json")
-    given = parser.parse_args()
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    with tempfile.TemporaryDirectory(prefix="kat-bench-") as scratch:
-        os.environ["KAT_CACHE"] = f"{scratch}/cache"
-        load = os.getloadavg()[0]
-        result = {
-            "benchmark": "grade",
-            "commit": commit.stdout.strip(),
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-            "cpus": os.cpu_count(),
-            "load_before": round(load, 2),
-            "tests": MODULES * EACH,
-            "rounds": given.rounds,
-            **measure(given.rounds, Path(scratch)),
-        }
-    given.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps({key: value for key, value in result.items() if key != "samples_s"}, indent=2))
+    return compared(samples, "grade", "bare")
 
 
 if __name__ == "__main__":
-    main()
+    main("grade", __doc__, MODULES * EACH, measure)

@@ -2,7 +2,7 @@
 
     DOCKER_HOST=$(scripts/docker-engine start /tmp/engine) python benchmarks/warm_boxes.py [--rounds 20] [--json FILE]
 
-The task and the patch are those of `grade.py`: 20 modules, 200 tests, and each grading is two runs in boxes of their
+The task and the patch are those of `grade.py`: 20 modules, 200 tests, and each grading is three runs in boxes of their
 own, as those of a validation or of a group of attempts. `cold`: every box is started when it is wanted; `warm`: as
 kat-verify does it. Nothing is taken from the cache but the built environment, the checkout and the engine's images. The
 two take turns, so that a busy machine slows both; ratios are those of the rounds, each of its own pair.
@@ -10,17 +10,11 @@ two take turns, so that a busy machine slows both; ratios are those of the round
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import subprocess
-import tempfile
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from grade import EACH, MODULES, ROOT, make_task, patch, project, seconds
+from grade import EACH, MODULES, make_task, patch, project, seconds
+from paired import compared, main
 
 from katcore.sandbox import Box, Sandbox, Spec, sandbox
 from katcore.sandbox.warm import Warm
@@ -43,7 +37,7 @@ class Counted:
         return self._boxes.create(spec)
 
 
-def measure(rounds: int) -> dict[str, Any]:
+def measure(rounds: int, _: Path) -> dict[str, Any]:
     files = project()
     task, fix = make_task(files), patch({"calm/m0.py": "def f(n):\n    return n + 1\n"}, files)
     engine = sandbox("docker")
@@ -61,39 +55,9 @@ def measure(rounds: int) -> dict[str, Any]:
             taken = seconds(lambda: graded(name))  # noqa: B023
             if turn >= 2:
                 samples[name].append(round(taken, 3))
-    ratios = sorted(w / c for c, w in zip(samples["cold"], samples["warm"]))
-    return {
-        "boxes_started": {name: found.started for name, found in boxes.items()},
-        **{f"{name}_p50_s": round(median(taken), 3) for name, taken in samples.items()},
-        "ratio_p50": round(median(ratios), 3),
-        "ratio_min_max": [round(ratios[0], 3), round(ratios[-1], 3)],
-        "samples_s": samples,
-    }
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/warm_boxes.json")
-    given = parser.parse_args()
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    with tempfile.TemporaryDirectory(prefix="kat-bench-") as scratch:
-        os.environ["KAT_CACHE"] = f"{scratch}/cache"
-        load = os.getloadavg()[0]
-        result = {
-            "benchmark": "warm_boxes",
-            "commit": commit.stdout.strip(),
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-            "cpus": os.cpu_count(),
-            "load_before": round(load, 2),
-            "tests": MODULES * EACH,
-            "rounds": given.rounds,
-            **measure(given.rounds),
-        }
-    given.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps({key: value for key, value in result.items() if key != "samples_s"}, indent=2))
+    started = {name: found.started for name, found in boxes.items()}
+    return {"boxes_started": started, **compared(samples, "warm", "cold")}
 
 
 if __name__ == "__main__":
-    main()
+    main("warm_boxes", __doc__, MODULES * EACH, measure)
