@@ -22,13 +22,13 @@ from paired import ROOT, compared, main
 
 sys.path.insert(0, str(ROOT / "tests/verify"))
 
-from grading import calm_task, environment_with_pytest, grade, patch  # noqa: E402
+from grading import calm_task, environment_with_pytest, grade, patch
 
-from katcore.records import Task  # noqa: E402
-from katcore.sandbox import ENV, sandbox  # noqa: E402
-from katcore.testrun.environment import ensure_environment  # noqa: E402
-from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE  # noqa: E402
-from katcore.testrun.workspace import patched  # noqa: E402
+from katcore.records import Task
+from katcore.sandbox import ENV, sandbox
+from katcore.testrun.environment import ensure_environment
+from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE
+from katcore.testrun.workspace import patched
 
 MODULES, EACH = 20, 10
 
