@@ -52,7 +52,7 @@ lint: $(VENV)/.installed
 	$(MAKE) --no-print-directory drift
 
 check: lint
-	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal -m 'not slow and not gpu'
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal -m 'not (slow or gpu or agents or runners or ray or sglang)'
 
 test-gpu:
 	if $(PYTHON) -c 'import pytest' 2>/dev/null; \

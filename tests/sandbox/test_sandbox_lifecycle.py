@@ -102,12 +102,14 @@ def test_the_next_box_like_the_last_two_waits_and_a_dead_one_is_replaced(
 def test_threads_have_boxes_of_their_own_that_end_with_them(boxes: Sandbox, cache: Path) -> None:
     ahead = Warm(boxes)
     names: list[str] = []
+    together = threading.Barrier(3)
 
     def work(number: int) -> None:
         for _ in range(3):
             box = ahead.create(Spec("threaded"))
             names.append(said(box.exec(f"cat /tmp/name 2>/dev/null; echo {number} >/tmp/name")))
             box.close()
+        together.wait(60)  # the box of one that ended before another asks would be gone
 
     try:
         threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
