@@ -33,7 +33,7 @@ from katcore.source import source_of
 from katcore.streams import Line
 from katcore.testrun import clock
 from katcore.testrun.environment import box_spec, environment_digest, this_base, this_platform
-from katcore.testrun.guard import Guard
+from katcore.testrun.guard import Guard, source_folders
 from katcore.testrun.patch import BadPatch, paths
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.scan import leaks
@@ -70,11 +70,13 @@ class _Bench:
     files: dict[str, TestFile]
     timeout_s: float
     limits: Limits
+    known: str
 
     def run(self, environment: Environment, patch: str) -> TestRun:
         """One run in a fresh box, as a grading goes. A set-up that fails is a run without outcomes."""
         base = workspace(self.source)
-        kept = Guard(self.files, environment, lambda name: os.path.lexists(base / name)).keep(patch)
+        free = source_folders(self.known)
+        kept = Guard(self.files, environment, lambda name: os.path.lexists(base / name), free).keep(patch)
         box = self._box(environment)
         try:
             prepare(box, environment, patch=kept.patch, test_files=self.files)
@@ -125,7 +127,8 @@ class Builder:
         _select(change)
         source = source_of(change)
         recipe, files = _look(change, source)
-        bench = _Bench(source, sandbox(self.sandbox), files, self.timeout_s, Limits(memory_mib=self.memory_mib))
+        limits = Limits(memory_mib=self.memory_mib)
+        bench = _Bench(source, sandbox(self.sandbox), files, self.timeout_s, limits, change.patch)
         environment, resolution, first = _environment(
             change, recipe, bench, clock.chosen(self.clock, change.created_at)
         )

@@ -69,8 +69,9 @@ def copy_out(image: str, folder: str, into: Path) -> None:
     if archive is None:
         _export(image, folder, into)
         return
-    found = base.unpacked(archive) / folder.strip("/")
-    if not found.is_dir() or found.is_symlink():
+    top = base.unpacked(archive)
+    found = top / folder.strip("/")
+    if not found.is_dir() or not found.resolve().is_relative_to(top.resolve()):
         raise InputError(f"the image {image} has no folder {folder}")
     shutil.copytree(found, into, symlinks=True, dirs_exist_ok=True)
 

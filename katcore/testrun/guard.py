@@ -67,11 +67,12 @@ class Kept:
 @dataclass(frozen=True)
 class Guard:
     """`tests`: the task's own test files; `existed(name)`: whether the base has that file or folder, as the
-    repositories of the test tools themselves do."""
+    repositories of the test tools themselves do; `free`: folders called like those of tests that hold source."""
 
     tests: Container[str]
     environment: Environment
     existed: Callable[[str], bool]
+    free: tuple[str, ...] = ()
 
     def keep(self, patch: str) -> Kept:
         """Drop the files of a patch that are tests or could reach into the test run."""
@@ -94,8 +95,20 @@ class Guard:
             or _hooks(name)
             or _before_a_test(name, self.tests)
             or _shadows(name, self.environment, self.existed)
-            or (not FOLDERS.isdisjoint(name.lower().split("/")[:-1]) and self.existed(name))
+            or (_test_folder(name) != "" and not name.startswith(self.free) and self.existed(name))
         )
+
+
+def source_folders(known: str) -> tuple[str, ...]:
+    """Folders called like those of tests in which the known change is made: `django/test/` is a library's source."""
+    return tuple(sorted({folder for name in paths(known) if (folder := _test_folder(name))}))
+
+
+def _test_folder(name: str) -> str:
+    """The outermost folder of tests that a file lies in, with a slash; nothing where it lies in none."""
+    parts = name.split("/")
+    place = next((i for i, part in enumerate(parts[:-1]) if part.lower() in FOLDERS), None)
+    return "" if place is None else "/".join(parts[: place + 1]) + "/"
 
 
 def _hooks(name: str) -> bool:

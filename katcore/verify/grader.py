@@ -21,7 +21,7 @@ from katcore.sandbox import Sandbox, named, sandbox
 from katcore.sandbox.warm import warm
 from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
-from katcore.testrun.guard import Guard, Kept
+from katcore.testrun.guard import Guard, Kept, source_folders
 from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
@@ -31,8 +31,6 @@ from katcore.verify.forgery import Finding, examine, remembered
 
 VERSION = "verdict/4"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
-UNSTEADY = "unsteady"
-"""Said of tests that passed once and not again."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 """Ways to end that say nothing about the attempt."""
 
@@ -121,7 +119,6 @@ class Grader:
 
     def _forged(self, task: Task, guard: Guard, patch: str, boxes: Sandbox) -> Finding:
         """Whether tests that passed were decided by what they expect."""
-
         known = partial(self._known, task, guard, boxes) if guard.keep(task.patch).patch.strip() else None
         return examine(task, _shown(task), partial(self._tried, task, guard, boxes, patch), known)
 
@@ -167,11 +164,6 @@ def _counted(task: Task, run: TestRun, known: Callable[[], TestRun]) -> TestRun:
     return replace(run, outcomes={test: "PASSED" if test in same else run.outcomes[test] for test in run.outcomes})
 
 
-def _unsteady(task: Task, again: TestRun) -> list[str]:
-    """FAIL_TO_PASS tests that do not pass when they are run again."""
-    return [test for test in task.verification.FAIL_TO_PASS if again.outcomes.get(test) != "PASSED"]
-
-
 class _Stray(Exception):
     """The patch changed a file that its headers do not name and that reaches into the test run."""
 
@@ -185,7 +177,9 @@ def _shown(task: Task) -> dict[str, str]:
 
 def _guard(task: Task) -> Guard:
     base = workspace(task.source)
-    return Guard(task.test_files, task.environment, lambda name: os.path.lexists(base / name))
+    return Guard(
+        task.test_files, task.environment, lambda name: os.path.lexists(base / name), source_folders(task.patch)
+    )
 
 
 def masked(reason: str) -> Verdict:

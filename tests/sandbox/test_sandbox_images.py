@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,8 @@ import pytest
 from sandbox_cases import said
 from small_root import small_root
 
-from katcore.errors import SandboxError, UsageError
-from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, named, sandbox
+from katcore.errors import InputError, SandboxError, UsageError
+from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, base, exported, named, sandbox
 from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.sandbox.docker import Docker
 
@@ -125,3 +127,43 @@ def test_a_missing_engine_or_runtime_is_one_line(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SandboxError, match="no Docker engine answers") as raised:
         Docker().check()
     assert "\n" not in str(raised.value)
+
+
+def archive_with(path: Path, *members: tuple[str, str, str]) -> Path:
+    """An archive of (name, kind, target): a file, a symbolic or a hard link."""
+    kinds = {"file": tarfile.REGTYPE, "link": tarfile.SYMTYPE, "hard": tarfile.LNKTYPE}
+    with tarfile.open(path, "w") as tar:
+        for name, kind, target in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kinds[kind], target
+            tar.addfile(info, io.BytesIO())
+    return path
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("x", "link", "/OUT"), ("x/new", "file", "")],
+        [("../new", "file", "")],
+        [("x", "hard", "../../secret")],
+        [("y", "link", "/OUT/secret"), ("x", "hard", "y")],
+    ],
+)
+def test_an_archive_writes_and_links_nowhere_else(members: list[tuple[str, str, str]], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "secret").write_text("s")
+    members = [(name, kind, target.replace("/OUT", str(out))) for name, kind, target in members]
+    archive = archive_with(tmp_path / "bad.tar", *members)
+    (tmp_path / "into").mkdir()
+    with pytest.raises(SandboxError, match="leads out of the archive"):
+        base.unpack(archive, tmp_path / "into")
+    assert [path.name for path in out.iterdir()] == ["secret"] and not (tmp_path / "new").exists()
+
+
+def test_an_image_shows_no_folder_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out/inner").mkdir(parents=True)
+    archive_with(tmp_path / "image_1.tar", ("app", "link", str(tmp_path / "out")))
+    monkeypatch.setenv("KAT_IMAGES", str(tmp_path))
+    with pytest.raises(InputError, match="has no folder /app/inner"):
+        exported.copy_out("image:1", "/app/inner", tmp_path / "into")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from katcore.records import Environment, Report, Task, TaskSource, TestFile
-from katcore.testrun.guard import Guard
+from katcore.testrun.guard import Guard, source_folders
 
 TASK = Task(
     instance_id="t",
@@ -101,3 +101,13 @@ def test_each_runner_has_configuration_of_its_own(kind: str, name: str) -> None:
         return Guard((), Environment(report=Report(kind=kind)), lambda name: False).reaches(name)
 
     assert reaches(kind) and not reaches("pytest")
+
+
+def test_a_library_whose_source_lies_in_a_folder_of_tests_can_be_changed() -> None:
+    """As Django's `django/test`: the known change says so; folders of real tests stay shut."""
+    known = "diff --git a/lib/test/client.py b/lib/test/client.py\ndiff --git a/lib/core.py b/lib/core.py\n"
+    assert source_folders(known) == ("lib/test/",)
+    for free, reached in (((), True), (source_folders(known), False)):
+        guard = Guard((), Environment(), lambda name: True, free)
+        assert guard.reaches("lib/test/utils.py") is reached
+        assert guard.reaches("tests/data/answers.json") and not guard.reaches("lib/core.py")
