@@ -176,7 +176,7 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
         options: dict[str, Any] = {}
         counts: dict[str, Any] = {}
 
-        def body() -> int:
+        def body() -> tuple[int, bool]:
             nonlocal log
             options_, sources = _resolve(program, command, ctx, values)
             options.update(options_)
@@ -188,7 +188,7 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
             )
             if options["print_config"]:
                 _print_config(command, options, sources)
-                return 0
+                return 0, False
             return _run(command, log, options, counts)
 
         code, at_once = _guarded(body, lambda: log)
@@ -202,12 +202,14 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
     return inner
 
 
-def _guarded(body: Callable[[], int], log: Callable[[], Log]) -> tuple[int, bool]:
+def _guarded(body: Callable[[], tuple[int, bool]], log: Callable[[], Log]) -> tuple[int, bool]:
     """Run, and turn whatever ends it into one line and an exit code; and whether to end at once."""
     try:
-        code = body()
+        code, at_once = body()
         _flush()
-        return code, code != 0
+        return code, at_once or code != 0
+    except SystemExit as silent:  # of a rank that does not speak
+        return int(silent.code or 0), True
     except (ReaderLeft, BrokenPipeError):
         _mute()
         return 0, True
@@ -233,16 +235,16 @@ def _guarded(body: Callable[[], int], log: Callable[[], Log]) -> tuple[int, bool
         return 1, True
 
 
-def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, Any]) -> int:
+def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, Any]) -> tuple[int, bool]:
     own = {name: options[name] for name in inspect.signature(command.function).parameters if name in options}
     run = Run(log, options)
     try:
         command.function(run, **own)
     except TooManyFailures:
-        return 3
+        return 3, True
     finally:
         counts.update(run.counts)
-    return 3 if run.counts.get("dead") else 0
+    return 3 if run.counts.get("dead") else 0, run.at_once
 
 
 def _about(options: dict[str, Any]) -> dict[str, Any]:

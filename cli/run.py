@@ -61,6 +61,8 @@ class Run:
         self.ray: str = options.get("ray", "")
         self.strict: bool = options.get("strict", False)
         self.counts: dict[str, Any] = {}
+        self.at_once = False
+        """End without the interpreter's own end: foreign threads, which it would wait for or abort, are still there."""
         self._tally: Callable[[Any], Mapping[str, float]] | None = None
         self._live: Callable[[], Mapping[str, float]] | None = None
 

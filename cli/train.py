@@ -93,6 +93,8 @@ def train(
         raise UsageError(f"{world.size} processes were started for one model", hint="add --deepspeed FILE")
     if not world.first:
         run.hush()
+    # DeepSpeed keeps its groups: a thread of theirs that lets go of a tensor while Python ends aborts the process.
+    run.at_once = deepspeed is not None
     folder = required(model, "model", "kat-train init --out DIR makes a small one")
     settings = Settings(
         clip_low=clip_low,

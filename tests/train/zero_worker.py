@@ -6,6 +6,7 @@ Usage: zero_worker.py CASE...     CASE: STAGE:MODEL:OBJECTIVE      prints one JS
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -84,3 +85,4 @@ if __name__ == "__main__":
         if world.first:
             print(json.dumps(found | {"vocabulary": VOCAB}), flush=True)
     world.leave()
+    os._exit(0)  # as kat-train does: threads of DeepSpeed's groups are still there
