@@ -207,6 +207,8 @@ def look(browser: Browser, tab: str, url: str, settings: dict[str, Any], out: Pa
             browser.wait(settings["settle_s"] / 2)
             shoot(f"{verb}-{i + 1}", f"{verb} on a control, number {i + 1}")
             done["hovered" if verb == "hover" else "clicked"].append(place["name"])
+    if not shots:  # refused each time, since the page was on its way to the next
+        return stopped(browser, url, "the page keeps the browser from answering (no picture)")
     found = problems(browser.events, url)
     return {"loaded": loaded, "blank": all(plain), "page": page, "shots": shots, **done, **found}
 
