@@ -189,6 +189,7 @@ def test_signals_end_it_after_clean_up(number: signal.Signals, code: int, jobs: 
     assert texts(out.read_text()) == [f"TEXT {i}" for i in range(100)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.zst", "parquet"])
 def test_resume_after_kill_9_loses_and_doubles_nothing(suffix: str, tmp_path: Path) -> None:
     source = tmp_path / "in"
@@ -228,6 +229,7 @@ def test_resume_of_a_finished_output_does_nothing(tmp_path: Path) -> None:
     assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+@pytest.mark.slow
 def test_a_busy_output_is_75_and_lock_wait_waits(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     (tmp_path / "in").write_text(samples(10))
@@ -330,6 +332,7 @@ def test_quiet_is_quiet() -> None:
     assert run("-q", stdin=samples(3)).stderr == ""
 
 
+@pytest.mark.slow
 def test_progress_only_on_a_terminal() -> None:
     assert "\r" not in run("--sleep", "0.15", stdin=samples(3)).stderr
     master, slave = pty.openpty()

@@ -153,6 +153,7 @@ def test_kat_verify_killed_and_resumed(tmp_path: Path) -> None:
     killed_and_resumed(["kat-verify", "--no-reuse"], attempts(4, patch=GOLD), tmp_path)
 
 
+@pytest.mark.slow
 def test_kat_pack_trie_killed_and_resumed(tmp_path: Path) -> None:
     graded = attempts(300, reward=1.0)
     for record in graded[::7]:

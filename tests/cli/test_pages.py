@@ -132,6 +132,7 @@ def _quiet(fd: int) -> str:
 SHELLS = {"bash": bash_completes, "zsh": zsh_completes, "fish": fish_completes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("line", "expected"),

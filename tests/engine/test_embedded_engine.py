@@ -372,6 +372,7 @@ def test_weights_that_come_while_the_old_ones_are_away(model_folder: Folder, pla
     assert found.logprobs == pytest.approx(wanted, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_closing_with_work_in_flight_answers_it(model_folder: Folder) -> None:
     server = launch(model_folder())
 
@@ -385,6 +386,7 @@ def test_closing_with_work_in_flight_answers_it(model_folder: Folder) -> None:
     assert use(server.url, lambda e: e.health()) is False
 
 
+@pytest.mark.slow
 def test_a_broken_step_fails_its_requests_and_the_next_ones_are_served(model_folder: Folder) -> None:
     """A GPT-2 position beyond its table is an error inside the forward."""
     with EmbeddedServer(model_folder("gpt2")) as server:

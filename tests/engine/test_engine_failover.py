@@ -94,6 +94,7 @@ def test_a_stream_goes_on_at_another_server(servers: list[EmbeddedServer], model
     assert greatest([each for part in parts for each in part.logprobs], wanted) < 1e-5
 
 
+@pytest.mark.slow
 def test_what_a_dead_server_had_is_done_by_another(servers: list[EmbeddedServer]) -> None:
     async def work() -> None:
         async with relayed(servers) as (engine, relays):
@@ -112,6 +113,7 @@ def test_what_a_dead_server_had_is_done_by_another(servers: list[EmbeddedServer]
     asyncio.run(work())
 
 
+@pytest.mark.slow
 def test_weights_and_pauses_go_to_all(servers: list[EmbeddedServer], model_folder: Folder) -> None:
     async def work() -> None:
         engine = SGLangEngine([server.url for server in servers])

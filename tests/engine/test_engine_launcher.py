@@ -61,6 +61,7 @@ def test_a_server_that_ends_says_why(tmp_path: Path) -> None:
         launch("folder", fake)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "_GRACE_S", 0.5)
     fake = python(

@@ -92,6 +92,7 @@ def test_a_passing_failure_is_retried(failure: tuple[int, Any] | None) -> None:
     assert generate(server).token_ids == [9, 2] and len(server.bodies) == 3
 
 
+@pytest.mark.slow
 def test_a_lasting_failure_is_an_engine_error() -> None:
     with pytest.raises(EngineError, match="500: it broke"):
         generate(Server((500, {"error": {"message": "it\n broke"}})))
@@ -179,6 +180,7 @@ def test_both_kinds_of_streams_give_what_is_new(events: list[dict[str, Any]]) ->
     assert [part.finish_reason for part in parts] == ["", "", "stop"]
 
 
+@pytest.mark.slow
 def test_errors_within_a_stream_are_typed() -> None:
     with pytest.raises(ContextOverflow):
         streamed({"error": {"message": "longer than the model's context length (5 tokens)", "code": 400}})

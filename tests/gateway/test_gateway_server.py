@@ -298,6 +298,7 @@ def leave(session: Session, engine: FakeEngine) -> None:
     connection.close()
 
 
+@pytest.mark.slow
 def test_a_call_that_does_not_end_is_cancelled_and_recorded(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "never")
     engine.delay = 60.0

@@ -254,6 +254,7 @@ def histories(draw: st.DrawFn) -> list[tuple[int, int, str]]:
     return draw(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9), texts), min_size=1, max_size=7))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=histories(), answers=st.lists(texts, min_size=7, max_size=7), stop=st.booleans())
 def test_every_call_is_exact_whatever_the_agent_does(

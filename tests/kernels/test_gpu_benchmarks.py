@@ -49,6 +49,7 @@ def test_a_result_has_numbers_output_commit_and_machine(
     assert "8.5 ms" in text and "abc1234" in text and "NVIDIA H200 SXM" in text and ": done after" in text
 
 
+@pytest.mark.slow
 def test_failures_and_time_outs_are_filed_and_do_not_stop_the_rest(runner: ModuleType, tmp_path: Path) -> None:
     hang = "import time\nprint('started', flush=True)\ntime.sleep(60)"
     scripts = made(tmp_path, bad="print('half')\nraise SystemExit(3)", good=GOOD, hang=hang)

@@ -57,6 +57,7 @@ def pack(end: torch.Tensor, name: str) -> Pack:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_on_a_cpu(tmp_path: Path) -> None:
     (tmp_path / "packs.jsonl").write_bytes(
         b"".join(encode(pack(end, name)) + b"\n" for name, end in (("small", ROOTS), ("large", COMB)))

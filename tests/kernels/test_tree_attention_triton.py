@@ -158,6 +158,7 @@ def test_what_it_cannot_take_is_refused(size: int, dtype: torch.dtype) -> None:
         tree_attention(q, q, q, torch.full((3,), 3, device=DEVICE), backend="triton")
 
 
+@pytest.mark.slow
 def test_without_the_interpreter_a_cpu_is_refused() -> None:
     code = """
 import torch

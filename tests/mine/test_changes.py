@@ -142,6 +142,7 @@ def test_a_latin1_function_name_outside_the_change_does_not_make_it_binary(folde
     check_exact(repo, changes)
 
 
+@pytest.mark.slow
 def test_random_histories(folder: Path) -> None:
     random_ = random.Random(1)
     repo = Repo(folder)

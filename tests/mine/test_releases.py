@@ -148,6 +148,7 @@ def test_the_second_time_nothing_is_downloaded(index: Index, tmp_path: Path) -> 
     assert index.log == []
 
 
+@pytest.mark.slow
 def test_the_kept_page_serves_when_the_index_does_not_answer(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +214,7 @@ def test_an_index_in_a_folder_and_find_links(tmp_path: Path, monkeypatch: pytest
     assert [c.title for c in mine()] == ["shop 2"]
 
 
+@pytest.mark.slow
 def test_credentials_of_an_index_are_used_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Index(tmp_path / "index")
     with served(made) as url:

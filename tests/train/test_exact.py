@@ -99,6 +99,7 @@ FORESTS = list(itertools.islice((s for s in itertools.count() if varied(make_pac
 """Seeds of random forests of depth 4 or more, forks of 3 or more branches, branches of one token, repeated tokens."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(FORESTS)))
 @pytest.mark.usefixtures("model_in_fp64")
 def test_parts_equal_path_by_path(case: int) -> None:
@@ -214,6 +215,7 @@ def test_sampled_packs_do_share_terms_and_repeat_tokens() -> None:
     assert shared > 20  # otherwise the tests above say nothing about terms
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("model_in_fp64")
 @pytest.mark.parametrize("kind", ["qwen3", "qwen3-moe"])
 def test_a_model_that_stays_in_fp64_is_equal_to_1e_10(kind: str) -> None:

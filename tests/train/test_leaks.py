@@ -82,6 +82,7 @@ def worst(got: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     return max(float((got[n] - e).abs().max() / e.abs().max()) for n, e in expected.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "budget"), CASES)
 def test_a_branch_changes_nothing_outside_of_it(seed: int, budget: float) -> None:
     """Neither log-probs nor gradients of what its siblings and ancestors are trained on."""
@@ -96,6 +97,7 @@ def test_a_branch_changes_nothing_outside_of_it(seed: int, budget: float) -> Non
     assert worst(its, gradient) <= 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "budget"), CASES)
 def test_an_ancestor_changes_all_below_it_and_nothing_else(seed: int, budget: float) -> None:
     tree, rng, lm = forest(seed), random.Random(seed), TreeLM(tiny_model(seed))
@@ -110,6 +112,7 @@ def test_an_ancestor_changes_all_below_it_and_nothing_else(seed: int, budget: fl
     assert float(moved[~touched].nan_to_num().max()) <= 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "budget"), CASES)
 def test_the_order_of_siblings_is_irrelevant(seed: int, budget: float) -> None:
     tree, rng, lm = forest(seed), random.Random(seed), TreeLM(tiny_model(seed))

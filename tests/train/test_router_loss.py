@@ -61,6 +61,7 @@ def worst(got: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     return max(float((got[n] - e).abs().max() / e.abs().max().clamp(min=1e-300)) for n, e in expected.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("budget", [0, 1, 5, 12])
 @pytest.mark.parametrize("seed", [3, 5])

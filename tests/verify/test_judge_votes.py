@@ -166,6 +166,7 @@ def test_dual_is_masked_when_either_is() -> None:
     assert torn.flags == ["verifiers_disagree"] and not torn.passed and torn.reward == pytest.approx(0.6)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     """From a file to a verdict, and the ways in which it can be called wrongly."""
     source = tmp_path / "in.jsonl"

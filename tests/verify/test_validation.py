@@ -93,6 +93,7 @@ def test_a_cheat_that_passes_turns_the_task_away(task: Task, monkeypatch: pytest
     assert rejected(with_gold(task, other_gold("cheat"))) == ("cheat", "cheat_passes")
 
 
+@pytest.mark.slow
 def test_flaky_known_changes_fall_out(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts = iter([Verdict(parts={"f2p": [0, 1], "p2p": [1, 1]}), Verdict(reward=1.0, passed=True), Verdict()])
     monkeypatch.setattr(grader.Grader, "grade", lambda *_: next(verdicts))
