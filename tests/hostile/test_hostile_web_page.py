@@ -68,6 +68,15 @@ def test_a_page_that_holds_the_browser_up(html: str) -> None:
     assert "keeps the browser from answering" in found.evidence["problems"][1]
 
 
+def test_a_page_of_which_no_picture_can_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that reloads itself is at times: each picture is refused at once."""
+    blind = web._driver().replace(b'"Page.captureScreenshot"', b'"Page.captureNothing"')
+    monkeypatch.setattr(web, "_driver", lambda: blind)
+    found = verdict(DIALOG)
+    assert (found.reward, found.masked, found.reason) == (0.0, False, "the page does not load")
+    assert "no picture" in found.evidence["problems"][1]
+
+
 def test_a_page_that_lies_about_itself() -> None:
     found = verdict(LYING)
     assert (found.reward, found.evidence["clicked"], found.evidence["page"]["height"]) == (1.0, ["Order"], 1080)
