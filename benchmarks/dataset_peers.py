@@ -30,14 +30,15 @@ from expected_logs import FORGED, REAL  # noqa: E402
 from grading import BASE, CALM, FIXED, GOLD, calm_task, environment_with_pytest, patch  # noqa: E402
 
 from katcore.dataset import FORMATS, swe_bench  # noqa: E402
+from katcore.environment.built import environment_mounts  # noqa: E402
+from katcore.environment.variables import RUN_ENV  # noqa: E402
+from katcore.environment.workspace import workspace  # noqa: E402
 from katcore.records import Task, encode  # noqa: E402
 from katcore.sandbox import Spec, sandbox  # noqa: E402
-from katcore.testrun.environment import environment_mounts  # noqa: E402
 from katcore.testrun.grade import judge  # noqa: E402
 from katcore.testrun.reports import junit, logs  # noqa: E402
 from katcore.testrun.reports.outcome import BROKEN, BadReport, Status  # noqa: E402
-from katcore.testrun.run import RUN_ENV, prepare  # noqa: E402
-from katcore.testrun.workspace import workspace  # noqa: E402
+from katcore.testrun.run import prepare  # noqa: E402
 
 SKIP = "import pytest\n\n\ndef add(a, b):\n    pytest.skip('no')\n\n\ndef sub(a, b):\n    return a - b\n"
 PATCHES = {

@@ -86,7 +86,7 @@ async def _serve_engine(pipe: Connection, model: Path | None) -> None:
     from aiohttp import web
 
     from katcore.gateway.dialects import Reply
-    from katcore.gateway.seen import Seen
+    from katcore.gateway.memo import Seen
     from katcore.gateway.server import DIALECTS, LARGEST_BODY
     from katcore.model.folder import load
 
@@ -249,7 +249,7 @@ class Peer:
 
 
 def _installed(package: str) -> Path:
-    from katcore.cache import cache_dir
+    from katcore.disk.cache import cache_dir
 
     home = cache_dir("bench") / "litellm"
     if not (home / "litellm").is_dir():

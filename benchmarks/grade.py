@@ -24,11 +24,11 @@ sys.path.insert(0, str(ROOT / "tests/verify"))
 
 from grading import calm_task, environment_with_pytest, grade, patch
 
+from katcore.environment.built import ensure_environment
+from katcore.environment.workspace import patched
 from katcore.records import Task
 from katcore.sandbox import ENV, sandbox
-from katcore.testrun.environment import ensure_environment
 from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE
-from katcore.testrun.workspace import patched
 
 MODULES, EACH = 20, 10
 

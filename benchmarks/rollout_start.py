@@ -40,12 +40,12 @@ def archive() -> str:
 
 def measure(rollouts: int) -> dict[str, float]:
     """Seconds of each part."""
+    from katcore.environment.built import environment_digest, this_base, this_platform
     from katcore.records import Environment, Task, TaskSource
     from katcore.rollout import Options
     from katcore.rollout.attempts import Attempt
     from katcore.rollout.roller import roll
     from katcore.rollout.service import Service
-    from katcore.testrun.environment import environment_digest, this_base, this_platform
 
     where = (this_base(), this_platform())
     environment = Environment(base=where[0], platform=where[1], digest=environment_digest(*where, []))

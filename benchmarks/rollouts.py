@@ -50,8 +50,8 @@ class Watched:
 
 def tasks(folder: Path, count: int, sleep_s: float) -> list[str]:
     """The command's input: `count` tasks, one sample each."""
+    from katcore.environment.built import environment_digest, this_base, this_platform
     from katcore.records import Environment, Task, TaskSource, encode
-    from katcore.testrun.environment import environment_digest, this_base, this_platform
 
     where = (this_base(), this_platform())
     environment = Environment(base=where[0], platform=where[1], digest=environment_digest(*where, []))

@@ -195,6 +195,6 @@ def _address(text: str) -> tuple[str, int]:
 def _journals(given: Path | None) -> Path:
     import os
 
-    from katcore.cache import cache_dir
+    from katcore.disk.cache import cache_dir
 
     return given or cache_dir("journal") / str(os.getpid())

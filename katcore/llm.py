@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from katcore.cache import cache_dir, digest_of, locked
+from katcore.disk.cache import cache_dir, digest_of, locked
 from katcore.errors import EngineError, UsageError
 from katcore.records import Json
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from katcore.environment.built import environment_digest, this_base, this_platform
 from katcore.records import Environment, Task, TaskSource, TestFile, Trajectory, Verification, encode
 from katcore.streams import read
-from katcore.testrun.environment import environment_digest, this_base, this_platform
 
 RUN = """
 model = "M"

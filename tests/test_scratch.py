@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from katcore import scratch
+from katcore.disk import scratch
 
 HOLD = """
 import sys
-from katcore.scratch import new_folder
+from katcore.disk.scratch import new_folder
 (new_folder() / "s.sock").touch()
 print(new_folder().parent, flush=True)
 sys.stdin.read()

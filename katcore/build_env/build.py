@@ -15,6 +15,11 @@ from katcore.build_env.recipe import NoRecipe, Recipe, detect
 from katcore.build_env.resolve import Resolution, Unresolved, resolutions
 from katcore.build_env.test_files import wanted_files
 from katcore.build_env.validate import RUNS, Finding, compare, evidence_of
+from katcore.environment import clock
+from katcore.environment.built import box_spec, environment_digest, this_base, this_platform
+from katcore.environment.patch import BadPatch, paths
+from katcore.environment.scan import leaks
+from katcore.environment.workspace import patched, workspace
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pool import Item
 from katcore.records import (
@@ -29,15 +34,10 @@ from katcore.records import (
     Verification,
 )
 from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, sandbox
-from katcore.source import source_of
+from katcore.source.checkout import source_of
 from katcore.streams import Line
-from katcore.testrun import clock
-from katcore.testrun.environment import box_spec, environment_digest, this_base, this_platform
 from katcore.testrun.guard import Guard, source_folders
-from katcore.testrun.patch import BadPatch, paths
 from katcore.testrun.run import TestRun, prepare, run_tests
-from katcore.testrun.scan import leaks
-from katcore.testrun.workspace import patched, workspace
 
 SHOWN = 50
 """How many test ids or characters of a list go into the evidence of a rejection."""

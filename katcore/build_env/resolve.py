@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from katcore.build_env.recipe import Recipe
+from katcore.environment import pip
 from katcore.errors import RecordError
-from katcore.testrun import pip
 
 
 @dataclass(frozen=True)

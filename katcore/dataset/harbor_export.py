@@ -17,14 +17,15 @@ from pathlib import Path
 
 from katcore.dataset import files
 from katcore.dataset.harbor import NAME, RECIPE, toml_of
+from katcore.environment import pip
+from katcore.environment.clock import CLOCK
+from katcore.environment.patch import GIT_ENV
+from katcore.environment.variables import RUN_ENV
+from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
 from katcore.records import Json, Task, encode
 from katcore.sandbox import ENV, PYTHON
-from katcore.testrun import pip
-from katcore.testrun.clock import CLOCK
-from katcore.testrun.patch import GIT_ENV
-from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE, REPORT_VARIABLE, RUN_ENV
-from katcore.testrun.workspace import workspace
+from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE, REPORT_VARIABLE
 
 IMAGES = {"cpython": "python:{version}-slim-bookworm"}
 """The base image of an interpreter where none is named."""

@@ -12,7 +12,7 @@ from katcore.records import Json
 
 
 def archive(found: Mapping[str, Json]) -> str:
-    """The URL; without files it is empty, which `katcore.source` takes as an empty repository."""
+    """The URL; without files it is empty, which `katcore.source.checkout` takes as an empty repository."""
     if not found:
         return ""
     buffer = io.BytesIO()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import msgspec
 
 from katcore.dataset import files
+from katcore.environment.built import box_spec
+from katcore.environment.patch import GIT_ENV
+from katcore.environment.variables import run_env
+from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
 from katcore.records import Task
 from katcore.sandbox import Sandbox
-from katcore.testrun.environment import box_spec
-from katcore.testrun.patch import GIT_ENV
-from katcore.testrun.run import run_env
-from katcore.testrun.workspace import workspace
 
 _DIFF = "git add --all --force . && git diff --cached --binary --full-index --no-renames --no-ext-diff HEAD"
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 from katcore.dataset.files import content, from_test_file
 from katcore.dataset.rows import text, texts, when
+from katcore.environment.clock import CLOCK
 from katcore.errors import RecordError
 from katcore.records import Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
-from katcore.testrun.clock import CLOCK
 
 RECIPE = "swe-bench"
 WORKDIR = "/testbed"

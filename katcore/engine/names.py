@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from katcore.disk.scratch import new_folder
 from katcore.engine import KINDS
 from katcore.errors import UsageError
-from katcore.scratch import new_folder
 
 if TYPE_CHECKING:
     from katcore.engine.sglang import SGLangEngine
@@ -70,7 +70,7 @@ async def open_engine(name: str) -> SGLangEngine:
 
 def _embedded(engine: EngineName) -> SGLangEngine:
     """A server in this process, on a Unix socket that nobody else on the machine can reach."""
-    from katcore.engine.embedded import EmbeddedServer
+    from katcore.engine.embedded.server import EmbeddedServer
     from katcore.engine.sglang import SGLangEngine
 
     if not Path(engine.value).is_dir():

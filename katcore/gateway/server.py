@@ -21,6 +21,7 @@ import msgspec
 import uvloop
 from aiohttp import web
 
+from katcore.disk.scratch import new_folder
 from katcore.engine import Engine, SamplingParams
 from katcore.gateway.dialects import BadRequest, Dialect, Reply
 from katcore.gateway.dialects.anthropic_messages import AnthropicMessages
@@ -28,15 +29,14 @@ from katcore.gateway.dialects.openai_chat import OpenAIChat
 from katcore.gateway.dialects.openai_responses import OpenAIResponses
 from katcore.gateway.gate import Gate
 from katcore.gateway.hook import Hook
+from katcore.gateway.incremental import Tails
 from katcore.gateway.journal import Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
 from katcore.gateway.prompt import History
 from katcore.gateway.session import Caps, Session, Trace
 from katcore.gateway.stream import stream_answer
-from katcore.gateway.tails import Tails
 from katcore.records import Outcome
-from katcore.scratch import new_folder
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]

@@ -20,18 +20,18 @@ from pathlib import Path
 from katcore.engine import SamplingParams
 from katcore.engine.sglang import ContextOverflow
 from katcore.errors import EngineError, KatError
-from katcore.gateway.answering import Answering
 from katcore.gateway.dialects import BadRequest, Reply, Request
 from katcore.gateway.gate import Gate
 from katcore.gateway.hook import KEEP, Decision, Hook
+from katcore.gateway.incremental import Tails
 from katcore.gateway.journal import Entry, Journal
+from katcore.gateway.memo import Seen
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, Model, Part, written
+from katcore.gateway.pending import Answering
 from katcore.gateway.prompt import History
 from katcore.gateway.refusals import OVERFLOWED, Stopped, Unavailable, overflow
 from katcore.gateway.sampling import own_sampling, recorded
-from katcore.gateway.seen import Seen
-from katcore.gateway.tails import Tails
 from katcore.gateway.tree import Prompt, Sampled, Tree
 from katcore.model.template import TemplateError
 from katcore.pool import seed_for

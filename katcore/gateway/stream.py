@@ -10,8 +10,8 @@ import contextlib
 
 from aiohttp import web
 
-from katcore.gateway.answering import Answering
 from katcore.gateway.dialects import BadRequest, Dialect, Request, Stream
+from katcore.gateway.pending import Answering
 
 
 async def stream_answer(

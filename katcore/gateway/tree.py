@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from katcore.gateway.incremental import Tails
 from katcore.gateway.lineage import Lineages
+from katcore.gateway.memo import Derived
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
 from katcore.gateway.prompt import Delta, History, Known, Piece
-from katcore.gateway.seen import Derived
-from katcore.gateway.tails import Tails
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
 from katcore.records import Boundary, Json, Node, Origin, Outcome, ToolCall

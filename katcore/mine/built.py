@@ -15,7 +15,7 @@ from katcore.dataset import files, row_of
 from katcore.errors import RecordError, SandboxError
 from katcore.pool import Item
 from katcore.records import Json, Task, TaskSource
-from katcore.sandbox import exported
+from katcore.sandbox.docker import exported
 from katcore.streams import Line, splice
 
 CONTEXT = "environment/"

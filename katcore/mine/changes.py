@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
-from katcore.git import Repository, git, open_repository, remember
 from katcore.mine.assemble import parts
 from katcore.mine.history import Commit, Selection, history
 from katcore.mine.license import FILES, spdx
 from katcore.mine.patches import diff_again
 from katcore.pool import Item
 from katcore.records import Change, ChangeSource, Issue, content_id
+from katcore.source.git import Repository, git, open_repository, remember
 
 _FIXES = re.compile(
     r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:\w+://[^/\s]+/)?([\w.-]+/[\w.-]+)?(?:/issues/|#)(\d{1,9})\b",

@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import IO
 
 from katcore.errors import KatError
-from katcore.git import Repository, last_line
 from katcore.mine.patches import DIFF_OPTIONS
+from katcore.source.git import Repository, last_line
 
 CHUNK = 32
 """Commits that a process gets at a time: few enough that their patches mostly fit into its pipe."""

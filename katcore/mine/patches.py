@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from katcore.git import Repository
+from katcore.source.git import Repository
 
 DIFF_OPTIONS = (
     "--patch", "--binary", "--full-index", "--find-renames=50%", "-l1000", "--no-color", "--no-ext-diff",

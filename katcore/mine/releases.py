@@ -19,17 +19,17 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from katcore.archive import Member, members
-from katcore.cache import fresh
+from katcore.disk.cache import fresh
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
-from katcore.git import Repository, git, last_line, neutral
-from katcore.index import Release, fetch, releases, uploaded
 from katcore.mine.assemble import clean, parts_of
 from katcore.mine.license import FILES, spdx
 from katcore.mine.patches import DIFF_OPTIONS, FileDiff, diff_again, quoted
 from katcore.pool import Item
 from katcore.records import Change, ChangeSource, content_id
-from katcore.source import PURL
+from katcore.source.archive import Member, members
+from katcore.source.checkout import PURL
+from katcore.source.git import Repository, git, last_line, neutral
+from katcore.source.index import Release, fetch, releases, uploaded
 
 _GENERATED = re.compile(r"(.*/)?(PKG-INFO|[^/]+\.(egg-info|dist-info)(/.*)?|\.hgtags|\.hg_archival\.txt|\.git(/.*)?)")
 _ONLY_EGG_INFO = re.compile(rb"\s*\[egg_info\]\s*(tag_(build|date|svn_revision)\s*=[^\n]*\s*)*")

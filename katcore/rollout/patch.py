@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from katcore.disk.scratch import passing_folder
 from katcore.errors import SandboxError
-from katcore.git import neutral
 from katcore.sandbox import PYTHON, Box
-from katcore.scratch import passing_folder
+from katcore.source.git import neutral
 
 JUNK = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".eggs"}
 LARGEST_NEW = 1 << 20

@@ -15,6 +15,10 @@ from pathlib import Path
 
 import msgspec
 
+from katcore.environment import clock
+from katcore.environment.built import box_spec
+from katcore.environment.variables import run_env
+from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, SandboxError
 from katcore.gateway.session import Session, Trace, cut_off
 from katcore.pool import Item
@@ -26,10 +30,6 @@ from katcore.rollout.patch import Changes, diff, read_changes
 from katcore.rollout.service import Service, close_shared, running, shared
 from katcore.sandbox import GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec
 from katcore.scaffold import Job
-from katcore.testrun import clock
-from katcore.testrun.environment import box_spec
-from katcore.testrun.run import run_env
-from katcore.testrun.workspace import workspace
 
 LONGEST_CONTEXT = 1 << 20
 """What agents are told where nothing limits the context."""

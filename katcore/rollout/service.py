@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from katcore.cache import cache_dir
+from katcore.disk.cache import cache_dir
 from katcore.engine import Engine, SamplingParams
 from katcore.engine.names import open_engine, parse
 from katcore.engine.scripted import Script, script

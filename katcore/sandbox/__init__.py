@@ -153,7 +153,7 @@ class Sandbox(Protocol):
         """Start a box."""
 
 
-SANDBOXES = {"bubblewrap": "katcore.sandbox.bubblewrap:Bubblewrap", "docker": "katcore.sandbox.docker:Docker"}
+SANDBOXES = {"bubblewrap": "katcore.sandbox.bubblewrap:Bubblewrap", "docker": "katcore.sandbox.docker.sandbox:Docker"}
 """Name -> `module:class`."""
 
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from katcore.cache import cache_dir, fresh, publish
+from katcore.disk.cache import cache_dir, fresh, publish
 from katcore.errors import SandboxError
 from katcore.sandbox import Result, Snapshot, Spec, Status, limits, process, rootfs, seccomp
 from katcore.sandbox.overlay import GET_MAX, Layers, NeedsBox, duplicate, remove, written

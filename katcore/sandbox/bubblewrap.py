@@ -4,7 +4,7 @@ A box is a private folder of this machine: what it wrote over its repository, an
 leads there: the folder's own, which the box can read, tells nothing of its task. The repository is the lower layer of a
 kernel overlay; where overlays are not to be had the box works on a copy. Inside: all namespaces new, no capability,
 user nobody (outside: whoever runs KAT), no network, system calls filtered (`seccomp.py`). What a box sees is in
-`rootfs.py` or in its image (`base.py`), what it may use in `limits.py`, how its processes run in `box.py`.
+`rootfs.py` or in its image (`root_image.py`), what it may use in `limits.py`, how its processes run in `box.py`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from katcore.cache import cache_dir
+from katcore.disk.cache import cache_dir
 from katcore.errors import SandboxError
-from katcore.sandbox import GATEWAY, Box, Mount, Spec, base, exported, limits, network, owner, rootfs
+from katcore.sandbox import GATEWAY, Box, Mount, Spec, limits, network, owner, root_image, rootfs
 from katcore.sandbox.box import OVERLAY, UNSHARE, BubblewrapBox
+from katcore.sandbox.docker import exported
+from katcore.sandbox.interpreter import Python
 from katcore.sandbox.overlay import duplicate, remove
 
 BASE_VARIABLE = "KAT_BUBBLEWRAP_BASE"
@@ -47,8 +49,8 @@ class Bubblewrap:
         self._base = root or (Path(named) if named else None)
 
     @cached_property
-    def _python(self) -> rootfs.Python:
-        return rootfs.Python.of(self._path)
+    def _python(self) -> Python:
+        return Python.of(self._path)
 
     def check(self) -> None:
         """Raise SandboxError with one clear line when this machine cannot run such boxes."""
@@ -95,7 +97,7 @@ class Bubblewrap:
         repo = folder.parent / "merged" if overlaid else folder / "upper"
         view = [*ISOLATION, *(("--share-net",) if spec.network else ())]
         if root := exported.root(spec.image) if spec.image else self._base:
-            view += [*base.shown(root, spec.workdir), *rootfs.portable_python(self._python)]
+            view += [*root_image.shown(root, spec.workdir), *rootfs.portable_python(self._python)]
         else:
             view += [*rootfs.system(), *rootfs.etc(spec.network), *rootfs.python(self._python)]
         view += [*rootfs.KERNEL, *rootfs.DEVICES, "--bind", str(folder / "tmp"), "/tmp"]

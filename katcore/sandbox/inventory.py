@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from katcore.cache import cache_dir
+from katcore.disk.cache import cache_dir
 from katcore.errors import SandboxError
 from katcore.sandbox import SANDBOXES, limits, owner, sandbox
-from katcore.sandbox.docker import OWNER, Docker
-from katcore.sandbox.engine_api import api_errors
+from katcore.sandbox.docker.engine_api import api_errors
+from katcore.sandbox.docker.sandbox import OWNER, Docker
 from katcore.sandbox.overlay import written
 
 ENOUGH = 1 << 40

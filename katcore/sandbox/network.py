@@ -17,7 +17,7 @@ SHOWN = ("/usr", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")
 
 def passed_on() -> tuple[dict[str, str], list[Path]]:
     """Variables for the box, and the paths of this machine that they name."""
-    from katcore.pip_session import settings
+    from katcore.source.pip_session import settings
 
     conf = settings()
     pip = {

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from katcore.cache import cache_dir, cache_root
+from katcore.disk.cache import cache_dir, cache_root
 from katcore.sandbox import reaper
 from katcore.sandbox.limits import leftovers, parents
 from katcore.sandbox.overlay import remove

@@ -14,9 +14,9 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from katcore.cache import cache_dir, digest_of, fresh, publish
+from katcore.disk.cache import cache_dir, digest_of, fresh, publish
 from katcore.errors import SandboxError
-from katcore.sandbox.rootfs import Python
+from katcore.sandbox.interpreter import Python
 
 _SCRIPT = """#!/bin/sh
 exec {top}/bin/host/{loader} --argv0 "$0" --library-path {top}/bin/host {top}/bin/host/python "$@"

@@ -25,7 +25,7 @@ if os.read(0, 1):
     os._exit(0)  # an orderly end
 sys.path.insert(0, sys.argv[1])
 import time
-from katcore import scratch
+from katcore.disk import scratch
 from katcore.sandbox import owner
 from katcore.sandbox.limits import parents
 for _ in range(100):  # the kernel may still be closing what the runner held

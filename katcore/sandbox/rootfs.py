@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache, wraps
 from pathlib import Path
 from threading import RLock
 from typing import ParamSpec, TypeVar, cast
 
-from katcore.cache import cache_dir, digest_of, fresh, publish
-from katcore.errors import SandboxError
-from katcore.sandbox import ENV
+from katcore.disk.cache import cache_dir, digest_of, fresh, publish
+from katcore.sandbox import ENV, portable
+from katcore.sandbox.interpreter import Python
 
 HOME = "/tmp/home"
 PATH = f"{ENV}/bin:/opt/python/bin:/usr/bin:/bin:/usr/sbin:/sbin"
@@ -61,31 +58,6 @@ def _once(compute: Callable[P, T]) -> Callable[P, T]:
             return known(*args, **kwargs)
 
     return wait
-
-
-@dataclass(frozen=True)
-class Python:
-    """An interpreter of this machine: its installation's prefix and its real executable."""
-
-    prefix: Path
-    executable: Path
-    version: str
-
-    @classmethod
-    def of(cls, path: Path | None) -> Python:
-        """The one behind `path`, venv or not; by default the one that runs KAT."""
-        if path is None:
-            base = Path(getattr(sys, "_base_executable", sys.executable))
-            return cls(Path(sys.base_prefix), base.resolve(), f"{sys.version_info[0]}.{sys.version_info[1]}")
-        ask = (
-            "import os, sys; "
-            "print(sys.base_prefix, os.path.realpath(sys._base_executable), '%d.%d' % sys.version_info[:2], sep='\\n')"
-        )
-        done = subprocess.run([path, "-I", "-S", "-c", ask], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise SandboxError(f"{path} is not a Python interpreter that runs")
-        prefix, executable, version = done.stdout.splitlines()
-        return cls(Path(prefix), Path(executable), version)
 
 
 @_once
@@ -165,8 +137,6 @@ def python(which: Python) -> tuple[str, ...]:
 @_once
 def portable_python(which: Python) -> tuple[str, ...]:
     """The same for a root file system of any distribution: it brings its own loader and libraries (`portable.py`)."""
-    from katcore.sandbox import portable
-
     arguments = ["--ro-bind", str(portable.folder(which, _INSIDE)), f"{_INSIDE}/bin"]
     if which.prefix == Path("/usr"):
         library = f"lib/python{which.version}"

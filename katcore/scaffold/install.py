@@ -16,10 +16,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from katcore.cache import cache_dir, digest_of, fresh, locked, publish
+from katcore.disk.cache import cache_dir, digest_of, fresh, locked, publish
 from katcore.errors import KatError
-from katcore.pip_session import settings
 from katcore.scaffold.table import Agent, arch, fill
+from katcore.source.pip_session import settings
 
 NODE = "24.19.0"
 """The node whose npm installs; rows may ask for another to run."""

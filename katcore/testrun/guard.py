@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from katcore.environment.patch import paths
 from katcore.records import Environment
-from katcore.testrun.patch import paths
 from katcore.testrun.runners import runner_of
 
 HOOKS = frozenset(

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from katcore.cache import digest_of
+from katcore.disk.cache import digest_of
+from katcore.environment.patch import apply_in_box
+from katcore.environment.variables import run_env
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Environment, TestFile
-from katcore.sandbox import ENV, PYTHON, Box, Result
-from katcore.testrun import clock
-from katcore.testrun.patch import apply_in_box
+from katcore.sandbox import PYTHON, Box, Result
 from katcore.testrun.reports.junit import NODE_ID
 from katcore.testrun.reports.outcome import BROKEN, BadReport, Outcomes, Status
 from katcore.testrun.runners import Runner, runner_of, units_of
@@ -32,28 +32,6 @@ REPORT_VARIABLE = "KAT_REPORT"
 PLUGIN = "kat_nodeid"
 """The name of the pytest plugin that writes node ids into the report; on the path of every run."""
 LOG_TAIL = 4000
-
-RUN_ENV = {
-    "PATH": f"/tmp/kat-site/bin:{ENV}/bin:/usr/local/bin:/usr/bin:/bin",
-    "TZ": "UTC",
-    "LC_ALL": "C.UTF-8",
-    "PYTHONHASHSEED": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONUNBUFFERED": "1",
-    "PIP_NO_INDEX": "1",
-    "CI": "1",
-}
-"""What every test run sees, beneath `Environment.env`."""
-
-
-def run_env(environment: Environment, box: Box | None = None) -> dict[str, str]:
-    """What processes of a task see in its box; an image of its own says itself where programs are looked for.
-
-    With the box that they run in also the task's clock, if it has one: that starts with its first process.
-    """
-    own = {name: value for name, value in RUN_ENV.items() if not (environment.image and name == "PATH")}
-    return {**own, **environment.env, **({} if box is None else clock.variables(box, environment))}
-
 
 PLUGIN_SOURCE = f'''
 def pytest_collection_modifyitems(items):

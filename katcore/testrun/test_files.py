@@ -14,10 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from katcore.environment.patch import BadPatch, apply_here, paths
+from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
 from katcore.records import Task, TestFile
-from katcore.testrun.patch import BadPatch, apply_here, paths
-from katcore.testrun.workspace import workspace
 
 
 def read_test_file(path: Path) -> TestFile:

@@ -23,8 +23,8 @@ from katcore.train.mcla import anchored, averaged, shuffled_siblings
 from katcore.train.objective import Objective
 from katcore.train.rescale import rescaled, sample_entropy
 from katcore.train.router_loss import RouterLoss
+from katcore.train.slots import Ranks, Turn
 from katcore.train.terms import Terms, joined
-from katcore.train.turns import Ranks, Turn
 
 
 @dataclass

@@ -30,7 +30,7 @@ from katcore.train.losses import OBJECTIVES, LossOutputs, reduce_metrics
 from katcore.train.memory import Memory
 from katcore.train.objective import Objective, Optimizer
 from katcore.train.passes import Passes
-from katcore.train.turns import Ranks
+from katcore.train.slots import Ranks
 from katcore.train.world import ALONE, Costs, World
 from katcore.train.zero import Zero
 from katcore.train.zero_config import filled

@@ -17,7 +17,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from katcore.cache import digest_of
+from katcore.disk.cache import digest_of
 from katcore.records import Json
 from katcore.verify.rubric import TOP, Rubric
 

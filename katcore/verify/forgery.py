@@ -22,7 +22,7 @@ from random import SystemRandom
 
 import msgspec
 
-from katcore.cache import cache_dir, locked
+from katcore.disk.cache import cache_dir, locked
 from katcore.records import Task, TestFile
 from katcore.testrun import control
 from katcore.testrun.reports.outcome import BROKEN

@@ -14,19 +14,19 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from katcore.cache import cache_dir, digest_of, locked
+from katcore.disk.cache import cache_dir, digest_of, locked
+from katcore.environment.built import box_spec
+from katcore.environment.patch import BadPatch, apply_in_box
+from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
 from katcore.sandbox import Sandbox, named, sandbox
 from katcore.sandbox.warm import warm
-from katcore.testrun.environment import box_spec
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, Kept, source_folders
-from katcore.testrun.patch import BadPatch, apply_in_box
 from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.test_files import read_test_file, with_test_files
-from katcore.testrun.workspace import workspace
 from katcore.verify.forgery import Finding, examine, remembered
 
 VERSION = "verdict/4"

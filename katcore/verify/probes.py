@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from katcore.environment.patch import paths
 from katcore.records import Task
-from katcore.testrun.patch import paths
 from katcore.verify.probes_cheats import APPENDED, FILES
 
 Kind = Literal["noop", "gold", "wrong", "cheat"]

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Any
 
+from katcore.environment.built import box_spec
+from katcore.environment.patch import BadPatch, apply_in_box
+from katcore.environment.workspace import workspace
 from katcore.records import Task, Trajectory
 from katcore.sandbox import PYTHON, Box, Limits, Result, Sandbox
-from katcore.testrun.environment import box_spec
-from katcore.testrun.patch import BadPatch, apply_in_box
-from katcore.testrun.workspace import workspace
 from katcore.verify.answer import answer_of, code_of
 from katcore.verify.rules import LONGEST, Case, Outcome, Program
 

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import msgspec
 
-from katcore.cache import cache_dir, digest_of, locked
+from katcore.disk.cache import cache_dir, digest_of, locked
+from katcore.environment.built import box_spec
+from katcore.environment.scan import leaks
+from katcore.environment.workspace import workspace
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pool import Item
 from katcore.records import Json, Task, Verdict
 from katcore.sandbox import sandbox
 from katcore.streams import Line, splice
-from katcore.testrun.environment import box_spec
-from katcore.testrun.scan import leaks
 from katcore.testrun.test_files import with_test_files
-from katcore.testrun.workspace import workspace
 from katcore.verify.grader import VERSION, Grader
 from katcore.verify.probes import Probe, covers, probes
 

@@ -19,7 +19,7 @@ from katcore.pool import Item
 from katcore.records import Task, Timing, Trajectory, Verdict
 from katcore.sandbox import Sandbox, sandbox
 from katcore.streams import splice
-from katcore.verify import dual, relative, rules, web
+from katcore.verify import dual, references, rules, web
 from katcore.verify.attempts import Attempt
 from katcore.verify.detect import flags_of
 from katcore.verify.grader import INFRASTRUCTURE, Grader, masked
@@ -74,7 +74,7 @@ class Verifier:
             case "judge":
                 return self._asked(task).verdict(task, trajectory)
             case "references":
-                return relative.verdict(task, trajectory)
+                return references.verdict(task, trajectory)
             case "web":
                 boxes = _sandbox(self.grader.sandbox)
                 return _boxed(lambda: web.verdict(task, trajectory, boxes, self.judge))

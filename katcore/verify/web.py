@@ -19,12 +19,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from katcore.environment.built import box_spec
+from katcore.environment.patch import BadPatch, apply_in_box
+from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Json, Task, Trajectory, Verdict
 from katcore.sandbox import PYTHON, Box, Limits, Sandbox
-from katcore.testrun.environment import box_spec
-from katcore.testrun.patch import BadPatch, apply_in_box
-from katcore.testrun.workspace import workspace
 from katcore.verify.judge import Judge
 from katcore.verify.rubric import Rubric, rubric_of, shipped
 

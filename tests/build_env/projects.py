@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from katcore.git import open_repository, remember
 from katcore.records import Change, ChangeSource, content_id
+from katcore.source.git import open_repository, remember
 
 Files = Mapping[str, str | bytes]
 WHEN = "2025-06-01T00:00:00Z"

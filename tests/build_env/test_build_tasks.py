@@ -11,14 +11,14 @@ import pytest
 from projects import BASE, HEAD, change
 
 from katcore.build_env import Builder, instance_id
-from katcore.cache import cache_dir
+from katcore.disk.cache import cache_dir
+from katcore.environment.built import ensure_environment, environment_mounts
+from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, Rejected
 from katcore.records import Change, Task
 from katcore.sandbox import Spec, sandbox
-from katcore.testrun.environment import ensure_environment, environment_mounts
 from katcore.testrun.grade import judge
 from katcore.testrun.run import prepare, run_tests
-from katcore.testrun.workspace import workspace
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_gold_passes_and_doing_nothing_fails(task: Task) -> None:
 
 def test_the_environment_is_built_again_from_the_lock_alone(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(cache_dir("env") / task.environment.digest)
-    monkeypatch.setattr("katcore.testrun.pip.resolve", None)
+    monkeypatch.setattr("katcore.environment.pip.resolve", None)
     made = ensure_environment(task.environment, sandbox())
     assert (made / "bin" / "pytest").read_text().splitlines()[0] == "#!/opt/env/bin/python"
     assert grade(task, task.patch)

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import zstandard
 
+from katcore.environment.built import environment_digest, this_base, this_platform
 from katcore.records import (
     Change,
     ChangeSource,
@@ -35,7 +36,6 @@ from katcore.records import (
     Verification,
     encode,
 )
-from katcore.testrun.environment import environment_digest, this_base, this_platform
 
 WHEN = "2025-06-01T00:00:00Z"
 GIT = {f"GIT_{who}_{what}": v for who in ("AUTHOR", "COMMITTER") for what, v in (("NAME", "a"), ("EMAIL", "a@b"))}

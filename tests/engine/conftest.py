@@ -13,7 +13,7 @@ from engine_contract import Bench
 from tiny_models import CONFIGS, Folder, Logprobs
 from transformers import AutoModelForCausalLM
 
-from katcore.engine.embedded import EmbeddedServer
+from katcore.engine.embedded.server import EmbeddedServer
 from katcore.model.folder import load
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from katcore.engine.embedded_cache import BatchCache, Layers, PrefixStore
+from katcore.engine.embedded.cache import BatchCache, Layers, PrefixStore
 
 
 def row(length: int, fill: float) -> Layers:

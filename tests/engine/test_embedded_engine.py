@@ -19,7 +19,7 @@ from tiny_models import CONFIGS, Folder, Logprobs
 from transformers import MambaConfig
 
 from katcore.engine import Generation, SamplingParams
-from katcore.engine.embedded import EmbeddedServer, launch
+from katcore.engine.embedded.server import EmbeddedServer, launch
 from katcore.engine.sglang import ContextOverflow, SGLangEngine
 from katcore.errors import EngineError, InputError
 from katcore.model.folder import load
@@ -136,7 +136,7 @@ def test_the_next_turn_reuses_the_prefix_and_flush_forgets_it(
 def test_a_long_prompt_is_read_in_chunks(
     model_folder: Folder, plain_logprobs: Logprobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("katcore.engine.embedded_model._CHUNK", 16)
+    monkeypatch.setattr("katcore.engine.embedded.model._CHUNK", 16)
     folder = model_folder("mistral-window")
     with EmbeddedServer(folder) as server:
         found = use(server.url, lambda e: e.generate(prompt(70), SamplingParams(seed=0, max_new_tokens=8)))
@@ -413,7 +413,7 @@ def test_a_port_that_is_taken(server: EmbeddedServer, model_folder: Folder) -> N
 
 @pytest.mark.slow
 def test_as_a_process_on_a_socket(model_folder: Folder, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "katcore.engine.embedded", "--model", str(model_folder())]
+    command = [sys.executable, "-m", "katcore.engine.embedded.server", "--model", str(model_folder())]
     process = subprocess.Popen([*command, "--socket", str(tmp_path / "s")], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     url = process.stdout.readline().strip()

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from katcore.engine.embedded_sampling import Draw, sample, uniform
+from katcore.engine.embedded.sampling import Draw, sample, uniform
 
 LOGITS = torch.tensor([1.0, 3.0, 0.5, 2.0, -1.0, 2.5])
 PLAIN = Draw(temperature=1.0, top_p=1.0, top_k=-1, min_p=0.0, uniform=0.0)

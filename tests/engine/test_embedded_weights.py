@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from tiny_models import Folder
 
 from katcore.engine import tensors as packing
-from katcore.engine.embedded_model import Model
-from katcore.engine.embedded_weights import Parked, check, decode, overwrite
+from katcore.engine.embedded.model import Model
+from katcore.engine.embedded.weights import Parked, check, decode, overwrite
 from katcore.errors import EngineError, InputError
 
 

@@ -12,7 +12,7 @@ from engine_contract import Reference, greatest, prompt
 from tiny_models import Folder
 
 from katcore.engine import Generation, SamplingParams
-from katcore.engine.embedded import EmbeddedServer
+from katcore.engine.embedded.server import EmbeddedServer
 from katcore.engine.names import open_engine
 from katcore.engine.routes import Routes
 from katcore.engine.sglang import SGLangEngine

@@ -9,10 +9,10 @@ import sys
 import pytest
 from tiny_models import Folder
 
+from katcore.disk.scratch import scratch
 from katcore.engine import SamplingParams
 from katcore.engine.names import EngineName, open_engine, parse
 from katcore.errors import UsageError
-from katcore.scratch import scratch
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_the_embedded_engine_beside_it(embedded_bench: Bench, table: dict[str, d
 
 def embedded(folder: Path) -> tuple[subprocess.Popen[str], str]:
     """An engine in a process of its own, to be killed."""
-    command = [sys.executable, "-m", "katcore.engine.embedded", "--model", str(folder), "--device", "cpu"]
+    command = [sys.executable, "-m", "katcore.engine.embedded.server", "--model", str(folder), "--device", "cpu"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, process.stdout.readline().strip()

@@ -179,7 +179,7 @@ def test_a_call_in_flight_goes_on_with_the_new_weights(gateway: Gateway) -> None
 @pytest.mark.slow
 def test_a_real_engine_goes_on_with_the_new_weights(gateway: Gateway, tmp_path: Path) -> None:
     """The same tokens in and out as ever, marked by the weights that sampled them."""
-    from katcore.engine.embedded import EmbeddedServer
+    from katcore.engine.embedded.server import EmbeddedServer
     from katcore.engine.sglang import SGLangEngine
     from katcore.model.folder import load
     from katcore.train.init import Shape, init

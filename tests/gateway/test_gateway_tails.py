@@ -17,11 +17,11 @@ from katcore.gateway.dialects import BadRequest
 from katcore.gateway.dialects.anthropic_messages import AnthropicMessages
 from katcore.gateway.dialects.openai_chat import OpenAIChat
 from katcore.gateway.dialects.openai_responses import OpenAIResponses
+from katcore.gateway.incremental import Tails
+from katcore.gateway.memo import KEPT, Derived, Seen
 from katcore.gateway.model import TokenModel
 from katcore.gateway.prompt import Known, extend
-from katcore.gateway.seen import KEPT, Derived, Seen
 from katcore.gateway.server import Gateway
-from katcore.gateway.tails import Tails
 from katcore.model.folder import ChatModel, load
 from katcore.model.template import ChatTemplate
 

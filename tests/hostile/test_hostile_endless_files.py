@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from sandbox_cases import Make, said
 
+from katcore.environment.workspace import workspace
 from katcore.records import Task
 from katcore.rollout.patch import diff, read_changes
-from katcore.sandbox import PYTHON, docker_files
-from katcore.testrun.workspace import workspace
+from katcore.sandbox import PYTHON
+from katcore.sandbox.docker import files
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,7 @@ def test_what_is_read_out_of_a_container_has_an_end(
     tmp_path.chmod(0o755)
     box = make(repo=tmp_path)
     box.exec("truncate -s 300M hole")
-    with pytest.raises(docker_files.Unreadable):
-        docker_files.changed(box._client, box.container, "/testbed", tmp_path)  # type: ignore[attr-defined]
-    monkeypatch.setattr(docker_files, "MOST", 1 << 40)
-    assert docker_files.changed(box._client, box.container, "/testbed", tmp_path) == ["hole"]  # type: ignore[attr-defined]
+    with pytest.raises(files.Unreadable):
+        files.changed(box._client, box.container, "/testbed", tmp_path)  # type: ignore[attr-defined]
+    monkeypatch.setattr(files, "MOST", 1 << 40)
+    assert files.changed(box._client, box.container, "/testbed", tmp_path) == ["hole"]  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from katcore import pip_session
+from katcore.source import pip_session
 
 
 @pytest.fixture(autouse=True)

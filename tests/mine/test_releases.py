@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from repos import Index, Repo, sdist, served
 
-from katcore import pip_session
-from katcore.archive import members, unpack
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
 from katcore.mine.releases import Releases, pairs
 from katcore.records import Change, encode
-from katcore.source import checkout, source_of
+from katcore.source import pip_session
+from katcore.source.archive import members, unpack
+from katcore.source.checkout import checkout, source_of
 
 PY = {"pyproject.toml": '[project]\nname = "shop"\n', "LICENSE": "MIT"}
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from repos import Repo, sdist
 
-from katcore import git
 from katcore.errors import InputError, KatError
 from katcore.mine.changes import Changes, commits
 from katcore.records import Change, TaskSource
-from katcore.source import checkout, source_of
+from katcore.source import git
+from katcore.source.checkout import checkout, source_of
 
 
 def mine(where: str) -> list[Change]:

@@ -20,11 +20,11 @@ from katcore.errors import InputError, RecordError
 from katcore.pack_trie import Settings, items
 from katcore.pack_trie.group import Member
 from katcore.pack_trie.show import show
-from katcore.pack_trie.show_captions import common, without
-from katcore.pack_trie.show_layout import lay_out
-from katcore.pack_trie.show_picture import CONTEXT, SAMPLED, TRAINED, UNTRAINED, Picture, of_group, of_pack, text_of
-from katcore.pack_trie.show_svg import colours_of, segments
-from katcore.pack_trie.show_text import columns, cut, escape, number
+from katcore.pack_trie.show.captions import common, without
+from katcore.pack_trie.show.layout import lay_out
+from katcore.pack_trie.show.picture import CONTEXT, SAMPLED, TRAINED, UNTRAINED, Picture, of_group, of_pack, text_of
+from katcore.pack_trie.show.svg import colours_of, segments
+from katcore.pack_trie.show.text import columns, cut, escape, number
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node, Pack, ToolCall, Trajectory
 

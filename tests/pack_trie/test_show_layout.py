@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from trajectories import attempt, lines, node, token_trees
 
 from katcore.pack_trie.group import Member
-from katcore.pack_trie.show_layout import LEFT, RIGHT, Branch, Layout, bend_between, height_at, lay_out
-from katcore.pack_trie.show_picture import Picture, of_group
+from katcore.pack_trie.show.layout import LEFT, RIGHT, Branch, Layout, bend_between, height_at, lay_out
+from katcore.pack_trie.show.picture import Picture, of_group
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node
 

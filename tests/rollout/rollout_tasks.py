@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from katcore.environment.built import environment_digest, this_base, this_platform
 from katcore.records import Environment, Task, TaskSource, TestFile, Verification
-from katcore.testrun.environment import environment_digest, this_base, this_platform
 
 Files = Mapping[str, bytes | None]
 BASE: dict[str, bytes] = {

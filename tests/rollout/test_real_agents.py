@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from agent_scenarios import HANDS, Played, play
 
-from katcore.cache import cache_root
+from katcore.disk.cache import cache_root
 from katcore.records import Node
 from katcore.scaffold.table import built_in
 

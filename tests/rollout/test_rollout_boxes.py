@@ -11,12 +11,12 @@ import pytest
 from rollout_tasks import BASE, GOLD, task
 
 from katcore.engine.scripted import bash
+from katcore.environment.workspace import patched
 from katcore.records import Task, Trajectory
 from katcore.rollout import Options
 from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
-from katcore.testrun.workspace import patched
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,10 @@ from sandbox_cases import said
 from small_root import small_root
 
 from katcore.errors import InputError, SandboxError, UsageError
-from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, base, exported, named, sandbox
+from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, named, root_image, sandbox
 from katcore.sandbox.bubblewrap import Bubblewrap
-from katcore.sandbox.docker import Docker
+from katcore.sandbox.docker import exported
+from katcore.sandbox.docker.sandbox import Docker
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +158,7 @@ def test_an_archive_writes_and_links_nowhere_else(members: list[tuple[str, str, 
     archive = archive_with(tmp_path / "bad.tar", *members)
     (tmp_path / "into").mkdir()
     with pytest.raises(SandboxError, match="leads out of the archive"):
-        base.unpack(archive, tmp_path / "into")
+        root_image.unpack(archive, tmp_path / "into")
     assert [path.name for path in out.iterdir()] == ["secret"] and not (tmp_path / "new").exists()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sandbox_cases import KINDS, Make, said
 
-from katcore import pip_session
 from katcore.sandbox import PYTHON
+from katcore.source import pip_session
 
 
 @pytest.fixture(params=KINDS)

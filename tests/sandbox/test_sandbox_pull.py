@@ -16,8 +16,9 @@ from sandbox_cases import said
 from small_root import small_root
 
 from katcore.errors import SandboxError
-from katcore.sandbox import Spec, exported
-from katcore.sandbox.docker import Docker
+from katcore.sandbox import Spec
+from katcore.sandbox.docker import exported
+from katcore.sandbox.docker.sandbox import Docker
 
 pytestmark = pytest.mark.slow
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import real_runners
 from real_runners import DEBIAN, NODE, NPM, PROJECTS, debian, ensure_node, npm
 
+from katcore.environment.built import environment_mounts
 from katcore.records import Environment
 from katcore.sandbox import Mount, Sandbox, Spec, sandbox
 from katcore.sandbox.bubblewrap import Bubblewrap
-from katcore.testrun.environment import environment_mounts
 
 REPORTS = Path(__file__).parent / "reports" / "logs"
 OWN = REPORTS / "projects"

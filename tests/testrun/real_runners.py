@@ -12,13 +12,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from katcore.cache import cache_dir, cache_root, fresh, locked, publish
+from katcore.disk.cache import cache_dir, cache_root, fresh, locked, publish
+from katcore.environment.built import environment_mounts, this_base, this_platform
+from katcore.environment.pip import resolve
 from katcore.records import Environment, Report
 from katcore.sandbox import Box, Limits, Mount, Sandbox, Spec, sandbox
 from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.scaffold.install import NODE, ensure_node
-from katcore.testrun.environment import environment_mounts, this_base, this_platform
-from katcore.testrun.pip import resolve
 from katcore.testrun.run import TestRun, run_tests
 from katcore.testrun.runners import RUNNERS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from katcore.testrun.patch import BadPatch, apply_here, check, paths
+from katcore.environment.patch import BadPatch, apply_here, check, paths
 
 
 def diff(name: str, old: str, new: str) -> str:

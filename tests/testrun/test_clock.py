@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from katcore.environment import clock
+from katcore.environment.built import environment_mounts
+from katcore.environment.variables import run_env
 from katcore.errors import RecordError, SandboxError, UsageError
 from katcore.records import Environment
 from katcore.sandbox import PYTHON, Box, Spec, sandbox
-from katcore.testrun import clock
-from katcore.testrun.environment import environment_mounts
-from katcore.testrun.run import prepare, run_env
+from katcore.testrun.run import prepare
 
 pytestmark = pytest.mark.slow
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from katcore.environment.built import environment_mounts, this_base, this_platform
+from katcore.environment.pip import resolve
+from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
 from katcore.records import Environment, TaskSource, TestFile
 from katcore.sandbox import Box, Spec, sandbox
-from katcore.testrun.environment import environment_mounts, this_base, this_platform
 from katcore.testrun.grade import judge
-from katcore.testrun.pip import resolve
 from katcore.testrun.run import TestRun, prepare, restore, run_tests
-from katcore.testrun.workspace import workspace
 
 pytestmark = pytest.mark.slow
 

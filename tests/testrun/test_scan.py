@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from katcore.environment.scan import leaks, telling
 from katcore.sandbox import ENV, Mount, Spec, sandbox
-from katcore.testrun.scan import leaks, telling
 
 PATCH = """\
 diff --git a/pouch/keys.py b/pouch/keys.py

@@ -19,12 +19,12 @@ from typing import NoReturn
 
 from katcore.build_env.recipe import pytest_config, test_command
 from katcore.build_env.test_files import wanted_files
+from katcore.environment.built import environment_digest, this_base, this_platform
+from katcore.environment.pip import resolve
 from katcore.errors import SandboxError
 from katcore.pool import Item
 from katcore.records import Environment, Scaffold, Task, TaskSource, Trajectory, Verdict, Verification, encode
 from katcore.sandbox import Spec
-from katcore.testrun.environment import environment_digest, this_base, this_platform
-from katcore.testrun.pip import resolve
 from katcore.verify import Attempt, Grader, Verifier
 
 Files = Mapping[str, str | Path | None]

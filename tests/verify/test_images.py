@@ -16,11 +16,12 @@ import pytest
 from small_root import PROGRAMS, small_root
 
 from katcore.dataset import FORMATS, line_of
+from katcore.environment.built import box_spec
+from katcore.environment.workspace import workspace
 from katcore.errors import SandboxError
 from katcore.records import Json, Task, Verdict
-from katcore.sandbox import exported, sandbox
-from katcore.testrun.environment import box_spec
-from katcore.testrun.workspace import workspace
+from katcore.sandbox import sandbox
+from katcore.sandbox.docker import exported
 from katcore.verify import Grader
 from katcore.verify.validation import Validator
 

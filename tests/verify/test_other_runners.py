@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from grading import CALM, FIXED, archive, grade, patch
 
+from katcore.environment.built import this_base, this_platform
+from katcore.environment.pip import resolve
 from katcore.records import Environment, Report, Task, TaskSource, TestFile, Verification
-from katcore.testrun.environment import this_base, this_platform
-from katcore.testrun.pip import resolve
 
 pytestmark = pytest.mark.slow
 

@@ -16,10 +16,10 @@ import msgspec
 import pytest
 from grading import BASE, CALM, FIXED, GOLD, calm_task, patch
 
+from katcore.environment.built import environment_mounts
 from katcore.errors import RecordError, Rejected
 from katcore.records import Task, Verdict, encode
 from katcore.sandbox import sandbox
-from katcore.testrun.environment import environment_mounts
 from katcore.testrun.guard import Guard
 from katcore.verify import grader, probes
 from katcore.verify.forgery import Finding

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from katcore.gateway.seen import Seen
+from katcore.gateway.memo import Seen
 from katcore.records import Json
 
 T = TypeVar("T")

@@ -30,7 +30,7 @@ from katcore.gateway.dialects import (
     stop_of,
     tool_call,
 )
-from katcore.gateway.seen import Seen
+from katcore.gateway.memo import Seen
 from katcore.records import Json
 
 SAMPLING = ("temperature", "top_p", "top_k", "stop_sequences", "thinking")

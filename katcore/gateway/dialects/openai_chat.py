@@ -22,7 +22,7 @@ from katcore.gateway.dialects import (
     refuse,
     stop_of,
 )
-from katcore.gateway.seen import Seen
+from katcore.gateway.memo import Seen
 from katcore.records import Json
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}

@@ -28,7 +28,7 @@ from katcore.gateway.dialects import (
     tool_call,
 )
 from katcore.gateway.dialects.responses_events import ResponseEvents, items_of, response_of
-from katcore.gateway.seen import Seen
+from katcore.gateway.memo import Seen
 from katcore.records import Json
 
 SAMPLING = ("temperature", "top_p", "reasoning")

@@ -1,0 +1,161 @@
+"""The embedded engine: SGLang's native HTTP subset over any transformers causal LM, on CPU or one GPU.
+
+    with EmbeddedServer("models/policy") as server:          # a thread of this process
+        ... SGLangEngine(server.url) ...
+    python -m katcore.engine.embedded.server --model DIR --port P   # a process of its own; prints its URL when ready
+
+Batched generation with KV cache, prefix reuse, streaming, log-probs of sampled and prompt tokens, weight updates from
+disk and tensors. Not here: penalties, grammars, quantisation, several GPUs (that is SGLang's own business).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from aiohttp import web
+
+from katcore.engine.embedded.api import Api
+from katcore.engine.embedded.model import Model
+from katcore.engine.embedded.worker import Worker
+from katcore.errors import EngineError, KatError
+from katcore.model.folder import ChatModel, load
+
+
+def _chat(folder: str) -> ChatModel | None:
+    return load(Path(folder)) if (Path(folder) / "tokenizer.json").is_file() else None
+
+
+class EmbeddedServer:
+    """One model served on a port (0: any free one) or on a Unix socket; `url` is set while it runs."""
+
+    def __init__(
+        self,
+        model_dir: str | Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        socket: str = "",
+        max_running: int = 32,
+        dtype: str = "float32",
+        device: str = "cpu",
+    ) -> None:
+        self.url = ""
+        self._folder = str(model_dir)
+        self._host, self._port, self._socket = host, port, socket
+        self._max_running = max_running
+        self._dtype, self._device = getattr(torch, dtype), device
+        self._thread: threading.Thread | None = None
+        self._ready: Future[str] = Future()
+        self.worker: Worker
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+
+    def start(self) -> None:
+        """Load the model and serve it; returns when requests are taken. InputError, EngineError when it cannot."""
+        model, chat = Model(self._folder, self._dtype, self._device), _chat(self._folder)
+        self._thread = threading.Thread(target=self._run, args=(model, chat), name="kat-embedded-http", daemon=True)
+        self._thread.start()
+        self.url = self._ready.result()
+
+    def close(self) -> None:
+        """Abort what runs and stop."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self.wait()
+            self._thread = None
+
+    def wait(self) -> None:
+        """Until it is closed."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def stop_soon(self) -> None:
+        """Like `close`, without waiting: for signal handlers."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def __enter__(self) -> EmbeddedServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, model: Model, chat: ChatModel | None) -> None:
+        self.worker = worker = Worker(model, max_running=self._max_running)
+        try:
+            self._loop.run_until_complete(self._serve(Api(worker, chat), worker))
+        except OSError as reason:
+            self._ready.set_exception(EngineError(f"the embedded engine cannot listen: {reason}"))
+        finally:
+            worker.close()
+            self._loop.close()
+
+    async def _serve(self, api: Api, worker: Worker) -> None:
+        runner = web.AppRunner(api.application(), access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
+        await runner.setup()
+        try:
+            self._ready.set_result(await self._listen(runner))
+            await self._stopping.wait()
+            worker.close()
+        finally:
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner) -> str:
+        if self._socket:
+            await web.UnixSite(runner, self._socket).start()
+            Path(self._socket).chmod(0o600)
+            return f"unix:{self._socket}"
+        await web.TCPSite(runner, self._host, self._port, backlog=1024).start()
+        port = runner.addresses[0][1]
+        return f"http://{self._host}:{port}"
+
+
+def launch(model_dir: str | Path, port: int = 0, socket: str = "") -> EmbeddedServer:
+    """A started server in this process; `close()` ends it."""
+    server = EmbeddedServer(model_dir, port=port, socket=socket)
+    server.start()
+    return server
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m katcore.engine.embedded.server", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--model", required=True, help="model folder")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--socket", default="", help="a Unix socket instead of a port")
+    parser.add_argument("--max-running", type=int, default=32, help="rows decoded together")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    given = vars(_arguments())
+    server = EmbeddedServer(given.pop("model"), **given)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop_soon())
+    try:
+        server.start()
+    except KatError as reason:
+        print(f"embedded: {reason}", file=sys.stderr)
+        return reason.code
+    print(server.url, flush=True)
+    server.wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Look for the answer in what an agent will see: the known change's lines, or a newer copy of the project itself.
+
+In: a box as an agent gets it, and the change. Out: what was found outside the repository. Read are the files that are
+named as a changed one is, patches and backups wherever they lie, and of the places where environments and people put
+things every file of the changed ones' kind. A file holds the answer when it has half of the change's telling lines:
+those of some length that it adds and nowhere shows as old.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import PurePosixPath
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from katcore.environment.patch import paths
+from katcore.errors import RecordError
+from katcore.records import Json
+from katcore.sandbox import ENV, PYTHON, SCAFFOLD, Box
+
+TELLING, ALONE = 16, 40
+"""Characters of a line that tells something, and of one that does so by itself."""
+MOST_LINES = 64
+SECONDS = 300.0
+PLACES = (ENV, SCAFFOLD, "/home", "/root", "/srv", "/tmp", "/var/tmp", "/usr/local", "/usr/src")
+
+_WALK = r"""
+import json, os, re, sys
+asked = json.load(sys.stdin)
+lines = [line.encode() for line in asked["lines"]]
+package = re.compile(r"(.+?)-(\d[^-]*)(?:-py[\d.]+)?\.(?:dist-info|egg-info)")
+copies, versions = [], []
+for folder, inner, files in os.walk("/"):
+    if folder in asked["skip"]:
+        inner[:] = []
+        continue
+    for name in inner + files:
+        found = package.fullmatch(name)
+        if found and re.sub("[-_.]+", "-", found[1]).lower() == asked["project"]:
+            versions.append([os.path.join(folder, name), found[2]])
+    whole = any(folder == place or folder.startswith(place + "/") for place in asked["places"])
+    for name in files if lines else ():
+        if not (name in asked["names"] or name.endswith((".patch", ".diff", ".orig", ".rej"))
+                or whole and name.endswith(tuple(asked["kinds"]))):
+            continue
+        path = os.path.join(folder, name)
+        try:
+            if os.path.islink(path) or not os.path.isfile(path) or os.path.getsize(path) > 8 << 20:
+                continue
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError:
+            continue
+        held = sum(line in data for line in lines)
+        if held >= asked["least"]:
+            copies.append([path, held])
+json.dump([sorted(copies), sorted(versions)], sys.stdout)
+"""
+
+
+def leaks(box: Box, patch: str, project: str = "", version: str = "") -> list[Json]:
+    """Files with the answer (`path`, `lines`, `of`), and the project's releases above `version` (`path`, `version`).
+
+    RecordError when the box cannot be looked through.
+    """
+    lines = telling(patch)
+    changed = [PurePosixPath(path) for path in paths(patch)]
+    asked = {
+        "lines": lines,
+        "least": max((len(lines) + 1) // 2, 1 if any(len(line) >= ALONE for line in lines) else 2),
+        "names": sorted({path.name for path in changed}),
+        "kinds": sorted({path.suffix for path in changed if path.suffix}) or ["\0"],
+        "places": PLACES,
+        "skip": ["/proc", "/sys", "/dev", box.spec.workdir],
+        "project": canonicalize_name(project) if project else "",
+    }
+    done = box.exec(
+        [PYTHON, "-I", "-S", "-c", _WALK], cwd="/", stdin=json.dumps(asked).encode(), timeout_s=SECONDS
+    )  # fmt: skip
+    if done.code != 0:
+        raise RecordError("scan", f"looking for the answer ended with {done.code}: {done.stderr[-500:]!r}")
+    copies, versions = json.loads(done.stdout)
+    newer = [{"path": path, "version": found} for path, found in versions if _newer(found, version)]
+    return [{"path": path, "lines": held, "of": len(lines)} for path, held in copies] + newer
+
+
+def telling(patch: str) -> list[str]:
+    """The lines that a change adds, the longest first, without those that say little or that it also shows as old."""
+    added, old = set[str](), set[str]()
+    for line in patch.splitlines():
+        if line.startswith("+") and not line.startswith("+++ "):
+            added.add(line[1:].strip())
+        elif line.startswith((" ", "-")):
+            old.add(line[1:].strip())
+    found = [line for line in added - old if len(line) >= TELLING and not _common(line)]
+    return sorted(found, key=lambda line: (-len(line), line))[:MOST_LINES]
+
+
+def _common(line: str) -> bool:
+    """Whether many a file has such a line."""
+    opened = line.startswith(("#", "//", "*", "/*", '"""', "import ", "from ", "using ", "package "))
+    return opened or " " not in line or not re.search("[A-Za-z]", line)
+
+
+def _newer(found: str, than: str) -> bool:
+    """Whether a release is above another; where that cannot be told, it is."""
+    try:
+        return Version(found) > Version(than)
+    except InvalidVersion:
+        return True

@@ -1,0 +1,255 @@
+"""Git as a subprocess, and a neutral way to look at a repository.
+
+In: a local repository or a URL. Out: a `Repository`, whose `view` is a bare git folder of ours that borrows the
+repository's objects and nothing else: neither its configuration, attributes, hooks, grafts and replacements nor the
+user's change what we read. Clones of URLs lie in `$KAT_CACHE/git/`. Needs git 2.31 or newer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from katcore.disk.cache import cache_dir, digest_of, fresh, locked, publish
+from katcore.errors import InputError, KatError
+
+EMPTY_TREE = {
+    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+
+EXACT = "* -text -eol -ident -filter -working-tree-encoding\n"
+"""Attributes that let a checkout write the very bytes of the blobs."""
+
+
+LOCAL = frozenset(
+    {
+        "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NAMESPACE",
+    }
+)  # fmt: skip
+"""What git tells a hook about the hook's own repository."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository to read from. `url` is public, without credentials, and null for one that only this host has."""
+
+    name: str
+    url: str | None
+    folder: Path
+    view: Path
+    objects: Path
+    format: str = "sha1"
+    shallow: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def empty_tree(self) -> str:
+        """The id of the tree without files, which is the base of a root commit."""
+        return EMPTY_TREE[self.format]
+
+    def command(self, *args: str) -> list[str]:
+        """The argv of a git command that reads this repository through the view."""
+        return ["git", f"--git-dir={self.view}", "-c", "core.attributesFile=/dev/null", *args]
+
+    def environ(self) -> dict[str, str]:
+        """The environment that goes with `command`."""
+        shallow = {"GIT_SHALLOW_FILE": str(self.folder / "shallow")} if self.shallow else {}
+        return {**neutral(), "GIT_OBJECT_DIRECTORY": str(self.objects), **shallow}
+
+    def git(self, *args: str, env: Mapping[str, str] | None = None) -> bytes:
+        """The standard output of a git command that reads this repository through the view."""
+        return _run(self.command(*args), {**self.environ(), **(env or {})})
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit or tree is here."""
+        argv = self.command("cat-file", "-e", commit)
+        return subprocess.run(argv, env=self.environ(), capture_output=True, check=False).returncode == 0
+
+
+def neutral() -> dict[str, str]:
+    """This process's environment with nothing that would change what git prints."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return kept | {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "LC_ALL": "C",
+    }
+
+
+def git(*args: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
+    """The standard output of a git command under the user's own configuration (credentials, proxies)."""
+    base = {name: value for name, value in os.environ.items() if name not in LOCAL}
+    return _run(["git", *args], {**base, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}, data)
+
+
+def _run(argv: Sequence[str], env: Mapping[str, str], data: bytes = b"") -> bytes:
+    try:
+        done = subprocess.run(argv, input=data, env=dict(env), capture_output=True, check=False)
+    except FileNotFoundError:
+        raise KatError("git is not installed", hint="apt-get install git") from None
+    if done.returncode:
+        raise KatError(last_line(done.stderr) or f"git ended with status {done.returncode}")
+    return done.stdout
+
+
+def last_line(stderr: bytes) -> str:
+    """What git complained about, in one line and without credentials."""
+    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    return re.sub(r"(\w://)[^/@\s]+@", r"\1", (fatal or lines or [""])[0])
+
+
+# ------------------------------------------------------------------------------------------ opening
+
+
+def open_repository(where: str) -> Repository:
+    """A local repository (a folder in it will do), or a URL, which is cloned or brought up to date in the cache."""
+    if Path(where).is_dir():
+        return _look(Path(where))
+    if is_url(where):
+        return mirror(where)
+    raise InputError(f"{where}: neither a folder nor a URL of a git repository")
+
+
+def is_url(where: str) -> bool:
+    """Whether git would take this for a URL (`https://…`, `user@host:path`)."""
+    return bool(re.match(r"[a-z][a-z0-9+.-]*://", where) or re.match(r"[^/:\s-][^/:\s]*:(?!:)[^\s]", where))
+
+
+def mirror(url: str, *, update: bool = True) -> Repository:
+    """A bare clone of a URL in the cache: made when it is not there, else (with `update`) fetched."""
+    home = cache_dir("git") / digest_of(public_url(url) or url)
+    with locked(home):
+        if not home.is_dir():
+            with fresh("git") as new:
+                git("clone", "--quiet", "--bare", "--", url, str(new / "clone"))
+                git(f"--git-dir={new / 'clone'}", "config", "remote.origin.url", public_url(url) or url)
+                publish(new / "clone", home)
+        elif update:
+            refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+            git(f"--git-dir={home}", "-c", "gc.auto=0", "fetch", "--quiet", "--prune", "--", url, *refs)
+    return _look(home, url)
+
+
+def _look(folder: Path, url: str = "") -> Repository:
+    """Find a repository's objects and make the view through which they are read."""
+    at = ("-C", str(folder), "rev-parse", "--path-format=absolute")
+    try:
+        out = git(*at, "--git-common-dir", "--git-path", "objects", "--show-object-format", "--git-path", "shallow")
+    except KatError as error:
+        raise InputError(f"{folder}: {error}") from error
+    common, objects, kind, shallow = out.decode("utf-8", "surrogateescape").split("\n")[:4]
+    if _config(folder, "extensions.partialclone"):
+        raise InputError(f"{folder}: a partial clone lacks blobs", hint="mine its URL, or a full clone")
+    url = url or _config(folder, "remote.origin.url")
+    cut = Path(shallow).read_text().split() if Path(shallow).is_file() else []
+    name = repo_name(url) if public_url(url) else _folder_name(folder, Path(common))
+    return Repository(
+        name, public_url(url), Path(common), _view(Path(objects), kind), Path(objects), kind, frozenset(cut)
+    )
+
+
+def _view(objects: Path, kind: str) -> Path:
+    view = cache_dir("git") / "view" / digest_of(str(objects), kind)
+    with locked(view):
+        if not view.is_dir():
+            with fresh("git") as new:
+                git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(new / "view"))
+                (new / "view" / "info").mkdir(exist_ok=True)
+                (new / "view" / "info" / "attributes").write_text(EXACT)
+                (new / "view" / "binary.attributes").write_text("* -diff\n")
+                publish(new / "view", view)
+    return view
+
+
+def _config(folder: Path, key: str) -> str:
+    """A value as written: `remote get-url` would apply the user's insteadOf rules, which may hold tokens."""
+    try:
+        return git("-C", str(folder), "config", "--get", key).decode("utf-8", "surrogateescape").strip()
+    except KatError:
+        return ""
+
+
+# -------------------------------------------------------------------------------------------- names
+
+
+def public_url(url: str) -> str | None:
+    """The URL without credentials, query and fragment; null for a path of this host."""
+    if re.match(r"[^/:@\s]+@[^/:\s]+:[^\s]", url):
+        return url
+    if "://" not in url:
+        return url if is_url(url) else None
+    parts = urlsplit(url)
+    if parts.scheme == "file" or not parts.hostname:
+        return None
+    user = f"{parts.username}@" if parts.scheme == "ssh" and parts.username else ""
+    port = f":{parts.port}" if parts.port else ""
+    return urlunsplit((parts.scheme, f"{user}{parts.hostname}{port}", parts.path, "", ""))
+
+
+def repo_name(url: str) -> str:
+    """`owner/name` of a URL."""
+    path = urlsplit(url).path if "://" in url else url.rpartition(":")[2]
+    return path.strip("/").removesuffix(".git")
+
+
+def _folder_name(folder: Path, common: Path) -> str:
+    """The folder's own name: that of the work tree, or of a bare repository without `.git`."""
+    top = common.parent if common.name == ".git" else common
+    return top.name.removesuffix(".git") or folder.resolve().name
+
+
+# ------------------------------------------------------------------------- finding a commit again
+
+
+def remember(repository: Repository) -> None:
+    """Note where on this host a repository lies, so that `locate` finds it without asking its URL."""
+    notes = _notes(repository.url or f"local:{repository.name}")
+    with locked(notes):
+        known = notes.read_text().splitlines() if notes.exists() else []
+        if str(repository.folder) not in known:
+            part = notes.with_name(notes.name + ".part")
+            part.write_text("\n".join([*known, str(repository.folder)]) + "\n")
+            publish(part, notes)
+
+
+def locate(url: str, commit: str) -> Repository:
+    """The repository that holds a commit: a remembered one, else a clone. `local:NAME` is one without a URL."""
+    notes = _notes(url)
+    for known in notes.read_text().splitlines() if notes.exists() else []:
+        if Path(known).is_dir():
+            repository = _look(Path(known))
+            if repository.has(commit):
+                return repository
+    if url.startswith("local:"):
+        name = url.removeprefix("local:")
+        raise InputError(f"no repository known here as {name} has {commit[:12]}", hint="kat-mine changes it once here")
+    for update in (False, True):
+        repository = mirror(url, update=update)
+        if repository.has(commit):
+            return repository
+    raise InputError(f"{url} has no {commit[:12]} (any more)")
+
+
+def _notes(url: str) -> Path:
+    return cache_dir("git") / "known" / digest_of(url)
+
+
+def checkout_tree(repository: Repository, tree: str, folder: Path) -> None:
+    """Write the files of a commit or tree below `folder`, which must be empty: the blobs' own bytes, no `.git`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty")
+    with fresh("git") as scratch:
+        env = {"GIT_INDEX_FILE": str(scratch / "index")}
+        repository.git("read-tree", tree, env=env)
+        repository.git(f"--work-tree={folder}", "checkout-index", "--all", "--force", env=env)
