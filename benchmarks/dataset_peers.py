@@ -173,7 +173,7 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
         logs[name] = str(top / f"{number}.log")
         Path(logs[name]).write_bytes(log)
         wanted = task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS
-        outcomes = junit.read(report).statuses if report else {}
+        outcomes = junit.read_junit(report).statuses if report else {}
         found[name] = {"kat": judge(outcomes, *wanted).passed, "kat_by_log": judge(by_log(row, log), *wanted).passed}
     asked = json.dumps({"row": row, "logs": logs})
     done = subprocess.run([peers / "python", ROOT / "benchmarks/peers/swebench_grade.py"], input=asked, text=True,
@@ -188,7 +188,7 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
 def by_log(row: dict[str, Any], log: bytes) -> dict[str, Status]:
     """What the log says of the row's tests; nothing if it is refused or its exit status tells another story."""
     try:
-        said = logs.read(log, row["log_parser"]).statuses
+        said = logs.read_log(log, row["log_parser"]).statuses
     except BadReport:
         return {}
     code = re.search(rb"^>>>>> Test Exit Code: (\d+)$", log, re.MULTILINE)
@@ -214,7 +214,7 @@ def logs_agree(peers: Path) -> dict[str, dict[str, Any]]:
     for key, theirs in sorted(json.loads(done.stdout).items()):
         name, parser = key.split(" ")
         try:
-            said = logs.read((LOGS / f"{name}.log").read_bytes(), parser).statuses
+            said = logs.read_log((LOGS / f"{name}.log").read_bytes(), parser).statuses
             refused = ""
         except BadReport as error:
             said, refused = {}, str(error)

@@ -86,7 +86,7 @@ async def _serve_engine(pipe: Connection, model: Path | None) -> None:
     from aiohttp import web
 
     from katcore.gateway.dialects import Reply
-    from katcore.gateway.memo import Seen
+    from katcore.gateway.memo import Memo
     from katcore.gateway.server import DIALECTS, LARGEST_BODY
     from katcore.model.folder import load
 
@@ -107,7 +107,7 @@ async def _serve_engine(pipe: Connection, model: Path | None) -> None:
     app.router.add_post("/generate", generate)
     for dialect in DIALECTS:
         asked = dialect.parse(
-            json.dumps({"messages": [{"role": "user", "content": "?"}], "input": "?"}).encode(), Seen()
+            json.dumps({"messages": [{"role": "user", "content": "?"}], "input": "?"}).encode(), Memo()
         )
         events = dialect.stream(asked, "0", 100)
         streamed = events.start() + b"".join(events.finish(reply))

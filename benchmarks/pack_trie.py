@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from katcore.pack_trie import Settings, group, items
+from katcore.pack_trie import PackSettings, group, items
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import merge
 from katcore.records import Node, Pack, Scaffold, Trajectory, Verdict, encode
@@ -83,7 +83,7 @@ def _node(i: int, parent: int, delta: list[int], sampled: bool) -> Node:
 def measure(runs: int, made: list[Trajectory]) -> dict[str, Any]:
     """Seconds of each part (medians), with what went through it."""
     lines = [Line(t, b"", n, "synthetic") for n, t in enumerate(made)]
-    settings = Settings("grpo", groups_per_step=0)
+    settings = PackSettings("grpo", groups_per_step=0)
     seconds: dict[str, list[float]] = {}
     packs: list[Pack] = []
 

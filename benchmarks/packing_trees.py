@@ -17,7 +17,7 @@ import numpy as np
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import Trie, merge
 from katcore.records import Trajectory
-from katcore.streams import read
+from katcore.streams import read_records
 
 
 @dataclass
@@ -164,7 +164,7 @@ def real(files: Sequence[Path]) -> Iterator[list[Case]]:
     """The trees of rollouts, a list of them for each file."""
     for file in files:
         groups: dict[str, list[TokenTree]] = {}
-        for line in read([file]):
+        for line in read_records([file]):
             if isinstance(line.record, Trajectory):
                 groups.setdefault(line.record.group_id, []).append(TokenTree.of(line.record))
         cases = []

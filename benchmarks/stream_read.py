@@ -26,7 +26,7 @@ import msgspec
 import orjson
 
 from katcore.records import Call, Node, Scaffold, ToolCall, Trajectory, encode
-from katcore.streams import open_output, read, splice
+from katcore.streams import open_output, read_records, splice
 
 RECORDS = 400
 TURNS = 3
@@ -78,8 +78,8 @@ def measure(folder: Path, lines: list[bytes], rounds: int) -> dict[str, list[flo
         out.finish()
     contestants: dict[str, Callable[[], Iterable[object]]] = {
         "orjson": lambda: map(orjson.loads, lines),
-        "read": lambda: read([files["read"]]),
-        "read_zst": lambda: read([files["read_zst"]]),
+        "read": lambda: read_records([files["read"]]),
+        "read_zst": lambda: read_records([files["read_zst"]]),
     }
     found: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):

@@ -8,7 +8,7 @@ shape and terms, with token ids drawn anew). Every sampled token carries the los
 and threads on both sides.
 
 Linear is the faster of: each path by itself through the model's own code and SDPA, and all paths in unpadded rows,
-sorted by length. Tree is one row, and again in parts of at most a tenth of its tokens. The sides are interleaved; the
+sorted by length. The tree is one row, and again in parts of at most a tenth of its tokens. The sides are interleaved; the
 speed-up is the median of the pairs' ratios.
 
 All sides run with threads that wait actively for one another (OMP_WAIT_POLICY, unless it is set): where a sleeping
@@ -37,11 +37,11 @@ import torch
 from torch import Tensor
 
 from katcore.model.partition import partition
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 from katcore.model.tree_lm import TreeLM
-from katcore.model.walk import Plan, walk
+from katcore.model.walk import WalkPlan, walk
 from katcore.records import Pack
-from katcore.streams import read
+from katcore.streams import read_records
 from katcore.train.heap import keep_memory
 
 HERE = Path(__file__).parent
@@ -58,7 +58,7 @@ class Case:
     """One tree and its paths."""
 
     name: str
-    tree: Tree
+    tree: Forest
     paths: list[Tensor]  # indices into the tree, root first
     trained: Tensor  # [N] bool
     budget: int = 0
@@ -96,12 +96,12 @@ def grown(name: str, vocabulary: int, seed: int = 0) -> Case:
 
     grow(0, -1)
     tokens = torch.randint(vocabulary, (len(parent),), generator=torch.Generator().manual_seed(seed))
-    tree = Tree(tokens, torch.tensor(parent), torch.tensor(depth), torch.tensor(end))
+    tree = Forest(tokens, torch.tensor(parent), torch.tensor(depth), torch.tensor(end))
     trained = torch.arange(len(tree)) >= lengths[0] // 4
     return Case(name, tree, paths_of(tree), trained)
 
 
-def paths_of(tree: Tree) -> list[Tensor]:
+def paths_of(tree: Forest) -> list[Tensor]:
     """Every root-to-leaf path."""
     parent = tree.parent.tolist()
     out = []
@@ -115,10 +115,10 @@ def paths_of(tree: Tree) -> list[Tensor]:
 
 def recorded(path: Path) -> Case:
     """The packs of a file as one row. A sample that ends inside another's path is a path of its own."""
-    packs = [line.record for line in read([path], (Pack,)) if isinstance(line.record, Pack)]
+    packs = [line.record for line in read_records([path], (Pack,)) if isinstance(line.record, Pack)]
     trees, trained, paths, offset = [], [], [], 0
     for pack in packs:
-        tree = Tree.of(pack)
+        tree = Forest.of(pack)
         mark = torch.zeros(len(tree), dtype=torch.bool)
         mark[torch.tensor(pack.term_token)] = True
         ends: dict[int, int] = {}
@@ -133,7 +133,7 @@ def recorded(path: Path) -> Case:
         trees.append((tree, offset))
         trained.append(mark)
         offset += len(tree)
-    joined = Tree(
+    joined = Forest(
         torch.cat([t.tokens for t, _ in trees]),
         torch.cat([torch.where(t.parent < 0, -1, t.parent + o) for t, o in trees]),
         torch.cat([t.depth for t, _ in trees]),
@@ -152,7 +152,7 @@ def tree_side(lm: TreeLM, case: Case, budget: int) -> Callable[[], int]:
     for path in case.paths:
         weight[path] += 1
     tree = case.tree.to(lm.device)
-    plan = Plan.of(tree, partition(tree, budget), index)
+    plan = WalkPlan.of(tree, partition(tree, budget), index)
     scale = weight.to(lm.device)[index] / case.flat
 
     def step() -> int:
@@ -194,7 +194,7 @@ def rows_side(lm: TreeLM, case: Case, row: int = 4096) -> Callable[[], int]:
     return step
 
 
-def _chains(case: Case, paths: Sequence[Tensor], device: torch.device) -> Plan:
+def _chains(case: Case, paths: Sequence[Tensor], device: torch.device) -> WalkPlan:
     starts = torch.tensor([0, *torch.tensor([len(p) for p in paths]).cumsum(0).tolist()])
     size = int(starts[-1])
     parent, end = torch.arange(-1, size - 1), torch.empty(size, dtype=torch.int64)
@@ -203,9 +203,9 @@ def _chains(case: Case, paths: Sequence[Tensor], device: torch.device) -> Plan:
         end[a:b] = b
     flat = torch.cat(list(paths))
     depth = torch.cat([torch.arange(len(p)) for p in paths])
-    tree = Tree(case.tree.tokens[flat], parent, depth, end).to(device)
+    tree = Forest(case.tree.tokens[flat], parent, depth, end).to(device)
     index = (case.trained[flat] & (parent >= 0)).nonzero()[:, 0].to(device)
-    return Plan.of(tree, partition(tree), index)
+    return WalkPlan.of(tree, partition(tree), index)
 
 
 # --------------------------------------------------------------------------------------------------- ceilings

@@ -54,11 +54,11 @@ def build_env(
     """
     from katcore.build_env import Builder, items
     from katcore.records import Change, Task
-    from katcore.sandbox import named
+    from katcore.sandbox import sandbox_name
 
     run.stage(
         items(run.read(files, Change, Task)),
-        Builder(sandbox=named(sandbox, runtime), runs=runs, timeout_s=timeout, memory_mib=memory, clock=clock),
+        Builder(sandbox=sandbox_name(sandbox, runtime), runs=runs, timeout_s=timeout, memory_mib=memory, clock=clock),
     )
 
 

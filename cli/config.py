@@ -16,7 +16,7 @@ from katcore.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Found:
+class ConfiguredValue:
     """A value and the place that it was read from."""
 
     value: Any
@@ -61,18 +61,18 @@ def _entry(table: Mapping[str, Any], option: str) -> Any:
     return None
 
 
-def lookup(command: str, option: str, files: Iterable[Layer], environ: Mapping[str, str]) -> Found | None:
+def lookup(command: str, option: str, files: Iterable[Layer], environ: Mapping[str, str]) -> ConfiguredValue | None:
     """The strongest value of an option not given as a flag, or None; `command` is a name such as `build_env`."""
     for name in (f"KAT_{command}_{option}".upper(), f"KAT_{option}".upper()):
         if name in environ:
-            return Found(environ[name], f"environment {name}")
+            return ConfiguredValue(environ[name], f"environment {name}")
     for layer in files:
         own = _entry(layer.table, command)
         if isinstance(own, dict) and (value := _entry(own, option)) is not None:
-            return Found(value, f"{layer.name} [{command.replace('_', '-')}]")
+            return ConfiguredValue(value, f"{layer.name} [{command.replace('_', '-')}]")
         value = _entry(layer.table, option)
         if value is not None and not isinstance(value, dict):
-            return Found(value, layer.name)
+            return ConfiguredValue(value, layer.name)
     return None
 
 
@@ -88,7 +88,7 @@ def check_keys(command: str, known: Iterable[str], files: Iterable[Layer]) -> No
                 raise UsageError(f"{layer.name}: [{command.replace('_', '-')}] has an unknown option {key!r}")
 
 
-def convert(found: Found, kind: Any, option: str) -> Any:
+def convert(found: ConfiguredValue, kind: Any, option: str) -> Any:
     """The found value as the type that the option is declared with."""
     import msgspec
 

@@ -26,7 +26,7 @@ Runtime = Annotated[
 ]
 
 
-class Format(StrEnum):
+class OutputFormat(StrEnum):
     """How records are written."""
 
     jsonl = "jsonl"
@@ -76,7 +76,9 @@ SHARED: tuple[Shared, ...] = (
     ),
     _shared(
         "format",
-        Annotated[Format | None, typer.Option("--format", help="Format of the output; by default FILE's suffix.")],
+        Annotated[
+            OutputFormat | None, typer.Option("--format", help="Format of the output; by default FILE's suffix.")
+        ],
         None,
         "records",
     ),

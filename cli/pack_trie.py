@@ -139,12 +139,12 @@ def pack(
     repeated tokens, POR and ERR (1 - computed / flat), and the work of the slowest rank over the mean.
     """
     from katcore import records
-    from katcore.pack_trie import Settings, emit, items
+    from katcore.pack_trie import PackSettings, emit, items
     from katcore.pack_trie.packing import ratios
 
     name = required(objective, "for", hint=OBJECTIVE_HINT)
     chat = _chat(model)
-    settings = Settings(
+    settings = PackSettings(
         objective=str(name.value),
         budget=budget,
         cut=cut.value,
@@ -188,10 +188,10 @@ def stats(
     import msgspec
 
     from katcore import records
-    from katcore.pack_trie import Settings
+    from katcore.pack_trie import PackSettings
     from katcore.pack_trie.stats import table, tabulate
 
-    settings = Settings(objective="sft", budget=budget, cut=cut.value, ranks=ranks)
+    settings = PackSettings(objective="sft", budget=budget, cut=cut.value, ranks=ranks)
     found = tabulate(run.read(files, records.Task, records.Trajectory, records.Pack), settings)
     run.text(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_json else table(found))
 
@@ -225,12 +225,14 @@ def show(
     they are the packs' own. Tooltips say what a branch's tokens are.
     """
     from katcore import records
-    from katcore.pack_trie import Settings
+    from katcore.pack_trie import PackSettings
     from katcore.pack_trie.show import show as drawn
 
     settings = None
     if objective is not None:
-        settings = Settings(objective=objective.value, min_reward=min_reward, baseline=baseline.value, mask=mask.value)
+        settings = PackSettings(
+            objective=objective.value, min_reward=min_reward, baseline=baseline.value, mask=mask.value
+        )
     stream = run.read(files, records.Task, records.Trajectory, records.Pack)
     run.text(drawn(stream, group=group, pack=pack, settings=settings, rows=rows, warn=run.warn))
 

@@ -128,15 +128,15 @@ def rollout(
     """
     from katcore.records import Task
     from katcore.references import Rules
-    from katcore.rollout import GroupRules, Groups, Kept, Options, Prices, Roller, Tally, attempts, groups
-    from katcore.sandbox import named
+    from katcore.rollout import GroupRules, Groups, KeptAttempts, Options, Prices, Roller, Tally, attempts, groups
+    from katcore.sandbox import sandbox_name
 
     calls = run.beside(".calls")
     options = Options(
         scaffold=scaffold,
         engine=engine,
         model=model,
-        sandbox=named(sandbox, runtime),
+        sandbox=sandbox_name(sandbox, runtime),
         samples=samples,
         attempt=attempt,
         temperature=temperature,
@@ -165,7 +165,7 @@ def rollout(
     rules = GroupRules(probe, resample)
     rules.check(samples)
     roller = Roller(options)
-    kept = Kept(calls) if calls else None
+    kept = KeptAttempts(calls) if calls else None
     tally = Tally(Prices(prompt_price, completion_price))
     try:
         lines = run.read(files, Task)

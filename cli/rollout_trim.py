@@ -48,10 +48,10 @@ def trim(
     through.
     """
     from katcore.records import Task, Trajectory
-    from katcore.trajectory.trim import Limits
+    from katcore.trajectory.trim import TrimLimits
     from katcore.trajectory.work import Trimmer, items
 
-    limits = Limits(turns=turns, tokens=tokens, main=paths is PathChoice.main)
+    limits = TrimLimits(turns=turns, tokens=tokens, main=paths is PathChoice.main)
     if not order:
         limits.check()
     run.stage(items(run.read(files, Task, Trajectory)), Trimmer(limits, order))

@@ -28,7 +28,7 @@ TICK_S = 1.0
 """Between two looks at what is under way."""
 
 
-class Kept(Protocol):
+class KeptItems(Protocol):
     """What a stage keeps beside its output until that is whole."""
 
     def begin(self, resume: bool) -> None:
@@ -102,7 +102,7 @@ class Run:
         paths = list(files or [])
         if (not paths or Path("-") in paths) and sys.stdin.isatty():
             raise UsageError("no input: name a file or pipe records in", hint="--help shows how to call it")
-        return streams.read(paths, kinds or records.RECORDS, warn=self.warn)
+        return streams.read_records(paths, kinds or records.RECORDS, warn=self.warn)
 
     def scaffold_table(self) -> str:
         """The `[scaffold.NAME]` tables of the configuration as a JSON object, "" without any; stronger files win."""
@@ -129,7 +129,7 @@ class Run:
         self,
         items: Iterable[Item],
         process: Callable[[Item], Iterable[Any]],
-        kept: Kept | None = None,
+        kept: KeptItems | None = None,
         tally: Callable[[Any], Mapping[str, float]] | None = None,
         live: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
@@ -158,7 +158,7 @@ class Run:
             raise UsageError("--resume needs records of KAT in the output", hint="convert again: it takes no engine")
 
     def _run(
-        self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]], path: Path | None, kept: Kept | None
+        self, items: Iterable[Item], process: Callable[[Item], Iterable[Any]], path: Path | None, kept: KeptItems | None
     ) -> None:
         from katcore import pool
         from katcore.streams import open_output

@@ -81,12 +81,12 @@ def train(
 
     from katcore.records import Pack, Task
     from katcore.train.heap import keep_memory
-    from katcore.train.losses import Settings
+    from katcore.train.losses import LossSettings
     from katcore.train.mcla import Averaging
-    from katcore.train.objective import Objective, Optimizer
-    from katcore.train.run import Limits, Metrics, Plateau, fit
+    from katcore.train.objective import Optimizer, TrainObjective
+    from katcore.train.run import Metrics, Plateau, TrainLimits, fit
     from katcore.train.world import World
-    from katcore.train.zero_config import read as read_deepspeed
+    from katcore.train.zero_config import read_deepspeed as read_deepspeed
 
     world = World.of_launcher()
     if deepspeed is None and world.size > 1:
@@ -96,7 +96,7 @@ def train(
     # DeepSpeed keeps its groups: a thread of theirs that lets go of a tensor while Python ends aborts the process.
     run.at_once = deepspeed is not None
     folder = required(model, "model", "kat-train init --out DIR makes a small one")
-    settings = Settings(
+    settings = LossSettings(
         clip_low=clip_low,
         clip_high=clip_high,
         opd_weight=opd_weight,
@@ -113,7 +113,7 @@ def train(
         mix_rl=mix_rl,
         mix_ce=mix_ce,
     )
-    wanted = Objective(
+    wanted = TrainObjective(
         objective.value,
         "" if reducer is o.Reducer.own else reducer.value,
         constant,
@@ -127,7 +127,7 @@ def train(
     )
     optimizer = Optimizer(lr, (0.9, 0.95), weight_decay, grad_clip, warmup, schedule.value, max_steps)
     stop = Plateau.parse(plateau) if plateau else None
-    limits = Limits(epochs, max_steps, stop, batch_packs, save_every, keep)
+    limits = TrainLimits(epochs, max_steps, stop, batch_packs, save_every, keep)
     table = None if deepspeed is None else read_deepspeed(deepspeed)
     packs = (line.record for line in run.read(files, Task, Pack) if isinstance(line.record, Pack))
     if run.dry_run and not world.first:
@@ -192,10 +192,10 @@ def init(
     A Qwen3 with tied embeddings and its tokenizer, in a folder that transformers loads. The same sizes, text and
     --seed give the same bytes.
     """
-    from katcore.train.init import Shape
+    from katcore.train.init import ModelShape
     from katcore.train.init import init as make
 
-    shape = Shape(layers, hidden, heads, kv_heads, context=context)
+    shape = ModelShape(layers, hidden, heads, kv_heads, context=context)
     if run.dry_run:
         run.log(f"would make a model of {shape}")
         return

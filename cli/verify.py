@@ -58,11 +58,11 @@ def verify(
     fails the verdict is masked: it says nothing about the attempt. Commands that look for the answer are flagged.
     """
     from katcore import records
-    from katcore.sandbox import named
+    from katcore.sandbox import sandbox_name
     from katcore.verify import Grader, Verifier, attempts, task_table
 
     panel = _panel(judge or [], judge_model or [], judge_key, votes, judge_calls, reuse)
-    verifier = Verifier(Grader(sandbox=named(sandbox, runtime), timeout_s=timeout, reuse=reuse), panel)
+    verifier = Verifier(Grader(sandbox=sandbox_name(sandbox, runtime), timeout_s=timeout, reuse=reuse), panel)
     known = task_table(run.read(tasks, records.Task)) if tasks else {}
     stream = run.read(files, records.Task, records.Trajectory)
     run.stage(attempts(stream, known), verifier)

@@ -36,10 +36,10 @@ def validate(
     validation that was killed goes on where it was with --resume, probe by probe.
     """
     from katcore.records import Task
-    from katcore.sandbox import named
+    from katcore.sandbox import sandbox_name
     from katcore.verify import validation
 
-    validator = validation.Validator(sandbox=named(sandbox, runtime), timeout_s=timeout, reuse=reuse)
+    validator = validation.Validator(sandbox=sandbox_name(sandbox, runtime), timeout_s=timeout, reuse=reuse)
     run.stage(validation.items(run.read(files, Task)), validator)
     if run.strict and run.turned_away():
         raise TooManyFailures

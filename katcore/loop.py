@@ -23,7 +23,7 @@ from katcore.errors import InputError, KatError, UsageError
 from katcore.pool import Item, run
 from katcore.records import Pack, Task, Trajectory, encode, tag_of
 from katcore.references import Rules
-from katcore.streams import Line, open_output, read
+from katcore.streams import Line, open_output, read_records
 
 Metrics = dict[str, Any]
 
@@ -125,7 +125,7 @@ class RunFile(Section):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """RUN.toml read, with its paths found and its tasks loaded."""
 
     file: RunFile
@@ -133,7 +133,7 @@ class Plan:
     tasks: list[Task]
 
 
-def plan(path: Path, *, model: Path | None = None, tasks: Sequence[Path] = (), seed: int = 0) -> Plan:
+def plan(path: Path, *, model: Path | None = None, tasks: Sequence[Path] = (), seed: int = 0) -> RunPlan:
     """Read RUN.toml, in which `model`, `tasks` and `seed` replace its own. UsageError says what is wrong."""
     try:
         file = msgspec.convert(tomllib.loads(path.read_text("utf-8")), RunFile)
@@ -151,14 +151,16 @@ def plan(path: Path, *, model: Path | None = None, tasks: Sequence[Path] = (), s
     sources: list[str | Path] = [*tasks] or [here / name for name in file.tasks]
     if not sources and sys.stdin.isatty():
         raise UsageError(f"{path}: no tasks", hint="tasks = [FILE], --tasks FILE, or a pipe")
-    lines = read(sources or ["-"], (Task,))
+    lines = read_records(sources or ["-"], (Task,))
     loaded = [line.record for line in lines if isinstance(line.record, Task)]
     if not loaded:
         raise InputError("no tasks", hint=f"{path}: tasks = {file.tasks}, or --tasks FILE")
-    return Plan(file, start, loaded)
+    return RunPlan(file, start, loaded)
 
 
-def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metrics], None] = lambda m: None) -> None:
+def learn(
+    plan: RunPlan, out: Path, *, resume: bool = False, report: Callable[[Metrics], None] = lambda m: None
+) -> None:
     """Run all iterations and leave the trained model in `out`."""
     from katcore.train import checkpoint
     from katcore.train.objective import Optimizer
@@ -200,17 +202,19 @@ def learn(plan: Plan, out: Path, *, resume: bool = False, report: Callable[[Metr
 
 
 def _objective(file: RunFile) -> Any:
-    from katcore.train.losses import Settings
+    from katcore.train.losses import LossSettings
     from katcore.train.mcla import Averaging
-    from katcore.train.objective import Objective
+    from katcore.train.objective import TrainObjective
 
     options = file.train
-    names = [name for name in Settings.__dataclass_fields__ if name in Train.__struct_fields__ and name != "segment"]
-    settings = Settings(
+    names = [
+        name for name in LossSettings.__dataclass_fields__ if name in Train.__struct_fields__ and name != "segment"
+    ]
+    settings = LossSettings(
         segment=None if options.segment == "own" else options.segment,
         **{name: getattr(options, name) for name in names},
     )
-    return Objective(
+    return TrainObjective(
         options.objective,
         "" if options.reducer == "own" else options.reducer,
         temperature=file.rollout.temperature,
@@ -225,7 +229,7 @@ def _objective(file: RunFile) -> Any:
 class Collector:
     """Engine, gateway and boxes, kept from one iteration to the next: gives graded attempts, takes new weights."""
 
-    def __init__(self, plan: Plan, model: Path) -> None:
+    def __init__(self, plan: RunPlan, model: Path) -> None:
         from katcore.rollout.attempts import Options
         from katcore.rollout.groups import GroupRules
         from katcore.rollout.service import Service
@@ -325,12 +329,12 @@ def _name(record: Task | Trajectory) -> str:
     return record.instance_id if isinstance(record, Task) else record.id
 
 
-def _train(trainer: Any, graded: Iterable[Line], plan: Plan) -> Metrics:
+def _train(trainer: Any, graded: Iterable[Line], plan: RunPlan) -> Metrics:
     """Pack one iteration and take its optimiser steps; the last one's metrics. No step when no group is kept."""
-    from katcore.pack_trie import Settings, items
+    from katcore.pack_trie import PackSettings, items
 
     options = plan.file.pack_trie
-    settings = Settings(
+    settings = PackSettings(
         plan.file.train.objective,
         budget=options.budget,
         groups_per_step=options.groups_per_step,

@@ -13,7 +13,7 @@ import pytest
 
 from katcore.environment.built import environment_digest, this_base, this_platform
 from katcore.records import Environment, Task, TaskSource, TestFile, Trajectory, Verification, encode
-from katcore.streams import read
+from katcore.streams import read_records
 
 RUN = """
 model = "M"
@@ -34,10 +34,10 @@ timeout = 60.0
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model made by `kat-train init`: one layer, hidden size 32."""
-    from katcore.train.init import Shape, init
+    from katcore.train.init import ModelShape, init
 
     folder = tmp_path_factory.mktemp("model") / "M"
-    init(folder, Shape(layers=1, hidden=32, heads=2, kv_heads=1))
+    init(folder, ModelShape(layers=1, hidden=32, heads=2, kv_heads=1))
     return folder
 
 
@@ -136,7 +136,7 @@ def test_groups_are_sampled_by_rule(folder: Path) -> None:
     (folder / "RUN.toml").write_text(text)
     done = run(folder)
     assert done.returncode == 0, done.stderr
-    records = [line.record for line in read([folder / "out" / "iteration-1.jsonl.zst"])]
+    records = [line.record for line in read_records([folder / "out" / "iteration-1.jsonl.zst"])]
     made = [(r.task_id, r.sample_index, r.group_size) for r in records if isinstance(r, Trajectory)]
     assert made == [(name, sample, 3) for name in ("t1", "t2") for sample in range(3)], "nobody passes: one more each"
 
@@ -154,7 +154,7 @@ def test_two_iterations_leave_everything_that_was_seen(folder: Path) -> None:
     ]
     ids: set[str] = set()
     for number, version in ((1, "default"), (2, "1")):
-        records = [line.record for line in read([out / f"iteration-{number}.jsonl.zst"])]
+        records = [line.record for line in read_records([out / f"iteration-{number}.jsonl.zst"])]
         assert [r.instance_id for r in records if isinstance(r, Task)] == ["t1", "t2"]
         made = [r for r in records if isinstance(r, Trajectory)]
         assert [t.task_id for t in made] == ["t1", "t1", "t2", "t2"] and all(t.verdict for t in made)
@@ -186,6 +186,8 @@ def test_a_run_killed_in_its_second_iteration_goes_on_there(folder: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert [m["iteration"] for m in metrics(folder)] == [1, 2]
     assert (out / "iteration-1.jsonl.zst").read_bytes() == first and (out / "model.safetensors").exists()
-    made = [r for r in (line.record for line in read([out / "iteration-2.jsonl.zst"])) if isinstance(r, Trajectory)]
+    made = [
+        r for r in (line.record for line in read_records([out / "iteration-2.jsonl.zst"])) if isinstance(r, Trajectory)
+    ]
     assert {v for t in made for node in t.nodes for _, v in node.versions} == {"1"}, "as if it had not been killed"
     assert {t.model for t in made} == {"M"}, "not the checkpoint's name: ids would change"

@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from katcore.errors import KatError
-from katkernels.tree_attention import Plan, check_backend, make_plan
+from katkernels.tree_attention import AttentionPlan, check_backend, make_plan
 from katkernels.tree_attention.backends import attend, installed
 from katkernels.tree_attention.segments import LONGEST, Run
 
@@ -136,9 +136,9 @@ def path_of(end: Tensor, leaf: int) -> Tensor:
 def pack_ends(file: Path, most: int) -> Iterator[tuple[str, Tensor]]:
     """The largest packs of a kat.pack stream."""
     from katcore.records import Pack
-    from katcore.streams import read
+    from katcore.streams import read_records
 
-    packs = [line.record for line in read([file], kinds=(Pack,)) if isinstance(line.record, Pack)]
+    packs = [line.record for line in read_records([file], kinds=(Pack,)) if isinstance(line.record, Pack)]
     for pack in sorted(packs, key=lambda pack: -len(pack.tokens))[:most]:
         yield f"pack {pack.id}", torch.tensor(list(pack.end))
 
@@ -166,7 +166,7 @@ def _inputs(case: Case, tokens: int, device: torch.device, dtype: torch.dtype) -
     return [torch.randn(shape, device=device, dtype=dtype, requires_grad=True) for shape in shapes]
 
 
-def _tree_work(backend: str, case: Case, plan: Plan, inputs: list[Tensor]) -> Work:
+def _tree_work(backend: str, case: Case, plan: AttentionPlan, inputs: list[Tensor]) -> Work:
     seen = int((depths(case.end) + 1).sum())
     forward, backward = computed_products(backend, case, plan, inputs[0])
     scale = case.head_size**-0.5
@@ -176,7 +176,7 @@ def _tree_work(backend: str, case: Case, plan: Plan, inputs: list[Tensor]) -> Wo
     )  # fmt: skip
 
 
-def computed_products(backend: str, case: Case, plan: Plan, q: Tensor) -> tuple[float, float]:
+def computed_products(backend: str, case: Case, plan: AttentionPlan, q: Tensor) -> tuple[float, float]:
     """Pairs times matrix products that a backend computes, forward and backward, masked ones included."""
     if backend == "triton":
         from katkernels.tree_attention.triton_backend import tiles_for

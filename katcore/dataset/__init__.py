@@ -28,7 +28,7 @@ from katcore.dataset import (
     swe_tree,
 )
 from katcore.dataset.origin import FIELD, origin_of, remember, restore
-from katcore.dataset.rows import Found
+from katcore.dataset.rows import LocatedRow
 from katcore.errors import RecordError
 from katcore.pool import Item
 from katcore.records import Json, Task, encode
@@ -39,28 +39,30 @@ KAT_TASK = "tests/task.json"
 
 
 @dataclass(frozen=True)
-class Format:
+class DatasetFormat:
     """One format: a row becomes a task and a task a row; `needs` are fields that a row must have."""
 
     to_task: Callable[[Json], Task]
     from_task: Callable[[Task], Json]
     needs: tuple[str, ...] = ()
-    read: Callable[[Path], Iterator[Found]] = rows.read
+    read: Callable[[Path], Iterator[LocatedRow]] = rows.read_rows
 
 
-def _swe_bench_rows(path: Path) -> Iterator[Found]:
-    return swe_tree.read(path) if path.is_dir() and swe_tree.is_tree(path) else rows.read(path)
+def _swe_bench_rows(path: Path) -> Iterator[LocatedRow]:
+    return swe_tree.read_swe_tree(path) if path.is_dir() and swe_tree.is_tree(path) else rows.read_rows(path)
 
 
 FORMATS = {
-    "swe-bench": Format(swe_bench.to_task, swe_bench.from_task, swe_bench.NEEDS, _swe_bench_rows),
-    "swe-smith": Format(swe_smith.to_task, swe_smith.from_task, swe_smith.NEEDS),
-    "swe-rebench": Format(swe_rebench.to_task, swe_rebench.from_task, swe_rebench.NEEDS),
-    "multi-swe": Format(multi_swe.to_task, multi_swe.from_task, multi_swe.NEEDS),
-    "harbor": Format(harbor.to_task, harbor.from_task, ("task.toml", "instruction.md", "tests/test.sh"), harbor.read),
-    "livecodebench": Format(programs.to_task, programs.from_task, programs.NEEDS),
-    "functions": Format(functions.to_task, functions.from_task, ("task_id",)),
-    "ifeval": Format(constraints.to_task, constraints.from_task, constraints.NEEDS),
+    "swe-bench": DatasetFormat(swe_bench.to_task, swe_bench.from_task, swe_bench.NEEDS, _swe_bench_rows),
+    "swe-smith": DatasetFormat(swe_smith.to_task, swe_smith.from_task, swe_smith.NEEDS),
+    "swe-rebench": DatasetFormat(swe_rebench.to_task, swe_rebench.from_task, swe_rebench.NEEDS),
+    "multi-swe": DatasetFormat(multi_swe.to_task, multi_swe.from_task, multi_swe.NEEDS),
+    "harbor": DatasetFormat(
+        harbor.to_task, harbor.from_task, ("task.toml", "instruction.md", "tests/test.sh"), harbor.read_harbor
+    ),
+    "livecodebench": DatasetFormat(programs.to_task, programs.from_task, programs.NEEDS),
+    "functions": DatasetFormat(functions.to_task, functions.from_task, ("task_id",)),
+    "ifeval": DatasetFormat(constraints.to_task, constraints.from_task, constraints.NEEDS),
 }
 """The name that `--from` and `--to` take. `functions` is HumanEval and MBPP."""
 

@@ -25,11 +25,11 @@ def export(
     """How many tasks were written; `failed` gets the id of each other one, and why."""
     made = _rows(name, lines, failed, image, wheels)
     if name == "harbor":
-        return harbor.write(made, folder)
+        return harbor.write_harbor(made, folder)
     kept = list(made)
     plain = [{field: value for field, value in row.items() if not _file_of_tree(field, value)} for row in kept]
-    rows.write(plain, folder / ROWS)
-    return swe_tree.write(kept, folder) if name == "swe-bench" else len(kept)
+    rows.write_rows(plain, folder / ROWS)
+    return swe_tree.write_swe_tree(kept, folder) if name == "swe-bench" else len(kept)
 
 
 def _rows(name: str, lines: Iterable[Line], failed: Failed, image: str, wheels: bool) -> Iterator[Json]:

@@ -19,7 +19,7 @@ LARGEST = 64 << 20
 """Bytes of one file: a larger one belongs into an image."""
 
 
-def read(folder: Path) -> dict[str, Json]:
+def read_folder(folder: Path) -> dict[str, Json]:
     """Every file below the folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
@@ -67,7 +67,7 @@ def from_test_file(file: TestFile) -> Json:
     return kept | {"mode": file.mode}
 
 
-def write(folder: Path, found: Mapping[str, Json]) -> None:
+def write_folder(folder: Path, found: Mapping[str, Json]) -> None:
     """Write files below the folder. InputError for a path that leaves it."""
     top = folder.resolve()
     for name, file in found.items():

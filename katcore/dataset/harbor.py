@@ -18,7 +18,7 @@ from pathlib import Path
 
 from katcore.dataset import files
 from katcore.dataset.inline import archive
-from katcore.dataset.rows import EPOCH, Found, when
+from katcore.dataset.rows import EPOCH, LocatedRow, when
 from katcore.errors import InputError
 from katcore.records import Environment, Instruction, Json, Labels, Task, TaskSource, Verification
 
@@ -56,7 +56,7 @@ def is_task(path: Path) -> bool:
     return (path / "task.toml").is_file()
 
 
-def read(path: Path) -> Iterator[Found]:
+def read_harbor(path: Path) -> Iterator[LocatedRow]:
     """The task of a folder, or of every folder below it that is one."""
     if not path.is_dir():
         raise InputError(f"{path}: a Harbor task is a folder with a task.toml")
@@ -64,14 +64,14 @@ def read(path: Path) -> Iterator[Found]:
     if not folders:
         raise InputError(f"{path}: no task.toml in it")
     for folder in folders:
-        yield Found({NAME: folder.name} | files.read(folder), str(folder))
+        yield LocatedRow({NAME: folder.name} | files.read_folder(folder), str(folder))
 
 
-def write(rows: Iterable[Json], folder: Path) -> int:
+def write_harbor(rows: Iterable[Json], folder: Path) -> int:
     """A folder for each task; how many."""
     count = 0
     for row in rows:
-        files.write(
+        files.write_folder(
             folder / files.safe_name(str(row[NAME])), {name: file for name, file in row.items() if name != NAME}
         )
         count += 1

@@ -51,7 +51,7 @@ def graded(config: dict[str, Any], workdir: Path) -> tuple[bool, str]:
         env |= {config["report_variable"]: top, "PYTHONPATH": path}
         done = subprocess.run(["/bin/bash", "-c", config["test_command"]], cwd=workdir, env=env, check=False)
         try:
-            outcomes = junit.read((Path(top) / config["report"]).read_bytes()).statuses
+            outcomes = junit.read_junit((Path(top) / config["report"]).read_bytes()).statuses
         except (OSError, BadReport) as error:
             return False, f"no report: {error}"
     broken = any(status in BROKEN for status in outcomes.values())

@@ -21,14 +21,14 @@ EPOCH = "1970-01-01T00:00:00Z"
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 
 
-class Found(NamedTuple):
+class LocatedRow(NamedTuple):
     """One row and where it came from."""
 
     row: Json
     where: str
 
 
-def read(path: Path) -> Iterator[Found]:
+def read_rows(path: Path) -> Iterator[LocatedRow]:
     """The rows of a file, or of all files of a folder in the order of their names."""
     if not path.exists():
         raise InputError(f"{path}: No such file or directory")
@@ -42,20 +42,20 @@ def read(path: Path) -> Iterator[Found]:
         yield from _read_file(file)
 
 
-def _read_file(path: Path) -> Iterator[Found]:
+def _read_file(path: Path) -> Iterator[LocatedRow]:
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith(b"PAR1"):
         yield from _parquet(path)
     elif head.lstrip()[:1] == b"[":
         for number, row in enumerate(_json(path.read_text(encoding="utf-8"), str(path)), 1):
-            yield Found(_object(row, where := f"{path}: element {number}"), where)
+            yield LocatedRow(_object(row, where := f"{path}: element {number}"), where)
     else:
         with path.open(encoding="utf-8", newline="\n") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     where = f"{path}: line {number}"
-                    yield Found(_object(_json(line, where), where), where)
+                    yield LocatedRow(_object(_json(line, where), where), where)
 
 
 def _json(text: str, where: str) -> Any:
@@ -71,7 +71,7 @@ def _object(value: Any, where: str) -> Json:
     return value
 
 
-def _parquet(path: Path) -> Iterator[Found]:
+def _parquet(path: Path) -> Iterator[LocatedRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -81,7 +81,7 @@ def _parquet(path: Path) -> Iterator[Found]:
             for batch in file.iter_batches(64):
                 for row in batch.to_pylist():
                     number += 1
-                    yield Found({name: plain(value) for name, value in row.items()}, f"{path}: row {number}")
+                    yield LocatedRow({name: plain(value) for name, value in row.items()}, f"{path}: row {number}")
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: damaged Parquet: {str(error).splitlines()[0]}") from error
 
@@ -99,7 +99,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write(rows: Iterable[Json], path: Path) -> None:
+def write_rows(rows: Iterable[Json], path: Path) -> None:
     """All rows into one file: Parquet where its name ends so, else JSON lines."""
     if path.suffix == ".parquet":
         import pyarrow as pa

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from katcore.dataset import files
-from katcore.dataset.rows import Found, plain
+from katcore.dataset.rows import LocatedRow, plain
 from katcore.errors import InputError
 from katcore.records import Json
 
@@ -35,12 +35,12 @@ def is_tree(path: Path) -> bool:
     return (path / "tasks").is_dir() or (path / "task.yaml").is_file()
 
 
-def read(path: Path) -> Iterator[Found]:
+def read_swe_tree(path: Path) -> Iterator[LocatedRow]:
     """The tasks in the order of their names."""
     folders = [path] if (path / "task.yaml").is_file() else sorted((path / "tasks").iterdir())
     for folder in folders:
         if (folder / "task.yaml").is_file():
-            yield Found(_read_task(folder), str(folder))
+            yield LocatedRow(_read_task(folder), str(folder))
 
 
 def _read_task(folder: Path) -> Json:
@@ -54,7 +54,7 @@ def _read_task(folder: Path) -> Json:
     if not isinstance(row, dict) or not isinstance(tests, dict):
         raise InputError(f"{folder}: task.yaml and tests.json hold objects")
     row |= tests
-    for name, file in files.read(folder).items():
+    for name, file in files.read_folder(folder).items():
         if name in ("task.yaml", "tests.json"):
             continue
         column = next((column for column, path in AS_FILE.items() if path == name), None)
@@ -62,7 +62,7 @@ def _read_task(folder: Path) -> Json:
     return row
 
 
-def write(rows: Iterable[Json], folder: Path) -> int:
+def write_swe_tree(rows: Iterable[Json], folder: Path) -> int:
     """A tree that `swebench` takes; the number of tasks."""
     import yaml
 
@@ -81,11 +81,11 @@ def write(rows: Iterable[Json], folder: Path) -> int:
         (place / "tests.json").write_text(json.dumps(tests, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         for name, value in row.items():
             if name in AS_FILE and (value or name not in OPTIONAL):
-                files.write(
+                files.write_folder(
                     place, {AS_FILE[name]: value if files.is_file(value) else {"text": value, "mode": "100644"}}
                 )
             elif files.is_file(value):
-                files.write(place, {name: value})
+                files.write_folder(place, {name: value})
         count += 1
     if not (folder / "sweb.yaml").exists():
         (folder / "sweb.yaml").write_text(yaml.safe_dump(TREE), encoding="utf-8")

@@ -20,7 +20,7 @@ from katcore.records import Pack, PackSample, Task, Teacher
 from katcore.streams import Line, splice
 
 if TYPE_CHECKING:
-    from katcore.model.tree_lm import Tree, TreeLM
+    from katcore.model.tree_lm import Forest, TreeLM
 
 
 def items(lines: Iterable[Line]) -> Iterator[Item]:
@@ -65,10 +65,10 @@ class Scorer:
 
     def __call__(self, item: Item) -> Iterator[bytes]:
         """The pack's line with teachers. InputError for an expert of another tokenizer; RecordError for no choice."""
-        from katcore.model.tree_lm import Tree
+        from katcore.model.tree_lm import Forest
 
         pack: Pack = item.payload
-        tree = Tree.of(pack)
+        tree = Forest.of(pack)
         if self.choices is None:
             rows = [self._scores(name, pack, tree, tree_roots(tree)) for name, _ in self.experts]
             teachers = [self._teacher([name]) for name, _ in self.experts]
@@ -80,7 +80,7 @@ class Scorer:
         weights = {} if any(pack.kl_weight) else {"kl_weight": _kl_weight(pack)}
         yield splice(item.raw, teacher_logprob=rows, teacher=teachers, **weights)
 
-    def _taught(self, pack: Pack, tree: Tree) -> dict[str, list[int]]:
+    def _taught(self, pack: Pack, tree: Forest) -> dict[str, list[int]]:
         """Expert → roots of the trees whose task it teaches."""
         sample_of: dict[int, PackSample] = {}
         roots = root_of(tree)
@@ -100,7 +100,7 @@ class Scorer:
                 return name
         raise RecordError("score", f"no expert was chosen for the task of group {sample.group_id}")
 
-    def _scores(self, name: str, pack: Pack, tree: Tree, roots: list[int]) -> list[float]:
+    def _scores(self, name: str, pack: Pack, tree: Forest, roots: list[int]) -> list[float]:
         """log p of every token of these trees, at the pack's places; 0 at roots and elsewhere."""
         import torch
 
@@ -163,13 +163,13 @@ def _kl_weight(pack: Pack) -> list[float]:
     return [float(weight != 0) for weight in pack.rl_weight]
 
 
-def tree_roots(tree: Tree) -> list[int]:
+def tree_roots(tree: Forest) -> list[int]:
     """Indices of the roots, in order."""
     roots: list[int] = (tree.parent < 0).nonzero()[:, 0].tolist()
     return roots
 
 
-def root_of(tree: Tree) -> list[int]:
+def root_of(tree: Forest) -> list[int]:
     """[N] each token's root: trees are contiguous."""
     roots: list[int] = []
     for root in tree_roots(tree):
@@ -177,11 +177,11 @@ def root_of(tree: Tree) -> list[int]:
     return roots
 
 
-def subtrees(tree: Tree, roots: list[int]) -> tuple[Tree, Any]:
+def subtrees(tree: Forest, roots: list[int]) -> tuple[Forest, Any]:
     """The forest of these trees alone, and where its tokens lie in the whole one (int64 [n])."""
     import torch
 
-    from katcore.model.tree_lm import Tree as Forest
+    from katcore.model.tree_lm import Forest as Forest
 
     places = torch.cat([torch.arange(root, int(tree.end[root])) for root in roots])
     moved = torch.arange(len(places)) - places  # by how much each token moves: the same within a tree

@@ -28,7 +28,7 @@ _SYSTEM: Json = {"role": "system", "content": "?"}
 _USER: Json = {"role": "user", "content": "?"}
 
 
-class Tails:
+class IncrementalRenderer:
     """What is known of one chat template. `whole` counts renders of whole conversations, `short` the others."""
 
     def __init__(self) -> None:

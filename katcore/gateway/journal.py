@@ -81,7 +81,7 @@ class Journal:
             os.fsync(self._file.fileno())
 
 
-def read(path: Path) -> Journaled:
+def read_journal(path: Path) -> Journaled:
     """What a journal holds."""
     *lines, _ = path.read_bytes().split(b"\n")
     if not lines:

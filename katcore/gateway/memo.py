@@ -18,7 +18,7 @@ KEPT = 4096
 _SHORT = 64
 
 
-class Seen:
+class Memo:
     """Parts of earlier requests, by their bytes."""
 
     def __init__(self) -> None:

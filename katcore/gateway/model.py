@@ -41,7 +41,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Part:
+class AnswerPart:
     """What was sampled since the last part, and what the whole so far says for sure."""
 
     token_ids: list[int]
@@ -51,7 +51,7 @@ class Part:
     text: str
 
 
-Told = Callable[[Part], None]
+Told = Callable[[AnswerPart], None]
 
 
 class Model(Protocol):
@@ -143,7 +143,7 @@ class _Growing:
         self._at = now
         reasoning, text = self._chat.settled(self.ids, self._thinks)
         new = [(at - self._sent, version) for at, version in self.versions if at >= self._sent]
-        self._told(Part(self.ids[self._sent :], self.logprobs[self._sent :], new, reasoning, text))
+        self._told(AnswerPart(self.ids[self._sent :], self.logprobs[self._sent :], new, reasoning, text))
         self._sent = len(self.ids)
 
     def _look_for_stops(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from katcore.gateway.dialects import Reply
 
 
-class Answering:
+class PendingAnswer:
     """One call's answer. `reasoning` and `text` are as much of it as is sure, and on disk."""
 
     task: asyncio.Task[Reply]

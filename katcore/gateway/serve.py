@@ -134,7 +134,7 @@ def _row(session: Session) -> str:
 def recovered(folder: Path) -> Iterator[Trajectory]:
     """Trajectories from the journals of a gateway that was killed. What was being answered is a call with an error."""
     for path in sorted(folder.glob("*.jsonl")):
-        found = journal.read(path)
+        found = journal.read_journal(path)
         if not found.header or not (found.calls or found.unfinished):
             continue
         name, model = str(found.header.get("id")), str(found.header.get("model"))

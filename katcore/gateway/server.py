@@ -29,7 +29,7 @@ from katcore.gateway.dialects.openai_chat import OpenAIChat
 from katcore.gateway.dialects.openai_responses import OpenAIResponses
 from katcore.gateway.gate import Gate
 from katcore.gateway.hook import Hook
-from katcore.gateway.incremental import Tails
+from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.journal import Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
@@ -71,7 +71,7 @@ class Gateway:
         self._sync = sync
         self._sessions: dict[str, Session] = {}  # by key
         self._released: set[str] = set()
-        self._tails: dict[str, Tails] = {}  # by tokenizer and template
+        self._tails: dict[str, IncrementalRenderer] = {}  # by tokenizer and template
         self._sites: dict[str, web.UnixSite] = {}
         self._folder = new_folder()
         self._loop = uvloop.new_event_loop()
@@ -120,7 +120,7 @@ class Gateway:
             agent_sampling=agent_sampling,
             history=history,
             hook=hook,
-            tails=self._tails.setdefault(header["tokenizer"], Tails()),
+            tails=self._tails.setdefault(header["tokenizer"], IncrementalRenderer()),
             gate=self.gate,
             metrics=self.metrics,
         )

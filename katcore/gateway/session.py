@@ -23,16 +23,16 @@ from katcore.errors import EngineError, KatError
 from katcore.gateway.dialects import BadRequest, Reply, Request
 from katcore.gateway.gate import Gate
 from katcore.gateway.hook import KEEP, Decision, Hook
-from katcore.gateway.incremental import Tails
+from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.journal import Entry, Journal
-from katcore.gateway.memo import Seen
+from katcore.gateway.memo import Memo
 from katcore.gateway.metrics import Metrics
-from katcore.gateway.model import Answer, Model, Part, written
-from katcore.gateway.pending import Answering
+from katcore.gateway.model import Answer, AnswerPart, Model, written
+from katcore.gateway.pending import PendingAnswer
 from katcore.gateway.prompt import History
 from katcore.gateway.refusals import OVERFLOWED, Stopped, Unavailable, overflow
 from katcore.gateway.sampling import own_sampling, recorded
-from katcore.gateway.tree import Prompt, Sampled, Tree
+from katcore.gateway.tree import Prompt, RolloutTree, Sampled
 from katcore.model.template import TemplateError
 from katcore.pool import seed_for
 from katcore.records import Call, Exit, Node, Outcome, content_id
@@ -71,7 +71,7 @@ class Trace:
 
 
 @dataclass
-class _Under:
+class _CallUnderWay:
     """A call under way."""
 
     number: int
@@ -80,7 +80,7 @@ class _Under:
     prompt: Prompt
     began: float
     digest: str
-    answering: Answering
+    answering: PendingAnswer
 
 
 @dataclass(eq=False)
@@ -99,7 +99,7 @@ class Session:
     agent_sampling: bool = False
     history: History = "sampled"
     hook: Hook | None = None
-    tails: Tails = field(default_factory=Tails)
+    tails: IncrementalRenderer = field(default_factory=IncrementalRenderer)
     gate: Gate = field(default_factory=Gate)
     metrics: Metrics = field(default_factory=Metrics)
     stop: Exit | None = None
@@ -108,22 +108,22 @@ class Session:
     """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
-        self.tree = Tree(self.model.chat, self.outcome, self.history, self.tails)
-        self.seen = Seen()
+        self.tree = RolloutTree(self.model.chat, self.outcome, self.history, self.tails)
+        self.seen = Memo()
         self.tokens = 0
         self._started = time.monotonic() - self.gate.paused_seconds()
         self._failures = 0
         self._asked = 0
         self._next = 0
         self._written = 0
-        self._known: dict[str, Answering] = {}
+        self._known: dict[str, PendingAnswer] = {}
         self._running: set[asyncio.Task[Reply]] = set()
         self._retries: dict[str, int] = {}
         self._slots = asyncio.Semaphore(self.caps.concurrent)
 
     # ------------------------------------------------------------------ answering
 
-    def ask(self, request: Request, dialect: str, body: bytes, retry: int) -> Answering:
+    def ask(self, request: Request, dialect: str, body: bytes, retry: int) -> PendingAnswer:
         """Begin to answer a request; a retry of one that was or is being answered gets that one's answer."""
         digest = hashlib.blake2b(body, digest_size=16).hexdigest()
         known = self._known.get(digest)
@@ -133,7 +133,7 @@ class Session:
                 self.metrics.add("retries_coalesced")
                 return known
         self._asked += 1
-        answering = Answering(content_id(self.id, str(self._asked)))
+        answering = PendingAnswer(content_id(self.id, str(self._asked)))
         answering.task = asyncio.ensure_future(self._complete(request, dialect, digest, answering))
         answering.task.add_done_callback(lambda _: answering.tell())
         self._known[digest] = answering
@@ -168,7 +168,7 @@ class Session:
         if error is not None and not isinstance(error, BadRequest):
             self.fault = error
 
-    async def _complete(self, request: Request, dialect: str, digest: str, answering: Answering) -> Reply:
+    async def _complete(self, request: Request, dialect: str, digest: str, answering: PendingAnswer) -> Reply:
         async with self._slots:
             if self.stop is not None:
                 raise Stopped(self.stop)
@@ -185,7 +185,7 @@ class Session:
             started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name, asked=request.asked)
             answering.prompt_tokens = len(prompt.ids)
-            under = _Under(number, call, request, prompt, time.monotonic(), digest, answering)
+            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), digest, answering)
             try:
                 answer = await self._generate(under)
                 answer, decision = self._judged(under, answer)
@@ -197,7 +197,7 @@ class Session:
                 raise self._halt("stopped", decision.reason or "the hook ended it")
             return reply
 
-    async def _generate(self, under: _Under) -> Answer:
+    async def _generate(self, under: _CallUnderWay) -> Answer:
         params = self._params(under)
         under.call.sampling, under.call.logprob_temperature = recorded(params), params.temperature
         try:
@@ -215,7 +215,7 @@ class Session:
         self._failures = 0
         return answer
 
-    async def _in_time(self, under: _Under, params: SamplingParams) -> Answer:
+    async def _in_time(self, under: _CallUnderWay, params: SamplingParams) -> Answer:
         """The model's answer. TimeoutError when the rollout's time is over, EngineError when the call's is."""
 
         async def answered() -> Answer:
@@ -243,8 +243,8 @@ class Session:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    def _told(self, under: _Under) -> Callable[[Part], None]:
-        def told(part: Part) -> None:
+    def _told(self, under: _CallUnderWay) -> Callable[[AnswerPart], None]:
+        def told(part: AnswerPart) -> None:
             if under.call.first_token_s is None:
                 under.call.first_token_s = round(time.monotonic() - under.began, 6)
             if self.hook is not None or under.request.stop or not under.request.stream:
@@ -265,7 +265,7 @@ class Session:
 
         return told
 
-    def _params(self, under: _Under) -> SamplingParams:
+    def _params(self, under: _CallUnderWay) -> SamplingParams:
         """The sampling parameters in force: ours, whatever the agent asks; its own token limit may only lower ours."""
         size, request = len(under.prompt.ids), under.request
         room, left = self.caps.context - size, self.caps.tokens - self.tokens
@@ -294,7 +294,7 @@ class Session:
 
     # ------------------------------------------------------------------ the hook
 
-    def _judged(self, under: _Under, answer: Answer) -> tuple[Answer, Decision]:
+    def _judged(self, under: _CallUnderWay, answer: Answer) -> tuple[Answer, Decision]:
         """The answer that the agent gets. One that is replaced stays in the tree, set aside and without a target."""
         if self.hook is None:
             return answer, KEEP
@@ -313,7 +313,7 @@ class Session:
 
     # ------------------------------------------------------------------ recording
 
-    def _record(self, under: _Under, answer: Answer) -> Reply:
+    def _record(self, under: _CallUnderWay, answer: Answer) -> Reply:
         sampled, call, prompt = answer.sampled, under.call, under.prompt
         node = self.tree.completion(prompt, sampled, call.id)
         counted = len(sampled.token_ids) if sampled.token_ids is not None else answer.completion_tokens
@@ -337,14 +337,14 @@ class Session:
             stopped_by=answer.stopped_by,
         )
 
-    def _failed(self, under: _Under, error: BaseException) -> None:
+    def _failed(self, under: _CallUnderWay, error: BaseException) -> None:
         cancelled = isinstance(error, asyncio.CancelledError)
         under.call.seconds = round(time.monotonic() - under.began, 6)
         under.call.error = "cancelled" if cancelled else f"{type(error).__name__}: {error}"
         self._write(under)
         self.metrics.answered(under.call)
 
-    def _write(self, under: _Under) -> None:
+    def _write(self, under: _CallUnderWay) -> None:
         # All that is not in the journal yet: a parent may be the prompt of another call that is still in flight.
         self.calls.append(under.call)
         nodes = self.tree.nodes[self._written :]

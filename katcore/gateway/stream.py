@@ -11,11 +11,11 @@ import contextlib
 from aiohttp import web
 
 from katcore.gateway.dialects import BadRequest, Dialect, Request, Stream
-from katcore.gateway.pending import Answering
+from katcore.gateway.pending import PendingAnswer
 
 
 async def stream_answer(
-    request: web.Request, dialect: Dialect, asked: Request, answering: Answering, keep_alive_s: float
+    request: web.Request, dialect: Dialect, asked: Request, answering: PendingAnswer, keep_alive_s: float
 ) -> web.StreamResponse:
     """Stream it. BadRequest when it fails before anything was written. The agent may leave: the call goes on."""
     await answering.news((0, 0), keep_alive_s)
@@ -34,7 +34,7 @@ async def stream_answer(
     return response
 
 
-async def _grow(response: web.StreamResponse, events: Stream, answering: Answering, keep_alive_s: float) -> None:
+async def _grow(response: web.StreamResponse, events: Stream, answering: PendingAnswer, keep_alive_s: float) -> None:
     sent = (0, 0)
     while True:
         seen, done = answering.seen, answering.task.done()
@@ -50,7 +50,7 @@ async def _grow(response: web.StreamResponse, events: Stream, answering: Answeri
             await response.write(events.keep_alive())
 
 
-def _end(events: Stream, answering: Answering) -> bytes:
+def _end(events: Stream, answering: PendingAnswer) -> bytes:
     if not answering.failed:
         return b"".join(events.finish(answering.task.result()))
     if answering.task.cancelled():

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from katcore.gateway.incremental import Tails
+from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.lineage import Lineages
 from katcore.gateway.memo import Derived
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
@@ -49,7 +49,7 @@ class Sampled:
     target: bool = True
 
 
-class Tree:
+class RolloutTree:
     """The nodes of one rollout; `nodes[i].id == i`, parents come first."""
 
     def __init__(
@@ -57,10 +57,10 @@ class Tree:
         chat: ChatModel | None,
         outcome: Callable[[str], Outcome] | None = None,
         history: History = "sampled",
-        tails: Tails | None = None,
+        tails: IncrementalRenderer | None = None,
     ) -> None:
         self.chat = chat
-        self._tails = tails or Tails()
+        self._tails = tails or IncrementalRenderer()
         self._key, self._tools_key = Derived(key_of), Derived(tools_key)
         self.nodes: list[Node] = []
         self.history: History = history

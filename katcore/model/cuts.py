@@ -1,9 +1,9 @@
 """Where to cut a forest into parts of a budget, and which parts can keep their activations.
 
-In: a `Tree` and a budget, the tokens whose activations may be alive at once. Out: `Piece`s of at most that many tokens.
-While a part is worked on, the parts above it wait for their backward pass. One that keeps its activations meanwhile
-takes part of the budget from all below; one that does not is computed again, a third more work. So, bottom up over
-unary chains:
+In: a `Forest` and a budget, the tokens whose activations may be alive at once. Out: `Piece`s of at most that many
+tokens. While a part is worked on, the parts above it wait for their backward pass. One that keeps its activations
+meanwhile takes part of the budget from all below; one that does not is computed again, a third more work. So, bottom up
+over unary chains:
 
 - A subtree that fits the budget stays whole. Branches of a fork that do not fit together become parts of their own,
   several small ones sharing one, first fit by decreasing size.
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import torch  # noqa: TID253 - only code that runs a model imports this module
 
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 
 PART = 32
 """Tokens whose computing takes as long as starting one more part does (4 layers of width 256 on a CPU)."""
@@ -39,7 +39,7 @@ class Piece:
     keep: bool
 
 
-def pieces_of(tree: Tree, budget: int) -> list[Piece]:
+def pieces_of(tree: Forest, budget: int) -> list[Piece]:
     """The parts in depth-first order, a cut token's before those below it; one when the budget is 0 or holds all."""
     if not budget or budget >= len(tree):
         return [Piece([(0, len(tree))], -1, True)]
@@ -54,7 +54,7 @@ class _Chains:
     above: list[int]
 
     @classmethod
-    def of(cls, tree: Tree) -> _Chains:
+    def of(cls, tree: Forest) -> _Chains:
         parent, end = tree.parent.cpu(), tree.end.cpu()
         fresh = torch.ones(len(tree), dtype=torch.bool)
         fresh[1:] = (parent[1:] != torch.arange(len(tree) - 1)) | (end[1:] != end[:-1])

@@ -24,9 +24,9 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: TID253
 from torch.utils._pytree import tree_leaves  # noqa: TID253
 
 from katcore.model.partition import ancestors, partition
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 from katcore.model.tree_lm import TreeLM
-from katcore.model.walk import Plan, walk
+from katcore.model.walk import WalkPlan, walk
 from katkernels.linear_logprob import head_bytes
 
 
@@ -91,7 +91,7 @@ def mib(size: float) -> str:
     return f"{size / 2**20:,.1f} MiB"
 
 
-def estimate(lm: TreeLM, plan: Plan, costs: Costs, *, recompute: bool = False) -> Estimate:
+def estimate(lm: TreeLM, plan: WalkPlan, costs: Costs, *, recompute: bool = False) -> Estimate:
     """The peak of `walk(lm, plan, …)` with gradients."""
     best = Estimate(0, 0, 0, 0.0, 0.0)
     for index, part in enumerate(plan.parts):
@@ -122,7 +122,7 @@ def rough_bytes(lm: TreeLM) -> int:
     return width * int(config.num_hidden_layers)
 
 
-def _head(lm: TreeLM, plan: Plan, index: int) -> int:
+def _head(lm: TreeLM, plan: WalkPlan, index: int) -> int:
     """Bytes of the log-probs that are read from a part: the head's, its gradient, and that of the states."""
     rows = len(plan.rows[index].unique())
     states = len(plan.parts[index]) * lm.head.shape[1] * lm.head.dtype.itemsize
@@ -138,7 +138,7 @@ def _lent(lm: TreeLM) -> tuple[int, int]:
     return pair * lm.model.dtype.itemsize, pair * torch.promote_types(lm.model.dtype, torch.float32).itemsize
 
 
-def _fork(branches: list[int], above: int = 0) -> Tree:
+def _fork(branches: list[int], above: int = 0) -> Forest:
     """A chain of `above` tokens and branches below it."""
     size = above + sum(branches)
     parent, depth = torch.arange(-1, size - 1), torch.arange(size)
@@ -149,14 +149,14 @@ def _fork(branches: list[int], above: int = 0) -> Tree:
         depth[first : first + branch] = torch.arange(above, above + branch)
         end[first : first + branch] = first + branch
         first += branch
-    return Tree(torch.zeros(size, dtype=torch.int64), parent, depth, end)
+    return Forest(torch.zeros(size, dtype=torch.int64), parent, depth, end)
 
 
-def _peak(lm: TreeLM, tree: Tree, budget: int, recompute: bool = False) -> int:
+def _peak(lm: TreeLM, tree: Forest, budget: int, recompute: bool = False) -> int:
     """Bytes that a walk adds at its peak; only the leaves are read, so that the head counts for nothing."""
     tree = tree.to(lm.device)
     leaves = (tree.end == torch.arange(1, len(tree) + 1, device=lm.device)).nonzero()[:, 0]
-    plan = Plan.of(tree, partition(tree, budget), leaves)
+    plan = WalkPlan.of(tree, partition(tree, budget), leaves)
 
     def work() -> None:
         with torch.enable_grad():

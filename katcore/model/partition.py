@@ -1,10 +1,10 @@
 """Cut a forest into parts of at most a budget of tokens, none of them computed twice.
 
-In: a `Tree` and a budget. Out: `Part`s, each a connected subtree, or several that hang below one token; every token of
-the forest belongs to exactly one. A part's tokens see its `above`, the path from the root to the token it hangs below
-(the cut token), whose keys and values other parts have computed. So the parts themselves form a tree, and while a part
-is worked on only its ancestors need to be kept. This is the cut inside a rank, made at run time, because the budget
-depends on the rank's memory; dividing trees between ranks is packing's (`katcore/pack_trie`).
+In: a `Forest` and a budget. Out: `Part`s, each a connected subtree, or several that hang below one token; every token
+of the forest belongs to exactly one. A part's tokens see its `above`, the path from the root to the token it hangs
+below (the cut token), whose keys and values other parts have computed. So the parts themselves form a tree, and while a
+part is worked on only its ancestors need to be kept. This is the cut inside a rank, made at run time, because the
+budget depends on the rank's memory; dividing trees between ranks is packing's (`katcore/pack_trie`).
 
 Where to cut is `cuts.py`'s to say, and which parts keep their activations until their backward pass.
 """
@@ -20,8 +20,8 @@ from torch import Tensor  # noqa: TID253
 
 from katcore.model.cuts import pieces_of
 from katcore.model.rows import Rows
-from katcore.model.tree import Tree
-from katkernels.tree_attention import Plan, make_plan
+from katcore.model.tree import Forest
+from katkernels.tree_attention import AttentionPlan, make_plan
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Part:
     above: tuple[tuple[int, Rows], ...]  # the path, root first: a part, and which of its shown tokens
     keep: bool = True
     """Its activations wait for its backward pass; else its layers' inputs alone do, and the rest is computed again."""
-    _plans: dict[int | None, Plan] = field(default_factory=dict, repr=False)
+    _plans: dict[int | None, AttentionPlan] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.own)
@@ -53,7 +53,7 @@ class Part:
         """[P + n], each key's position on its own path."""
         return torch.cat([torch.arange(self.inherited, device=self.depth.device), self.depth])
 
-    def plan(self, window: int | None = None) -> Plan:
+    def plan(self, window: int | None = None) -> AttentionPlan:
         """How attention walks this part: made once, used by every layer, pass and epoch."""
         if window not in self._plans:
             depth = None if window is None else self.key_depth
@@ -61,7 +61,7 @@ class Part:
         return self._plans[window]
 
 
-def partition(tree: Tree, budget: int = 0) -> list[Part]:
+def partition(tree: Forest, budget: int = 0) -> list[Part]:
     """The parts of a forest, parents before children; one part when the budget is 0. ValueError below 0."""
     if budget < 0:
         raise ValueError(f"a budget of {budget} tokens")
@@ -105,7 +105,7 @@ def _shown(own: Tensor, end: Tensor, cuts: Sequence[int]) -> tuple[Tensor, list[
 
 
 def _part(
-    tree: Tree,
+    tree: Forest,
     own: Tensor,
     end: Tensor,
     parent: int,

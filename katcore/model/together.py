@@ -17,7 +17,7 @@ from katcore.model.agreed import Order
 from katcore.model.partition import Part
 from katcore.model.rows import Rows
 from katcore.model.seams import Seam, Shown
-from katcore.model.walk import Plan, Visit
+from katcore.model.walk import Visit, WalkPlan
 
 
 class Runner(Protocol):
@@ -40,7 +40,7 @@ class Runner(Protocol):
 
 
 def walk_together(
-    runner: Runner, order: Order, plan: Plan | None, visit: Visit, temperature: float = 1.0, *, last: bool = False
+    runner: Runner, order: Order, plan: WalkPlan | None, visit: Visit, temperature: float = 1.0, *, last: bool = False
 ) -> int:
     """Visit this rank's parts; where gradients are enabled, add its loss's. Returns the tokens computed.
 
@@ -73,7 +73,7 @@ def walk_together(
 
 
 def _loss(
-    runner: Runner, plan: Plan, index: int, seam: Seam, visit: Visit, temperature: float, recompute: bool
+    runner: Runner, plan: WalkPlan, index: int, seam: Seam, visit: Visit, temperature: float, recompute: bool
 ) -> Tensor:
     which = plan.which[index]
     if not len(which):

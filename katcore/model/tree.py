@@ -1,6 +1,6 @@
 """A forest of token tries as tensors, in the layout of kat.pack: depth-first order, parent, depth, end.
 
-In: a pack's arrays, checked. Out: `Tree`. No model and no attention here.
+In: a pack's arrays, checked. Out: `Forest`. No model and no attention here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from katcore.records import Pack
 
 
 @dataclass(frozen=True)
-class Tree:
+class Forest:
     """A forest of token tries in depth-first order. N unique tokens; all int64."""
 
     tokens: Tensor  # [N]
@@ -26,14 +26,14 @@ class Tree:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def to(self, device: torch.device) -> Tree:
+    def to(self, device: torch.device) -> Forest:
         """The same forest on another device."""
         if self.tokens.device == device:
             return self
-        return Tree(*(x.to(device) for x in (self.tokens, self.parent, self.depth, self.end)))
+        return Forest(*(x.to(device) for x in (self.tokens, self.parent, self.depth, self.end)))
 
     @classmethod
-    def of(cls, pack: Pack) -> Tree:
+    def of(cls, pack: Pack) -> Forest:
         """The pack's forest; InputError when its arrays do not describe one."""
         tree = cls(*(torch.tensor(x, dtype=torch.int64) for x in (pack.tokens, pack.parent, pack.depth, pack.end)))
         problem = tree.problem()

@@ -22,11 +22,11 @@ from torch.utils.checkpoint import checkpoint  # noqa: TID253
 from katcore.errors import InputError, UsageError
 from katcore.model.partition import partition
 from katcore.model.seams import Seam, Shown
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 from katkernels.linear_logprob import linear_logprob
 from katkernels.tree_attention import tree_attention
 
-__all__ = ["ATTENTION", "Tree", "TreeLM", "refuse_unsupported"]
+__all__ = ["ATTENTION", "Forest", "TreeLM", "refuse_unsupported"]
 
 ATTENTION = "kat_tree"
 """The name under which transformers knows our attention function."""
@@ -131,7 +131,7 @@ class TreeLM:
         if self.model.config._attn_implementation != implementation:
             self.model.set_attn_implementation(implementation)
 
-    def logprobs(self, tree: Tree, index: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
+    def logprobs(self, tree: Forest, index: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """log p(token | path before it) and the entropy there, for the tokens at `index` [T], none of them a root.
 
         The whole forest at once; `katcore.model.walk` goes through it in parts.
@@ -152,7 +152,7 @@ class TreeLM:
         ids = torch.randint(min(self.head.shape[0], 50_000), (7,), generator=generator)
         #            0 ─ 1 ─ 2 ─ 3 ─ 4        a stem of three, a branch of two
         #                    └── 5 ─ 6        and another
-        tree = Tree(
+        tree = Forest(
             ids,
             torch.tensor([-1, 0, 1, 2, 3, 2, 5]),
             torch.tensor([0, 1, 2, 3, 4, 3, 4]),

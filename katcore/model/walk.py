@@ -16,7 +16,7 @@ from torch import Tensor  # noqa: TID253
 
 from katcore.model.partition import Part
 from katcore.model.seams import Seam, Shown
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 from katcore.model.tree_lm import TreeLM
 
 Visit = Callable[[Tensor, Tensor, Tensor], Tensor | None]
@@ -24,20 +24,20 @@ Visit = Callable[[Tensor, Tensor, Tensor], Tensor | None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class WalkPlan:
     """A forest cut into parts, and which of the wanted tokens each evaluates: those whose parents it owns.
 
     A token that hangs below a cut is predicted by the cut token's state, so the part above evaluates it.
     """
 
-    tree: Tree
+    tree: Forest
     parts: Sequence[Part]
     index: Tensor  # [T] wanted tokens, none of them a root
     which: Sequence[Tensor]  # per part, places in `index`
     rows: Sequence[Tensor]  # per part, for each of those the place in `own` of the token that predicts it
 
     @classmethod
-    def of(cls, tree: Tree, parts: Sequence[Part], index: Tensor) -> Plan:
+    def of(cls, tree: Forest, parts: Sequence[Part], index: Tensor) -> WalkPlan:
         owner = torch.empty(len(tree), dtype=torch.int64, device=index.device)
         place = torch.empty_like(owner)
         for number, part in enumerate(parts):
@@ -59,7 +59,7 @@ def order(parts: Sequence[Part]) -> Iterator[tuple[int, bool]]:
             stack += [(child, False) for child in reversed(parts[index].children)]
 
 
-def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0, *, recompute: bool = False) -> int:
+def walk(lm: TreeLM, plan: WalkPlan, visit: Visit, temperature: float = 1.0, *, recompute: bool = False) -> int:
     """Visit every part; where gradients are enabled, add its loss's to the parameters'. Returns the tokens computed.
 
     `recompute`: let every part keep no more than its layers' inputs.
@@ -87,7 +87,7 @@ def walk(lm: TreeLM, plan: Plan, visit: Visit, temperature: float = 1.0, *, reco
     return computed
 
 
-def _read(lm: TreeLM, plan: Plan, index: int, hidden: Tensor, visit: Visit, temperature: float) -> Tensor | None:
+def _read(lm: TreeLM, plan: WalkPlan, index: int, hidden: Tensor, visit: Visit, temperature: float) -> Tensor | None:
     """The gradient [n, H] of a part's loss at its last hidden states: known at once, so that the head keeps nothing."""
     which = plan.which[index]
     if not len(which):

@@ -10,7 +10,7 @@ small file (`sft`, `em_sft`, `tst`, `rft`, `grpo`, `gspo`, `opd`), named in `obj
 """
 
 from katcore.pack_trie.objectives import OBJECTIVES
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.stream import emit, items
 
-__all__ = ["OBJECTIVES", "Settings", "emit", "items"]
+__all__ = ["OBJECTIVES", "PackSettings", "emit", "items"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from katcore.pack_trie.objective import Objective
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.objective import PackObjective
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.sft import low_reward
 from katcore.pack_trie.terms import Weights
 from katcore.pack_trie.tree import TokenTree
@@ -18,7 +18,7 @@ from katcore.pack_trie.tree import TokenTree
 FAILED = frozenset({"invalid_arguments", "unknown_tool", "tool_error", "denied", "timeout"})
 
 
-def weigh(tree: TokenTree, settings: Settings) -> Weights:
+def weigh(tree: TokenTree, settings: PackSettings) -> Weights:
     """Cross-entropy weight 1, and 0 where a tool call failed."""
     weights = Weights.of(tree, ce=1.0)
     for k, node in enumerate(tree.nodes):
@@ -33,4 +33,4 @@ def weigh(tree: TokenTree, settings: Settings) -> Weights:
     return weights
 
 
-OBJECTIVE = Objective(weigh, turn_away=low_reward)
+OBJECTIVE = PackObjective(weigh, turn_away=low_reward)

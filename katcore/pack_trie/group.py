@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from katcore.errors import Rejected
-from katcore.pack_trie.objective import Objective, Parts
+from katcore.pack_trie.objective import PackObjective, Parts
 from katcore.pack_trie.objectives import OBJECTIVES
-from katcore.pack_trie.settings import Settings
-from katcore.pack_trie.terms import Terms, joined, terms_of
+from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.terms import TermTable, joined, terms_of
 from katcore.pack_trie.tree import Index, TokenTree
 from katcore.pack_trie.trie import Trie, merge
 from katcore.records import PackSample, StepCounts, Trajectory
@@ -35,11 +35,11 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Tree:
+class GroupTree:
     """A group's trie with what is trained on it; a tree of one pack row."""
 
     trie: Trie
-    terms: Terms
+    terms: TermTable
     samples: list[PackSample]
     tips: Index  # the last token of each path of each trajectory, into the trie
     counts: StepCounts
@@ -54,13 +54,13 @@ class Tree:
 class Settled:
     """What became of a group: its tree, if there is one, and the members that are turned away."""
 
-    tree: Tree | None
+    tree: GroupTree | None
     away: list[tuple[Member, Rejected]]
     zero_variance: bool = False
     subtrees_dropped: int = 0
 
 
-def settle(members: list[Member], settings: Settings) -> Settled:
+def settle(members: list[Member], settings: PackSettings) -> Settled:
     """Choose, weigh and merge. The order of arrival does not matter: members are taken by sample and attempt."""
     members = sorted(members, key=lambda m: (m.trajectory.sample_index, m.trajectory.attempt, m.trajectory.id))
     objective = OBJECTIVES[settings.objective]
@@ -98,7 +98,7 @@ def _rewards(members: list[Member]) -> list[float]:
     return [m.trajectory.verdict.reward if m.trajectory.verdict else 0.0 for m in members]
 
 
-def _by_branch(tree: Tree, kept: list[Member], rewards: list[float], objective: Objective) -> Tree:
+def _by_branch(tree: GroupTree, kept: list[Member], rewards: list[float], objective: PackObjective) -> GroupTree:
     """Advantages of tokens instead of samples: the terms carry them, each sample's own is 1."""
     if objective.branch_advantages is None:
         return tree
@@ -115,15 +115,15 @@ def _by_branch(tree: Tree, kept: list[Member], rewards: list[float], objective: 
 
 
 def _tree(
-    kept: list[Member], masked: list[Member], advantages: list[float] | None, settings: Settings
-) -> tuple[Tree, int]:
+    kept: list[Member], masked: list[Member], advantages: list[float] | None, settings: PackSettings
+) -> tuple[GroupTree, int]:
     """The group's tree, and how many parts of its members were left out because nothing in them was sampled."""
     objective = OBJECTIVES[settings.objective]
     cut = [_parts(objective, member) for member in kept]
     parts = [(i, tree) for i, each in enumerate(cut) for tree in each.trees]
     trie, places = merge([tree for _, tree in parts])
     samples: list[PackSample] = []
-    tables: list[Terms] = []
+    tables: list[TermTable] = []
     for (i, part), place in zip(parts, places):
         weights = objective.weigh(part, settings).scaled(kept[i].weight)
         found = terms_of(part, place, weights, len(samples), settings)
@@ -133,10 +133,10 @@ def _tree(
     counts = StepCounts(groups=1, samples=len(np.unique(terms.sample)), turns=terms.turns, trained_tokens=len(terms))
     samples += [_sample(m, None) for m in masked]
     tips = [place[[part.start[leaf + 1] - 1 for leaf in part.leaves]] for (_, part), place in zip(parts, places)]
-    return Tree(trie, terms, samples, np.concatenate(tips), counts), sum(each.dropped for each in cut)
+    return GroupTree(trie, terms, samples, np.concatenate(tips), counts), sum(each.dropped for each in cut)
 
 
-def _parts(objective: Objective, member: Member) -> Parts:
+def _parts(objective: PackObjective, member: Member) -> Parts:
     if objective.parts is None or not member.trajectory.nodes:
         return Parts([member.tree])
     return objective.parts(member.tree, member.trajectory.nodes)

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from katcore.pack_trie.objective import Objective
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.objective import PackObjective
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.terms import Weights
 from katcore.pack_trie.tree import Floats, Index, Ints, TokenTree
 
@@ -47,9 +47,11 @@ def branch_advantages(
     return [gain[which].astype(np.float32) for which in tokens]
 
 
-def weigh(tree: TokenTree, settings: Settings) -> Weights:
+def weigh(tree: TokenTree, settings: PackSettings) -> Weights:
     """Policy-gradient weight 1 for every sampled token; the advantage stands with the sample."""
     return Weights.of(tree, rl=1.0)
 
 
-OBJECTIVE = Objective(weigh, advantages=advantages, branch_advantages=branch_advantages, needs_logprobs=True, least=2)
+OBJECTIVE = PackObjective(
+    weigh, advantages=advantages, branch_advantages=branch_advantages, needs_logprobs=True, least=2
+)

@@ -7,6 +7,6 @@ The advantage belongs to the whole segment, so there is no baseline of single to
 from __future__ import annotations
 
 from katcore.pack_trie.grpo import advantages, weigh
-from katcore.pack_trie.objective import Objective
+from katcore.pack_trie.objective import PackObjective
 
-OBJECTIVE = Objective(weigh, advantages=advantages, needs_logprobs=True, least=2)
+OBJECTIVE = PackObjective(weigh, advantages=advantages, needs_logprobs=True, least=2)

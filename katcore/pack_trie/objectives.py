@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from katcore.pack_trie import em_sft, grpo, gspo, opd, rft, sft, tst
-from katcore.pack_trie.objective import Objective
+from katcore.pack_trie.objective import PackObjective
 
-OBJECTIVES: dict[str, Objective] = {
+OBJECTIVES: dict[str, PackObjective] = {
     "sft": sft.OBJECTIVE,
     "em-sft": em_sft.OBJECTIVE,
     "tst": tst.OBJECTIVE,

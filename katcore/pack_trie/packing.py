@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 
 from katcore.pack_trie.cut import REPAIRS, Cut, cut, whole
-from katcore.pack_trie.group import Tree
+from katcore.pack_trie.group import GroupTree
 from katcore.pack_trie.leaves import Leaves
 from katcore.pack_trie.pieces import pieces
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.terms import joined
 from katcore.records import Pack, PackStats, StepCounts, content_id
 
@@ -70,7 +70,7 @@ class Layout:
         return max(self.ranks)
 
 
-def layout(trees: Sequence[Leaves], settings: Settings) -> Layout:
+def layout(trees: Sequence[Leaves], settings: PackSettings) -> Layout:
     """Rows of at most the budget; for several ranks of less, where the slowest one is done at least 1 % earlier."""
     best = _layout(trees, settings.budget, settings, REPAIRS)
     if settings.ranks > 1:
@@ -82,7 +82,7 @@ def layout(trees: Sequence[Leaves], settings: Settings) -> Layout:
     return best
 
 
-def _layout(trees: Sequence[Leaves], budget: int, settings: Settings, repairs: int) -> Layout:
+def _layout(trees: Sequence[Leaves], budget: int, settings: PackSettings, repairs: int) -> Layout:
     cuts = [cut(leaves, budget, repairs) if settings.cut == "repeat" else whole(leaves) for leaves in trees]
     places = [(t, p) for t, found in enumerate(cuts) for p in range(len(found.packs))]
     rows = [[places[i] for i in row] for row in first_fit([cuts[t].sizes[p] for t, p in places], budget)]
@@ -103,7 +103,7 @@ def dealt(costs: Sequence[float], ranks: int) -> list[float]:
 
 
 def packs(
-    trees: Sequence[Tree], step: int, tokenizer: str, settings: Settings, count: Count = nobody
+    trees: Sequence[GroupTree], step: int, tokenizer: str, settings: PackSettings, count: Count = nobody
 ) -> Iterator[Pack]:
     """The packs of one step, each with the whole step's denominators.
 
@@ -120,7 +120,7 @@ def packs(
         yield _pack([parts[t][p] for t, p in row], step, counts, tokenizer, settings.objective)
 
 
-def _report(trees: Sequence[Tree], found: Layout, count: Count) -> None:
+def _report(trees: Sequence[GroupTree], found: Layout, count: Count) -> None:
     count("flat_tokens", sum(tree.flat for tree in trees))
     count("unique_tokens", sum(len(tree.trie) for tree in trees))
     count("repeated_tokens", found.repeated)
@@ -143,7 +143,7 @@ def ratios(counts: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
-def _pack(trees: Sequence[Tree], step: int, counts: StepCounts, tokenizer: str, objective: str) -> Pack:
+def _pack(trees: Sequence[GroupTree], step: int, counts: StepCounts, tokenizer: str, objective: str) -> Pack:
     offsets = _offsets([len(tree.trie) for tree in trees])
     terms = joined([t.terms for t in trees], offsets, _offsets([len(t.samples) for t in trees]))
     parent = [np.where(t.trie.parent < 0, -1, t.trie.parent + o) for t, o in zip(trees, offsets)]

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from katcore.pack_trie.cut import Cut
-from katcore.pack_trie.group import Tree
-from katcore.pack_trie.terms import Terms
+from katcore.pack_trie.group import GroupTree
+from katcore.pack_trie.terms import TermTable
 from katcore.pack_trie.tree import Index
 from katcore.pack_trie.trie import Trie
 
 
-def pieces(tree: Tree, cut: Cut) -> list[Tree]:
+def pieces(tree: GroupTree, cut: Cut) -> list[GroupTree]:
     """The tree of each pack [P]; the tree itself when there is one."""
     if len(cut.packs) == 1:
         return [tree]
@@ -86,14 +86,14 @@ def _trie_of(trie: Trie, chains: _Chains, kept: Index) -> tuple[Trie, Index]:
     return Trie(*(x.astype(np.int32) for x in arrays)), index
 
 
-def _taken(terms: Terms, which: Index, index: Index) -> Terms:
+def _taken(terms: TermTable, which: Index, index: Index) -> TermTable:
     """Some of the terms, in their order, on the tokens at `index`."""
     columns = {name: getattr(terms, name)[which] for name in ("sample", "turn", "rl", "ce", "kl", "engine_logprob")}
     versions = [terms.version[i] for i in which.tolist()]
-    return Terms(token=np.searchsorted(index, terms.token[which]), version=versions, **columns)
+    return TermTable(token=np.searchsorted(index, terms.token[which]), version=versions, **columns)
 
 
-def _packs_of_terms(terms: Terms, chains: _Chains, holders: Sequence[Sequence[int]]) -> Index:
+def _packs_of_terms(terms: TermTable, chains: _Chains, holders: Sequence[Sequence[int]]) -> Index:
     """The pack of each term [M]. A turn lies on one path: where its last token is, there are all its tokens."""
     turns = int(terms.turn.max(initial=0)) + 1
     keys, segment, counts = np.unique(

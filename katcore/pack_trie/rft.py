@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from katcore.pack_trie.objective import Objective, Refusal
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.objective import PackObjective, Refusal
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.sft import low_reward, weigh
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import merge
 
 
-def choose(trees: Sequence[TokenTree], rewards: Sequence[float], settings: Settings) -> list[Refusal]:
+def choose(trees: Sequence[TokenTree], rewards: Sequence[float], settings: PackSettings) -> list[Refusal]:
     """Why each attempt of a group is not taken; length counts sampled tokens, ties go to the earlier attempt."""
     refusals: list[Refusal] = [None] * len(trees)
     seen: set[bytes] = set()
@@ -37,4 +37,4 @@ def choose(trees: Sequence[TokenTree], rewards: Sequence[float], settings: Setti
     return refusals
 
 
-OBJECTIVE = Objective(weigh, turn_away=low_reward, choose=choose)
+OBJECTIVE = PackObjective(weigh, turn_away=low_reward, choose=choose)

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class Settings:
+class PackSettings:
     """What to train on and how to lay it out."""
 
     objective: str

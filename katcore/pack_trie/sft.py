@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from katcore.pack_trie.objective import Objective
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.objective import PackObjective
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.terms import Weights
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Verdict
 
 
-def low_reward(verdict: Verdict | None, settings: Settings) -> str:
+def low_reward(verdict: Verdict | None, settings: PackSettings) -> str:
     """Why an attempt is not good enough to imitate; empty when it is."""
     if verdict is None or verdict.reward >= settings.min_reward:
         return ""
     return f"reward {verdict.reward:g} is below {settings.min_reward:g}"
 
 
-def weigh(tree: TokenTree, settings: Settings) -> Weights:
+def weigh(tree: TokenTree, settings: PackSettings) -> Weights:
     """Cross-entropy weight 1 for every sampled token; the trainer divides by the step's trained tokens."""
     return Weights.of(tree, ce=1.0)
 
 
-OBJECTIVE = Objective(weigh, turn_away=low_reward)
+OBJECTIVE = PackObjective(weigh, turn_away=low_reward)

@@ -17,14 +17,14 @@ import numpy as np
 from katcore.errors import InputError, RecordError
 from katcore.pack_trie.leaves import Leaves
 from katcore.pack_trie.packing import layout, por
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import merge
 from katcore.records import Pack, Trajectory
 from katcore.streams import Line
 
 
-class Row(msgspec.Struct, kw_only=True):
+class StatsRow(msgspec.Struct, kw_only=True):
     """One group of trajectories, or one pack."""
 
     name: str
@@ -38,8 +38,8 @@ class Row(msgspec.Struct, kw_only=True):
 class Stats(msgspec.Struct, kw_only=True):
     """All rows and their sum; `packs` rows of at most `budget` tokens, of which `over_budget` hold a larger tree."""
 
-    rows: list[Row]
-    total: Row  # unique: without what packs repeat
+    rows: list[StatsRow]
+    total: StatsRow  # unique: without what packs repeat
     packs: int
     over_budget: int
     budget: int
@@ -49,12 +49,12 @@ class Stats(msgspec.Struct, kw_only=True):
     unreadable: int  # trajectories without exact tokens
 
 
-def tabulate(lines: Iterable[Line], settings: Settings) -> Stats:
+def tabulate(lines: Iterable[Line], settings: PackSettings) -> Stats:
     """The stream's figures, trajectories cut and laid out as the settings say; InputError when there is nothing."""
     packs = Packs()
     trees: dict[str, list[TokenTree]] = {}
     waiting: dict[str, int] = {}
-    groups: list[Row] = []
+    groups: list[StatsRow] = []
     leaves: list[Leaves] = []
     unreadable = 0
 
@@ -86,7 +86,9 @@ def tabulate(lines: Iterable[Line], settings: Settings) -> Stats:
     return _summed(packs, groups, leaves, settings, unreadable)
 
 
-def _summed(packs: Packs, groups: list[Row], leaves: list[Leaves], settings: Settings, unreadable: int) -> Stats:
+def _summed(
+    packs: Packs, groups: list[StatsRow], leaves: list[Leaves], settings: PackSettings, unreadable: int
+) -> Stats:
     rows = packs.rows + groups
     laid = layout(leaves, settings)
     flat, unique = sum(row.flat for row in rows), sum(row.unique for row in rows) - packs.repeated
@@ -94,7 +96,7 @@ def _summed(packs: Packs, groups: list[Row], leaves: list[Leaves], settings: Set
     above = sum(size > settings.budget for cut in laid.cuts for size in cut.sizes)
     return Stats(
         rows=rows,
-        total=Row(
+        total=StatsRow(
             name="total",
             samples=len(packs.samples) + sum(row.samples for row in groups),
             terms=sum(row.terms for row in rows),
@@ -116,7 +118,7 @@ class Packs:
     """The packs of a stream, and what those of one step repeat: the tokens of one step are held until it ends."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[StatsRow] = []
         self.repeated = 0
         self.samples: set[tuple[int, str, int]] = set()  # step, trajectory, which of its paths
         self.step = -1
@@ -129,7 +131,7 @@ class Packs:
             self.step = pack.step
         stats = pack.stats
         self.rows.append(
-            Row(name=pack.id, samples=len(pack.samples), terms=len(pack.term_token), flat=stats.flat,
+            StatsRow(name=pack.id, samples=len(pack.samples), terms=len(pack.term_token), flat=stats.flat,
                 unique=stats.unique, por=stats.por)
         )  # fmt: skip
         seen: dict[str, int] = {}
@@ -177,10 +179,10 @@ def _trees(pack: Pack) -> Iterator[tuple[str, TokenTree]]:
         )
 
 
-def _of_group(name: str, members: list[TokenTree], unique: int) -> Row:
+def _of_group(name: str, members: list[TokenTree], unique: int) -> StatsRow:
     flat = sum(tree.flat for tree in members)
     terms = sum(len(tree.sampled) for tree in members)
-    return Row(name=name, samples=len(members), terms=terms, flat=flat, unique=unique, por=por(unique, flat))
+    return StatsRow(name=name, samples=len(members), terms=terms, flat=flat, unique=unique, por=por(unique, flat))
 
 
 def table(stats: Stats) -> str:

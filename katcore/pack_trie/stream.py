@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from katcore.errors import InputError, RecordError, Rejected, UsageError
-from katcore.pack_trie.group import Member, Tree, settle
-from katcore.pack_trie.objective import Objective
+from katcore.pack_trie.group import GroupTree, Member, settle
+from katcore.pack_trie.objective import PackObjective
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.packing import packs
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.tree import TokenTree
 from katcore.pool import Item
 from katcore.records import Node, Pack, Sample, Scaffold, Trajectory
@@ -52,7 +52,7 @@ def emit(item: Item) -> Iterator[Pack]:
 
 def items(
     lines: Iterable[Line],
-    settings: Settings,
+    settings: PackSettings,
     count: Count = lambda name, n: None,
     chat: ChatModel | None = None,
 ) -> Iterator[Item]:
@@ -66,7 +66,7 @@ def items(
     if settings.baseline == "trie" and objective.advantages is not None and objective.branch_advantages is None:
         raise UsageError(f"{settings.objective} has one advantage a segment", hint="leave out --baseline trie")
     reader = Reader(settings, Tokenizer(settings.tokenizer), chat)
-    trees: list[Tree] = []
+    trees: list[GroupTree] = []
     step = 0
     for event in groups(lines, reader, count):
         if isinstance(event, Item):
@@ -132,12 +132,12 @@ class Tokenizer:
 class Reader:
     """Reads records as members of groups. InputError when the objective cannot be computed from such a stream."""
 
-    settings: Settings
+    settings: PackSettings
     tokenizer: Tokenizer
     chat: ChatModel | None = None
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> PackObjective:
         """What it reads for."""
         return OBJECTIVES[self.settings.objective]
 
@@ -207,7 +207,7 @@ def _is_text(trajectory: Trajectory) -> bool:
     return bool(trajectory.nodes) and all(node.token_ids is None for node in trajectory.nodes)
 
 
-def _settled(group: Group, settings: Settings, count: Count) -> tuple[Tree | None, list[Item]]:
+def _settled(group: Group, settings: PackSettings, count: Count) -> tuple[GroupTree | None, list[Item]]:
     settled = settle(group.members, settings)
     count("groups", 1)
     count("groups_dropped", int(settled.tree is None))
@@ -218,7 +218,7 @@ def _settled(group: Group, settings: Settings, count: Count) -> tuple[Tree | Non
     return settled.tree, [_away(member.line, reason) for member, reason in settled.away]
 
 
-def _step(trees: list[Tree], step: int, tokenizer: str, settings: Settings, count: Count) -> Iterator[Item]:
+def _step(trees: list[GroupTree], step: int, tokenizer: str, settings: PackSettings, count: Count) -> Iterator[Item]:
     for pack in packs(trees, step, tokenizer, settings, count):
         yield Item(f"kat.pack/1:{pack.id}", payload=pack)
 

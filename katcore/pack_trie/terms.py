@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from katcore.pack_trie.settings import Settings
+from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.tree import Floats, Index, Ints, TokenTree
 
 
@@ -34,7 +34,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Terms:
+class TermTable:
     """A part of the term table; `token` and `sample` are indices into the trie and the samples it belongs to."""
 
     token: Index
@@ -67,12 +67,14 @@ def occurrences(tree: TokenTree, shared_tokens: str) -> list[Index]:
     return [np.concatenate([np.arange(bounds[k], bounds[k + 1]) for k in tree.path(leaf)]) for leaf in tree.leaves]
 
 
-def terms_of(tree: TokenTree, place: Index, weights: Weights, first_sample: int, settings: Settings) -> list[Terms]:
+def terms_of(
+    tree: TokenTree, place: Index, weights: Weights, first_sample: int, settings: PackSettings
+) -> list[TermTable]:
     """A table for each sample of one trajectory; `place` [T] is where the trie has its tokens."""
     tables = []
     for sample, which in enumerate(occurrences(tree, settings.shared_tokens), first_sample):
         tables.append(
-            Terms(
+            TermTable(
                 token=place[tree.sampled[which]],
                 sample=np.full(len(which), sample, np.int32),
                 turn=tree.turn[which],
@@ -86,9 +88,9 @@ def terms_of(tree: TokenTree, place: Index, weights: Weights, first_sample: int,
     return tables
 
 
-def joined(tables: Sequence[Terms], token_offsets: Sequence[int], sample_offsets: Sequence[int]) -> Terms:
+def joined(tables: Sequence[TermTable], token_offsets: Sequence[int], sample_offsets: Sequence[int]) -> TermTable:
     """The tables one after the other, their tokens and samples counted from these offsets."""
-    return Terms(
+    return TermTable(
         token=np.concatenate([table.token + offset for table, offset in zip(tables, token_offsets)]),
         sample=np.concatenate([table.sample + np.int32(offset) for table, offset in zip(tables, sample_offsets)]),
         turn=np.concatenate([table.turn for table in tables]),

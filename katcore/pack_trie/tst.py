@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from katcore.pack_trie.objective import Objective, Parts
+from katcore.pack_trie.objective import PackObjective, Parts
 from katcore.pack_trie.sft import low_reward, weigh
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node
@@ -44,4 +44,4 @@ def parts(tree: TokenTree, nodes: Sequence[Node]) -> Parts:
     return Parts([tree.part([o == each for o in own]) for each in trained], count - len(trained))
 
 
-OBJECTIVE = Objective(weigh, turn_away=low_reward, parts=parts)
+OBJECTIVE = PackObjective(weigh, turn_away=low_reward, parts=parts)

@@ -8,7 +8,7 @@ of a process share (engine, gateway, kind of box); `roller` one rollout; `patch`
 
 from katcore.rollout.attempts import Attempt, Options, attempts
 from katcore.rollout.groups import GroupRules, Groups, groups
-from katcore.rollout.kept import Kept
+from katcore.rollout.kept import KeptAttempts
 from katcore.rollout.roller import Roller, rollouts
 from katcore.rollout.totals import Prices, Tally
 
@@ -16,7 +16,7 @@ __all__ = [
     "Attempt",
     "GroupRules",
     "Groups",
-    "Kept",
+    "KeptAttempts",
     "Options",
     "Prices",
     "Roller",

@@ -14,7 +14,7 @@ from katcore.gateway.prompt import History
 from katcore.pool import Item
 from katcore.records import Task, content_id
 from katcore.references import IDLE, Rules
-from katcore.sandbox import named
+from katcore.sandbox import sandbox_name
 from katcore.scaffold import check, script_of
 from katcore.streams import Line
 
@@ -64,7 +64,7 @@ class Options:
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
-        named(self.sandbox)
+        sandbox_name(self.sandbox)
         if self.redraws and not self.rules.patience:
             raise UsageError("nothing is drawn again unless it is stopped", hint="add --patience STEPS")
         if self.references is not None and self.rules.idle:

@@ -12,7 +12,7 @@ from katcore.errors import InputError
 from katcore.gateway.hook import Hook, by_references
 from katcore.records import Task, Trajectory
 from katcore.references import Rules, actions, steps_of
-from katcore.streams import read
+from katcore.streams import read_records
 
 
 class Correction:
@@ -21,7 +21,7 @@ class Correction:
     def __init__(self, path: Path, rules: Rules) -> None:
         self.rules = rules
         self._passed: dict[str, list[Trajectory]] = {}
-        for line in read([path], (Task, Trajectory)):
+        for line in read_records([path], (Task, Trajectory)):
             found = line.record
             if not isinstance(found, Trajectory):
                 continue

@@ -25,7 +25,7 @@ CUT = ".cut-"
 
 
 @dataclass
-class Found:
+class LeftBehind:
     """What an earlier run left: finished trajectories, rollouts that were cut off, and the calls answered in those."""
 
     finished: int = 0
@@ -34,11 +34,11 @@ class Found:
 
 
 @dataclass
-class Kept:
+class KeptAttempts:
     """The folder of one run. `begin` under the output's lock, `end` when the output is whole."""
 
     folder: Path
-    found: Found = field(default_factory=Found)
+    found: LeftBehind = field(default_factory=LeftBehind)
 
     def begin(self, resume: bool) -> None:
         """Look at what is there; without `resume` finished trajectories belong to another run and go."""
@@ -94,7 +94,7 @@ class Kept:
 
     def _set_aside(self, path: Path) -> None:
         """Keep the journal of a rollout that will be made anew, if anything was answered in it."""
-        read = journal.read(path)
+        read = journal.read_journal(path)
         if not read.calls and not read.unfinished:
             path.unlink()
             return

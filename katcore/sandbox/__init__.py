@@ -157,7 +157,7 @@ SANDBOXES = {"bubblewrap": "katcore.sandbox.bubblewrap:Bubblewrap", "docker": "k
 """Name -> `module:class`."""
 
 
-def named(name: str, runtime: str = "") -> str:
+def sandbox_name(name: str, runtime: str = "") -> str:
     """A sandbox's whole name: that of its kind, and for Docker perhaps `:RUNTIME`. UsageError for one that is none."""
     from katcore.errors import UsageError
 
@@ -174,7 +174,7 @@ def sandbox(name: str = "bubblewrap") -> Sandbox:
     """The sandbox of that whole name, checked. There is no unsandboxed one."""
     from importlib import import_module
 
-    kind, _, runtime = named(name).partition(":")
+    kind, _, runtime = sandbox_name(name).partition(":")
     module, _, made_by = SANDBOXES[kind].partition(":")
     made: Sandbox = getattr(import_module(module), made_by)(**({"runtime": runtime} if runtime else {}))
     made.check()

@@ -21,7 +21,7 @@ ENOUGH = 1 << 40
 
 
 @dataclass(frozen=True)
-class Row:
+class BoxRow:
     """One box, or the folder of a runner without boxes (`box` is then empty). `mib`: on disk over its repository."""
 
     sandbox: str
@@ -43,7 +43,7 @@ def kinds() -> dict[str, str]:
     return found
 
 
-def boxes() -> list[Row]:
+def boxes() -> list[BoxRow]:
     """Everything that is there, dead runners' boxes included."""
     found = list(_folders(cache_dir("box")))
     with suppress(SandboxError):  # without an engine there are no containers; `kinds` says so
@@ -59,23 +59,23 @@ def clean() -> int:
     return len(gone)
 
 
-def _folders(top: Path) -> Iterator[Row]:
+def _folders(top: Path) -> Iterator[BoxRow]:
     for folder in sorted(path for path in top.iterdir() if path.is_dir()):
         held = owner.held(folder)
         inside = [path for path in folder.iterdir() if path.is_symlink() and (path / "upper").is_dir()]
         for box in inside:
             size = written([box / "upper", box / "tmp"], ENOUGH) / (1 << 20)
-            yield Row("bubblewrap", folder.name, box.name, held, round(size, 1))
+            yield BoxRow("bubblewrap", folder.name, box.name, held, round(size, 1))
         if not inside and not held:
-            yield Row("bubblewrap", folder.name, "", False, 0.0)
+            yield BoxRow("bubblewrap", folder.name, "", False, 0.0)
 
 
-def _containers(docker: Docker) -> list[Row]:
+def _containers(docker: Docker) -> list[BoxRow]:
     with api_errors("the engine does not list its boxes"):
         found = docker.client.containers(all=True, size=True, filters={"label": OWNER})
     top = cache_dir("box")
     rows = []
     for container in found:
         name, size = container["Labels"][OWNER], round((container.get("SizeRw") or 0) / (1 << 20), 1)
-        rows.append(Row("docker", name, container["Names"][0].strip("/"), owner.held(top / name), size))
+        rows.append(BoxRow("docker", name, container["Names"][0].strip("/"), owner.held(top / name), size))
     return rows

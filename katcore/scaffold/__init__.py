@@ -67,7 +67,7 @@ class Scaffold(Protocol):
 
 
 @dataclass(frozen=True)
-class Row:
+class OwnScaffold:
     """A scaffold of ours by name. `script` answers in place of the engine (a control), empty for all others."""
 
     target: str
@@ -75,9 +75,9 @@ class Row:
 
 
 SCAFFOLDS = {
-    "bash-loop": Row("katcore.scaffold.bash_loop:BashLoop"),
-    "oracle": Row("katcore.scaffold.bash_loop:BashLoop", script="oracle"),
-    "nop": Row("katcore.scaffold.bash_loop:BashLoop", script="nop"),
+    "bash-loop": OwnScaffold("katcore.scaffold.bash_loop:BashLoop"),
+    "oracle": OwnScaffold("katcore.scaffold.bash_loop:BashLoop", script="oracle"),
+    "nop": OwnScaffold("katcore.scaffold.bash_loop:BashLoop", script="nop"),
 }
 """Name -> what it is, for those of ours."""
 

@@ -53,10 +53,10 @@ def members(archive: Path, *, strip: bool = True, max_bytes: int = MAX_BYTES) ->
 
 def unpack(archive: Path, folder: Path, *, strip: bool = True) -> None:
     """Fill `folder`, which must be empty or absent, with the archive's files."""
-    write(members(archive, strip=strip), folder)
+    write_archive(members(archive, strip=strip), folder)
 
 
-def write(files: list[Member], folder: Path) -> None:
+def write_archive(files: list[Member], folder: Path) -> None:
     """Write members below a folder; links come last, so that nothing is ever written through one."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
+class IndexSettings:
     """What of pip's configuration concerns reading an index."""
 
     indexes: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Settings:
 
 
 @cache
-def settings() -> Settings:
+def settings() -> IndexSettings:
     """pip's own view of its files and environment; `PIP_*` alone where pip is not installed."""
     from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
@@ -53,7 +53,7 @@ def settings() -> Settings:
         if name.startswith("PIP_"):
             values[name.removeprefix("PIP_").lower().replace("_", "-")] = value
     indexes = [values.get("index-url", PYPI_SIMPLE_ENDPOINT), *values.get("extra-index-url", "").split()]
-    return Settings(
+    return IndexSettings(
         indexes=() if values.get("no-index", "").lower() in ("1", "true", "yes", "on") else tuple(indexes),
         find_links=tuple(values.get("find-links", "").split()),
         cert=values.get("cert", ""),

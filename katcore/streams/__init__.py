@@ -4,7 +4,7 @@ The one place where KAT opens record files. Rooms read `Line`s and hand back rec
 an output.
 """
 
-from katcore.streams.lines import Line, read, splice
+from katcore.streams.lines import Line, read_records, splice
 from katcore.streams.output import Output, open_output
 
-__all__ = ["Line", "Output", "open_output", "read", "splice"]
+__all__ = ["Line", "Output", "open_output", "read_records", "splice"]

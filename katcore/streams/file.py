@@ -32,7 +32,7 @@ from katcore.streams.grow import (
     write_all,
     writing,
 )
-from katcore.streams.lines import CHUNK, Line, decode, read, split_lines, tasks_beside
+from katcore.streams.lines import CHUNK, Line, decode, read_records, split_lines, tasks_beside
 from katcore.streams.output import Pace
 
 TASK = tag_of(Task)
@@ -99,7 +99,7 @@ class FileOutput:
         stale = [with_suffix(self._rejects_path, ".part")] if self._rejects_path else []
         for name in (*self._names, *stale):
             name.unlink(missing_ok=True)
-        for line in read([self.path]):
+        for line in read_records([self.path]):
             self.finished.add(f"{line.kind}:{record_id(line.record)}")
         if self._rejects_path and self._rejects_path.is_file():
             self.finished.update(_keys_of_rejects(self._rejects_path))
@@ -111,7 +111,7 @@ class FileOutput:
         self._flushing = True
         old = self._rejects_path.stat().st_size if self._rejects_path and self._rejects_path.is_file() else 0
         self._open(Entry([], 0, 0, old), 0)
-        lines = (line.raw for line in read([self.path]))
+        lines = (line.raw for line in read_records([self.path]))
         while block := list(islice(lines, COPY)):
             self._append(block)
         empty = [key for key, _, _ in self._items]  # done before: nothing came of these
@@ -215,7 +215,7 @@ class FileOutput:
         beside = tasks_beside(self.path)
         new_tasks = with_suffix(beside, ".tmp")
         with writing(self.path):
-            with_tasks = parquet.write(_records(part), new, new_tasks)
+            with_tasks = parquet.write_parquet(_records(part), new, new_tasks)
         if not with_tasks:
             beside.unlink(missing_ok=True)
             return [(new, self.path)]

@@ -57,7 +57,7 @@ def splice(raw: bytes, **fields: Any) -> bytes:
     return msgspec.json.encode(members | fields)
 
 
-def read(
+def read_records(
     paths: Sequence[str | Path] = (),
     kinds: Kinds = RECORDS,
     stdin: BinaryIO | None = None,
@@ -112,7 +112,7 @@ def _read_parquet(path: Path, kinds: Kinds) -> Iterator[Line]:
         raise InputError(f"{path}: Parquet is read from a file, not from a pipe")
     beside = tasks_beside(path)
     for file in (beside, path) if beside.exists() else (path,):
-        for number, raw in enumerate(parquet.read(file), 1):
+        for number, raw in enumerate(parquet.read_parquet(file), 1):
             yield Line(_record(raw, str(file), number, kinds), raw, number, str(file))
 
 

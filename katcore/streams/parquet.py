@@ -25,7 +25,7 @@ _BATCH = 64
 _KNOWN = "this version of KAT reads " + ", ".join(arrow.KINDS)
 
 
-def write(lines: Iterable[Line], path: Path, tasks: Path) -> bool:
+def write_parquet(lines: Iterable[Line], path: Path, tasks: Path) -> bool:
     """Write the records to `path`; tasks among records of another type go to `tasks`, and then this returns True."""
     files: dict[type[Struct], _File] = {}
     try:
@@ -77,7 +77,7 @@ class _File:
         self._lines, self._size = [], 0
 
 
-def read(path: Path) -> Iterator[bytes]:
+def read_parquet(path: Path) -> Iterator[bytes]:
     """The records as JSON objects: `schema` first, then the columns in the struct's order, then unknown fields."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:

@@ -57,7 +57,7 @@ _FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Kept:
+class GuardedPatch:
     """What goes into the box, and the files that do not."""
 
     patch: str
@@ -74,7 +74,7 @@ class Guard:
     existed: Callable[[str], bool]
     free: tuple[str, ...] = ()
 
-    def keep(self, patch: str) -> Kept:
+    def keep(self, patch: str) -> GuardedPatch:
         """Drop the files of a patch that are tests or could reach into the test run."""
         kept, dropped = [], []
         for part in _FILE.split(patch):
@@ -83,7 +83,7 @@ class Guard:
                 dropped += names
             else:
                 kept.append(part)
-        return Kept("".join(kept), sorted(set(dropped)))
+        return GuardedPatch("".join(kept), sorted(set(dropped)))
 
     def reaches(self, name: str) -> bool:
         """Whether a file is a test of the task, or decides how a test run goes."""

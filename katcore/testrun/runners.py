@@ -112,19 +112,19 @@ RUNNERS: dict[str, Runner] = {
         "/opt/env/bin/python -m pytest -q -p kat_nodeid -p no:cacheprovider --continue-on-collection-errors"
         ' -o junit_family=xunit1 --junitxml="$KAT_REPORT/report.xml" "$@"',
         "report.xml",
-        partial(junit.read, identify=junit.by_file),
+        partial(junit.read_junit, identify=junit.by_file),
         failed=frozenset({1, 2}),
     ),
     "unittest": Runner(
         'if [ $# = 0 ]; then set -- discover; fi; /opt/env/bin/python -m xmlrunner "$@"'
         ' --output-file "$KAT_REPORT/report.xml"',
         "report.xml",
-        partial(junit.read, identify=junit.by_method),
+        partial(junit.read_junit, identify=junit.by_method),
     ),
     "go": Runner(
         'go test -json "${@:-./...}" > "$KAT_REPORT/report.json"',
         "report.json",
-        gotest.read,
+        gotest.read_gotest,
         failed=frozenset({1, 2}),
         hooks=re.compile(r"(.*/)?[^/]*_test\.go"),  # one that is new can have the package's TestMain
         env={"GOPROXY": "off", "GOCACHE": "/tmp/go-cache", "GOTOOLCHAIN": "local"},
@@ -132,7 +132,7 @@ RUNNERS: dict[str, Runner] = {
     "cargo": Runner(
         'cargo test --offline --no-fail-fast --color never "$@" > "$KAT_REPORT/report.txt" 2>&1',
         "report.txt",
-        libtest.read,
+        libtest.read_libtest,
         failed=frozenset({101}),
         units=_cargo,
         hooks=re.compile(r"(.*/)?\.cargo/config(\.toml)?"),
@@ -145,7 +145,7 @@ RUNNERS: dict[str, Runner] = {
         + _KEEP
         + 'cp target/nextest/default/junit.xml "$KAT_REPORT/report.xml"; exit $status',
         "report.xml",
-        partial(junit.read, identify=junit.by_class),
+        partial(junit.read_junit, identify=junit.by_class),
         failed=frozenset({100}),
         units=_nextest,
         hooks=re.compile(r"(.*/)?\.(cargo/config(\.toml)?|config/nextest\.toml)"),
@@ -155,26 +155,26 @@ RUNNERS: dict[str, Runner] = {
         'if [ $# != 0 ]; then set -- --runTestsByPath "$@"; fi; '
         'node_modules/.bin/jest --ci --json --testLocationInResults --outputFile="$KAT_REPORT/report.json" "$@"',
         "report.json",
-        jest.read,
+        jest.read_jest,
         hooks=re.compile(_MODULES + r"|(.*/)?(jest\.config\.\w+|__mocks__/.*|babel\.config\.\w+|\.babelrc(\.\w+)?)"),
     ),
     "vitest": Runner(
         'node_modules/.bin/vitest run --reporter=json --outputFile="$KAT_REPORT/report.json" "$@"',
         "report.json",
-        jest.read,
+        jest.read_jest,
         hooks=re.compile(_MODULES + r"|(.*/)?(vitest\.(config|workspace)|vite\.config)\.\w+|(.*/)?__mocks__/.*"),
     ),
     "mocha": Runner(
         'node_modules/.bin/mocha --reporter json --reporter-option output="$KAT_REPORT/report.json" "$@"',
         "report.json",
-        mocha.read,
+        mocha.read_mocha,
         failed=frozenset(range(1, 256)),  # the number of failures
         hooks=re.compile(_MODULES + r"|(.*/)?\.mocharc(\.\w+)?|test/mocha\.opts"),
     ),
     "node": Runner(
         'node --test --test-reporter=tap --test-reporter-destination="$KAT_REPORT/report.tap" "$@"',
         "report.tap",
-        tap.read,
+        tap.read_tap,
         units=_scripts,
     ),
     "maven": Runner(
@@ -183,7 +183,7 @@ RUNNERS: dict[str, Runner] = {
         + _KEEP
         + _packed("surefire-reports"),
         "report.tar",
-        partial(bundle.read, identify=junit.by_class),
+        partial(bundle.read_bundle, identify=junit.by_class),
         units=partial(_joined, "-Dtest=", ","),
         hooks=re.compile(r"(.*/)?\.mvn/.*|" + _LISTENERS),
     ),
@@ -193,7 +193,7 @@ RUNNERS: dict[str, Runner] = {
         + _KEEP
         + _packed("test-results/test"),
         "report.tar",
-        partial(bundle.read, identify=junit.by_class),
+        partial(bundle.read_bundle, identify=junit.by_class),
         units=partial(_each, "--tests"),
         hooks=re.compile(r"(.*/)?(gradle\.properties|init\.gradle(\.kts)?)|" + _LISTENERS),
     ),
@@ -201,7 +201,7 @@ RUNNERS: dict[str, Runner] = {
         "cmake -S . -B /tmp/kat-build >/dev/null && cmake --build /tmp/kat-build >/dev/null && "
         'ctest --test-dir /tmp/kat-build --output-junit "$KAT_REPORT/report.xml" "$@"',
         "report.xml",
-        partial(junit.read, identify=junit.by_name),
+        partial(junit.read_junit, identify=junit.by_name),
         failed=frozenset({8}),
         units=_matching,
         hooks=re.compile(r"(.*/)?CTest(Custom\.(cmake|ctest)(\.in)?|Config\.cmake)"),
@@ -209,7 +209,7 @@ RUNNERS: dict[str, Runner] = {
     "phpunit": Runner(
         'phpunit --log-junit "$KAT_REPORT/report.xml" "$@"',
         "report.xml",
-        partial(junit.read, identify=junit.in_file_and_class),
+        partial(junit.read_junit, identify=junit.in_file_and_class),
         failed=frozenset({1, 2}),
         units=_one,
         hooks=re.compile(r"phpunit\.xml(\.dist)?|phpunit\.dist\.xml|\.phpunit\.result\.cache"),
@@ -217,13 +217,13 @@ RUNNERS: dict[str, Runner] = {
     "rspec": Runner(
         'rspec --format json --out "$KAT_REPORT/report.json" "$@"',
         "report.json",
-        rspec.read,
+        rspec.read_rspec,
         hooks=re.compile(r"\.rspec(-local)?|\.simplecov|(.*/)?spec/((spec|rails)_helper\.rb|support/.*)"),
     ),
     "dotnet": Runner(
         'dotnet test --logger "trx;LogFileName=report.trx" --results-directory "$KAT_REPORT" "$@"',
         "report.trx",
-        trx.read,
+        trx.read_trx,
         units=lambda units: ["--filter", "|".join(f"FullyQualifiedName~{unit}" for unit in units)] if units else [],
         hooks=re.compile(r"(.*/)?(\w+\.)?runsettings|(.*/)?Directory\.Build\.(props|targets)"),
         env={"DOTNET_CLI_TELEMETRY_OPTOUT": "1", "DOTNET_NOLOGO": "1"},
@@ -238,7 +238,7 @@ RUNNERS |= {
         command='if [ $# != 0 ]; then set -- --runTestsByPath "$@"; fi; '
         'JEST_JUNIT_OUTPUT_FILE="$KAT_REPORT/report.xml" node_modules/.bin/jest --ci --reporters=jest-junit "$@"',
         report="report.xml",
-        read=partial(junit.read, identify=junit.file_as_class),
+        read=partial(junit.read_junit, identify=junit.file_as_class),
         env={
             "JEST_JUNIT_CLASSNAME": "{filepath}",
             "JEST_JUNIT_TITLE": "{classname}::{title}",
@@ -250,20 +250,20 @@ RUNNERS |= {
         RUNNERS["vitest"],
         command='node_modules/.bin/vitest run --reporter=junit --outputFile="$KAT_REPORT/report.xml" "$@"',
         report="report.xml",
-        read=partial(junit.read, identify=junit.file_as_class),
+        read=partial(junit.read_junit, identify=junit.file_as_class),
     ),
     "mocha-xunit": replace(
         RUNNERS["mocha"],
         command='node_modules/.bin/mocha --reporter xunit --reporter-option output="$KAT_REPORT/report.xml" "$@"',
         report="report.xml",
-        read=partial(junit.read, identify=junit.in_file),
+        read=partial(junit.read_junit, identify=junit.in_file),
     ),
     "rspec-junit": replace(
         RUNNERS["rspec"],
         command="rspec --require rspec_junit_formatter --format RspecJunitFormatter"
         ' --out "$KAT_REPORT/report.xml" "$@"',
         report="report.xml",
-        read=partial(junit.read, identify=junit.by_file_alone),
+        read=partial(junit.read_junit, identify=junit.by_file_alone),
     ),
 }
 
@@ -276,7 +276,7 @@ def _logged(environment: Environment) -> Runner:
     return Runner(
         'bash "$KAT_REPORT/script" > "$KAT_REPORT/log" 2>&1',
         "log",
-        lambda data, _: logs.read(data, environment.report.path),
+        lambda data, _: logs.read_log(data, environment.report.path),
         failed=frozenset(range(256)),  # scripts end with 0 after a failure too
         units=lambda _: [],
         script=recorded(environment.test_command),

@@ -1,7 +1,7 @@
 """Packs as tensors, grouped into optimiser steps, with the denominators that belong to the whole step.
 
-In: kat.pack records in stream order. Out: `Step`s of `Row`s. A step's coefficients are fixed here, before any loss is
-known: they depend neither on how the step was cut into packs nor on what a ratio masks later. Nothing here touches a
+In: kat.pack records in stream order. Out: `Step`s of `PackRow`s. A step's coefficients are fixed here, before any loss
+is known: they depend neither on how the step was cut into packs nor on what a ratio masks later. Nothing here touches a
 model.
 """
 
@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 
 from katcore.errors import InputError, UsageError
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 from katcore.records import Pack, StepCounts
 
 REDUCERS = ("token-mean", "seq-mean-token-mean", "turn-mean", "constant")
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class PackRow:
     """One pack. N unique tokens, M terms (a trained occurrence of a token in a sample), Q samples; floats are fp64."""
 
     id: str
-    tree: Tree
+    tree: Forest
     term_token: Tensor  # [M] int64, index into the tree
     term_sample: Tensor  # [M] int64, index into `samples`
     term_turn: Tensor  # [M] int64
@@ -62,12 +62,12 @@ class Row:
             yield number, (self.groups[sample], float(self.rewards[sample]))
 
     @classmethod
-    def of(cls, pack: Pack) -> Row:
+    def of(cls, pack: Pack) -> PackRow:
         """The pack as tensors on the CPU; InputError when its arrays contradict each other.
 
         What belongs to the step, scales and the numbers of segments, is not set yet.
         """
-        tree = Tree.of(pack)
+        tree = Forest.of(pack)
         token, sample = torch.tensor(pack.term_token), torch.tensor(pack.term_sample)
         count = len(pack.term_token)
         _check_terms(pack, tree, token.long(), sample.long())
@@ -120,7 +120,7 @@ def _floats(values: Sequence[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _check_terms(pack: Pack, tree: Tree, token: Tensor, sample: Tensor) -> None:
+def _check_terms(pack: Pack, tree: Forest, token: Tensor, sample: Tensor) -> None:
     columns = [len(x) for x in (pack.term_sample, pack.term_turn, pack.rl_weight, pack.ce_weight, pack.kl_weight)]
     sizes = {*columns, len(pack.engine_logprob)} if pack.engine_logprob is not None else {*columns}
     if len(token) == 0 or sizes != {len(token)}:
@@ -139,7 +139,7 @@ def _check_terms(pack: Pack, tree: Tree, token: Tensor, sample: Tensor) -> None:
 class Step:
     """All packs of one optimiser step."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[PackRow, ...]
     counts: StepCounts
 
     @property
@@ -190,11 +190,11 @@ def _incomplete(packs: Sequence[Pack]) -> InputError:
 
 
 def _whole(packs: Sequence[Pack], reducer: str, constant: int, recount: bool) -> Step:
-    rows = [Row.of(pack) for pack in packs]
+    rows = [PackRow.of(pack) for pack in packs]
     return _step(rows, reducer, constant, counted(rows) if recount else packs[0].step_counts)
 
 
-def counted(rows: Sequence[Row]) -> StepCounts:
+def counted(rows: Sequence[PackRow]) -> StepCounts:
     """The counts of these rows themselves, for batches that do not follow the packs' own steps."""
     rows = _numbered(rows)
     tokens = sum(len(row.scale) for row in rows)
@@ -204,7 +204,7 @@ def counted(rows: Sequence[Row]) -> StepCounts:
     return StepCounts(samples=samples, turns=turns, trained_tokens=tokens)
 
 
-def _numbered(rows: Sequence[Row]) -> list[Row]:
+def _numbered(rows: Sequence[PackRow]) -> list[PackRow]:
     """The rows with samples, and turns of samples, numbered from 0 over all of them."""
     known: dict[str, int] = {}
     sample = [
@@ -215,7 +215,7 @@ def _numbered(rows: Sequence[Row]) -> list[Row]:
     return [replace(row, segment_sample=s, segment_turn=t) for row, s, t in zip(rows, sample, turns)]
 
 
-def _step(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts) -> Step:
+def _step(rows: Sequence[PackRow], reducer: str, constant: int, counts: StepCounts) -> Step:
     known = [v for row in rows if row.version is not None for v in row.version.tolist() if not math.isnan(v)]
     rows = [replace(row, newest=max(known, default=math.nan)) for row in _numbered(rows)]
     mean = 1.0 / max(counts.trained_tokens, 1)
@@ -225,7 +225,7 @@ def _step(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts) 
     )  # fmt: skip
 
 
-def _scales(rows: Sequence[Row], reducer: str, constant: int, counts: StepCounts) -> list[Tensor]:
+def _scales(rows: Sequence[PackRow], reducer: str, constant: int, counts: StepCounts) -> list[Tensor]:
     """The coefficient of each term, per row: a reducer is a weighted sum whose weights are known beforehand.
 
     token-mean: 1 / trained tokens of the step (DAPO). seq-mean-token-mean: 1 / (samples · tokens of the sample)

@@ -36,11 +36,11 @@ def save(
     Every rank calls `write_model`, with the same folder; the rest is rank 0's.
     """
     part = out / f"step-{step}.tmp"
-    world.told(lambda: _fresh(part))
+    world.broadcast(lambda: _fresh(part))
     with _writing(part):
         write_model(part)
     world.wait()
-    world.told(lambda: _finish(out, step, part, state, keep))
+    world.broadcast(lambda: _finish(out, step, part, state, keep))
 
 
 def _fresh(part: Path) -> None:
@@ -102,10 +102,10 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 def publish(out: Path, write_model: Callable[[Path], None], world: World = ALONE) -> None:
     """Put the model at DIR's top, file by file, each whole at any time."""
     part = out / "model.tmp"
-    world.told(lambda: _fresh(part))
+    world.broadcast(lambda: _fresh(part))
     with _writing(part):
         write_model(part)
-    world.told(lambda: _place(out, part))
+    world.broadcast(lambda: _place(out, part))
 
 
 def _place(out: Path, part: Path) -> None:

@@ -21,7 +21,7 @@ from katcore.train.checkpoint import publish
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Sizes of the model; 0 takes the usual multiple of the others."""
 
     layers: int = 2
@@ -55,7 +55,13 @@ class Shape:
 
 
 def init(
-    out: Path, shape: Shape, *, config: Path | None = None, texts: Sequence[Path] = (), vocab: int = 4096, seed: int = 0
+    out: Path,
+    shape: ModelShape,
+    *,
+    config: Path | None = None,
+    texts: Sequence[Path] = (),
+    vocab: int = 4096,
+    seed: int = 0,
 ) -> int:
     """Write a new model to `out` and return its number of parameters.
 

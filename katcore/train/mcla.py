@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from katcore.errors import UsageError
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def anchored(logprob: Tensor, mean: Tensor) -> Tensor:
     return logprob + (mean - logprob).detach()
 
 
-def shuffled_siblings(tree: Tree, seed: int) -> tuple[Tree, Tensor]:
+def shuffled_siblings(tree: Forest, seed: int) -> tuple[Forest, Tensor]:
     """The same forest with roots and siblings in another order, and where each token went: `place` [N] int64.
 
     Every path stays what it was, so log-probs differ by rounding and routing alone: one way to make passes differ.
@@ -104,7 +104,7 @@ def shuffled_siblings(tree: Tree, seed: int) -> tuple[Tree, Tensor]:
     return _moved(tree, place), place
 
 
-def _side_branches(tree: Tree) -> list[int]:
+def _side_branches(tree: Forest) -> list[int]:
     """All tokens that have a sibling, and all roots, in order."""
     parent = tree.parent.cpu()
     count = torch.zeros(len(tree) + 1, dtype=torch.int64).index_add_(0, parent + 1, torch.ones_like(parent))
@@ -112,10 +112,10 @@ def _side_branches(tree: Tree) -> list[int]:
     return found
 
 
-def _moved(tree: Tree, place: Tensor) -> Tree:
+def _moved(tree: Forest, place: Tensor) -> Forest:
     source = torch.empty_like(place).scatter_(0, place, torch.arange(len(place)))
     parent = tree.parent[source]
-    return Tree(
+    return Forest(
         tokens=tree.tokens[source],
         parent=torch.where(parent < 0, parent, place[parent.clamp(min=0)]),
         depth=tree.depth[source],

@@ -16,7 +16,7 @@ import torch
 from katcore.errors import KatError
 from katcore.model.memory import Costs, Estimate, estimate, mib, rough_bytes
 from katcore.model.tree_lm import TreeLM
-from katcore.model.walk import Plan
+from katcore.model.walk import WalkPlan
 from katcore.train.heap import kept_bytes
 
 FAR = 0.1
@@ -34,7 +34,7 @@ class Memory:
         self._costs: Costs | None = None
         self._said = 0
 
-    def needed(self, plans: Sequence[Plan]) -> Estimate | None:
+    def needed(self, plans: Sequence[WalkPlan]) -> Estimate | None:
         """The largest row's; None where it is far from mattering."""
         if self._costs is None and not self.budget and self._rough(plans) < FAR * free_bytes(self.lm.device):
             return None
@@ -43,7 +43,7 @@ class Memory:
         found = (estimate(self.lm, plan, self._costs, recompute=self.recompute) for plan in plans)
         return max(found, key=lambda each: each.bytes)
 
-    def check(self, plans: Sequence[Plan], to_come: int) -> Estimate | None:
+    def check(self, plans: Sequence[WalkPlan], to_come: int) -> Estimate | None:
         """Say what a step of these rows needs; KatError when it and `to_come` bytes more are not free."""
         needed = self.needed(plans)
         if needed is None:
@@ -66,7 +66,7 @@ class Memory:
             return "--dtype bfloat16 or a smaller model needs less; --deepspeed shares it out"
         return f"--budget {tokens} keeps the activations of fewer tokens at once"
 
-    def _rough(self, plans: Sequence[Plan]) -> float:
+    def _rough(self, plans: Sequence[WalkPlan]) -> float:
         """Bytes of all activations of the largest row, counted generously from the model's widths."""
         experts = getattr(self.lm.model.config, "num_experts_per_tok", None) or 1
         return float(max(len(plan.tree) for plan in plans) * rough_bytes(self.lm) * experts)

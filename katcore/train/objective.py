@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass, field
 
 from katcore.errors import UsageError
-from katcore.train.losses import OBJECTIVES, Settings
+from katcore.train.losses import OBJECTIVES, LossSettings
 from katcore.train.mcla import Averaging
 
 SCHEDULES = ("constant", "linear", "cosine", "wsd")
 
 
 @dataclass(frozen=True)
-class Objective:
+class TrainObjective:
     """One loss with its settings. `temperature`: at which the tokens were sampled, and all log-probs are compared."""
 
     name: str
@@ -22,7 +22,7 @@ class Objective:
     constant: int = 1024
     temperature: float = 1.0
     updates: int = 1
-    settings: Settings = field(default_factory=Settings)
+    settings: LossSettings = field(default_factory=LossSettings)
     averaging: Averaging = field(default_factory=lambda: Averaging(passes=1))
     """Passes whose log-probs are averaged (MCLA); 1: off."""
     difficulty_weight: float = 0.0

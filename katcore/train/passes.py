@@ -17,24 +17,24 @@ from torch import Tensor
 
 from katcore.errors import KatError
 from katcore.model.tree_lm import TreeLM
-from katcore.train.batch import Row, Step
+from katcore.train.batch import PackRow, Step
 from katcore.train.losses import OBJECTIVES, LossOutputs, linear_loss, linearise
 from katcore.train.mcla import anchored, averaged, shuffled_siblings
-from katcore.train.objective import Objective
+from katcore.train.objective import TrainObjective
 from katcore.train.rescale import rescaled, sample_entropy
 from katcore.train.router_loss import RouterLoss
-from katcore.train.slots import Ranks, Turn
-from katcore.train.terms import Terms, joined
+from katcore.train.slots import Ranks, Slot
+from katcore.train.terms import TermTensors, joined
 
 
 @dataclass
-class Seen:
+class PassResults:
     """What the passes of one step found. Log-probs and entropies are one tensor [M] a row, over its terms."""
 
-    terms: list[Terms]
+    terms: list[TermTensors]
     mine: list[int]
     """The rows that this rank runs; what is known of the others comes from theirs."""
-    turns: list[Turn]
+    turns: list[Slot]
     logprob: list[Tensor] = field(default_factory=list)
     entropy: list[Tensor] = field(default_factory=list)
     old: list[Tensor] = field(default_factory=list)
@@ -50,31 +50,31 @@ class Passes:
     """
 
     lm: TreeLM
-    objective: Objective
+    objective: TrainObjective
     budget: int = 0
     recompute: bool = False
     reference: TreeLM | None = None
     computed: int = 0
     forward_only: int = 0
     ranks: Ranks = field(default_factory=Ranks)
-    _terms: WeakKeyDictionary[Row, Terms] = field(default_factory=WeakKeyDictionary)
+    _terms: WeakKeyDictionary[PackRow, TermTensors] = field(default_factory=WeakKeyDictionary)
 
     def __post_init__(self) -> None:
         weight = self.objective.router_loss
         self._router_loss = RouterLoss(self.lm, weight, self.ranks.world) if weight else None
 
-    def begin(self, step: Step) -> Seen:
+    def begin(self, step: Step) -> PassResults:
         """What all updates of a step share: its terms, and the first pass where the objective wants one."""
         self.computed = self.forward_only = 0
         mine = self.ranks.mine(step)
         terms = self._referred([self._of(row, i in mine) for i, row in enumerate(step.rows)], step, mine)
-        seen = Seen(terms, mine, self.ranks.turns({i: terms[i] for i in mine}, self.recompute))
+        seen = PassResults(terms, mine, self.ranks.turns({i: terms[i] for i in mine}, self.recompute))
         if self.objective.scored:
             self._score(step, seen)
             self._rescale(step, seen)
         return seen
 
-    def gradients(self, step: Step, seen: Seen) -> list[LossOutputs]:
+    def gradients(self, step: Step, seen: PassResults) -> list[LossOutputs]:
         """Add the step's gradients to the parameters'; the first call of a step fixes π_old."""
         if not seen.logprob and (self.objective.coupled or self.objective.averaging.passes > 1):
             self._score(step, seen)
@@ -101,26 +101,26 @@ class Passes:
         seen.logprob = []  # another update has other weights
         return self.ranks.joined(outputs) if coupled is None else [coupled[0]]
 
-    def _of(self, row: Row, mine: bool) -> Terms:
+    def _of(self, row: PackRow, mine: bool) -> TermTensors:
         """The row's terms and parts, made once for all epochs; another rank's row is not cut."""
         if row not in self._terms:
             budget = self.budget if mine else 0
-            self._terms[row] = Terms.of_row(row, budget, self.lm.device, weighted=not self.objective.coupled)
+            self._terms[row] = TermTensors.of_row(row, budget, self.lm.device, weighted=not self.objective.coupled)
         return self._terms[row]
 
-    def _referred(self, terms: list[Terms], step: Step, mine: list[int]) -> list[Terms]:
+    def _referred(self, terms: list[TermTensors], step: Step, mine: list[int]) -> list[TermTensors]:
         """The terms with the reference policy's log-probs, asked for once. Every rank holds that policy whole."""
         wanted = [i for i, each in enumerate(terms) if each.columns.ref_logprob is None]
         if self.reference is None or not wanted:
             return terms
-        own = {i: self._logprobs(Turn(i), terms[i], self.reference) for i in mine if i in wanted}
+        own = {i: self._logprobs(Slot(i), terms[i], self.reference) for i in mine if i in wanted}
         for i, (logprob, *_) in self.ranks.everything(own, self.lm.device).items():
             terms[i] = self._terms[step.rows[i]] = terms[i].with_reference(logprob)
         return terms
 
     # ------------------------------------------------------------------------------------- without gradient
 
-    def _logprobs(self, turn: Turn, terms: Terms, lm: TreeLM) -> tuple[Tensor, Tensor]:
+    def _logprobs(self, turn: Slot, terms: TermTensors, lm: TreeLM) -> tuple[Tensor, Tensor]:
         """(logprob [M], entropy [M]) of the terms under a model."""
         logprob, entropy = torch.zeros(2, len(terms.plan.index), dtype=torch.float64, device=lm.device).unbind()
 
@@ -131,7 +131,7 @@ class Passes:
             self.forward_only += self.ranks.walk(lm, turn, terms, visit, self.objective.temperature, False)
         return logprob[terms.place], entropy[terms.place]
 
-    def _scored(self, turns: list[Turn], terms: dict[int, Terms]) -> list[tuple[Tensor, ...]]:
+    def _scored(self, turns: list[Slot], terms: dict[int, TermTensors]) -> list[tuple[Tensor, ...]]:
         """(logprob [M], entropy [M]) of every row's terms, each from the rank that runs it."""
         found: dict[int, tuple[Tensor, ...]] = {}
         for turn in turns:
@@ -142,14 +142,14 @@ class Passes:
                 self.ranks.walk(self.lm, turn, None, _nobody, self.objective.temperature, False)
         return [both for _, both in sorted(self.ranks.everything(found, self.lm.device).items())]
 
-    def _walk_through(self, turns: list[Turn], terms: Sequence[Terms]) -> int:
+    def _walk_through(self, turns: list[Slot], terms: Sequence[TermTensors]) -> int:
         """Run this rank's rows for what hooks see; returns the tokens computed."""
         rows = ((turn, None if turn.row < 0 else terms[turn.row]) for turn in turns)
         return sum(
             self.ranks.walk(self.lm, turn, row, _nobody, self.objective.temperature, False) for turn, row in rows
         )
 
-    def _score(self, step: Step, seen: Seen) -> None:
+    def _score(self, step: Step, seen: PassResults) -> None:
         """Log-probs and entropies of all terms, averaged over passes where the objective says so."""
         entropies: list[Tensor] = []
 
@@ -166,14 +166,14 @@ class Passes:
         if self.objective.averaging.passes > 1:
             seen.metrics |= mean.metrics()
 
-    def _shuffled(self, row: Row, seed: int) -> Terms:
+    def _shuffled(self, row: PackRow, seed: int) -> TermTensors:
         """The row's terms over the same forest with its siblings in another order: other roundings, other routing."""
         tree, place = shuffled_siblings(row.tree, seed)
         moved = replace(row, tree=tree, term_token=place[row.term_token], old_logprob=None, ref_logprob=None)
         moved = replace(moved, teacher_logprob=None)
-        return Terms.of_row(moved, self.budget, self.lm.device, weighted=not self.objective.coupled)
+        return TermTensors.of_row(moved, self.budget, self.lm.device, weighted=not self.objective.coupled)
 
-    def _rescale(self, step: Step, seen: Seen) -> None:
+    def _rescale(self, step: Step, seen: PassResults) -> None:
         """Difficulty- and entropy-aware advantages, over all samples of the step that are trained on."""
         objective = self.objective
         if not (objective.difficulty_weight or objective.entropy_weight):
@@ -193,7 +193,7 @@ class Passes:
         seen.terms = [terms.with_advantages(factor) for terms, factor in zip(seen.terms, factors)]
         seen.metrics |= {name: float(values.mean()) for name, values in done.metrics().items()}
 
-    def _linearised(self, seen: Seen) -> tuple[LossOutputs, Sequence[Tensor]]:
+    def _linearised(self, seen: PassResults) -> tuple[LossOutputs, Sequence[Tensor]]:
         """The step's loss, and each row's coefficients [M] of a linear loss with the same gradient."""
         every = [torch.arange(len(terms), device=self.lm.device) for terms in seen.terms]
         packed = [terms.packed_old for terms in seen.terms]
@@ -208,7 +208,13 @@ class Passes:
     # ---------------------------------------------------------------------------------------- with gradient
 
     def _row(
-        self, turn: Turn, row: Row, terms: Terms, old: Tensor | None, weight: Tensor | None, mean: Tensor | None
+        self,
+        turn: Slot,
+        row: PackRow,
+        terms: TermTensors,
+        old: Tensor | None,
+        weight: Tensor | None,
+        mean: Tensor | None,
     ) -> tuple[list[LossOutputs], Tensor]:
         """The row's gradients, part by part; the parts' losses, and all terms' log-probs [M] as they were.
 

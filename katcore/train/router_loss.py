@@ -24,7 +24,7 @@ from torch import Tensor
 from katcore.errors import UsageError
 from katcore.model.partition import Part
 from katcore.model.tree_lm import TreeLM
-from katcore.train.terms import Terms
+from katcore.train.terms import TermTensors
 from katcore.train.world import ALONE, World
 
 
@@ -71,7 +71,7 @@ class RouterLoss:
             for hook in hooks:
                 hook.remove()
 
-    def count(self, rows: Sequence[Terms], walk: Callable[[Sequence[Terms]], int]) -> int:
+    def count(self, rows: Sequence[TermTensors], walk: Callable[[Sequence[TermTensors]], int]) -> int:
         """Loads of the step whose terms these are; returns the tokens computed for it, all without gradient.
 
         `walk` runs this rank's rows of those that it is given.
@@ -96,7 +96,7 @@ class RouterLoss:
         """Add up what the ranks counted."""
         if self.world.size == 1:
             return
-        everybody = self.world.gathered([x.cpu() for x in (*self.load, *self.mean)])
+        everybody = self.world.all_gather([x.cpu() for x in (*self.load, *self.mean)])
         for own, sums in zip((*self.load, *self.mean), zip(*everybody)):
             own.copy_(torch.stack(sums).sum(0))
 
@@ -109,7 +109,7 @@ class RouterLoss:
         peak = sum(float(f.max() / f.mean()) for f, _ in shares) / len(shares)
         return {"router_loss": value, "router_peak_load": peak}
 
-    def _weigh(self, terms: Terms) -> None:
+    def _weigh(self, terms: TermTensors) -> None:
         """The weight of every state of the row: that of the terms which it predicts."""
         plan, columns = terms.plan, terms.columns
         weight = torch.zeros(len(plan.tree), dtype=torch.float64, device=self.lm.device)
@@ -142,7 +142,7 @@ class RouterLoss:
         return hook
 
 
-def _silent(terms: Terms) -> Terms:
+def _silent(terms: TermTensors) -> TermTensors:
     """The terms with nothing to read: the head stays out of it."""
     return replace(terms, plan=replace(terms.plan, which=[which[:0] for which in terms.plan.which]))
 

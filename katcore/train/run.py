@@ -23,8 +23,8 @@ from katcore.errors import InputError, UsageError
 from katcore.records import Pack
 from katcore.train import checkpoint, zero
 from katcore.train.batch import Step, steps
-from katcore.train.objective import Objective, Optimizer
-from katcore.train.tensorboard import Writer, events, write
+from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.tensorboard import Writer, events, write_scalars
 from katcore.train.trainer import Trainer
 from katcore.train.world import ALONE, World
 
@@ -60,7 +60,7 @@ class Plateau:
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrainLimits:
     """How long to train and how often to save. 0 epochs or steps: no such limit."""
 
     epochs: int = 1
@@ -102,9 +102,9 @@ def fit(
     folder: str | Path,
     packs: Iterable[Pack],
     out: Path,
-    objective: Objective,
+    objective: TrainObjective,
     optimizer: Optimizer,
-    limits: Limits,
+    limits: TrainLimits,
     *,
     budget: int = 0,
     recompute: bool = False,
@@ -124,7 +124,7 @@ def fit(
     """
     if deepspeed is not None:
         zero.start(world)
-    last = world.told(lambda: _checked(out, resume))
+    last = world.broadcast(lambda: _checked(out, resume))
     trainer = Trainer.load(
         last or folder, objective, optimizer, backend=backend, budget=budget, recompute=recompute, reference=reference,
         dtype=dtype, deepspeed=deepspeed, world=world,
@@ -161,7 +161,7 @@ def _drawn(writer: Writer, report: Callable[[Metrics], None]) -> Callable[[Metri
     """A report that writes event files first."""
 
     def both(metrics: Metrics) -> None:
-        write(writer, metrics)
+        write_scalars(writer, metrics)
         report(metrics)
 
     return both
@@ -176,7 +176,7 @@ def _checked(out: Path, resume: bool) -> Path | None:
     return None
 
 
-def _batches(packs: Iterable[Pack], trainer: Trainer, limits: Limits) -> Iterator[Step]:
+def _batches(packs: Iterable[Pack], trainer: Trainer, limits: TrainLimits) -> Iterator[Step]:
     """The steps of every epoch. A stream is read once: its packs stay in memory when there is another epoch."""
     objective = trainer.objective
     kept: list[Step] = []
@@ -212,7 +212,7 @@ def _skip(batches: Iterator[Step], progress: Progress, seen: str, world: World) 
 def _train(
     trainer: Trainer,
     batches: Iterator[Step],
-    limits: Limits,
+    limits: TrainLimits,
     out: Path,
     progress: Progress,
     log: TextIO | None,
@@ -242,7 +242,7 @@ def _train(
     return saved
 
 
-def _save(trainer: Trainer, progress: Progress, out: Path, limits: Limits) -> None:
+def _save(trainer: Trainer, progress: Progress, out: Path, limits: TrainLimits) -> None:
     state = {"trainer": trainer.state(), "losses": progress.losses, "seen": progress.seen.hexdigest()}
     checkpoint.save(out, trainer.steps, trainer.checkpoint, state, limits.keep, trainer.world)
 

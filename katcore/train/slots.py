@@ -1,6 +1,6 @@
 """Who runs which rows of a step, and when: one process all of them; of several ranks each its share, in step.
 
-In: a step's terms. Out: `Turn`s, in each of which a rank runs one of its rows, or none of them, in an order of parts
+In: a step's terms. Out: `Slot`s, in each of which a rank runs one of its rows, or none of them, in an order of parts
 that all ranks agreed on; and what the ranks found, put together. The passes themselves are `passes.py`'s.
 """
 
@@ -19,12 +19,12 @@ from katcore.model.tree_lm import TreeLM
 from katcore.model.walk import Visit, walk
 from katcore.train.batch import Step
 from katcore.train.losses import LossOutputs
-from katcore.train.terms import Terms
+from katcore.train.terms import TermTensors
 from katcore.train.world import ALONE, Costs, World, shares
 
 
 @dataclass(frozen=True)
-class Turn:
+class Slot:
     """One row's walk. `row` is its number in the step, -1 where this rank only keeps step; no order: no other rank."""
 
     row: int
@@ -46,21 +46,21 @@ class Ranks:
             return list(range(len(step.rows)))
         return shares(step, self.costs, self.world.size)[self.world.rank]
 
-    def turns(self, terms: Mapping[int, Terms], recompute: bool) -> list[Turn]:
+    def turns(self, terms: Mapping[int, TermTensors], recompute: bool) -> list[Slot]:
         """The walks of a pass over this rank's rows, by number; every rank gets as many."""
         if self.runner is None:
-            return [Turn(row) for row in terms]
+            return [Slot(row) for row in terms]
         own = [shape_of(each.plan.parts, recompute) for each in terms.values()]
-        everybody = self.world.gathered(own)
+        everybody = self.world.all_gather(own)
         turns = []
         for k, shapes in enumerate(zip_longest(*everybody, fillvalue=Shape())):
             row = [*terms][k] if k < len(terms) else -1
             parts = terms[row].plan.parts if row >= 0 else ()
-            turns.append(Turn(row, agree(shapes, self.world.rank, parts)))
+            turns.append(Slot(row, agree(shapes, self.world.rank, parts)))
         return [*turns[:-1], replace(turns[-1], last=True)]
 
     def walk(
-        self, lm: TreeLM, turn: Turn, terms: Terms | None, visit: Visit, temperature: float, recompute: bool
+        self, lm: TreeLM, turn: Slot, terms: TermTensors | None, visit: Visit, temperature: float, recompute: bool
     ) -> int:
         """Visit the turn's row; returns the tokens computed."""
         if self.runner is not None and turn.order is not None:
@@ -73,7 +73,7 @@ class Ranks:
         """What the ranks found, by row, on every rank."""
         if self.world.size == 1:
             return mine
-        sent = self.world.gathered({row: tuple(x.cpu() for x in found) for row, found in mine.items()})
+        sent = self.world.all_gather({row: tuple(x.cpu() for x in found) for row, found in mine.items()})
         return {row: tuple(x.to(device) for x in found) for each in sent for row, found in each.items()}
 
     def joined(self, outputs: list[LossOutputs]) -> list[LossOutputs]:
@@ -81,4 +81,4 @@ class Ranks:
         if self.world.size == 1:
             return outputs
         sent = [LossOutputs(o.loss.cpu(), {name: x.cpu() for name, x in o.metrics.items()}) for o in outputs]
-        return [each for several in self.world.gathered(sent) for each in several]
+        return [each for several in self.world.all_gather(sent) for each in several]

@@ -39,7 +39,7 @@ def events(folder: Path, steps_done: int) -> Iterator[Writer]:
         yield writer
 
 
-def write(writer: Writer, metrics: Mapping[str, Any]) -> None:
+def write_scalars(writer: Writer, metrics: Mapping[str, Any]) -> None:
     """The numbers of one step, each a curve `train/NAME`."""
     for name, value in metrics.items():
         if name != "step" and isinstance(value, int | float) and math.isfinite(value):

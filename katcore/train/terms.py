@@ -1,7 +1,7 @@
 """A row's trained terms on the model's device, ready to be read part by part.
 
-In: a `Row`, a budget. Out: `Terms`: the row's forest cut into parts, and for any of the tokens that a part evaluates
-the `LossInputs` of the terms that train them.
+In: a `PackRow`, a budget. Out: `TermTensors`: the row's forest cut into parts, and for any of the tokens that a part
+evaluates the `LossInputs` of the terms that train them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from katcore.model.partition import partition
-from katcore.model.walk import Plan
-from katcore.train.batch import Row
+from katcore.model.walk import WalkPlan
+from katcore.train.batch import PackRow
 from katcore.train.losses import LossInputs
 
 
 @dataclass(frozen=True)
-class Terms:
+class TermTensors:
     """M terms of T tokens; `columns` are the loss's inputs that no model has to be asked for, all [M], floats fp64."""
 
-    plan: Plan
+    plan: WalkPlan
     place: Tensor  # [M] int64, the term's token in plan.index
     columns: LossInputs
     packed_old: Tensor | None  # [M], π_old where the pack brings it
@@ -29,7 +29,7 @@ class Terms:
     bounds: Tensor  # [T + 1], where each token's terms begin in `order`
 
     @classmethod
-    def of_row(cls, row: Row, budget: int, device: torch.device, *, weighted: bool = True) -> Terms:
+    def of_row(cls, row: PackRow, budget: int, device: torch.device, *, weighted: bool = True) -> TermTensors:
         """The row's terms; its forest in parts of at most `budget` tokens, 0: whole.
 
         `weighted`: only terms with a weight in some stream. The others cost time for nothing, unless a loss couples
@@ -51,7 +51,7 @@ class Terms:
 
         empty = torch.empty(0, dtype=torch.float64, device=device)
         return cls(
-            Plan.of(tree, partition(tree, budget), index.to(device)),
+            WalkPlan.of(tree, partition(tree, budget), index.to(device)),
             place.to(device),
             LossInputs(
                 logprob=empty,
@@ -100,11 +100,11 @@ class Terms:
         }  # .to(logprob): its device and dtype
         return LossInputs(logprob=logprob, entropy=entropy, old_logprob=old.to(logprob), **columns)
 
-    def with_advantages(self, factor: Tensor) -> Terms:
+    def with_advantages(self, factor: Tensor) -> TermTensors:
         """The same terms with advantages multiplied by `factor` [M]."""
         return replace(self, columns=replace(self.columns, advantage=self.columns.advantage * factor))
 
-    def with_reference(self, logprob: Tensor) -> Terms:
+    def with_reference(self, logprob: Tensor) -> TermTensors:
         """The same terms with the reference policy's log-probs [M]."""
         return replace(self, columns=replace(self.columns, ref_logprob=logprob))
 

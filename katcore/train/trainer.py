@@ -28,7 +28,7 @@ from katcore.train.adam import Adam
 from katcore.train.batch import Step, steps
 from katcore.train.losses import OBJECTIVES, LossOutputs, reduce_metrics
 from katcore.train.memory import Memory
-from katcore.train.objective import Objective, Optimizer
+from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.passes import Passes
 from katcore.train.slots import Ranks
 from katcore.train.world import ALONE, Costs, World
@@ -45,7 +45,7 @@ class Trainer:
         self,
         lm: TreeLM,
         chat: ChatModel | None,
-        objective: Objective,
+        objective: TrainObjective,
         optimizer: Optimizer,
         budget: int = 0,
         *,
@@ -72,7 +72,7 @@ class Trainer:
     def load(
         cls,
         folder: str | Path,
-        objective: Objective,
+        objective: TrainObjective,
         optimizer: Optimizer = DEFAULT,
         *,
         dtype: torch.dtype = torch.float32,
@@ -134,7 +134,7 @@ class Trainer:
             outputs = self.passes.gradients(step, seen)
             norm = self._apply(rate)
         self.steps += 1
-        computed, forward_only = map(sum, zip(*self.world.gathered((self.passes.computed, self.passes.forward_only))))
+        computed, forward_only = map(sum, zip(*self.world.all_gather((self.passes.computed, self.passes.forward_only))))
         return {
             "step": self.steps,
             "loss": float(sum(float(out.loss) for out in outputs)),
@@ -159,7 +159,7 @@ class Trainer:
 
     def _zero(self, table: dict[str, Any]) -> Zero:
         config, half = self.lm.model.config, self.lm.model.dtype == torch.bfloat16
-        whole = self.world.told(lambda: filled(table, self.optimizer, self.world.size, half, config.hidden_size))
+        whole = self.world.broadcast(lambda: filled(table, self.optimizer, self.world.size, half, config.hidden_size))
         return Zero(self.lm, whole, self.world)
 
     def _zero_grad(self) -> None:

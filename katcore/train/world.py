@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import torch
 
 from katcore.errors import KatError
-from katcore.train.batch import Row, Step
+from katcore.train.batch import PackRow, Step
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class World:
         """Whether this is the rank that reads, writes and speaks."""
         return self.rank == 0
 
-    def gathered(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """Every rank's value, by rank, on every rank."""
         if self.size == 1:
             return [value]
@@ -46,7 +46,7 @@ class World:
 
     def wait(self) -> None:
         """Until every rank is here."""
-        self.gathered(None)
+        self.all_gather(None)
 
     def leave(self) -> None:
         """Leave the group when every rank is here: one that is still in it when rank 0 has gone is aborted."""
@@ -54,7 +54,7 @@ class World:
             self.wait()
             torch.distributed.destroy_process_group()
 
-    def told(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """What `make` returns on rank 0, on every rank. After a KatError there the others leave with its exit code."""
         if self.size == 1:
             return make()
@@ -84,7 +84,7 @@ class World:
 
     def stream(self, items: Iterator[T]) -> Iterator[T]:
         """The items that rank 0 reads, on every rank; the other ranks' own are not touched."""
-        while (item := self.told(lambda: next(items, None))) is not None:
+        while (item := self.broadcast(lambda: next(items, None))) is not None:
             yield item
 
 
@@ -105,7 +105,7 @@ class Costs:
         size = getattr(config, "head_dim", None) or hidden // heads
         return cls(layers * 12.0 * hidden**2 + hidden * config.vocab_size, layers * 2.0 * heads * size)
 
-    def row(self, row: Row) -> float:
+    def row(self, row: PackRow) -> float:
         """A row's work: a token sees its path, as many keys as its depth and itself."""
         return self.token * len(row.tree) + self.pair * float((row.tree.depth + 1).sum())
 

@@ -26,7 +26,7 @@ FOREIGN = {
 """Tables of DeepSpeed's that would do what another part of kat-train does, or nothing."""
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_deepspeed(path: Path) -> dict[str, Any]:
     """The file's table. UsageError or InputError when there is none."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ from katcore.records import Json, Trajectory, encode
 from katcore.streams import Line
 from katcore.trajectory.foreign import rows
 from katcore.trajectory.formats import (
-    Format,
+    TrajectoryFormat,
     View,
     anthropic_messages,
     atif,
@@ -35,21 +35,25 @@ from katcore.trajectory.paths import Paths
 
 ALL = frozenset({"messages", "tokens", "calls", "verdict"})
 FORMATS = {
-    "atif": Format(atif.to_row, atif.from_row, ("schema_version", "agent", "steps"), ALL),
-    "openai": Format(
+    "atif": TrajectoryFormat(atif.to_row, atif.from_row, ("schema_version", "agent", "steps"), ALL),
+    "openai": TrajectoryFormat(
         openai_messages.to_row, openai_messages.from_row, ("messages",), frozenset({"messages", "verdict"})
     ),
-    "anthropic": Format(
+    "anthropic": TrajectoryFormat(
         anthropic_messages.to_row, anthropic_messages.from_row, ("messages",), frozenset({"messages", "verdict"})
     ),
-    "mini-swe-agent": Format(mini_swe.to_row, mini_swe.from_row, ("info", "messages", "trajectory_format"), ALL),
-    "swe-bench": Format(swe_bench.to_row, swe_bench.from_row, ("instance_id", "model_name_or_path"), frozenset()),
-    "verifiers": Format(verifiers.to_row, verifiers.from_row, ("nodes", "task"), ALL | {"branches"}),
+    "mini-swe-agent": TrajectoryFormat(
+        mini_swe.to_row, mini_swe.from_row, ("info", "messages", "trajectory_format"), ALL
+    ),
+    "swe-bench": TrajectoryFormat(
+        swe_bench.to_row, swe_bench.from_row, ("instance_id", "model_name_or_path"), frozenset()
+    ),
+    "verifiers": TrajectoryFormat(verifiers.to_row, verifiers.from_row, ("nodes", "task"), ALL | {"branches"}),
 }
 """The name that `--from` and `--to` take. A row of swe-bench or verifiers is a whole attempt, of the others a path."""
 
 
-def read(name: str, row: Json) -> Trajectory:
+def read_foreign(name: str, row: Json) -> Trajectory:
     """The trajectory of a foreign row. RecordError when the row is not of the format."""
     kind = FORMATS[name]
     if missing := [field for field in kind.needs if field not in row]:
@@ -62,7 +66,7 @@ def read(name: str, row: Json) -> Trajectory:
         raise RecordError("convert", f"no row of {name}: {what}") from error
 
 
-def write(name: str, trajectory: Trajectory, paths: str = "main") -> tuple[list[Json], Counter[str]]:
+def write_foreign(name: str, trajectory: Trajectory, paths: str = "main") -> tuple[list[Json], Counter[str]]:
     """Rows of a format: of the `main` path or of `all` paths; and what of the trajectory is in none of them."""
     kind, tree = FORMATS[name], Paths(trajectory)
     whole = "branches" in kind.holds or "messages" not in kind.holds
@@ -79,7 +83,7 @@ def write(name: str, trajectory: Trajectory, paths: str = "main") -> tuple[list[
     return made, _lost(kind, tree, written)
 
 
-def _lost(kind: Format, tree: Paths, written: set[int]) -> Counter[str]:
+def _lost(kind: TrajectoryFormat, tree: Paths, written: set[int]) -> Counter[str]:
     lost: Counter[str] = Counter()
     attempt = tree.trajectory
     for node in attempt.nodes:
@@ -111,7 +115,7 @@ def items(found: Iterable[Item], to: str, paths: str, count: Count) -> Iterator[
             continue
         assert isinstance(given, Trajectory)
         try:
-            made, lost = write(to, given, paths) if to else ([], Counter())
+            made, lost = write_foreign(to, given, paths) if to else ([], Counter())
         except RecordError as error:
             yield replace(item, payload=error)
             continue
@@ -131,7 +135,7 @@ def foreign_items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
     """One item a row, named by its trajectory as `--resume` needs; a row that is none is a dead letter."""
     for row, where in rows(paths):
         try:
-            made = read(name, row)
+            made = read_foreign(name, row)
         except RecordError as error:
             yield Item(f"row:{where}", error, raw=msgspec.json.encode(row))
         else:

@@ -19,7 +19,7 @@ from katcore.trajectory.paths import Paths
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrimLimits:
     """What may stay of each path; 0 is no limit. `main`: of all paths, the agent's own conversation alone."""
 
     turns: int = 0
@@ -32,7 +32,7 @@ class Limits:
             raise UsageError("nothing to trim", hint="say --turns N, --tokens N or --paths main")
 
 
-def trim(trajectory: Trajectory, limits: Limits) -> Trajectory:
+def trim(trajectory: Trajectory, limits: TrimLimits) -> Trajectory:
     """The trajectory within its limits, itself when it already is. Rejected when no answer of the model would stay."""
     tree = Paths(trajectory)
     keep = _within(tree, limits)
@@ -57,7 +57,7 @@ def trim(trajectory: Trajectory, limits: Limits) -> Trajectory:
     return replace(trajectory, nodes=nodes, calls=calls, artifacts=artifacts, verdict=verdict)
 
 
-def _within(tree: Paths, limits: Limits) -> set[int]:
+def _within(tree: Paths, limits: TrimLimits) -> set[int]:
     keep = set(tree.by_id)
     if limits.main:
         keep = {node.id for node in tree.main}

@@ -11,7 +11,7 @@ from katcore.pool import Item
 from katcore.records import Task, Trajectory, encode
 from katcore.streams import Line, splice
 from katcore.trajectory.order import ordered
-from katcore.trajectory.trim import Limits, trim
+from katcore.trajectory.trim import TrimLimits, trim
 
 
 def items(lines: Iterable[Line], *, tasks: bool = True) -> Iterator[Item]:
@@ -32,7 +32,7 @@ def items(lines: Iterable[Line], *, tasks: bool = True) -> Iterator[Item]:
 class Trimmer:
     """Trims, and orders if asked to. What nothing changes passes through byte for byte."""
 
-    limits: Limits
+    limits: TrimLimits
     order: bool = False
 
     def __call__(self, item: Item) -> Iterator[bytes]:

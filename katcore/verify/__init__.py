@@ -8,7 +8,7 @@ answer, its words, which are data.
 from katcore.verify.attempts import Attempt, attempts, task_table
 from katcore.verify.grader import Grader
 from katcore.verify.judge import Judge
-from katcore.verify.report import Row, rows, table
+from katcore.verify.report import ReportRow, rows, table
 from katcore.verify.verifier import Verifier
 
-__all__ = ["Attempt", "Grader", "Judge", "Row", "Verifier", "attempts", "rows", "table", "task_table"]
+__all__ = ["Attempt", "Grader", "Judge", "ReportRow", "Verifier", "attempts", "rows", "table", "task_table"]

@@ -83,7 +83,7 @@ def wrong(task: Task, shown: Mapping[str, str], plain: bool = False) -> tuple[di
     files, found = dict(task.test_files), []
     for name, file in task.test_files.items():
         if file.text is not None and file.mode != "120000":
-            text, names = control.spoiled(name, file.text, tests, shown.get(name, ""), plain)
+            text, names = control.mutated(name, file.text, tests, shown.get(name, ""), plain)
             files[name] = TestFile(text=text, mode=file.mode)
             found += names
     return files, found

@@ -20,10 +20,10 @@ from katcore.environment.patch import BadPatch, apply_in_box
 from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
-from katcore.sandbox import Sandbox, named, sandbox
+from katcore.sandbox import Sandbox, sandbox, sandbox_name
 from katcore.sandbox.warm import warm
 from katcore.testrun.grade import Grade, judge
-from katcore.testrun.guard import Guard, Kept, source_folders
+from katcore.testrun.guard import Guard, GuardedPatch, source_folders
 from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.test_files import read_test_file, with_test_files
@@ -45,7 +45,7 @@ class Grader:
 
     def __post_init__(self) -> None:
         """An attempt that changed nothing needs no box: a wrong name is told before one does."""
-        named(self.sandbox)
+        sandbox_name(self.sandbox)
 
     def grade(self, task: Task, patch: str) -> Verdict:
         """The verdict on a patch; masked when the box, and not the patch, is at fault."""
@@ -77,7 +77,7 @@ class Grader:
             part.replace(final)
         return verdict
 
-    def _grade(self, task: Task, guard: Guard, kept: Kept, boxes: Sandbox) -> Verdict:
+    def _grade(self, task: Task, guard: Guard, kept: GuardedPatch, boxes: Sandbox) -> Verdict:
         flags = [f"dropped:{name}" for name in kept.dropped]
         if not kept.patch.strip():
             return Verdict(reason="the patch changes nothing but tests and their configuration", flags=flags)

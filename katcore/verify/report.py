@@ -68,7 +68,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """One line of a report.
 
     `pass_at_1`: the mean over tasks of the share of attempts that passed. `pass_at_1_interval` is Wilson's over
@@ -100,7 +100,9 @@ class Row:
     by_task: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def rows(trajectories: Iterable[Trajectory], *, prices: tuple[float, float] | None = None, seed: int = 0) -> list[Row]:
+def rows(
+    trajectories: Iterable[Trajectory], *, prices: tuple[float, float] | None = None, seed: int = 0
+) -> list[ReportRow]:
     """One row for each domain, scaffold and model, sorted; only attempts with a verdict count.
 
     `prices`: dollars for a million prompt and sampled tokens.
@@ -142,7 +144,9 @@ def _attempt(t: Trajectory) -> _Attempt:
     )
 
 
-def _row(key: tuple[str, str, str], graded: Sequence[_Attempt], prices: tuple[float, float] | None, seed: int) -> Row:
+def _row(
+    key: tuple[str, str, str], graded: Sequence[_Attempt], prices: tuple[float, float] | None, seed: int
+) -> ReportRow:
     by_task: dict[str, list[_Attempt]] = defaultdict(list)
     for attempt in graded:
         if not attempt.masked:
@@ -153,7 +157,7 @@ def _row(key: tuple[str, str, str], graded: Sequence[_Attempt], prices: tuple[fl
     rate = sum(c / of for c, of in counts.values()) / tasks if tasks else 0.0
     solved = sum(c > 0 for c, _ in counts.values())
     fewest = min((of for _, of in counts.values()), default=0)
-    return Row(
+    return ReportRow(
         *key,
         tasks=tasks,
         attempts=n,
@@ -195,7 +199,7 @@ HEAD = (
 )  # fmt: skip
 
 
-def table(found: Sequence[Row]) -> str:
+def table(found: Sequence[ReportRow]) -> str:
     """The rows as a text table with aligned columns; tokens, minutes and dollars are of one attempt."""
     cells = [HEAD] + [
         (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from katcore.verify.report import Row, interval, money, short
+from katcore.verify.report import ReportRow, interval, money, short
 from katcore.verify.report_plots import bars, colour, costs, curves, grid, name_of
 
 STYLE = """
@@ -57,7 +57,7 @@ RATES = ("Tasks", "Attempts", "pass@1", "mean", "best", "pass^k", "Masked", "Fla
 COSTS = ("Tokens in", "Tokens out", "Calls", "Minutes", "$", "$ a pass")
 
 
-def page(found: Sequence[Row], title: str = "Verdicts") -> str:
+def page(found: Sequence[ReportRow], title: str = "Verdicts") -> str:
     """The page of at least one row."""
     attempts, tasks = sum(row.attempts for row in found), len({task for row in found for task in row.by_task})
     key = "".join(
@@ -95,7 +95,7 @@ def page(found: Sequence[Row], title: str = "Verdicts") -> str:
 """
 
 
-def _grids(found: Sequence[Row]) -> list[str]:
+def _grids(found: Sequence[ReportRow]) -> list[str]:
     """One for each benchmark: they have no tasks in common."""
     kinds = sorted({row.domain for row in found})
     caption = "Each column is a task. Hatched: not tried by that row."
@@ -106,7 +106,7 @@ def _figure(svg: str, caption: str) -> str:
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _tables(found: Sequence[Row]) -> str:
+def _tables(found: Sequence[ReportRow]) -> str:
     """The rates, then the costs."""
     best = {row.domain: max(other.pass_at_1 for other in found if other.domain == row.domain) for row in found}
     several = {row.domain for row in found if sum(other.domain == row.domain for other in found) > 1}
@@ -120,7 +120,7 @@ def _tables(found: Sequence[Row]) -> str:
     )
 
 
-def _table(found: Sequence[Row], columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def _table(found: Sequence[ReportRow], columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th class=text>{name}</th>" for name in NAMES) + "".join(f"<th>{name}</th>" for name in columns)
     lines = []
     for row, given in zip(found, cells):
@@ -132,7 +132,7 @@ def _table(found: Sequence[Row], columns: Sequence[str], cells: Sequence[Sequenc
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
-def _rates(row: Row, first: bool) -> list[str]:
+def _rates(row: ReportRow, first: bool) -> list[str]:
     """The best pass@1 of a benchmark with several rows is set off."""
     rate = f"<b>{row.pass_at_1:.3f}</b>" if first else f"{row.pass_at_1:.3f}"
     both = (row.pass_at_1_interval, row.pass_at_1_tasks_interval)
@@ -144,7 +144,7 @@ def _rates(row: Row, first: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def _costs(row: Row) -> list[str]:
+def _costs(row: ReportRow) -> list[str]:
     cost = row.cost
     figures = [short(cost.prompt_tokens), short(cost.sampled_tokens), f"{cost.calls:.1f}", f"{cost.minutes:.1f}"]
     return [*figures, money(cost.dollars), money(cost.dollars_per_pass)]

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from html import escape
 from math import ceil, log10
 
-from katcore.verify.report import Row, short
+from katcore.verify.report import ReportRow, short
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a7f00")
 LEFT, TOP, RIGHT, BOTTOM = 64, 16, 20, 44
 
 
-def name_of(row: Row) -> str:
+def name_of(row: ReportRow) -> str:
     """How a row is called in a legend."""
     return " · ".join(part for part in (row.domain or "-", row.scaffold, row.model or "-") if part)
 
@@ -26,7 +26,7 @@ def colour(i: int) -> str:
     return COLOURS[i % len(COLOURS)]
 
 
-def bars(rows: Sequence[Row]) -> str:
+def bars(rows: Sequence[ReportRow]) -> str:
     """pass@1 of each row as a dot with both of its intervals, and best of all attempts as a hollow dot."""
     step, width = 34, 900
     left = min(420, 40 + max(len(name_of(row)) for row in rows) * 7)
@@ -46,7 +46,7 @@ def bars(rows: Sequence[Row]) -> str:
     return _svg(width, height, parts, "pass at 1 with intervals")
 
 
-def curves(rows: Sequence[Row], what: str) -> str:
+def curves(rows: Sequence[ReportRow], what: str) -> str:
     """`pass_at_k` or `pass_hat_k` of each row over k; k is on a logarithmic axis."""
     width, height = 440, 300
     most = max((len(getattr(row, what)) for row in rows), default=1) or 1
@@ -69,7 +69,7 @@ def curves(rows: Sequence[Row], what: str) -> str:
     return _svg(width, height, parts, label)
 
 
-def costs(rows: Sequence[Row]) -> str:
+def costs(rows: Sequence[ReportRow]) -> str:
     """pass@1 over what an attempt costs: dollars where prices are known, else tokens."""
     width, height = 440, 300
     priced = all(row.cost.dollars is not None for row in rows)
@@ -93,7 +93,7 @@ def costs(rows: Sequence[Row]) -> str:
     return _svg(width, height, parts, "cost and pass at 1")
 
 
-def grid(rows: Sequence[Row], most: int = 150) -> str:
+def grid(rows: Sequence[ReportRow], most: int = 150) -> str:
     """Tasks from left to right, the easiest first: the share of attempts that passed, as darkness. At most `most`."""
     rates: dict[str, list[float]] = {}
     for row in rows:

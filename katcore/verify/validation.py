@@ -41,7 +41,7 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
 
 
 @dataclass
-class Seen:
+class ProbeVerdicts:
     """The verdicts of a task's probes, by kind and name."""
 
     verdicts: dict[str, dict[str, Verdict]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Validator:
             raise RecordError("source", str(error)) from error
         task = with_test_files(task)
         self._look(task, base)
-        seen = Seen()
+        seen = ProbeVerdicts()
         for probe in probes(task, base):
             seen.verdicts.setdefault(probe.kind, {})[probe.name] = self._graded(task, probe)
             if probe.kind in ("noop", "gold"):
@@ -116,7 +116,7 @@ class Validator:
         return verdict
 
 
-def _sound(seen: Seen, sandbox: str) -> None:
+def _sound(seen: ProbeVerdicts, sandbox: str) -> None:
     """Doing nothing must fail what it should and break nothing; the known change must pass, and each time the same."""
     evidence = _evidence(seen, sandbox)
     noop = seen.of("noop").get("noop")
@@ -132,7 +132,7 @@ def _sound(seen: Seen, sandbox: str) -> None:
         raise Rejected("gold", "flaky" if flaky else "known_change_fails", evidence)
 
 
-def _judged(seen: Seen, sandbox: str, whole: bool) -> Json:
+def _judged(seen: ProbeVerdicts, sandbox: str, whole: bool) -> Json:
     """What falls out for its wrong or cheating probes; else the evidence.
 
     Of a large change (`whole` is false) only samples were tried: that no test sees these is evidence, no rejection.
@@ -146,7 +146,7 @@ def _judged(seen: Seen, sandbox: str, whole: bool) -> Json:
     return evidence
 
 
-def _evidence(seen: Seen, sandbox: str) -> Json:
+def _evidence(seen: ProbeVerdicts, sandbox: str) -> Json:
     """Nothing in it differs from one run to the next."""
     out: Json = {"sandbox": sandbox, "grading": VERSION}
     for kind, verdicts in seen.verdicts.items():

@@ -24,9 +24,18 @@ from torch import Tensor
 from katkernels.tree_attention.backends import BACKENDS, attend
 from katkernels.tree_attention.blocks import Blocks, classify
 from katkernels.tree_attention.check import TOLERANCE, check_backend, choose
-from katkernels.tree_attention.plan import Plan, make_plan
+from katkernels.tree_attention.plan import AttentionPlan, make_plan
 
-__all__ = ["BACKENDS", "TOLERANCE", "Blocks", "Plan", "check_backend", "classify", "make_plan", "tree_attention"]
+__all__ = [
+    "BACKENDS",
+    "TOLERANCE",
+    "AttentionPlan",
+    "Blocks",
+    "check_backend",
+    "classify",
+    "make_plan",
+    "tree_attention",
+]
 
 
 def tree_attention(
@@ -40,7 +49,7 @@ def tree_attention(
     window: int | None = None,
     depth: Tensor | None = None,  # [Nk] integers, each token's position on its own path; needed for a window
     backend: str = "auto",
-    plan: Plan | None = None,
+    plan: AttentionPlan | None = None,
 ) -> Tensor:
     """Attention [Nq, H, D] of every query over its own path; differentiable in q, k and v.
 

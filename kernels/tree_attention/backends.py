@@ -14,7 +14,7 @@ from torch import Tensor
 
 from katcore.errors import KatError
 from katkernels.tree_attention.chains import attend_chains
-from katkernels.tree_attention.plan import Plan
+from katkernels.tree_attention.plan import AttentionPlan
 from katkernels.tree_attention.reference import attend_dense
 from katkernels.tree_attention.segments import attend_segments
 
@@ -54,7 +54,7 @@ def refuse(backend: str, head_size: int, dtype: torch.dtype, device: torch.devic
         )
 
 
-def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, plan: Plan, scale: float) -> Tensor:
+def attend(backend: str, q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float) -> Tensor:
     """q [Nq, H, D], k and v [Nk, Hkv, D] → [Nq, H, D] by one backend, unchecked."""
     if not len(q):
         return torch.zeros_like(q)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from katcore.errors import KatError
 from katkernels.tree_attention.backends import attend, candidates, refuse
-from katkernels.tree_attention.plan import Plan, make_plan
+from katkernels.tree_attention.plan import AttentionPlan, make_plan
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 4e-2, torch.float16: 1e-2}
 """Largest error against the fp64 reference that a backend may have, relative to the largest value."""
@@ -82,7 +82,7 @@ def check_row() -> tuple[Tensor, Tensor]:
     return torch.tensor(end), torch.tensor(depth)
 
 
-def check_plan(device: torch.device, windowed: bool) -> Plan:
+def check_plan(device: torch.device, windowed: bool) -> AttentionPlan:
     """The row with its first OFFSET keys inherited."""
     end, depth = (x.to(device) for x in check_row())
     return make_plan(end, TOKENS - OFFSET, OFFSET, depth, WINDOW if windowed else None)
@@ -100,7 +100,7 @@ def _worst_error(
     return max(float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(got, expected))
 
 
-def _with_gradients(backend: str, inputs: list[Tensor], plan: Plan) -> list[Tensor]:
+def _with_gradients(backend: str, inputs: list[Tensor], plan: AttentionPlan) -> list[Tensor]:
     with torch.enable_grad():
         q, k, v = (x.detach().requires_grad_() for x in inputs[:3])
         out = attend(backend, q, k, v, plan, q.shape[-1] ** -0.5)

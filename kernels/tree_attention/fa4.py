@@ -24,7 +24,7 @@ from torch.nn.functional import pad
 
 from katcore.errors import KatError
 from katkernels.tree_attention.blocks import TileList, classify
-from katkernels.tree_attention.plan import Plan
+from katkernels.tree_attention.plan import AttentionPlan
 
 # Head size → queries and keys of a tile. The forward wants exactly its own number of keys (128, and at head size 256
 # one that divides into 16s and that the backward's 64 divides) and a multiple of its queries; so does the backward.
@@ -54,7 +54,7 @@ def modules() -> tuple[Any, Any, Any]:
         raise KatError(f"tree attention backend 'fa4' cannot be imported: {error}", hint=HINT) from error
 
 
-def aux_tensors(plan: Plan, tile_q: int, tile_k: int) -> list[Tensor]:
+def aux_tensors(plan: AttentionPlan, tile_q: int, tile_k: int) -> list[Tensor]:
     """int32 `end` by key and, for a window, depth + window by key and depth by query.
 
     Padded to whole tiles: the kernels evaluate the mask beyond the last query and key before they throw it away.
@@ -68,7 +68,7 @@ def aux_tensors(plan: Plan, tile_q: int, tile_k: int) -> list[Tensor]:
     return [pad(end, (0, by_key)), pad(depth + plan.window, (0, by_key)), by_query]
 
 
-def arguments(plan: Plan, head_size: int, block_sparse_tensors: Callable[..., Any]) -> dict[str, Any]:
+def arguments(plan: AttentionPlan, head_size: int, block_sparse_tensors: Callable[..., Any]) -> dict[str, Any]:
     """What `flash_attn_func` wants of a plan, apart from the mask: lists for both directions, and aux tensors."""
     tile_q, tile_k = TILES[head_size]
     last = plan.q_offset + plan.queries
@@ -93,7 +93,7 @@ def arguments(plan: Plan, head_size: int, block_sparse_tensors: Callable[..., An
     }
 
 
-def attend_fa4(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scale: float) -> Tensor:
+def attend_fa4(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float) -> Tensor:
     """q [Nq, H, D], k and v [Nk, Hkv, D] → [Nq, H, D]; differentiable once."""
     interface, block_sparsity, masks = modules()
     size = q.shape[-1]

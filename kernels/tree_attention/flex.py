@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from katkernels.tree_attention.blocks import TileList
-from katkernels.tree_attention.plan import Plan
+from katkernels.tree_attention.plan import AttentionPlan
 
 TILE = 128  # FlexAttention's own tiles must divide it
 
@@ -27,7 +27,7 @@ def refusal(head_size: int, dtype: torch.dtype, device: torch.device) -> str:
     return "" if device.type == "cuda" else "it runs on CUDA (torch has no gradient of FlexAttention on a CPU)"
 
 
-def block_mask(plan: Plan) -> BlockMask:
+def block_mask(plan: AttentionPlan) -> BlockMask:
     """FlexAttention's mask of one row, without its O(Nq · Nk) search for tiles."""
     blocks = plan.blocks(TILE, TILE)
     lists = (blocks.partial, blocks.full, blocks.partial_by_key, blocks.full_by_key)
@@ -40,7 +40,7 @@ def _batched(tiles: TileList) -> tuple[Tensor, Tensor]:
     return tiles.count[None, None], tiles.index[None, None]
 
 
-def _mask_mod(plan: Plan) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+def _mask_mod(plan: AttentionPlan) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
     """The mask of one pair; numbers are captured as tensors, for captured ints would compile anew for each row."""
     end, depth = plan.key_data
     offset = torch.tensor(plan.q_offset, dtype=torch.int32, device=end.device)
@@ -66,7 +66,7 @@ def _compiled() -> Callable[..., Tensor]:
     return compiled
 
 
-def attend_flex(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scale: float) -> Tensor:
+def attend_flex(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float) -> Tensor:
     """q [Nq, H, D], k and v [Nk, Hkv, D] → [Nq, H, D]; differentiable on CUDA."""
     mask = plan.kept("flex", lambda: block_mask(plan))
     q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))  # [1, H, N, D]

@@ -1,7 +1,7 @@
 """What a backend works out once from a row's mask, and all its layers share.
 
-In: `end`, and depths for a window. Out: a `Plan`, which makes what a backend asks for (the runs of `segments`, the tile
-lists of the block-skipping kernels) at the first request and keeps it. Nothing of q, k or v.
+In: `end`, and depths for a window. Out: an `AttentionPlan`, which makes what a backend asks for (the runs of
+`segments`, the tile lists of the block-skipping kernels) at the first request and keeps it. Nothing of q, k or v.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from katkernels.tree_attention.segments import Segments, cut
 
 
 @dataclass(frozen=True)
-class Plan:
+class AttentionPlan:
     """One row's mask: query i of [q_offset, q_offset + queries) sees j iff j <= i < end[j], and is near enough."""
 
     end: Tensor  # [Nk]
@@ -82,7 +82,7 @@ class Plan:
 
 def make_plan(
     end: Tensor, queries: int, q_offset: int = 0, depth: Tensor | None = None, window: int | None = None
-) -> Plan:
+) -> AttentionPlan:
     """The plan of queries [q_offset, q_offset + queries) over all keys.
 
     `end` and `depth` are integers [Nk] on one device; a window of w lets a query see itself and the w - 1 keys before
@@ -93,7 +93,7 @@ def make_plan(
     problem = _problem(end)
     if problem:
         raise ValueError(problem)
-    return Plan(end.detach(), queries, q_offset, None if window is None else depth, window)
+    return AttentionPlan(end.detach(), queries, q_offset, None if window is None else depth, window)
 
 
 def _problem(end: Tensor) -> str:

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from katkernels.tree_attention import triton_kernel
 from katkernels.tree_attention.blocks import TileList
-from katkernels.tree_attention.plan import Plan
+from katkernels.tree_attention.plan import AttentionPlan
 
 INTERPRETED = not isinstance(triton_kernel.forward_kernel, triton.runtime.JITFunction)
 HEAD_SIZES = (16, 32, 64, 128, 256)
@@ -109,7 +109,7 @@ class TreeAttention(torch.autograd.Function):  # type: ignore[misc]
     """Autograd over the kernels; q [Nq, H, D], k and v [Nk, Hkv, D]."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, plan: Plan, scale: float) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float) -> Tensor:
         """The output [Nq, H, D]; keeps it and the log-sum-exp [H, Nq] for the backward."""
         q, k, v = (x.contiguous() for x in (q, k, v))
         out = torch.empty_like(q)
@@ -149,7 +149,7 @@ class TreeAttention(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _launch(
-    name: str, tensors: tuple[Tensor, ...], plan: Plan, partial: TileList, full: TileList,
+    name: str, tensors: tuple[Tensor, ...], plan: AttentionPlan, partial: TileList, full: TileList,
     tile_q: int, tile_k: int, scale: float, grid: tuple[int, int], q: Tensor, k: Tensor,
 ) -> None:  # fmt: skip
     """Call a kernel with the arguments that all of them share."""
@@ -162,7 +162,7 @@ def _launch(
     )  # fmt: skip
 
 
-def attend_triton(q: Tensor, k: Tensor, v: Tensor, plan: Plan, scale: float) -> Tensor:
+def attend_triton(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float) -> Tensor:
     """q [Nq, H, D], k and v [Nk, Hkv, D] → [Nq, H, D]; differentiable once."""
     out: Tensor = TreeAttention.apply(q, k, v, plan, scale)
     return out

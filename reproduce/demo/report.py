@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from katcore.records import Trajectory
-from katcore.streams import read
+from katcore.streams import read_records
 from katcore.verify.report import wilson
 
 POLICIES = ("base", "sft", "rl", "expert-a", "expert-b", "student")
@@ -30,7 +30,7 @@ NOTES = {
 
 def graded(path: Path) -> list[Trajectory]:
     """The attempts of a file that have a verdict."""
-    records = (line.record for line in read([path]))
+    records = (line.record for line in read_records([path]))
     return [r for r in records if isinstance(r, Trajectory) and r.verdict is not None]
 
 

@@ -10,8 +10,8 @@ import pytest
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder made by `kat-train init`, as small as it gets."""
-    from katcore.train.init import Shape, init
+    from katcore.train.init import ModelShape, init
 
     folder = tmp_path_factory.mktemp("model") / "M"
-    init(folder, Shape(layers=1, hidden=32, heads=2, kv_heads=1))
+    init(folder, ModelShape(layers=1, hidden=32, heads=2, kv_heads=1))
     return folder

@@ -88,7 +88,7 @@ def test_a_task_tree_of_swe_bench_5_comes_back(tmp_path: Path) -> None:
     tree = swe_tree(tmp_path / "tree")
     out = through("swe-bench", tree, tmp_path)
     (out / "tasks.jsonl").unlink()
-    before, after = files.read(tree), files.read(out)
+    before, after = files.read_folder(tree), files.read_folder(out)
     assert before.keys() == after.keys()
     for name in before:
         if name.endswith(".yaml"):
@@ -105,7 +105,7 @@ def test_harbor_folders_come_back_byte_for_byte(tmp_path: Path) -> None:
     (source / "sum" / "environment" / "link").symlink_to("numbers.txt")
     write_folder(source / "other", {**HARBOR, "task.toml": '[task]\nname = "org/other"\n'})
     out = through("harbor", source, tmp_path)
-    assert files.read(out) == files.read(source)
+    assert files.read_folder(out) == files.read_folder(source)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from katcore.errors import InputError, RecordError
 from katcore.model.folder import load
 from katcore.pool import Item
 from katcore.records import Pack, PackSample, StepCounts
-from katcore.streams import read
-from katcore.train.init import Shape, init
-from katcore.train.objective import Objective, Optimizer
+from katcore.streams import read_records
+from katcore.train.init import ModelShape, init
+from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.trainer import Trainer
 
-TINY = Shape(layers=1, hidden=32, heads=2, kv_heads=1)
+TINY = ModelShape(layers=1, hidden=32, heads=2, kv_heads=1)
 
 #   0 ─ 1 ─ 2 ─ 3        5 ─ 6 ─ 7        two trees, a fork in each
 #       └── 4                └── 8
@@ -131,7 +131,7 @@ def test_the_student_moves_to_its_teacher(experts: dict[str, str]) -> None:
     """score → opd, a few steps: the gap to the teacher on the student's own tokens closes."""
     raw = line(pack())
     teacher = Scorer((("web", experts["web"]),))
-    student = Trainer.load(experts["swe"], Objective("opd"), Optimizer(lr=2e-3))
+    student = Trainer.load(experts["swe"], TrainObjective("opd"), Optimizer(lr=2e-3))
     made = msgspec.convert(scored(teacher, raw), Pack)
     gaps = [abs(student.step([made])["teacher_gap"]) for _ in range(30)]
     assert gaps[-1] < 0.2 * gaps[0]
@@ -144,10 +144,10 @@ def test_score_and_choose_as_commands(experts: dict[str, str], tmp_path: Path) -
     options = [f"--expert={name}={folder}" for name, folder in experts.items()]
     done = subprocess.run(["kat-distill", "score", packs, "-o", out, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (scored_line,) = list(read([out]))
+    (scored_line,) = list(read_records([out]))
     assert isinstance(scored_line.record, Pack) and len(scored_line.record.teacher) == 2
     assert json.loads(scored_line.raw)["later"] == 1
-    assert len(list(items(read([out])))) == 1
+    assert len(list(items(read_records([out])))) == 1
     packs.write_bytes(line(pack(tokenizer="f" * 64)) + b"\n")
     done = subprocess.run(["kat-distill", "score", packs, *options], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (4, ""), done.stderr

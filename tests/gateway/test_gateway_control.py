@@ -182,9 +182,9 @@ def test_a_real_engine_goes_on_with_the_new_weights(gateway: Gateway, tmp_path: 
     from katcore.engine.embedded.server import EmbeddedServer
     from katcore.engine.sglang import SGLangEngine
     from katcore.model.folder import load
-    from katcore.train.init import Shape, init
+    from katcore.train.init import ModelShape, init
 
-    init(tmp_path / "M", Shape(layers=1, hidden=32, heads=2, kv_heads=1))
+    init(tmp_path / "M", ModelShape(layers=1, hidden=32, heads=2, kv_heads=1))
     with EmbeddedServer(tmp_path / "M") as server:
         engine = SGLangEngine(server.url)
         model = TokenModel(engine, load(tmp_path / "M"), "tiny")
@@ -223,7 +223,7 @@ def test_a_stream_grows_while_it_is_sampled_and_is_journalled_first(gateway: Gat
     got = b""
     while b"word" not in got:
         got += response.read1(65536)
-    found = journal.read(session.journal.path)
+    found = journal.read_journal(session.journal.path)
     assert found.calls == [], "the answer is under way"
     forwarded = "".join(
         choice["delta"].get("content") or "" for event in sse(got) for choice in json.loads(event)["choices"]
@@ -238,7 +238,7 @@ def test_a_stream_grows_while_it_is_sampled_and_is_journalled_first(gateway: Gat
     text = "".join(delta.get("content") or "" for delta in deltas)
     trace = gateway.close_session(session)
     assert text == (trace.nodes[-1].message or {})["content"] and text.startswith("then that word")
-    assert journal.read(session.journal.path).unfinished == {}
+    assert journal.read_journal(session.journal.path).unfinished == {}
     assert (trace.calls[0].first_token_s or 9) < trace.calls[0].seconds
 
 

@@ -53,7 +53,7 @@ def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
         messages = [*messages, answers[-1], {"role": "user", "content": "more"}]
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
-    found = journal.read(tmp_path / "victim.jsonl")
+    found = journal.read_journal(tmp_path / "victim.jsonl")
     assert found.header["id"] == "victim" and [call.id for call in found.calls] == [0, 1, 2]
     assert [node.message for node in found.nodes if node.sampled] == answers
     assert [found.nodes[call.node or 0].message for call in found.calls] == answers
@@ -79,7 +79,7 @@ def test_kill_9_in_mid_stream_loses_nothing_that_went_out(tmp_path: Path) -> Non
     server.wait()
     events = [json.loads(event) for event in sse(got) if event.endswith("}")]
     forwarded = "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
-    found = journal.read(tmp_path / "victim.jsonl")
+    found = journal.read_journal(tmp_path / "victim.jsonl")
     assert found.calls == [] and [node.role for node in found.nodes] == ["user"]
     on_disk = load().decode(found.unfinished[0].token_ids)
     assert forwarded.startswith("word word") and on_disk.startswith(forwarded)
@@ -89,7 +89,7 @@ def test_kill_9_in_mid_stream_loses_nothing_that_went_out(tmp_path: Path) -> Non
 def test_a_line_that_was_cut_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     path.write_bytes(b'{"id": "x"}\n{"call": {"id": 0, "sta')
-    assert journal.read(path) == journal.Journaled({"id": "x"})
+    assert journal.read_journal(path) == journal.Journaled({"id": "x"})
 
 
 def test_the_journal_equals_the_trace(gateway: Gateway) -> None:
@@ -102,7 +102,7 @@ def test_the_journal_equals_the_trace(gateway: Gateway) -> None:
     result = {"role": "tool", "tool_call_id": answer["tool_calls"][0]["id"], "content": "[exit 2]"}
     say(session, [user, answer, result])
     trace = gateway.close_session(session)
-    found = journal.read(session.journal.path)
+    found = journal.read_journal(session.journal.path)
     assert msgspec.to_builtins(found.nodes) == msgspec.to_builtins(trace.nodes)
     assert msgspec.to_builtins(found.calls) == msgspec.to_builtins(trace.calls)
     assert found.nodes[1].tool_calls[0].outcome == "nonzero_exit"

@@ -172,7 +172,7 @@ def test_a_title_call_that_comes_first_does_not_take_the_agents_place(
     agent.ask()
     trace = closed(gateway, session, engine)
     assert boundaries(trace) == [("title", "title-1"), ("none", "main")]
-    found = journal.read(session.journal.path).nodes
+    found = journal.read_journal(session.journal.path).nodes
     assert [(node.lineage, node.boundary) for node in found] == [(n.lineage, n.boundary) for n in trace.nodes]
 
 

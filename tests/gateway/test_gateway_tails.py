@@ -17,8 +17,8 @@ from katcore.gateway.dialects import BadRequest
 from katcore.gateway.dialects.anthropic_messages import AnthropicMessages
 from katcore.gateway.dialects.openai_chat import OpenAIChat
 from katcore.gateway.dialects.openai_responses import OpenAIResponses
-from katcore.gateway.incremental import Tails
-from katcore.gateway.memo import KEPT, Derived, Seen
+from katcore.gateway.incremental import IncrementalRenderer
+from katcore.gateway.memo import KEPT, Derived, Memo
 from katcore.gateway.model import TokenModel
 from katcore.gateway.prompt import Known, extend
 from katcore.gateway.server import Gateway
@@ -54,7 +54,7 @@ def turns(chat: ChatModel, seed: int, count: int, varied: float = 0.2) -> Iterat
 @pytest.mark.parametrize("name", ["small", *FAMILIES])
 def test_the_short_way_gives_the_ids_of_the_long_one(name: str, tmp_path: Path) -> None:
     chat = load() if name == "small" else family(name, tmp_path / name)
-    known = Tails()
+    known = IncrementalRenderer()
     for seed, tools in ((0, None), (1, [TOOL]), (2, [TOOL])):
         for messages, at in turns(chat, seed, 25):
             assert known.extend(chat, messages, at, tools) == extend(chat, messages, at, tools), messages[-3:]
@@ -70,7 +70,7 @@ def test_a_template_that_looks_far_back_is_rendered_whole() -> None:
     assert source != load().template.sources["default"]
     plain = load()
     chat = ChatModel(plain.folder, plain.tokenizer, ChatTemplate({"default": source}, plain.tokenizer.special))
-    known = Tails()
+    known = IncrementalRenderer()
     for messages, at in turns(chat, 0, 30):
         assert known.extend(chat, messages, at, None) == extend(chat, messages, at, None)
     assert known.short == 0
@@ -82,7 +82,7 @@ def test_a_template_that_changes_its_ways_late_is_found_out() -> None:
     source = load().template.sources["default"].replace("+ text(message.content)", counted)
     plain = load()
     chat = ChatModel(plain.folder, plain.tokenizer, ChatTemplate({"default": source}, plain.tokenizer.special))
-    known = Tails()
+    known = IncrementalRenderer()
     for messages, at in turns(chat, 0, 40, 0):
         known.extend(chat, messages, at, None)
     before = known.short
@@ -93,7 +93,7 @@ def test_a_template_that_changes_its_ways_late_is_found_out() -> None:
 
 
 def test_history_by_the_template_is_never_short() -> None:
-    chat, known = load(), Tails()
+    chat, known = load(), IncrementalRenderer()
     for messages, at in turns(chat, 0, 30):
         known.extend(chat, messages, at, None, "template") if not any(
             "reasoning_content" in m for m in messages
@@ -115,14 +115,14 @@ def test_a_message_that_holds_the_mark_is_rendered_whole(gateway: Gateway) -> No
 
 
 def test_what_was_read_is_the_same_object() -> None:
-    seen = Seen()
+    seen = Memo()
     raw = msgspec.json.decode(b'[{"a":[1,2,3]},{"a":[1,2,3]},{"a":[1,2,4]}]', type=list[msgspec.Raw])
     one, same, other = (seen.read(each, dict) for each in raw)
     assert one is same and other == {"a": [1, 2, 4]} and seen.read(raw[0], list) == ["a"]
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    seen, derived = Seen(), Derived(len)
+    seen, derived = Memo(), Derived(len)
     for number in range(2 * KEPT):
         seen.read(msgspec.json.decode(b'["%d"]' % number, type=msgspec.Raw), list)
         assert derived("x" * (number % 7)) == number % 7
@@ -139,17 +139,17 @@ def test_what_is_remembered_is_bounded() -> None:
     ],
 )  # fmt: skip
 def test_a_second_request_reads_only_what_is_new(dialect: Any, name: str, said: Message, call: Message) -> None:
-    seen = Seen()
+    seen = Memo()
     text = {"role": "assistant", "content": "So."}
     first = dialect.parse(json.dumps({name: [said, text, call]}).encode(), seen)
     again = dialect.parse(json.dumps({name: [said, text, call, said]}).encode(), seen)
-    alone = dialect.parse(json.dumps({name: [said, text, call, said]}).encode(), Seen())
+    alone = dialect.parse(json.dumps({name: [said, text, call, said]}).encode(), Memo())
     assert [id(m) for m in again.messages[: len(first.messages)]] == [id(m) for m in first.messages]
     assert again.messages == alone.messages
 
 
 def test_items_that_were_joined_stay_as_they_were_read() -> None:
-    seen = Seen()
+    seen = Memo()
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     text = {"type": "message", "role": "assistant", "content": "So."}
     joined = OpenAIResponses().parse(json.dumps({"input": [text, call]}).encode(), seen)
@@ -162,4 +162,4 @@ def test_items_that_were_joined_stay_as_they_were_read() -> None:
 def test_a_body_that_is_none_is_refused(body: bytes) -> None:
     for dialect in (OpenAIChat(), AnthropicMessages(), OpenAIResponses()):
         with pytest.raises(BadRequest):
-            dialect.parse(body, Seen())
+            dialect.parse(body, Memo())

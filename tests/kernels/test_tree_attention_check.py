@@ -11,7 +11,7 @@ from torch import Tensor
 from katcore.errors import KatError
 from katkernels.tree_attention import backends, check, tree_attention
 from katkernels.tree_attention.backends import attend
-from katkernels.tree_attention.plan import Plan
+from katkernels.tree_attention.plan import AttentionPlan
 
 CPU = torch.device("cpu")
 
@@ -32,16 +32,16 @@ def test_segments_pass(dtype: torch.dtype, windowed: bool) -> None:
 
 @pytest.mark.parametrize("fault", ["forward", "d_q", "d_k", "d_v", "a sibling seen", "window ignored"])
 def test_a_backend_that_is_wrong_here_is_refused(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    def wrong(backend: str, q: Tensor, k: Tensor, v: Tensor, plan: Plan, scale: float) -> Tensor:
+    def wrong(backend: str, q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan, scale: float) -> Tensor:
         if backend == "reference":
             return attend(backend, q, k, v, plan, scale)
         if fault == "a sibling seen":
             leaf = int(torch.nonzero(plan.end == torch.arange(plan.keys) + 1)[3])
             end = plan.end.clone()
             end[leaf] += 1
-            plan = Plan(end, plan.queries, plan.q_offset, plan.depth, plan.window)
+            plan = AttentionPlan(end, plan.queries, plan.q_offset, plan.depth, plan.window)
         if fault == "window ignored":
-            plan = Plan(plan.end, plan.queries, plan.q_offset, None, None)
+            plan = AttentionPlan(plan.end, plan.queries, plan.q_offset, None, None)
         # A value as it should be, whose gradient is lost.
         q, k, v = (x.detach() + 0 * x if fault == name else x for x, name in ((q, "d_q"), (k, "d_k"), (v, "d_v")))
         return attend("reference", q, k, v, plan, scale) * (1.001 if fault == "forward" else 1)

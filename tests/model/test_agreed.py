@@ -9,10 +9,10 @@ import torch
 
 from katcore.model.agreed import Order, Shape, agree, shape_of
 from katcore.model.partition import Part, partition
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 
 
-def random_tree(seed: int, size: int) -> Tree:
+def random_tree(seed: int, size: int) -> Forest:
     rng = random.Random(seed)
     parent: list[int] = []
     for index in range(size):  # depth-first: the parent is the token before, or one above it
@@ -26,7 +26,7 @@ def random_tree(seed: int, size: int) -> Tree:
     for index in range(size - 1, -1, -1):
         if parent[index] >= 0:
             end[parent[index]] = max(end[parent[index]], end[index])
-    return Tree(*(torch.tensor(x) for x in ([0] * size, parent, depth, end)))
+    return Forest(*(torch.tensor(x) for x in ([0] * size, parent, depth, end)))
 
 
 def orders(parts: list[list[Part]], recompute: bool = False) -> list[Order]:

@@ -10,9 +10,9 @@ import torch
 
 from katcore.model.memory import Costs, estimate
 from katcore.model.partition import partition
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 from katcore.model.tree_lm import TreeLM
-from katcore.model.walk import Plan, walk
+from katcore.model.walk import WalkPlan, walk
 
 
 def small(kind: str) -> Any:
@@ -38,7 +38,7 @@ def small(kind: str) -> Any:
     return getattr(transformers, f"{family}ForCausalLM")(getattr(transformers, f"{family}Config")(**sizes)).train()
 
 
-def bush(trunk: int, middle: int, leaf: int) -> Tree:
+def bush(trunk: int, middle: int, leaf: int) -> Forest:
     """A trunk, four branches, three leaves on each: every depth has something to keep or to compute again."""
     parent: list[int] = []
     end: list[int] = []
@@ -62,7 +62,7 @@ def bush(trunk: int, middle: int, leaf: int) -> Tree:
     depth: list[int] = []
     for above in parent:
         depth.append(0 if above < 0 else depth[above] + 1)
-    return Tree(torch.arange(len(parent)) % 500, torch.tensor(parent), torch.tensor(depth), torch.tensor(end))
+    return Forest(torch.arange(len(parent)) % 500, torch.tensor(parent), torch.tensor(depth), torch.tensor(end))
 
 
 def allocated(work: Callable[[], object]) -> int:
@@ -89,9 +89,9 @@ def test_the_peak_is_within_a_tenth_of_the_estimate(kind: str) -> None:
     for parameter in lm.model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     for share, recompute in ((1, False), (2, False), (4, False), (10, False), (4, True)):
-        plan = Plan.of(tree, partition(tree, len(tree) // share), trained)
+        plan = WalkPlan.of(tree, partition(tree, len(tree) // share), trained)
 
-        def step(plan: Plan = plan, recompute: bool = recompute) -> None:
+        def step(plan: WalkPlan = plan, recompute: bool = recompute) -> None:
             walk(lm, plan, lambda which, logprob, entropy: -logprob.sum(), recompute=recompute)
 
         told = estimate(lm, plan, costs, recompute=recompute).bytes

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katcore.model.partition import Part, ancestors, partition
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 from katcore.model.walk import order
 
 
-def grown(seed: int, size: int, fork: float) -> Tree:
+def grown(seed: int, size: int, fork: float) -> Forest:
     """A random forest of exactly `size` tokens, in depth-first order, by the plainest means."""
     rng = random.Random(seed)
     above: list[int] = []
@@ -37,10 +37,10 @@ def grown(seed: int, size: int, fork: float) -> Tree:
         depth.append(0 if to < 0 else depth[to] + 1)
         stack.append((-1, here))
         stack += [(child, here) for child in reversed(children.get(node, []))]
-    return Tree(torch.arange(size) % 7, torch.tensor(parent), torch.tensor(depth), torch.tensor(end))
+    return Forest(torch.arange(size) % 7, torch.tensor(parent), torch.tensor(depth), torch.tensor(end))
 
 
-def path(tree: Tree, token: int) -> list[int]:
+def path(tree: Forest, token: int) -> list[int]:
     way = [token]
     while int(tree.parent[way[-1]]) >= 0:
         way.append(int(tree.parent[way[-1]]))
@@ -93,7 +93,7 @@ def test_no_budget_is_one_part_and_a_budget_below_0_is_a_mistake() -> None:
 
 def test_a_path_longer_than_the_budget_is_cut_into_full_parts() -> None:
     size = 103
-    tree = Tree(torch.zeros(size).long(), torch.arange(-1, size - 1), torch.arange(size), torch.full((size,), size))
+    tree = Forest(torch.zeros(size).long(), torch.arange(-1, size - 1), torch.arange(size), torch.full((size,), size))
     parts = partition(tree, 10)
     assert [len(part) for part in parts] == [3] + [10] * 10
     assert [part.parent for part in parts] == list(range(-1, 10))
@@ -104,7 +104,7 @@ def test_small_branches_of_a_fork_share_a_part() -> None:
     parent = torch.tensor([-1, 0, 1, 2] + [x for b in range(8) for x in (3, 4 + 2 * b)])
     depth = torch.tensor([0, 1, 2, 3] + [4, 5] * 8)
     end = torch.tensor([20] * 4 + [x for b in range(8) for x in (6 + 2 * b,) * 2])
-    parts = partition(Tree(torch.zeros(20).long(), parent, depth, end), 8)
+    parts = partition(Forest(torch.zeros(20).long(), parent, depth, end), 8)
     assert len(parts) == 3
     assert sorted(map(len, parts)) == [4, 8, 8]
 
@@ -115,7 +115,7 @@ def test_what_fits_beside_the_branches_keeps_its_activations() -> None:
     parent = torch.tensor([*range(-1, 2999)] + [x for e in ends for x in (2999, *range(e - 1000, e - 1))])
     depth = torch.tensor([*range(3000)] + [*range(3000, 4000)] * 4)
     end = torch.tensor([7000] * 3000 + [e for e in ends for _ in range(1000)])
-    parts = partition(Tree(torch.zeros(7000).long(), parent, depth, end), 2500)
+    parts = partition(Forest(torch.zeros(7000).long(), parent, depth, end), 2500)
     assert [(len(part), part.keep, part.parent) for part in parts] == [
         (1500, False, -1), (1500, True, 0), (1000, True, 1), (1000, True, 1), (1000, True, 1), (1000, True, 1)
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def qwen3(**changes: Any) -> Any:
 def test_a_model_agrees_with_itself_and_still_runs_without_a_tree() -> None:
     lm = TreeLM(qwen3())
     ids = torch.arange(9)
-    chain = tree_lm.Tree(ids, ids - 1, ids, torch.full((9,), 9))
+    chain = tree_lm.Forest(ids, ids - 1, ids, torch.full((9,), 9))
     with torch.no_grad():
         got, entropy = lm.logprobs(chain, ids[1:])
         torch.testing.assert_close(got, lm.linear_logprobs(ids), atol=1e-5, rtol=1e-5)

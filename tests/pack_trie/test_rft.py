@@ -9,7 +9,7 @@ import pytest
 from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, UsageError
-from katcore.pack_trie import Settings, items
+from katcore.pack_trie import PackSettings, items
 from katcore.pool import Item
 from katcore.records import Pack, Trajectory
 
@@ -19,7 +19,7 @@ def tried(sample: int, reward: float, tokens: list[int], **fields: Any) -> Traje
 
 
 def stream(objective: str, *records: Trajectory, **options: Any) -> list[Item]:
-    return list(items(lines(*records), Settings(objective, **options)))
+    return list(items(lines(*records), PackSettings(objective, **options)))
 
 
 def taken(found: list[Item]) -> list[str]:

@@ -10,14 +10,14 @@ import pytest
 from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, RecordError, Rejected
-from katcore.pack_trie import Settings, emit, items
+from katcore.pack_trie import PackSettings, emit, items
 from katcore.pack_trie.packing import first_fit
 from katcore.pack_trie.stats import table, tabulate
 from katcore.pool import Item, run
 from katcore.records import Pack, Sample, Task, TaskSource, Trajectory, Verdict, encode
 from katcore.streams import Line
 
-TEN = Settings("sft", budget=10)
+TEN = PackSettings("sft", budget=10)
 
 
 def sampled(group: str, sample: int, size: int = 2, length: int = 4, **fields: object) -> Trajectory:
@@ -40,7 +40,7 @@ def reasons(stream: list[Item]) -> list[tuple[str, str]]:
 
 
 def whole(objective: str, *records: object, **options: object) -> list[Item]:
-    return list(items(lines(*records), Settings(objective=objective, **options)))  # type: ignore[arg-type]
+    return list(items(lines(*records), PackSettings(objective=objective, **options)))  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------------------------------------- grouping
@@ -54,7 +54,7 @@ def test_a_group_leaves_as_soon_as_it_is_whole() -> None:
             taken.append(getattr(line.record, "id", "task"))
             yield line
 
-    stream = items(source(), Settings("grpo", groups_per_step=1))
+    stream = items(source(), PackSettings("grpo", groups_per_step=1))
     first = next(stream).payload
     assert {s.group_id for s in first.samples} == {"b"} and first.step == 0
     assert taken == ["task", "a0", "task", "b0", "b1"], "nothing was read ahead"
@@ -100,7 +100,7 @@ def test_a_sample_that_cannot_be_read_is_a_dead_letter() -> None:
 def test_text_samples_are_groups_of_their_own() -> None:
     counts: Counter[str] = Counter()
     records = [Sample(id="s", text="hello there"), sampled("a", 1, 1, tokenizer=""), Sample(id="t", text="and here")]
-    stream = list(items(lines(*records), Settings("sft"), lambda name, n: counts.update({name: n})))
+    stream = list(items(lines(*records), PackSettings("sft"), lambda name, n: counts.update({name: n})))
     (pack,) = packs(stream)
     assert [(s.trajectory_id, s.group_id) for s in pack.samples] == [("s", "s"), ("a1", "a"), ("t", "t")]
     assert pack.step_counts.groups == 3 and (counts["samples"], counts["trajectories"]) == (2, 1)
@@ -133,7 +133,7 @@ def test_a_group_with_one_unmasked_sample_is_dropped_and_counted() -> None:
     counts: Counter[str] = Counter()
     masked = Verdict(masked=True)
     records = [sampled("a", 0), sampled("a", 1, verdict=masked), sampled("b", 0), sampled("b", 1)]
-    stream = list(items(lines(*records), Settings("grpo"), lambda name, n: counts.update({name: n})))
+    stream = list(items(lines(*records), PackSettings("grpo"), lambda name, n: counts.update({name: n})))
     assert [k for k, _ in reasons(stream)] == ["kat.trajectory/1:a1", "kat.trajectory/1:a0"]
     assert "has 1 unmasked samples, grpo needs 2" in reasons(stream)[1][1]
     assert packs(stream)[0].step_counts.groups == 1
@@ -143,7 +143,7 @@ def test_a_group_with_one_unmasked_sample_is_dropped_and_counted() -> None:
 def test_a_group_of_equal_rewards_is_kept_and_counted() -> None:
     counts: Counter[str] = Counter()
     records = [sampled("a", i, reward=1.0) for i in range(2)]
-    stream = list(items(lines(*records), Settings("grpo"), lambda name, n: counts.update({name: n})))
+    stream = list(items(lines(*records), PackSettings("grpo"), lambda name, n: counts.update({name: n})))
     assert [s.advantage for s in packs(stream)[0].samples] == [0.0, 0.0]
     assert packs(stream)[0].step_counts.trained_tokens == 8 and counts["groups_zero_variance"] == 1
 
@@ -227,7 +227,7 @@ def test_several_trees_in_a_row_are_a_forest() -> None:
 
 def test_ids_come_from_the_content_and_threads_change_nothing() -> None:
     records = [sampled(g, i) for g in "abcdefgh" for i in range(2)]
-    settings = Settings("grpo", budget=20, groups_per_step=3)
+    settings = PackSettings("grpo", budget=20, groups_per_step=3)
     outputs = []
     for jobs in (1, 4):
         done = run(emit, items(lines(*records), settings), jobs)
@@ -250,7 +250,7 @@ def test_stats_of_trajectories_and_of_their_packs_agree() -> None:
     assert (found.packs, found.over_budget, found.total.flat) == (2, 0, 24) and found.ceiling == pytest.approx(1.2)
     of_packs = tabulate(lines(*packs(whole("opd", *records, budget=10))), TEN)
     assert (of_packs.total, of_packs.packs) == (found.total, found.packs)
-    assert tabulate(lines(*records), Settings("sft", budget=9)).over_budget == 2
+    assert tabulate(lines(*records), PackSettings("sft", budget=9)).over_budget == 2
     text = table(found)
     assert "0.167" in text and "2 packs of at most 10 tokens; sharing gains at most 1.20x" in text
 

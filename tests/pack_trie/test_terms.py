@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trajectories import attempt, lines, node, token_trees
 
-from katcore.pack_trie import Settings, emit, items
+from katcore.pack_trie import PackSettings, emit, items
 from katcore.pack_trie.grpo import advantages
 from katcore.records import Node, Pack, ToolCall, Trajectory
 
@@ -18,7 +18,7 @@ Occurrence = tuple[str, tuple[int, ...], float]  # trajectory, tokens up to the 
 
 
 def packed(objective: str, *records: Trajectory, **options: object) -> list[Pack]:
-    config = Settings(objective=objective, **options)  # type: ignore[arg-type]
+    config = PackSettings(objective=objective, **options)  # type: ignore[arg-type]
     return [p for item in items(lines(*records), config) if isinstance(item.payload, Pack) for p in emit(item)]
 
 

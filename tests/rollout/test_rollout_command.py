@@ -15,7 +15,7 @@ from rollout_tasks import task
 
 from katcore.records import Trajectory, encode
 from katcore.rollout import Options, attempts
-from katcore.streams import read
+from katcore.streams import read_records
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def test_output_does_not_depend_on_jobs(tasks: Path) -> None:
 
 def test_keys_are_the_ids_of_what_is_written(tasks: Path) -> None:
     options = Options(scaffold="nop", samples=2)
-    keys = [item.key for item in attempts(read([tasks]), options)]
+    keys = [item.key for item in attempts(read_records([tasks]), options)]
     records = [json.loads(line) for line in rollout(tasks, "--scaffold", "nop", "--samples", 2).stdout.splitlines()]
     assert keys == [f"{r['schema']}:{r.get('id') or r['instance_id']}" for r in records]
 
@@ -76,7 +76,7 @@ def test_ids_tell_scaffold_model_sample_and_attempt_apart(tasks: Path) -> None:
         Options(engine="scripted:x"),
         Options(engine="sglang:http://h", label="m"),
     ]
-    ids = [{item.key for item in attempts(read([tasks]), way)} for way in ways]
+    ids = [{item.key for item in attempts(read_records([tasks]), way)} for way in ways]
     assert ids[0] < ids[2], "more samples are the same ones and others"
     assert len(set.union(*ids)) == 3 + 3 * 6
 
@@ -98,7 +98,7 @@ def test_kill_9_and_resume_loses_and_doubles_nothing(tasks: Path, tmp_path: Path
     ids = [json.loads(line).get("id", "task") for line in out.read_bytes().splitlines()]
     assert len(ids) == 9 and len(set(ids)) == 7
     assert json.loads(done.stderr.splitlines()[-1])["skipped"] >= 1
-    made = [line.record for line in read([out]) if isinstance(line.record, Trajectory)]
+    made = [line.record for line in read_records([out]) if isinstance(line.record, Trajectory)]
     assert len(made) == 6 and all("+x" in (trajectory.patch or "") for trajectory in made)
 
 
@@ -150,7 +150,7 @@ def test_records_carry_no_path_of_this_machine(tasks: Path, cache: str, tmp_path
 def test_the_same_trajectory_is_read_back(tasks: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     rollout(tasks, "--scaffold", "oracle", "-o", out)
-    found = [line.record for line in read([out]) if isinstance(line.record, Trajectory)]
+    found = [line.record for line in read_records([out]) if isinstance(line.record, Trajectory)]
     assert len(found) == 3 and all(t.nodes and t.patch for t in found)
 
 

@@ -127,7 +127,7 @@ def kill(run: Run, after_s: float, share: int) -> Killed:
     found.finished = finished(run)
     for path in run.calls.glob("*.jsonl"):
         if ".cut-" not in path.name:
-            calls = [call for call in journal.read(path).calls if call.error is None]
+            calls = [call for call in journal.read_journal(path).calls if call.error is None]
             found.journalled[path.stem] = len(calls)
     for name, calls in found.witnessed.items():
         whole = next((each for each in (*found.finished, *found.journalled) if each.startswith(name)), None)

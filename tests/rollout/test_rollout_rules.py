@@ -189,4 +189,4 @@ def test_what_ended_out_of_turn_survives_the_kill(tasks: Path, tmp_path: Path) -
     lines = [line for line in out.read_bytes().splitlines() if b'"kat.trajectory/1"' in line[:40]]
     assert len(lines) == 8 and ended < set(lines)
     (one, other) = calls.iterdir()
-    assert all(".cut-1" in path.name and len(journal.read(path).calls) == 2 for path in (one, other))
+    assert all(".cut-1" in path.name and len(journal.read_journal(path).calls) == 2 for path in (one, other))

@@ -12,7 +12,7 @@ from sandbox_cases import said
 from small_root import small_root
 
 from katcore.errors import InputError, SandboxError, UsageError
-from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, named, root_image, sandbox
+from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, root_image, sandbox, sandbox_name
 from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.sandbox.docker import exported
 from katcore.sandbox.docker.sandbox import Docker
@@ -111,14 +111,14 @@ def test_the_least_recently_used_layers_go(repo: Path, engine: str, opened: list
 
 
 def test_a_runtime_is_part_of_the_name(engine: str, opened: list[Box]) -> None:
-    docker = sandbox(named("docker", "runc"))
+    docker = sandbox(sandbox_name("docker", "runc"))
     opened.append(box := docker.create(Spec("test")))
     assert docker.client.inspect_container(box.container)["HostConfig"]["Runtime"] == "runc"  # type: ignore[attr-defined]
     with pytest.raises(SandboxError, match="has no runtime 'nowhere'"):
         sandbox("docker:nowhere")
     for name, runtime in (("bubblewrap", "runc"), ("docker:", ""), ("docker:runc", "kata"), ("nowhere", "")):
         with pytest.raises(UsageError):
-            named(name, runtime)
+            sandbox_name(name, runtime)
 
 
 def test_a_missing_engine_or_runtime_is_one_line(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:

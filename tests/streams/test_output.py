@@ -12,7 +12,7 @@ import pytest
 
 from katcore.errors import KatError, UsageError
 from katcore.records import Sample, encode
-from katcore.streams import Output, open_output, read
+from katcore.streams import Output, open_output, read_records
 
 STAGE = """
 import sys
@@ -49,7 +49,7 @@ def add(out: Output, *names: str) -> None:
 def test_a_pipe_carries_every_format(tmp_path: Path, fmt: str) -> None:
     done = stage("-", fmt, 5, f"| cat > {tmp_path / 'x'}")
     assert done.stderr == b"0\n"
-    assert [line.record.id for line in read([tmp_path / "x"])] == list("01234")
+    assert [line.record.id for line in read_records([tmp_path / "x"])] == list("01234")
 
 
 def test_lines_reach_the_reader_at_once() -> None:
@@ -118,7 +118,7 @@ def test_files_appear_whole_and_all_together(tmp_path: Path) -> None:
     out.reject({"id": "b", "record": msgspec.Raw(b'{"x": 1}')})
     assert path.read_text() == "old\n" and not rejects.exists() and not dead.exists()
     out.finish()
-    assert [line.record.id for line in read([path])] == ["a"]
+    assert [line.record.id for line in read_records([path])] == ["a"]
     assert rejects.read_text() == '{"id":"b","record":{"x": 1}}\n' and dead.read_text() == ""
     assert sorted(tmp_path.iterdir()) == [dead, rejects, path]
 
@@ -146,7 +146,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     out = open_output(link, None, False)
     add(out, "a")
     out.finish()
-    assert link.is_symlink() and [line.record.id for line in read([tmp_path / "data" / "y.jsonl"])] == ["a"]
+    assert link.is_symlink() and [line.record.id for line in read_records([tmp_path / "data" / "y.jsonl"])] == ["a"]
 
 
 def test_outputs_that_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -172,4 +172,4 @@ def test_the_suffix_decides_and_a_format_overrules_it(tmp_path: Path) -> None:
         add(out, "a")
         out.finish()
         assert (tmp_path / name).read_bytes().startswith(magic)
-        assert [line.record.id for line in read([tmp_path / name])] == ["a"]
+        assert [line.record.id for line in read_records([tmp_path / name])] == ["a"]

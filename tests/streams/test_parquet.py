@@ -17,7 +17,7 @@ from msgspec import inspect
 
 from katcore.errors import InputError, KatError
 from katcore.records import RECORDS, Call, Node, Sample, Scaffold, Task, TaskSource, Trajectory, encode, tag_of
-from katcore.streams import arrow, open_output, parquet, read
+from katcore.streams import arrow, open_output, parquet, read_records
 
 GOLDEN = Path(__file__).parent / "golden"
 EPOCH = "1970-01-01T00:00:00+00:00"
@@ -36,7 +36,7 @@ def save(path: Path, *lines: bytes) -> Path:
 
 
 def through(tmp_path: Path, *lines: bytes) -> list[bytes]:
-    return [line.raw for line in read([save(tmp_path / "x.parquet", *lines)])]
+    return [line.raw for line in read_records([save(tmp_path / "x.parquet", *lines)])]
 
 
 def same(wanted: Any, found: Any) -> bool:
@@ -101,7 +101,7 @@ def test_parts_of_a_batch_are_read_as_such(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     golden = (GOLDEN / "trajectory-1.jsonl").read_bytes()
     path.write_bytes(golden * 3 + (GOLDEN / "trajectory-1.jsonl").read_bytes().replace(b'"id":1,', b'"id":9,'))
-    lines = list(read([path]))
+    lines = list(read_records([path]))
     batch = arrow.to_batch(lines)
     for start in range(len(lines)):
         rows = arrow.from_batch(batch.slice(start, 2), Trajectory, "x")
@@ -170,16 +170,16 @@ def test_tasks_lie_beside_and_come_first(tmp_path: Path) -> None:
     path = save(tmp_path / "x.parquet", encode(TRAJECTORY), encode(TASK), encode(TRAJECTORY))
     beside = tmp_path / "x.parquet.tasks.parquet"
     wanted = ["kat.task/1", "kat.trajectory/1", "kat.trajectory/1"]
-    assert [line.kind for line in read([path])] == wanted
-    assert [line.kind for line in read([path, beside])] == wanted  # as a shell expands x.parquet*
-    assert [line.kind for line in read([beside])] == ["kat.task/1"]
+    assert [line.kind for line in read_records([path])] == wanted
+    assert [line.kind for line in read_records([path, beside])] == wanted  # as a shell expands x.parquet*
+    assert [line.kind for line in read_records([beside])] == ["kat.task/1"]
     save(path, encode(TRAJECTORY))
     assert not beside.exists()
 
 
 def test_tasks_alone_lie_in_the_file_itself(tmp_path: Path) -> None:
     path = save(tmp_path / "x.parquet", encode(TASK))
-    assert [line.kind for line in read([path])] == ["kat.task/1"]
+    assert [line.kind for line in read_records([path])] == ["kat.task/1"]
     assert [name.name for name in tmp_path.iterdir()] == ["x.parquet"]
 
 
@@ -204,7 +204,7 @@ def test_what_other_tools_make_of_a_file_is_read(tmp_path: Path) -> None:
     )
     table = table.cast(large).drop_columns([arrow.RESIDUAL, "verdict"]).append_column("score", pa.array([7]))
     pq.write_table(table, tmp_path / "y.parquet")
-    (found,) = read([tmp_path / "y.parquet"])
+    (found,) = read_records([tmp_path / "y.parquet"])
     wanted = msgspec.structs.replace(msgspec.json.decode(line, type=Trajectory), verdict=None)
     assert found.record == wanted and msgspec.json.decode(found.raw)["score"] == 7
 
@@ -213,10 +213,10 @@ def test_files_that_are_not_records_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(InputError, match="not a file of records"):
-        list(read([path]))
+        list(read_records([path]))
     pq.write_table(pa.table({"schema": ["kat.sample/1"], "id": ["a"], "loss_spans": [True]}), path)
     with pytest.raises(InputError, match=r"x.parquet: not the columns of kat.sample/1"):
-        list(read([path]))
+        list(read_records([path]))
 
 
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
     for size in range(0, len(whole), 7):
         cut.write_bytes(whole[:size])
         with pytest.raises(InputError):
-            list(read([cut]))
+            list(read_records([cut]))
 
 
 def test_a_damaged_page_is_refused(tmp_path: Path) -> None:
@@ -234,4 +234,4 @@ def test_a_damaged_page_is_refused(tmp_path: Path) -> None:
     data[data.index(b"needle")] ^= 1
     path.write_bytes(data)
     with pytest.raises(InputError, match="damaged"):
-        list(read([path]))
+        list(read_records([path]))

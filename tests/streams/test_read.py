@@ -12,7 +12,7 @@ import pytest
 
 from katcore.errors import InputError
 from katcore.records import Sample, Task, Trajectory
-from katcore.streams import read, splice
+from katcore.streams import read_records, splice
 
 GOLDEN = Path(__file__).parent / "golden"
 ONE = b'{"schema":"kat.sample/1","id":"a"}\n'
@@ -20,13 +20,13 @@ TWO = b'{"schema":"kat.sample/1","id":"b","later":{"x":[1,2.50]}}\n'
 
 
 def ids(data: bytes) -> list[str]:
-    return [line.record.id for line in read(stdin=io.BytesIO(data))]
+    return [line.record.id for line in read_records(stdin=io.BytesIO(data))]
 
 
 def test_a_line_keeps_its_bytes_its_number_and_its_source(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"\n" + ONE + b"  \n\r\n" + TWO)
-    lines = list(read([path]))
+    lines = list(read_records([path]))
     assert [(line.number, line.source, line.kind) for line in lines] == [
         (2, str(path), "kat.sample/1"),
         (5, str(path), "kat.sample/1"),
@@ -37,14 +37,14 @@ def test_a_line_keeps_its_bytes_its_number_and_its_source(tmp_path: Path) -> Non
 def test_no_path_and_a_dash_are_standard_input_among_files(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(ONE)
-    sources = [line.source for line in read([path, "-", path], stdin=io.BytesIO(TWO))]
+    sources = [line.source for line in read_records([path, "-", path], stdin=io.BytesIO(TWO))]
     assert sources == [str(path), "<stdin>", str(path)]
     assert ids(ONE) == ["a"]
 
 
 def test_empty_input_has_no_records(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").touch()
-    assert list(read([tmp_path / "x.jsonl"])) == []
+    assert list(read_records([tmp_path / "x.jsonl"])) == []
     assert ids(b"") == [] and ids(b"\n\n") == []
 
 
@@ -54,11 +54,11 @@ def test_lines_are_whole_whatever_the_pipe_delivers(size: int) -> None:
         def __init__(self, data: bytes) -> None:
             self.data = data
 
-        def read(self, _: int = -1) -> bytes:
+        def read_records(self, _: int = -1) -> bytes:
             piece, self.data = self.data[:size], self.data[size:]
             return piece
 
-    assert [line.record.id for line in read(stdin=Drip(ONE + b"\n" + TWO))] == ["a", "b"]  # type: ignore[arg-type]
+    assert [line.record.id for line in read_records(stdin=Drip(ONE + b"\n" + TWO))] == ["a", "b"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_lines_are_whole_whatever_the_pipe_delivers(size: int) -> None:
 )
 def test_bad_input_is_named(data: bytes, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        list(read(stdin=io.BytesIO(data)))
+        list(read_records(stdin=io.BytesIO(data)))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_records_ahead_of_a_bad_line_are_delivered() -> None:
-    stream = read(stdin=io.BytesIO(ONE + b"{}\n"))
+    stream = read_records(stdin=io.BytesIO(ONE + b"{}\n"))
     assert next(stream).record.id == "a"
     with pytest.raises(InputError):
         next(stream)
@@ -102,28 +102,28 @@ def test_records_ahead_of_a_bad_line_are_delivered() -> None:
 
 def test_a_record_of_another_type_says_what_was_expected() -> None:
     with pytest.raises(InputError, match=r"line 1: kat.sample/1, where kat.task/1 or kat.trajectory/1 was expected"):
-        list(read(kinds=(Task, Trajectory), stdin=io.BytesIO(ONE)))
-    assert len(list(read(kinds=(Sample,), stdin=io.BytesIO(ONE)))) == 1
+        list(read_records(kinds=(Task, Trajectory), stdin=io.BytesIO(ONE)))
+    assert len(list(read_records(kinds=(Sample,), stdin=io.BytesIO(ONE)))) == 1
 
 
 def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
     for path, reason in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(InputError, match=f"^{path}: {reason}$"):
-            list(read([path]))
+            list(read_records([path]))
 
 
 def test_empty_files_whose_format_has_no_empty_file_are_truncated(tmp_path: Path) -> None:
     for name in ("x.jsonl.zst", "x.parquet"):
         (tmp_path / name).touch()
         with pytest.raises(InputError, match="truncated"):
-            list(read([tmp_path / name]))
+            list(read_records([tmp_path / name]))
 
 
 def test_a_named_pipe_reads_like_a_file(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with subprocess.Popen(["sh", "-c", f"cat {GOLDEN / 'task-1.jsonl'} > {fifo}"]):
-        assert len(list(read([fifo]))) == 2
+        assert len(list(read_records([fifo]))) == 2
 
 
 def test_closed_standard_input_is_named() -> None:
@@ -133,7 +133,7 @@ def test_closed_standard_input_is_named() -> None:
 
 
 def test_golden_records_are_read() -> None:
-    kinds = {line.kind for line in read(sorted(GOLDEN.glob("*.jsonl")))}
+    kinds = {line.kind for line in read_records(sorted(GOLDEN.glob("*.jsonl")))}
     assert len(kinds) == 5
 
 
@@ -141,5 +141,5 @@ def test_splice_replaces_known_fields_and_leaves_the_bytes_of_others() -> None:
     raw = b'{"schema":"kat.sample/1","id":"a","later":{"x":[1, 2.50, 1e2]},"weight":1.0}'
     spliced = splice(raw, weight=2.0, text="\u00e9")
     assert b'"later":{"x":[1, 2.50, 1e2]}' in spliced
-    (line,) = read(stdin=io.BytesIO(spliced + b"\n"))
+    (line,) = read_records(stdin=io.BytesIO(spliced + b"\n"))
     assert (line.record.weight, line.record.text) == (2.0, "\u00e9")

@@ -16,7 +16,7 @@ import resumable
 
 from katcore.errors import UsageError
 from katcore.records import Sample, encode
-from katcore.streams import open_output, output, read
+from katcore.streams import open_output, output, read_records
 
 SCRIPT = Path(__file__).parent / "resumable.py"
 SUFFIXES = ("jsonl", "jsonl.zst", "parquet")
@@ -159,7 +159,7 @@ def test_without_resume_a_run_starts_afresh(tmp_path: Path) -> None:
     assert out.finished == set()
     out.write(encode(Sample(id="a")), "kat.sample/1")
     out.finish()
-    assert [line.record.id for line in read([path])] == ["a"]
+    assert [line.record.id for line in read_records([path])] == ["a"]
     assert not (tmp_path / "x.jsonl.journal").exists()
 
 
@@ -175,7 +175,7 @@ def test_abandoning_keeps_what_is_done_and_only_that(tmp_path: Path) -> None:
     out = open_output(tmp_path / "x.jsonl", None, True, rejects=tmp_path / "r.jsonl")
     assert out.finished == {"kat.sample/1:a"}
     out.finish()
-    assert [line.record.id for line in read([tmp_path / "x.jsonl"])] == ["a"]
+    assert [line.record.id for line in read_records([tmp_path / "x.jsonl"])] == ["a"]
     assert (tmp_path / "r.jsonl").read_text() == '{"id":"b"}\n'
 
 

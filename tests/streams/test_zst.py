@@ -11,7 +11,7 @@ import zstandard
 
 from katcore.errors import InputError
 from katcore.records import Sample, encode
-from katcore.streams import open_output, read, zst
+from katcore.streams import open_output, read_records, zst
 
 SAMPLES = [encode(Sample(id=str(i), text="word " * i)) for i in range(6)]
 PLAIN = b"".join(line + b"\n" for line in SAMPLES)
@@ -28,7 +28,7 @@ MANY = frames(SAMPLES[:1], SAMPLES[1:4], SAMPLES[4:])
 
 def ids(data: bytes, warnings: list[str] | None = None) -> list[str]:
     warn = warnings.append if warnings is not None else None
-    return [line.record.id for line in read(stdin=io.BytesIO(data), warn=warn)]
+    return [line.record.id for line in read_records(stdin=io.BytesIO(data), warn=warn)]
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def finished(tmp_path: Path) -> Path:
 
 
 def test_a_finished_file_reads_back(finished: Path) -> None:
-    assert [line.raw for line in read([finished])] == SAMPLES
+    assert [line.raw for line in read_records([finished])] == SAMPLES
     assert ids(MANY) == list("012345")
 
 
@@ -56,7 +56,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
     for size in range(len(MANY)):
         path.write_bytes(MANY[:size])
         with pytest.raises(InputError, match="truncated"):
-            list(read([path]))
+            list(read_records([path]))
 
 
 def test_a_pipe_cut_anywhere_is_refused() -> None:
@@ -104,7 +104,7 @@ def test_a_foreign_file_is_read_with_a_warning() -> None:
 
 def test_a_file_of_ours_gives_no_warning(finished: Path) -> None:
     warnings: list[str] = []
-    assert len(list(read([finished], warn=warnings.append))) == 6
+    assert len(list(read_records([finished], warn=warnings.append))) == 6
     assert warnings == []
 
 
@@ -128,4 +128,4 @@ def test_a_file_that_is_still_growing_is_not_taken_for_a_whole_one(tmp_path: Pat
     path = tmp_path / "x.jsonl.zst.part"
     path.write_bytes(MANY[: -len(zst.trailer(zst.Tally()))])
     with pytest.raises(InputError, match="truncated"):
-        list(read([path]))
+        list(read_records([path]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from katcore.testrun.control.python import spoiled
+from katcore.testrun.control.python import mutated_python
 
 RIGHT = """
 import unittest
@@ -110,27 +110,29 @@ def run(folder: Path, text: str) -> dict[str, str]:
 @pytest.mark.slow
 def test_every_test_fails_though_the_code_is_right(tmp_path: Path) -> None:
     assert run(tmp_path, RIGHT) == dict.fromkeys(TESTS, "PASSED")
-    text, found = spoiled(RIGHT, TESTS)
+    text, found = mutated_python(RIGHT, TESTS)
     assert found == sorted(TESTS)
     assert run(tmp_path, text) == dict.fromkeys(TESTS, "FAILED")
 
 
 def test_nothing_but_expectations_changes() -> None:
-    text, found = spoiled(RIGHT, ["test_number"])
+    text, found = mutated_python(RIGHT, ["test_number"])
     assert found == ["test_number"] and text == RIGHT.replace("assert 1 + 2 == 3", "assert 1 + 2 == 5")
-    assert len(spoiled(RIGHT, TESTS)[0].splitlines()) == len(RIGHT.splitlines()) + 1, "one test had no assertion"
+    assert len(mutated_python(RIGHT, TESTS)[0].splitlines()) == len(RIGHT.splitlines()) + 1, "one test had no assertion"
 
 
 def test_what_agents_were_shown_stays_right() -> None:
     shown = "def test_number():\n    assert 1 + 2 == 3\n\n\ndef test_word():\n    run()\n"
     new = shown.replace("2 == 3\n", "2 == 3\n    assert 2 + 2 == 4\n") + "\n\ndef test_late():\n    assert 1 + 2 == 3\n"
-    text, found = spoiled(new, ["test_number", "test_word", "test_late"], shown=shown)
+    text, found = mutated_python(new, ["test_number", "test_word", "test_late"], shown=shown)
     assert (text, found) == (new.replace("== 4", "== 6"), ["test_number"])
-    assert spoiled(new, ["test_late"])[1] == ["test_late"]
+    assert mutated_python(new, ["test_late"])[1] == ["test_late"]
 
 
 def test_changed_words_look_like_others() -> None:
-    text, _ = spoiled("def test_a():\n    assert f() == 'word'\n    assert f() == ''\n    assert f(1)\n", ["test_a"])
+    text, _ = mutated_python(
+        "def test_a():\n    assert f() == 'word'\n    assert f() == ''\n    assert f(1)\n", ["test_a"]
+    )
     first, second, third = text.splitlines()[1:]
     assert sum(a != b for a, b in zip(first, "    assert f() == 'word'")) == 1
     assert (second, third) == ("    assert f() == 's'", "    assert not f(1)")
@@ -138,18 +140,18 @@ def test_changed_words_look_like_others() -> None:
 
 @pytest.mark.parametrize("text", ["def test_a(:\n", "", "x = 1\n"])
 def test_files_without_such_tests_stay(text: str) -> None:
-    assert spoiled(text, ["test_a"]) == (text, [])
+    assert mutated_python(text, ["test_a"]) == (text, [])
 
 
 def test_the_assertion_that_may_be_patched_stays() -> None:
     text = RIGHT.replace("self.assertListEqual([1], expected)", "self.assertListEqual(made, expected)")
-    changed, _ = spoiled(text, ["Case::test_true", "Case::test_values", "Case::test_equal"])
+    changed, _ = mutated_python(text, ["Case::test_true", "Case::test_values", "Case::test_equal"])
     assert "self.assertTrue(not ([1]))" in changed and "self.assertListEqual(made, [expected])" in changed
     assert "self.assertEqual(1 + 1, 4)" in changed
 
 
 def test_a_plain_control_changes_no_expectation() -> None:
-    changed, found = spoiled(RIGHT, ["test_number", "test_parameters[1]"], plain=True)
+    changed, found = mutated_python(RIGHT, ["test_number", "test_parameters[1]"], plain=True)
     assert found == ["test_number", "test_parameters[1]"]
     assert changed.splitlines() != RIGHT.splitlines()
     assert [line for line in changed.splitlines() if line != "    assert 1 == 2"] == RIGHT.splitlines()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from katcore.scaffold.install import NODE, ensure_node
-from katcore.testrun.control import spoiled
+from katcore.testrun.control import mutated
 
 GO = """package calc
 import "testing"
@@ -149,14 +149,14 @@ LINES = {
 
 @pytest.mark.parametrize(("name", "right", "wrong"), [("a_test.go", GO, WRONG_GO), ("tests/a.rs", RUST, WRONG_RUST)])
 def test_a_whole_file(name: str, right: str, wrong: str) -> None:
-    assert spoiled(name, right, [])[0] == wrong
+    assert mutated(name, right, [])[0] == wrong
 
 
 @pytest.mark.parametrize(
     ("suffix", "right", "wrong"), [(suffix, *pair) for suffix, pairs in LINES.items() for pair in pairs]
 )
 def test_one_assertion(suffix: str, right: str, wrong: str) -> None:
-    assert spoiled(f"test{suffix}", f"\n{right}\n", []) == (f"\n{wrong}\n", [])
+    assert mutated(f"test{suffix}", f"\n{right}\n", []) == (f"\n{wrong}\n", [])
 
 
 HEADS = {
@@ -177,7 +177,7 @@ HEADS = {
 @pytest.mark.parametrize("suffix", HEADS)
 def test_a_test_without_an_assertion_gets_a_failing_first_line(suffix: str, plain: bool) -> None:
     text, test, line = HEADS[suffix]
-    changed, found = spoiled(f"test{suffix}", text, [test, "another"], plain=plain)
+    changed, found = mutated(f"test{suffix}", text, [test, "another"], plain=plain)
     start = changed.index("{") if suffix != ".rb" else changed.index("do |x|")
     assert line in changed[start:] and len(changed.splitlines()) == len(text.splitlines())
     assert found == ([test] if test else [])
@@ -185,13 +185,13 @@ def test_a_test_without_an_assertion_gets_a_failing_first_line(suffix: str, plai
 
 def test_only_tests_with_a_wrong_expectation_are_found() -> None:
     text = "test('a', () => expect(x).toBe(1));\ntest('b', () => f());\ntest('c', () => { f(); });\n"
-    assert spoiled("t.js", text, ["t.js::a", "t.js::b", "t.js::c"])[1] == ["t.js::a", "t.js::c"]
-    assert spoiled("t.js", text, ["t.js::a", "t.js::b", "t.js::c"], plain=True)[1] == ["t.js::c"]
+    assert mutated("t.js", text, ["t.js::a", "t.js::b", "t.js::c"])[1] == ["t.js::a", "t.js::c"]
+    assert mutated("t.js", text, ["t.js::a", "t.js::b", "t.js::c"], plain=True)[1] == ["t.js::c"]
 
 
 @pytest.mark.parametrize("name", ["notes.md", "data.json", "Makefile"])
 def test_other_files_stay(name: str) -> None:
-    assert spoiled(name, "assert(x)", ["a"]) == ("assert(x)", [])
+    assert mutated(name, "assert(x)", ["a"]) == ("assert(x)", [])
 
 
 NODE_TESTS = r"""
@@ -223,7 +223,7 @@ def test_every_test_fails_though_the_code_is_right(plain: bool, tmp_path: Path) 
         return {name: status == "ok" for status, name in lines}
 
     assert run(NODE_TESTS) == dict.fromkeys(NAMES, True)
-    text, found = spoiled("a.test.js", NODE_TESTS, [f"calc::{name}" for name in NAMES], plain=plain)
+    text, found = mutated("a.test.js", NODE_TESTS, [f"calc::{name}" for name in NAMES], plain=plain)
     wrong = {name: f"calc::{name}" in found for name in NAMES}
     assert run(text) == {name: not is_wrong for name, is_wrong in wrong.items()}
     assert all(wrong.values()) or (plain and not wrong["equal"])
@@ -232,7 +232,7 @@ def test_every_test_fails_though_the_code_is_right(plain: bool, tmp_path: Path) 
 def test_what_agents_were_shown_stays_right() -> None:
     shown = "test('a', () => {\n  expect(a()).toBe(1);\n});\n"
     new = shown + "test('b', () => {\n  expect(b()).toBe(1);\n});\n"
-    text, found = spoiled("t.test.js", new, ["t.test.js::a", "t.test.js::b"], shown)
+    text, found = mutated("t.test.js", new, ["t.test.js::a", "t.test.js::b"], shown)
     assert found == ["t.test.js::b"] and text.startswith(shown) and text != new
     bare = "test('c', () => {\n  run();\n});\n"
-    assert spoiled("t.test.js", bare, ["t.test.js::c"], bare) == (bare, []), "a test without expectations too"
+    assert mutated("t.test.js", bare, ["t.test.js::c"], bare) == (bare, []), "a test without expectations too"

@@ -77,7 +77,7 @@ def run(folder: Path, *arguments: str) -> dict[str, outcome.Status]:
     command = [sys.executable, "-m", "pytest", "-q", "-o", "junit_family=xunit1", "--rootdir=.", "-c", "/dev/null"]
     command += ["--continue-on-collection-errors", "--junitxml=report.xml", *arguments]
     subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    return junit.read((folder / "report.xml").read_bytes()).statuses
+    return junit.read_junit((folder / "report.xml").read_bytes()).statuses
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ def report(body: str) -> bytes:
 
 def test_the_worst_of_two_entries_counts() -> None:
     one, two = '<testcase classname="a" name="b"/>', '<testcase classname="a" name="b"><failure/></testcase>'
-    seen = junit.read(report(one + two))
-    assert seen.statuses == junit.read(report(two + one)).statuses == {"a::b": "FAILED"}
+    seen = junit.read_junit(report(one + two))
+    assert seen.statuses == junit.read_junit(report(two + one)).statuses == {"a::b": "FAILED"}
     assert seen.repeated == {"a::b": 2}
 
 
@@ -138,10 +138,10 @@ def test_the_worst_of_two_entries_counts() -> None:
 )
 def test_hostile_and_broken_reports_are_refused(attack: bytes) -> None:
     with pytest.raises(outcome.BadReport):
-        junit.read(attack)
+        junit.read_junit(attack)
 
 
 def test_a_report_that_is_too_large_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcome, "MAX_BYTES", 100)
     with pytest.raises(outcome.BadReport, match="more than"):
-        junit.read(report("x" * 100))
+        junit.read_junit(report("x" * 100))

@@ -32,16 +32,16 @@ def real(name: str) -> bytes:
 
 
 def read(text: str, parser: str = "parse_log_pytest") -> dict[str, str]:
-    return dict(logs.read(text.encode(), parser).statuses)
+    return dict(logs.read_log(text.encode(), parser).statuses)
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_log_is_read_as_its_project_says(name: str) -> None:
     parser, expected = REAL[name]
-    assert logs.read(real(name), parser).statuses == expected
-    assert logs.read(real(name).replace(b"\n", b"\r\n"), parser).statuses == expected
+    assert logs.read_log(real(name), parser).statuses == expected
+    assert logs.read_log(real(name).replace(b"\n", b"\r\n"), parser).statuses == expected
     framed = f"+ : '{START}'\n".encode() + real(name) + f"+ : '{END}'\n>>>>> Test Exit Code: 1\n".encode()
-    assert logs.read(framed, parser).statuses == expected
+    assert logs.read_log(framed, parser).statuses == expected
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -64,7 +64,7 @@ def test_every_known_parser_reads_some_log_here() -> None:
 
 @pytest.mark.parametrize("parser", PYTEST)
 def test_every_name_of_pytest_reads_a_summary(parser: str) -> None:
-    found = logs.read(real("pytest"), parser).statuses
+    found = logs.read_log(real("pytest"), parser).statuses
     option = "/b" if parser in ("parse_log_pytest_options", "parse_log_pydicom", "parse_log_requests",
                                 "parse_log_pylint") else "/tmp/a/b"  # fmt: skip
     assert f"tests/test_calc.py::test_parameters[{option}]" in found and len(found) == 17
@@ -73,7 +73,7 @@ def test_every_name_of_pytest_reads_a_summary(parser: str) -> None:
 @pytest.mark.parametrize("name", FORGED)
 def test_a_log_with_more_passed_tests_than_the_runner_counts_is_refused(name: str) -> None:
     with pytest.raises(BadReport, match="as PASSED and"):
-        logs.read(real(name), FORGED[name])
+        logs.read_log(real(name), FORGED[name])
 
 
 @pytest.mark.parametrize(
@@ -97,13 +97,13 @@ def test_cargos_list_of_failures_stands_against_an_ok_between() -> None:
 
 def test_passed_lines_that_a_test_prints_are_no_results() -> None:
     assert b"\nPASSED tests/test_calc.py::test_skipped\n" in real("pytest")
-    found = logs.read(real("pytest"), "parse_log_pytest").statuses
+    found = logs.read_log(real("pytest"), "parse_log_pytest").statuses
     assert "tests/test_calc.py::test_skipped" not in found and found["tests/test_calc.py::test_errs"] == "ERROR"
 
 
 def test_an_ok_that_a_failing_test_prints_does_not_help_it() -> None:
     assert b"test tests::fails ... ok\n" in real("cargo")
-    assert logs.read(real("cargo"), "parse_log_cargo").statuses["tests::fails"] == "FAILED"
+    assert logs.read_log(real("cargo"), "parse_log_cargo").statuses["tests::fails"] == "FAILED"
     assert read("--- PASS: TestA (0.00s)\n--- FAIL: TestA (0.00s)\n", "parse_log_gotest") == {"TestA": "FAILED"}
 
 
@@ -125,7 +125,7 @@ def test_a_log_that_is_cut_off_names_no_other_tests(name: str) -> None:
     data = real(name)
     for end in range(0, len(data), max(1, len(data) // 60)):
         try:
-            part = logs.read(data[:end], parser).statuses
+            part = logs.read_log(data[:end], parser).statuses
         except BadReport:
             continue
         assert set(part) <= set(whole)
@@ -151,12 +151,12 @@ def test_nothing_and_words_are_no_tests(parser: str) -> None:
 
 
 def test_the_worst_entry_of_a_test_counts() -> None:
-    outcomes = logs.read("✓ a\n○ a\n✓ b (3 ms)\n✕ b (4 ms)\n✓ b\n".encode(), "parse_log_jest")
+    outcomes = logs.read_log("✓ a\n○ a\n✓ b (3 ms)\n✕ b (4 ms)\n✓ b\n".encode(), "parse_log_jest")
     assert outcomes.statuses == {"a": "SKIPPED", "b": "FAILED"} and outcomes.repeated == {"a": 2, "b": 3}
 
 
 def test_ids_are_compared_as_datasets_spell_them() -> None:
-    pytest_log = logs.read(real("pytest"), "parse_log_pytest").statuses
+    pytest_log = logs.read_log(real("pytest"), "parse_log_pytest").statuses
     file = "tests/test_calc.py"
     expected = {
         f"{file}::test_adds": "PASSED",
@@ -168,14 +168,14 @@ def test_ids_are_compared_as_datasets_spell_them() -> None:
     assert aligned({"t[a b]": "PASSED", "t[a c]": "FAILED"}, ["t[a"], "") == {"t[a": "FAILED"}
     assert aligned({"t[a c]": "FAILED", "t[a b]": "PASSED"}, ["t[a"], "") == {"t[a": "FAILED"}
     assert aligned({"a b": "PASSED"}, ["a"], "parse_log_jest") == {}
-    django_log = logs.read(real("django"), "parse_log_django").statuses
+    django_log = logs.read_log(real("django"), "parse_log_django").statuses
     moved = "Applying auth.0012_alter_user...test_saves (shop.tests.ItemTests.test_saves)"
     assert aligned(django_log, [moved], "parse_log_django") == {moved: "PASSED"}
 
 
 def test_times_are_taken_out_of_both_sides() -> None:
     log = "  ✔ Adds [1.34 ms]\n  ✔ Waits in 3 sec more\n  ✔ Cuts (12ms)\n"
-    found = logs.read(f"Calc (App\\Calc)\n{log}".encode(), "parse_log_phpunit").statuses
+    found = logs.read_log(f"Calc (App\\Calc)\n{log}".encode(), "parse_log_phpunit").statuses
     assert set(found) == {"Calc > Adds", "Calc > Waits more", "Calc > Cuts"}
     asked = ["Calc > Adds [99 ms]", "Calc > Waits in 7.5 sec more", "Calc > Cuts"]
     assert aligned(found, asked, "parse_log_phpunit") == dict.fromkeys(asked, "PASSED")
@@ -206,7 +206,7 @@ _LOG = st.one_of(
 @given(_LOG, st.sampled_from(sorted(KNOWN)))
 def test_any_bytes_are_read_or_refused(data: bytes, parser: str) -> None:
     try:
-        found = logs.read(data, parser)
+        found = logs.read_log(data, parser)
     except BadReport as error:
         assert "\n" not in str(error)
     else:

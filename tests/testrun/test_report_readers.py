@@ -78,7 +78,17 @@ def test_bytes_that_are_no_utf8_become_escapes_or_are_refused(name: str) -> None
     "".join(tests).encode()
 
 
-READERS = (junit.read, bundle.read, gotest.read, jest.read, mocha.read, rspec.read, libtest.read, tap.read, trx.read)
+READERS = (
+    junit.read_junit,
+    bundle.read_bundle,
+    gotest.read_gotest,
+    jest.read_jest,
+    mocha.read_mocha,
+    rspec.read_rspec,
+    libtest.read_libtest,
+    tap.read_tap,
+    trx.read_trx,
+)
 
 
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__module__.rpartition(".")[2])
@@ -95,34 +105,34 @@ def test_half_a_character_in_json_becomes_an_escape() -> None:
 
 
 def test_deep_xml_is_refused() -> None:
-    for read, root in ((junit.read, b"testsuites"), (trx.read, b"TestRun")):
+    for read, root in ((junit.read_junit, b"testsuites"), (trx.read_trx, b"TestRun")):
         with pytest.raises(BadReport, match="nested"):
             read(b"<" + root + b">" + b"<x>" * 200)
 
 
 def test_entities_are_refused_in_trx_too() -> None:
     with pytest.raises(BadReport, match="document type"):
-        trx.read(b'<!DOCTYPE x [<!ENTITY a "aaaa">]><TestRun>&a;</TestRun>')
+        trx.read_trx(b'<!DOCTYPE x [<!ENTITY a "aaaa">]><TestRun>&a;</TestRun>')
 
 
 def test_go_says_how_every_package_ended_and_which_tests_did_not() -> None:
     began = b'{"Action":"run","Package":"p","Test":"TestA"}\n'
     with pytest.raises(BadReport, match="package p"):
-        gotest.read(began)
-    assert gotest.read(began + b'{"Action":"fail","Package":"p"}\n').statuses == {"p::TestA": "ERROR"}
-    assert gotest.read(b'{"Action":"fail","Package":"p"}\n').statuses == {"p": "ERROR"}
-    assert gotest.read(b'{"Action":"skip","Package":"p"}\n').statuses == {}
+        gotest.read_gotest(began)
+    assert gotest.read_gotest(began + b'{"Action":"fail","Package":"p"}\n').statuses == {"p::TestA": "ERROR"}
+    assert gotest.read_gotest(b'{"Action":"fail","Package":"p"}\n').statuses == {"p": "ERROR"}
+    assert gotest.read_gotest(b'{"Action":"skip","Package":"p"}\n').statuses == {}
 
 
 def test_a_program_that_ends_early_has_no_summary_in_cargo_s_text() -> None:
     text = b"     Running unittests src/lib.rs (target/debug/deps/calc-0123456789abcdef)\n\n"
     text += b"running 2 tests\ntest a ... ok\n"
     with pytest.raises(BadReport, match="no summary"):
-        libtest.read(text)
+        libtest.read_libtest(text)
     end = b"test b ... ok\n\ntest result: ok. %d passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n"
-    assert list(libtest.read(text + end % 2).statuses) == ["calc/src/lib.rs::a", "calc/src/lib.rs::b"]
+    assert list(libtest.read_libtest(text + end % 2).statuses) == ["calc/src/lib.rs::a", "calc/src/lib.rs::b"]
     with pytest.raises(BadReport, match="no summary"):
-        libtest.read(text + end % 3)
+        libtest.read_libtest(text + end % 3)
 
 
 @pytest.mark.parametrize(
@@ -139,19 +149,19 @@ def test_a_program_that_ends_early_has_no_summary_in_cargo_s_text() -> None:
 )
 def test_tap_that_does_not_fit_its_plan_is_refused(text: str, said: str) -> None:
     with pytest.raises(BadReport, match=said):
-        tap.read(text.encode())
+        tap.read_tap(text.encode())
 
 
 def test_tap_of_other_producers() -> None:
     text = "1..5\r\nok\nnot ok 2 some name # TODO later\nok 3 - a \\# b # skip no\nnot ok 4 - c\n# note\nok 5 # SKIP\n"
-    assert tap.read(text.encode()).statuses == {
+    assert tap.read_tap(text.encode()).statuses == {
         "test 1": "PASSED", "some name": "XFAIL", "a # b": "SKIPPED", "c": "FAILED", "test 5": "SKIPPED",
     }  # fmt: skip
 
 
 def test_a_tap_suite_that_fails_by_itself_is_an_error() -> None:
     text = "    ok 1 - a\n    1..1\nnot ok 1 - /testbed/x.js\n1..1\n"
-    assert tap.read(text.encode(), "/testbed").statuses == {"x.js::a": "PASSED", "x.js": "ERROR"}
+    assert tap.read_tap(text.encode(), "/testbed").statuses == {"x.js::a": "PASSED", "x.js": "ERROR"}
 
 
 def test_counts_that_do_not_fit_are_refused() -> None:
@@ -172,7 +182,7 @@ def test_an_archive_s_links_and_other_files_are_passed_over() -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
         archive.addfile(tarfile.TarInfo("notes.txt"))
-    assert bundle.read(data.getvalue()).statuses == {}
+    assert bundle.read_bundle(data.getvalue()).statuses == {}
 
 
 def test_units_are_what_each_runner_can_be_asked_for() -> None:

@@ -13,10 +13,10 @@ from torch import Tensor
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model made by `init`, as small as it gets."""
-    from katcore.train.init import Shape, init
+    from katcore.train.init import ModelShape, init
 
     folder = tmp_path_factory.mktemp("model") / "M"
-    init(folder, Shape(layers=2, hidden=32, heads=4, kv_heads=2))
+    init(folder, ModelShape(layers=2, hidden=32, heads=4, kv_heads=2))
     return folder
 
 

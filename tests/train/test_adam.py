@@ -11,7 +11,7 @@ from torch import nn
 
 from katcore.model.tree_lm import TreeLM
 from katcore.train.adam import Adam
-from katcore.train.objective import Objective, Optimizer
+from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.trainer import Trainer
 
 
@@ -51,7 +51,7 @@ def test_the_norm_is_right_where_fp32_loses_it_and_clips() -> None:
 def test_a_resumed_bf16_trainer_takes_the_same_step() -> None:
     def trainer() -> Trainer:
         lm = TreeLM(tiny_model(0, torch.bfloat16))
-        return Trainer(lm, None, Objective("sft"), Optimizer(lr=1e-3))
+        return Trainer(lm, None, TrainObjective("sft"), Optimizer(lr=1e-3))
 
     first, second = trainer(), trainer()
     pack = make_pack(1)[0]

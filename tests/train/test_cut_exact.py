@@ -10,7 +10,7 @@ from random_packs import VOCAB, tiny_model
 from torch import Tensor
 
 from katcore.model.tree_lm import TreeLM
-from katcore.pack_trie import Settings, items
+from katcore.pack_trie import PackSettings, items
 from katcore.records import Node, Pack, Scaffold, Trajectory, Verdict, encode
 from katcore.streams import Line
 from katcore.train.batch import steps
@@ -56,7 +56,7 @@ def _turn(id: int, parent: int, tokens: list[int]) -> Node:
 
 def packed(members: list[Trajectory], **options: Any) -> list[Pack]:
     stream = [Line(t, encode(t), n, "in.jsonl") for n, t in enumerate(members, 1)]
-    return [i.payload for i in items(stream, Settings(**options)) if isinstance(i.payload, Pack)]
+    return [i.payload for i in items(stream, PackSettings(**options)) if isinstance(i.payload, Pack)]
 
 
 def gradient(packs: list[Pack], reducer: str) -> dict[str, Tensor]:

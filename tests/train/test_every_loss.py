@@ -17,10 +17,10 @@ from torch import Tensor
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
-from katcore.train.losses import OBJECTIVES, Settings
+from katcore.train.losses import OBJECTIVES, LossSettings
 from katcore.train.mcla import Averaging
-from katcore.train.objective import Objective, Optimizer
-from katcore.train.terms import Terms
+from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.terms import TermTensors
 from katcore.train.trainer import Trainer
 
 TOLERANCE = 1e-6  # of transformers' fp32 norms and rotary positions
@@ -71,10 +71,10 @@ def worst(got: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     return max(float((got[n] - e).abs().max() / e.abs().max()) for n, e in expected.items())
 
 
-def by_paths(pack: Pack, paths: Paths, objective: Objective) -> tuple[float, dict[str, Tensor]]:
+def by_paths(pack: Pack, paths: Paths, objective: TrainObjective) -> tuple[float, dict[str, Tensor]]:
     """The loss and all gradients from log-probs of every path run by itself."""
     (step,) = steps([pack], objective.reducer)
-    terms = Terms.of_row(step.rows[0], 0, torch.device("cpu"), weighted=False)
+    terms = TermTensors.of_row(step.rows[0], 0, torch.device("cpu"), weighted=False)
     model = tiny_model(int(pack.id.removeprefix("pack")))
     logprobs = path_logprobs(model, paths)
     lp = torch.stack([logprobs[sample][position - 1] for sample, position, *_ in paths.terms])
@@ -91,7 +91,7 @@ def test_parts_equal_path_by_path(case: str, budget: float) -> None:
     name, options = CASES[case]
     seed = 20 + list(CASES).index(case)
     pack, paths = packed(seed)
-    objective = Objective(name, settings=Settings(**options))
+    objective = TrainObjective(name, settings=LossSettings(**options))
     expected_loss, expected = by_paths(pack, paths, objective)
     model = tiny_model(seed)
     tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
@@ -112,9 +112,9 @@ def test_the_data_is_clipped_and_dropped_and_free() -> None:
         pack, _ = packed(20 + list(CASES).index(case))
         model = tiny_model(20 + list(CASES).index(case))
         (step,) = steps([pack], "token-mean")
-        outputs = Trainer(TreeLM(model), None, Objective(name, settings=Settings(**options)), Optimizer()).gradients(
-            step
-        )
+        outputs = Trainer(
+            TreeLM(model), None, TrainObjective(name, settings=LossSettings(**options)), Optimizer()
+        ).gradients(step)
         metrics = {key: torch.cat([o.metrics[key].flatten() for o in outputs]) for key in outputs[0].metrics}
         for key in ("icepop_masked", "tis_truncated", "staleness_masked"):
             assert key not in metrics or 0 < float(metrics[key].mean()) < 1
@@ -127,7 +127,7 @@ def test_rescaled_advantages_are_those_of_the_formula() -> None:
     pack, _ = packed(3)
     for i, sample in enumerate(pack.samples):
         sample.reward = float(i % 3 == 0)
-    objective = Objective("grpo", difficulty_weight=0.8, entropy_weight=0.5)
+    objective = TrainObjective("grpo", difficulty_weight=0.8, entropy_weight=0.5)
     model = tiny_model(3)
     trainer = Trainer(TreeLM(model), None, objective, Optimizer(), 7)
     (step,) = steps([pack], "token-mean")
@@ -162,7 +162,7 @@ def test_averaged_passes_of_a_deterministic_model_are_one() -> None:
     found = []
     for passes in (1, 3):
         model = tiny_model(4)
-        trainer = Trainer(TreeLM(model), None, Objective("grpo", averaging=Averaging(passes)), Optimizer(), 9)
+        trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", averaging=Averaging(passes)), Optimizer(), 9)
         trainer.gradients(step)
         found.append(gradients(model))
         if passes > 1:
@@ -179,7 +179,7 @@ def test_the_reference_policys_logprobs_come_from_its_model() -> None:
     exact = list(given or [])
     for term, (sample, position, *_) in enumerate(paths.terms):
         exact[pack.term_token[term]] = float(logprobs[sample][position - 1])
-    objective = Objective("grpo", settings=Settings(kl_ref=0.4))
+    objective = TrainObjective("grpo", settings=LossSettings(kl_ref=0.4))
     found = []
     for column, reference in ((exact, None), (None, TreeLM(other))):
         pack.ref_logprob = column

@@ -15,8 +15,8 @@ from katcore.model.partition import partition
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
-from katcore.train.losses import Settings
-from katcore.train.objective import Objective, Optimizer
+from katcore.train.losses import LossSettings
+from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.trainer import Trainer
 
 BACKENDS = ("reference", "segments")
@@ -67,7 +67,11 @@ def compare(
     expected = gradients(model)
     reference = float(path_loss(objective, pack, paths, path_logprobs(model, paths), 0.7).detach())
     trainer = Trainer(
-        TreeLM(model, backend), None, Objective(objective, settings=Settings(opd_weight=0.7)), Optimizer(), tokens
+        TreeLM(model, backend),
+        None,
+        TrainObjective(objective, settings=LossSettings(opd_weight=0.7)),
+        Optimizer(),
+        tokens,
     )
     (step,) = steps([pack], "token-mean")
     loss = sum(float(out.loss) for out in trainer.gradients(step))
@@ -167,7 +171,7 @@ def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, r
     lm = TreeLM(model)
     runs.clear()
     tokens = tokens_of(budget, pack)
-    trainer = Trainer(lm, None, Objective("grpo"), Optimizer(), tokens, recompute=recompute)
+    trainer = Trainer(lm, None, TrainObjective("grpo"), Optimizer(), tokens, recompute=recompute)
     trainer.gradients(step)
     got = gradients(model)
     parts = partition(step.rows[0].tree, tokens)
@@ -175,7 +179,7 @@ def test_every_way_to_keep_activations_gives_the_same_gradients(budget: float, r
     back = [bool(part.children) or not read.isdisjoint(part.own.tolist()) for part in parts]
     again = {int(part.own[0]): has and (recompute or not part.keep) for part, has in zip(parts, back)}
     assert runs == {(layer, part): 1 + more for layer in range(2) for part, more in again.items()}
-    Trainer(lm, None, Objective("grpo"), Optimizer()).gradients(step)
+    Trainer(lm, None, TrainObjective("grpo"), Optimizer()).gradients(step)
     assert worst(got, gradients(model)) <= 1e-12
 
 
@@ -188,7 +192,7 @@ def test_computed_tokens_are_the_unique_ones_at_any_budget() -> None:
         model.model.embed_tokens.register_forward_hook(lambda _, given, out, seen=seen: seen.append(given[0].numel()))
         lm = TreeLM(model)
         seen.clear()
-        trainer = Trainer(lm, None, Objective("grpo"), Optimizer(), budget)
+        trainer = Trainer(lm, None, TrainObjective("grpo"), Optimizer(), budget)
         trainer.memory = None  # it measures with walks of its own, before the first step
         metrics = trainer.take(step)
         assert sum(seen) == len(pack.tokens) == metrics["tokens_unique"] == metrics["tokens_computed"]
@@ -242,7 +246,7 @@ def test_clipping_over_several_updates_is_exact_at_shared_tokens() -> None:
     assert 0 < clips < len(paths.terms)
     (total / pack.step_counts.trained_tokens).backward()
     expected = gradients(model)
-    trainer = Trainer(TreeLM(model), None, Objective("grpo"), Optimizer())
+    trainer = Trainer(TreeLM(model), None, TrainObjective("grpo"), Optimizer())
     trainer.gradients(next(steps([pack], "token-mean")))
     assert worst(gradients(model), expected) <= TOLERANCE
 
@@ -279,7 +283,7 @@ def _half(pack: Pack, start: int, stop: int) -> Pack:
 
 def _gradient_of(packs: list[Pack], reducer: str) -> dict[str, Tensor]:
     model = tiny_model(4)
-    trainer = Trainer(TreeLM(model), None, Objective("grpo", reducer=reducer), Optimizer())
+    trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", reducer=reducer), Optimizer())
     (step,) = steps(packs, reducer, 64)
     trainer.gradients(step)
     return gradients(model)

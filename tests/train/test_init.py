@@ -9,9 +9,9 @@ import pytest
 
 from katcore.errors import InputError, UsageError
 from katcore.model.folder import load
-from katcore.train.init import Shape, init
+from katcore.train.init import ModelShape, init
 
-TINY = Shape(layers=1, hidden=16, heads=2, kv_heads=1)
+TINY = ModelShape(layers=1, hidden=16, heads=2, kv_heads=1)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -59,7 +59,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds a model"):
         init(tmp_path / "M", TINY)
     with pytest.raises(UsageError, match="kv-heads"):
-        Shape(heads=4, kv_heads=3)
+        ModelShape(heads=4, kv_heads=3)
     (tmp_path / "c.json").write_text('{"model_type": "llama"}')
     with pytest.raises(InputError, match="llama"):
         init(tmp_path / "N", TINY, config=tmp_path / "c.json")

@@ -10,9 +10,9 @@ from random_packs import VOCAB, make_pack, tiny_model, varied
 from torch import Tensor
 
 from katcore.model.partition import Part, partition
-from katcore.model.tree import Tree
+from katcore.model.tree import Forest
 from katcore.model.tree_lm import TreeLM
-from katcore.model.walk import Plan, walk
+from katcore.model.walk import WalkPlan, walk
 from katcore.train.mcla import shuffled_siblings
 
 pytestmark = pytest.mark.usefixtures("model_in_fp64")
@@ -23,16 +23,16 @@ SEEDS = [seed for seed in range(60) if varied(make_pack(seed, samples=6)[0])][:1
 CASES = list(zip(SEEDS, 2 * BUDGETS))
 
 
-def forest(seed: int) -> Tree:
-    return Tree.of(make_pack(seed, samples=6)[0])
+def forest(seed: int) -> Forest:
+    return Forest.of(make_pack(seed, samples=6)[0])
 
 
-def parts_of(tree: Tree, budget: float) -> list[Part]:
+def parts_of(tree: Forest, budget: float) -> list[Part]:
     tokens = int(tree.depth.max()) if budget < 0 else round(budget * len(tree)) if budget < 1 else int(budget)
     return partition(tree, tokens)
 
 
-def run(lm: TreeLM, tree: Tree, budget: float, weight: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def run(lm: TreeLM, tree: Forest, budget: float, weight: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Log-probs of all tokens but the roots [N], NaN there; gradients of their sum with `weight` [N]."""
     index = (tree.parent >= 0).nonzero()[:, 0]
     found = torch.full((len(tree),), torch.nan, dtype=torch.float64)
@@ -43,35 +43,35 @@ def run(lm: TreeLM, tree: Tree, budget: float, weight: Tensor) -> tuple[Tensor, 
 
     lm.model.zero_grad()
     lm.model.train()
-    walk(lm, Plan.of(tree, parts_of(tree, budget), index), visit)
+    walk(lm, WalkPlan.of(tree, parts_of(tree, budget), index), visit)
     return found, {name: p.grad.clone() for name, p in lm.model.named_parameters()}
 
 
-def changed(tree: Tree, rng: random.Random, tokens: range) -> Tree:
+def changed(tree: Forest, rng: random.Random, tokens: range) -> Forest:
     """Other ids at some places."""
     ids = tree.tokens.clone()
     for t in tokens:
         ids[t] = (int(ids[t]) + rng.randrange(1, VOCAB)) % VOCAB
-    return Tree(ids, tree.parent, tree.depth, tree.end)
+    return Forest(ids, tree.parent, tree.depth, tree.end)
 
 
-def subtree(tree: Tree, token: int) -> range:
+def subtree(tree: Forest, token: int) -> range:
     return range(token, int(tree.end[token]))
 
 
-def below(tree: Tree, token: int) -> Tensor:
+def below(tree: Forest, token: int) -> Tensor:
     """[N] whether a token's log-prob depends on this one: the token itself and what hangs below it."""
     index = torch.arange(len(tree))
     return (index >= token) & (index < tree.end[token])
 
 
-def outside(tree: Tree, token: int, rng: random.Random) -> Tensor:
+def outside(tree: Forest, token: int, rng: random.Random) -> Tensor:
     """[N] random weights, 0 in the subtree."""
     weight = torch.tensor([rng.uniform(-1, 1) for _ in range(len(tree))], dtype=torch.float64)
     return torch.where(below(tree, token), 0.0, weight)
 
 
-def branches(tree: Tree) -> list[int]:
+def branches(tree: Forest) -> list[int]:
     """First tokens of branches at forks."""
     children = torch.bincount(tree.parent.clamp(min=0)[tree.parent >= 0], minlength=len(tree))
     return [t for t, p in enumerate(tree.parent.tolist()) if p >= 0 and children[p] > 1]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from katcore.errors import InputError
-from katcore.train.losses import LossInputs, LossOutputs, Settings, grpo, opd, sft
+from katcore.train.losses import LossInputs, LossOutputs, LossSettings, grpo, opd, sft
 
 M = 64
 rng = np.random.default_rng(0)
@@ -56,7 +56,7 @@ def grpo_by_hand(low: float, high: float) -> tuple[float, np.ndarray, int, int]:
 
 def test_sft() -> None:
     given = inputs()
-    out = sft(given, Settings())
+    out = sft(given, LossSettings())
     assert out.loss.item() == pytest.approx(sum(-SCALE * CE * LP), rel=1e-12)
     assert slope(given, out) == pytest.approx(-SCALE * CE, rel=1e-12)
     assert len(out.metrics["nll"]) == (CE != 0).sum()
@@ -64,7 +64,7 @@ def test_sft() -> None:
 
 def test_grpo_clips_higher_above_than_below() -> None:
     given = inputs()
-    out = grpo(given, Settings())
+    out = grpo(given, LossSettings())
     loss, gradient, lows, highs = grpo_by_hand(0.2, 0.28)
     assert out.loss.item() == pytest.approx(loss, rel=1e-12)
     assert slope(given, out) == pytest.approx(gradient, rel=1e-12)
@@ -75,20 +75,20 @@ def test_grpo_clips_higher_above_than_below() -> None:
 def test_grpo_never_trains_on_the_engines_logprobs() -> None:
     for changes in ({"engine_logprob": ENGINE - 1}, {"engine_logprob": None}):
         given, plain = inputs(**changes), inputs()
-        assert (slope(given, grpo(given, Settings())) == slope(plain, grpo(plain, Settings()))).all()
+        assert (slope(given, grpo(given, LossSettings())) == slope(plain, grpo(plain, LossSettings()))).all()
 
 
 def test_the_engines_distance_is_reported() -> None:
     used = RL != 0
     ratio = np.exp(OLD - ENGINE)[used]
-    metrics = grpo(inputs(), Settings()).metrics
+    metrics = grpo(inputs(), LossSettings()).metrics
     assert metrics["engine_kl"].numpy() == pytest.approx(ratio - 1 - np.log(ratio), rel=1e-9)
     assert float(metrics["engine_ratio_max"].max()) == pytest.approx(ratio.max())
 
 
 def test_opd_adds_its_own_stream_to_grpos() -> None:
     given = inputs()
-    out = opd(given, Settings(opd_weight=0.3))
+    out = opd(given, LossSettings(opd_weight=0.3))
     _, gradient, _, _ = grpo_by_hand(0.2, 0.28)
     advantage = -(LP - TEACHER)  # stopped
     gradient = gradient - 0.3 * KL_SCALE * KL * advantage * np.exp(LP - OLD)
@@ -99,28 +99,28 @@ def test_opd_pushes_towards_the_teacher_and_depends_on_it() -> None:
     """Differentiating log π − log π_T itself would push every token down, whatever the teacher says."""
     alone = {"rl_weight": np.zeros(M), "kl_weight": np.ones(M), "old_logprob": LP}
     given = inputs(**alone)
-    gradient = slope(given, opd(given, Settings()))
+    gradient = slope(given, opd(given, LossSettings()))
     assert ((gradient < 0) == (TEACHER > LP)).all()  # descent raises what the teacher finds likelier
     equal = inputs(**alone, teacher_logprob=LP)
-    assert not slope(equal, opd(equal, Settings())).any()
+    assert not slope(equal, opd(equal, LossSettings())).any()
 
 
 def test_opd_without_a_teacher_is_bad_input() -> None:
     with pytest.raises(InputError, match="teacher"):
-        opd(inputs(teacher_logprob=None), Settings())
+        opd(inputs(teacher_logprob=None), LossSettings())
 
 
 def test_a_negative_weight_is_a_negative_advantage() -> None:
     """With a baseline of its own a token's weight carries the sign: clipping must follow the product."""
     turned = inputs(rl_weight=-RL, advantage=-ADVANTAGE)
     plain = inputs()
-    out, wanted = grpo(turned, Settings()), grpo(plain, Settings())
+    out, wanted = grpo(turned, LossSettings()), grpo(plain, LossSettings())
     assert out.loss.item() == pytest.approx(wanted.loss.item(), rel=1e-12)
     assert slope(turned, out) == pytest.approx(slope(plain, wanted), rel=1e-12)
 
 
 def test_negative_advantages_can_count_less() -> None:
     down = np.where(ADVANTAGE < 0, 0.25 * ADVANTAGE, ADVANTAGE)
-    less, wanted = grpo(inputs(), Settings(negative_weight=0.25)), grpo(inputs(advantage=down), Settings())
+    less, wanted = grpo(inputs(), LossSettings(negative_weight=0.25)), grpo(inputs(advantage=down), LossSettings())
     assert less.loss.item() == pytest.approx(wanted.loss.item(), rel=1e-12)
-    assert grpo(inputs(), Settings(negative_weight=0.0)).loss.item() != pytest.approx(wanted.loss.item())
+    assert grpo(inputs(), LossSettings(negative_weight=0.0)).loss.item() != pytest.approx(wanted.loss.item())

@@ -17,27 +17,27 @@ from torch import Tensor
 
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
-from katcore.train.batch import Row, steps
-from katcore.train.losses import OBJECTIVES, LossInputs, Settings, linear_loss, linearise, scatter
+from katcore.train.batch import PackRow, steps
+from katcore.train.losses import OBJECTIVES, LossInputs, LossSettings, linear_loss, linearise, scatter
 
 LOW, HIGH = 0.05, 0.07
 REDUCERS = {"turn": "turn-mean", "product": "turn-mean", "sequence": "seq-mean-token-mean", "token": "token-mean"}
 
 
-def settings_of(kind: str) -> Settings:
+def settings_of(kind: str) -> LossSettings:
     ratio: Any = "product" if kind == "product" else "mean"
     segment: Any = "turn" if kind == "product" else kind
-    return Settings(LOW, HIGH, segment=segment, turn_ratio=ratio)
+    return LossSettings(LOW, HIGH, segment=segment, turn_ratio=ratio)
 
 
-def made(seed: int, kind: str) -> tuple[Pack, Paths, Row]:
+def made(seed: int, kind: str) -> tuple[Pack, Paths, PackRow]:
     """A pack of two trees in which every term counts 1, and its row with the scales of `kind`'s own reducer."""
     pack, paths = make_pack(seed, trees=2, samples=5)
     pack = msgspec.structs.replace(pack, rl_weight=[1.0] * len(pack.term_token))
     return pack, paths, next(steps([pack], REDUCERS[kind])).rows[0]
 
 
-def as_inputs(row: Row, logprob: Tensor, old: Tensor) -> LossInputs:
+def as_inputs(row: PackRow, logprob: Tensor, old: Tensor) -> LossInputs:
     """The row's terms; `logprob` and `old` are of the unique tokens."""
     keys = list(zip(row.term_sample.tolist(), row.term_turn.tolist()))
     index = {key: i for i, key in enumerate(dict.fromkeys(keys))}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from naive_losses import random_samples, to_inputs
 
-from katcore.train.losses import LossOutputs, Settings, grpo, gspo, reduce_metrics, reduce_values
+from katcore.train.losses import LossOutputs, LossSettings, grpo, gspo, reduce_metrics, reduce_values
 
 
 def outputs_of(parts: list[list[float]], name: str) -> list[LossOutputs]:
@@ -44,7 +44,7 @@ def test_what_the_losses_report_reduces_to_numbers() -> None:
     names = {"entropy", "clip_low", "clip_high", "engine_kl", "engine_ratio", "engine_ratio_max", "icepop_masked"}
     names |= {"staleness_masked", "ref_kl", "ratio", "ratio_p01", "ratio_p50", "ratio_p99"}
     for loss in (grpo, gspo):
-        settings = Settings(off_policy="icepop", max_staleness=3)
+        settings = LossSettings(off_policy="icepop", max_staleness=3)
         numbers = reduce_values([loss(given, settings).metrics])
         assert names <= numbers.keys()
         assert numbers["ratio_p01"] <= numbers["ratio_p50"] <= numbers["ratio_p99"]

@@ -19,7 +19,7 @@ from naive_losses import (
 )
 
 from katcore.errors import InputError
-from katcore.train.losses import OBJECTIVES, LossInputs, LossOutputs, Settings, grpo, gspo
+from katcore.train.losses import OBJECTIVES, LossInputs, LossOutputs, LossSettings, grpo, gspo
 
 EXACT = {"rel": 1e-12, "abs": 1e-14}
 
@@ -43,7 +43,7 @@ def test_loss_and_gradient_are_the_segments(
     seed: int, spread: float, kind: str, ratio: str, reducer: str, clip: tuple[float, float]
 ) -> None:
     samples = random_samples(seed, spread, plain=True)
-    settings = Settings(segment=kind, turn_ratio=ratio)  # type: ignore[arg-type]
+    settings = LossSettings(segment=kind, turn_ratio=ratio)  # type: ignore[arg-type]
     given = to_inputs(samples, reducer)
     out = gspo(given, settings)
     loss, expected = segment_by_hand(samples, *clip, kind, ratio == "product")
@@ -61,7 +61,7 @@ def test_the_data_has_segments_on_both_sides_of_both_edges() -> None:
                 _, expected = segment_by_hand(samples, *clip, kind, ratio == "product")
                 clipped += expected.count(0.0)
                 free += len(expected) - expected.count(0.0)
-                out = gspo(to_inputs(samples, reducer), Settings(segment=kind, turn_ratio=ratio))  # type: ignore[arg-type]
+                out = gspo(to_inputs(samples, reducer), LossSettings(segment=kind, turn_ratio=ratio))  # type: ignore[arg-type]
                 counted = out.metrics["clip_high"].sum() + out.metrics["clip_low"].sum()
                 assert counted == expected.count(0.0)
     assert clipped > 200 and free > 200
@@ -72,7 +72,7 @@ def test_a_terms_own_weights_multiply_its_own_gradient_alone(product: bool) -> N
     """IcePop in a turn: a dropped token has no gradient, stays in its turn's ratio, and keeps the denominators."""
     samples = random_samples(5, 0.02)
     given = to_inputs(samples, "turn-mean")
-    settings = Settings(0.2, 0.2, turn_ratio="product" if product else "mean", off_policy="icepop")
+    settings = LossSettings(0.2, 0.2, turn_ratio="product" if product else "mean", off_policy="icepop")
     out = gspo(given, settings)
     loss, expected = 0.0, []
     for sample, turn, t in flat(samples):
@@ -97,24 +97,24 @@ def test_segments_of_one_token_are_grpo(reducer: str) -> None:
     loss, expected = token_by_hand(samples, reducer, 0.2, 0.28)
     every = torch.arange(len(given.logprob))
     apart = to_inputs(samples, reducer, segment_turn=every)
-    by_turns = gspo(apart, Settings(0.2, 0.28))
-    by_tokens = gspo(given, Settings(segment="token"))
+    by_turns = gspo(apart, LossSettings(0.2, 0.28))
+    by_tokens = gspo(given, LossSettings(segment="token"))
     assert by_turns.loss.item() == pytest.approx(loss, **EXACT) == by_tokens.loss.item()
     assert slopes(apart, by_turns) == pytest.approx(expected, **EXACT) == slopes(given, by_tokens)
-    assert slopes(given, grpo(given, Settings(segment="turn"))) == pytest.approx(expected, **EXACT)
+    assert slopes(given, grpo(given, LossSettings(segment="turn"))) == pytest.approx(expected, **EXACT)
 
 
 def test_on_policy_every_ratio_gives_the_policy_gradient() -> None:
     samples = random_samples(8, 0.0, plain=True)
     given = to_inputs(samples, "turn-mean")
-    mean, token = (slopes(given, gspo(given, Settings(segment=s))) for s in ("turn", "token"))  # type: ignore[arg-type]
+    mean, token = (slopes(given, gspo(given, LossSettings(segment=s))) for s in ("turn", "token"))  # type: ignore[arg-type]
     assert mean == pytest.approx(token, **EXACT)
 
 
 def test_a_product_over_a_long_turn_stays_finite() -> None:
     token = Token(-0.5, -1.5, -1.5, 0, 0, 1.0, 0, 0, 0)
     given = to_inputs([Sample(-1.0, [[token] * 2000])], "turn-mean")
-    out = gspo(given, Settings(turn_ratio="product"))
+    out = gspo(given, LossSettings(turn_ratio="product"))
     assert bool(out.loss.isfinite()) and all(map(math.isfinite, slopes(given, out)))
     assert out.loss.item() == pytest.approx(math.exp(20.0))
 
@@ -125,18 +125,18 @@ def test_in_fp32_the_ratio_of_a_long_sequence_is_exact_to_a_tenth_of_the_clip_ra
     new = old + 1e-3 * torch.randn(200_000)
     blank = torch.zeros(200_000)
     given = LossInputs(new, blank, blank, blank, blank + 1, blank, blank, blank + 1, old, segment_sample=blank.long())
-    ratio = gspo(given, Settings(segment="sequence")).metrics["ratio"][0]
+    ratio = gspo(given, LossSettings(segment="sequence")).metrics["ratio"][0]
     assert ratio.item() == pytest.approx(math.exp(float((new.double() - old.double()).mean())), abs=3e-5)
 
 
 def test_a_loss_over_turns_asks_for_turns() -> None:
     with pytest.raises(InputError, match="turn"):
-        gspo(to_inputs(random_samples(1, 0.1), "turn-mean", segment_turn=None), Settings())
+        gspo(to_inputs(random_samples(1, 0.1), "turn-mean", segment_turn=None), LossSettings())
 
 
 def test_which_objectives_couple_terms() -> None:
-    assert OBJECTIVES["gspo"].coupled(Settings()) and not OBJECTIVES["gspo"].coupled(Settings(segment="token"))
-    assert not any(OBJECTIVES[name].coupled(Settings()) for name in OBJECTIVES if name != "gspo")
+    assert OBJECTIVES["gspo"].coupled(LossSettings()) and not OBJECTIVES["gspo"].coupled(LossSettings(segment="token"))
+    assert not any(OBJECTIVES[name].coupled(LossSettings()) for name in OBJECTIVES if name != "gspo")
     for name in ("opd", "mixed"):
-        assert OBJECTIVES[name].coupled(Settings(segment="sequence"))
-    assert not OBJECTIVES["grpo"].coupled(Settings(segment="turn"))
+        assert OBJECTIVES[name].coupled(LossSettings(segment="sequence"))
+    assert not OBJECTIVES["grpo"].coupled(LossSettings(segment="turn"))

@@ -22,7 +22,7 @@ from naive_losses import (
 from test_losses_segments import EXACT, slopes
 
 from katcore.errors import InputError
-from katcore.train.losses import Settings, grpo, mixed, opd, sft
+from katcore.train.losses import LossSettings, grpo, mixed, opd, sft
 
 SAMPLES = random_samples(3, 0.4, samples=12)
 TOKENS = flat(SAMPLES)
@@ -33,7 +33,7 @@ REDUCERS = ["token-mean", "seq-mean-token-mean", "turn-mean"]
 @pytest.mark.parametrize("name,weight", [("icepop", icepop_by_hand), ("tis", tis_by_hand), ("none", lambda t: 1.0)])
 def test_off_policy_weights(name: str, weight: Callable[[Token], float], reducer: str) -> None:
     given = to_inputs(SAMPLES, reducer)
-    out = grpo(given, Settings(off_policy=name))  # type: ignore[arg-type]
+    out = grpo(given, LossSettings(off_policy=name))  # type: ignore[arg-type]
     loss, expected = token_by_hand(SAMPLES, reducer, 0.2, 0.28, weight)
     assert out.loss.item() == pytest.approx(loss, **EXACT)
     assert slopes(given, out) == pytest.approx(expected, **EXACT)
@@ -45,20 +45,20 @@ def test_what_is_masked_is_counted_and_keeps_its_place_in_the_denominators() -> 
     above = sum(tis_by_hand(t) == 2.0 for t in used)
     assert 3 < dropped < len(used) - 3 and above > 3
     given = to_inputs(SAMPLES, "token-mean")
-    assert float(grpo(given, Settings(off_policy="icepop")).metrics["icepop_masked"].mean()) == dropped / len(used)
-    assert float(grpo(given, Settings(off_policy="tis")).metrics["tis_truncated"].sum()) == above
+    assert float(grpo(given, LossSettings(off_policy="icepop")).metrics["icepop_masked"].mean()) == dropped / len(used)
+    assert float(grpo(given, LossSettings(off_policy="tis")).metrics["tis_truncated"].sum()) == above
 
 
 def test_stale_tokens_are_masked() -> None:
     given = to_inputs(SAMPLES, "token-mean")
-    out = grpo(given, Settings(max_staleness=2, off_policy="icepop"))
+    out = grpo(given, LossSettings(max_staleness=2, off_policy="icepop"))
     loss, expected = token_by_hand(SAMPLES, "token-mean", 0.2, 0.28, lambda t: icepop_by_hand(t) if t.age <= 2 else 0.0)
     assert out.loss.item() == pytest.approx(loss, **EXACT)
     assert slopes(given, out) == pytest.approx(expected, **EXACT)
     used = [t for _, _, t in TOKENS if t.rl]
     assert float(out.metrics["staleness_masked"].mean()) == pytest.approx(sum(t.age > 2 for t in used) / len(used))
     unknown = to_inputs(SAMPLES, "token-mean", version_age=torch.full((len(TOKENS),), NAN))
-    assert not grpo(unknown, Settings(max_staleness=0)).metrics["staleness_masked"].any()
+    assert not grpo(unknown, LossSettings(max_staleness=0)).metrics["staleness_masked"].any()
 
 
 def test_a_token_without_an_engines_logprob_may_stand_in_another_stream() -> None:
@@ -69,20 +69,20 @@ def test_a_token_without_an_engines_logprob_may_stand_in_another_stream() -> Non
         to_inputs(SAMPLES, "token-mean", engine_logprob=torch.tensor(engine, dtype=torch.float64)),
         to_inputs(SAMPLES, "token-mean"),
     )
-    settings = Settings(off_policy="icepop")
+    settings = LossSettings(off_policy="icepop")
     assert slopes(given, mixed(given, settings)) == slopes(full, mixed(full, settings))
 
 
 @pytest.mark.parametrize(
     "settings,missing",
     [
-        (Settings(off_policy="icepop"), "engine_logprob"),
-        (Settings(off_policy="tis"), "engine_logprob"),
-        (Settings(max_staleness=1), "version_age"),
-        (Settings(kl_ref=0.1), "ref_logprob"),
+        (LossSettings(off_policy="icepop"), "engine_logprob"),
+        (LossSettings(off_policy="tis"), "engine_logprob"),
+        (LossSettings(max_staleness=1), "version_age"),
+        (LossSettings(kl_ref=0.1), "ref_logprob"),
     ],
 )
-def test_what_a_loss_needs_and_does_not_get_is_bad_input(settings: Settings, missing: str) -> None:
+def test_what_a_loss_needs_and_does_not_get_is_bad_input(settings: LossSettings, missing: str) -> None:
     with pytest.raises(InputError, match="packs carry no"):
         grpo(to_inputs(SAMPLES, "token-mean", **{missing: None}), settings)
 
@@ -103,7 +103,7 @@ def penalty_by_hand(estimator: str, reducer: str) -> tuple[float, list[float]]:
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
 def test_the_reference_penalty(estimator: str, reducer: str) -> None:
     given = to_inputs(SAMPLES, reducer)
-    plain, with_penalty = grpo(given, Settings()), grpo(given, Settings(kl_ref=0.3, kl_estimator=estimator))  # type: ignore[arg-type]
+    plain, with_penalty = grpo(given, LossSettings()), grpo(given, LossSettings(kl_ref=0.3, kl_estimator=estimator))  # type: ignore[arg-type]
     loss, expected = penalty_by_hand(estimator, reducer)
     assert (with_penalty.loss - plain.loss).item() == pytest.approx(0.3 * loss, rel=1e-10)
     difference = [a - b for a, b in zip(slopes(given, with_penalty), slopes(given, plain))]
@@ -145,7 +145,7 @@ def times(weight: float, stream: tuple[float, list[float]]) -> tuple[float, list
 def test_mixed_is_the_sum_of_four_streams_with_scales_of_their_own() -> None:
     ce_scale = torch.full((len(TOKENS),), 1 / 17, dtype=torch.float64)
     given = to_inputs(SAMPLES, "turn-mean", ce_scale=ce_scale)
-    settings = Settings(off_policy="icepop", mix_rl=0.9, mix_ce=0.4, opd_weight=0.7, kl_ref=0.2, kl_estimator="k2")
+    settings = LossSettings(off_policy="icepop", mix_rl=0.9, mix_ce=0.4, opd_weight=0.7, kl_ref=0.2, kl_estimator="k2")
     out = mixed(given, settings)
     supervised = (
         sum(-t.ce * t.logprob / 17 for _, _, t in TOKENS),
@@ -170,15 +170,15 @@ def test_mixed_is_the_sum_of_four_streams_with_scales_of_their_own() -> None:
 def test_mixed_with_one_stream_is_that_streams_objective() -> None:
     zero = torch.zeros(len(TOKENS)).double()
     supervised = to_inputs(SAMPLES, "token-mean", rl_weight=zero, kl_weight=zero)
-    assert slopes(supervised, mixed(supervised, Settings())) == slopes(supervised, sft(supervised, Settings()))
+    assert slopes(supervised, mixed(supervised, LossSettings())) == slopes(supervised, sft(supervised, LossSettings()))
     rl = to_inputs(SAMPLES, "token-mean", ce_weight=zero, kl_weight=zero)
-    assert slopes(rl, mixed(rl, Settings())) == slopes(rl, grpo(rl, Settings()))
+    assert slopes(rl, mixed(rl, LossSettings())) == slopes(rl, grpo(rl, LossSettings()))
 
 
 def test_distillation_beside_turns() -> None:
     samples = random_samples(4, 2e-3, plain=True)
     given = to_inputs(samples, "turn-mean")
-    with_both, alone = (opd(given, Settings(opd_weight=c, segment="turn")) for c in (0.7, 0.0))
+    with_both, alone = (opd(given, LossSettings(opd_weight=c, segment="turn")) for c in (0.7, 0.0))
     _, expected = segment_by_hand(samples, 3e-4, 4e-4, "turn")
     assert slopes(given, alone) == pytest.approx(expected, **EXACT)
     gaps = [
@@ -190,4 +190,4 @@ def test_distillation_beside_turns() -> None:
 def test_supervised_scales_may_be_the_streams_own() -> None:
     own = torch.rand(len(TOKENS)).double()
     given = to_inputs(SAMPLES, "token-mean", ce_scale=own)
-    assert slopes(given, sft(given, Settings())) == pytest.approx((-own * given.ce_weight).tolist(), **EXACT)
+    assert slopes(given, sft(given, LossSettings())) == pytest.approx((-own * given.ce_weight).tolist(), **EXACT)

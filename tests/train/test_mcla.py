@@ -8,7 +8,7 @@ from random_packs import make_pack, tiny_model
 from torch import Tensor
 
 from katcore.errors import UsageError
-from katcore.model.tree_lm import Tree, TreeLM
+from katcore.model.tree_lm import Forest, TreeLM
 from katcore.train.mcla import Averaging, anchored, averaged, shuffled_siblings
 
 
@@ -72,12 +72,12 @@ def test_the_anchored_value_is_the_means_and_the_gradient_the_passes() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_shuffled_siblings_are_the_same_paths(seed: int) -> None:
     pack, _ = make_pack(seed, trees=1 + seed % 4, samples=6)
-    tree = Tree.of(pack)
+    tree = Forest.of(pack)
     moved, place = shuffled_siblings(tree, seed)
     assert not moved.problem()
     assert sorted(place.tolist()) == list(range(len(tree)))
 
-    def path(of: Tree, token: int) -> list[int]:
+    def path(of: Forest, token: int) -> list[int]:
         found = []
         while token >= 0:
             found.append(int(of.tokens[token]))
@@ -91,7 +91,7 @@ def test_shuffled_siblings_are_the_same_paths(seed: int) -> None:
 
 def test_the_order_of_siblings_makes_passes_of_a_model_that_agree_but_for_rounding() -> None:
     pack, _ = make_pack(3, trees=2, samples=6)
-    tree, lm = Tree.of(pack), TreeLM(tiny_model(3, torch.float32), "reference")
+    tree, lm = Forest.of(pack), TreeLM(tiny_model(3, torch.float32), "reference")
     trained = torch.arange(len(tree))[tree.parent >= 0]
 
     def run(k: int) -> Tensor:

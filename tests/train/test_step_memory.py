@@ -9,12 +9,12 @@ from katcore.errors import KatError
 from katcore.model.tree_lm import TreeLM
 from katcore.train import memory
 from katcore.train.batch import steps
-from katcore.train.objective import Objective, Optimizer
+from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.trainer import Trainer
 
 
 def trainer(budget: int) -> tuple[Trainer, list[str]]:
-    made = Trainer(TreeLM(tiny_model(3)), None, Objective("sft"), Optimizer(), budget)
+    made = Trainer(TreeLM(tiny_model(3)), None, TrainObjective("sft"), Optimizer(), budget)
     said: list[str] = []
     assert made.memory is not None
     made.memory.say = said.append

@@ -12,8 +12,8 @@ import pytest
 from random_packs import make_pack
 
 from katcore.records import Pack
-from katcore.train.objective import Objective, Optimizer
-from katcore.train.run import Limits, fit
+from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.run import TrainLimits, fit
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Any]]:
@@ -80,7 +80,7 @@ def packs(count: int) -> list[Pack]:
 
 def test_a_resumed_run_draws_every_step_once(tmp_path: Path, model_folder: Path) -> None:
     """Five steps, checkpoints at 2 and 4: the fifth is lost with the run that took it and taken again."""
-    objective, limits = Objective("sft"), Limits(save_every=2)
+    objective, limits = TrainObjective("sft"), TrainLimits(save_every=2)
 
     def broken() -> Iterator[Pack]:
         yield from packs(5)
@@ -99,5 +99,5 @@ def test_a_resumed_run_draws_every_step_once(tmp_path: Path, model_folder: Path)
 
 
 def test_without_the_option_there_are_no_event_files(tmp_path: Path, model_folder: Path) -> None:
-    fit(model_folder, packs(1), tmp_path, Objective("sft"), Optimizer(), Limits())
+    fit(model_folder, packs(1), tmp_path, TrainObjective("sft"), Optimizer(), TrainLimits())
     assert not (tmp_path / "tensorboard").exists()

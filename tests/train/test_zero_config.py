@@ -11,10 +11,10 @@ import pytest
 from random_packs import make_pack
 
 from katcore.errors import InputError, KatError, UsageError
-from katcore.train.batch import Row, Step
+from katcore.train.batch import PackRow, Step
 from katcore.train.objective import Optimizer
 from katcore.train.world import Costs, World, shares
-from katcore.train.zero_config import filled, read
+from katcore.train.zero_config import filled, read_deepspeed
 
 WANTED = Optimizer(lr=3e-4, weight_decay=0.1, grad_clip=0.5)
 
@@ -66,11 +66,11 @@ def test_a_file_that_is_none(tmp_path: Path, text: str | None, kind: type[KatErr
     if text is not None:
         path.write_text(text)
     with pytest.raises(kind, match=r"ds\.json"):
-        read(path)
+        read_deepspeed(path)
 
 
 def test_packs_are_dealt_by_cost_and_not_by_count() -> None:
-    rows = tuple(Row.of(make_pack(seed, trees=trees)[0]) for seed, trees in enumerate((1, 1, 1, 9, 1, 1)))
+    rows = tuple(PackRow.of(make_pack(seed, trees=trees)[0]) for seed, trees in enumerate((1, 1, 1, 9, 1, 1)))
     step = Step(rows, rows[0].counts)
     costs = Costs(token=1.0, pair=0.1)
     dealt = shares(step, costs, 2)
@@ -88,5 +88,5 @@ def test_cost_of_a_model_is_what_its_products_take() -> None:
 
 def test_alone_a_world_says_what_it_is_told() -> None:
     world = World()
-    assert world.first and world.gathered(3) == [3] and list(world.stream(iter([1, 2]))) == [1, 2]
-    assert world.told(lambda: "x") == "x"
+    assert world.first and world.all_gather(3) == [3] and list(world.stream(iter([1, 2]))) == [1, 2]
+    assert world.broadcast(lambda: "x") == "x"

@@ -16,18 +16,18 @@ from random_packs import VOCAB, make_pack, tiny_model
 
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack, StepCounts
-from katcore.train.losses import Settings
+from katcore.train.losses import LossSettings
 from katcore.train.mcla import Averaging
-from katcore.train.objective import Objective, Optimizer
+from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.trainer import Trainer
 from katcore.train.world import World
 from katcore.train.zero import start
 
 OBJECTIVES = {
-    "sft": Objective("sft"),
-    "balanced": Objective("sft", router_loss=0.3),
-    "gspo": Objective("gspo", difficulty_weight=0.5),
-    "grpo": Objective("grpo", updates=2, averaging=Averaging(2), settings=Settings(kl_ref=0.1)),
+    "sft": TrainObjective("sft"),
+    "balanced": TrainObjective("sft", router_loss=0.3),
+    "gspo": TrainObjective("gspo", difficulty_weight=0.5),
+    "grpo": TrainObjective("grpo", updates=2, averaging=Averaging(2), settings=LossSettings(kl_ref=0.1)),
 }
 BUDGET = 9
 """Less than a path: parts below parts, of another number on each rank."""
@@ -41,7 +41,7 @@ def step_of(number: int, count: int) -> list[Pack]:
     return [msgspec.structs.replace(pack, step=number, step_counts=counts) for pack in packs]
 
 
-def trainer(kind: str, objective: Objective, **options: Any) -> Trainer:
+def trainer(kind: str, objective: TrainObjective, **options: Any) -> Trainer:
     """In fp32; of a mixture as of a dense model all weights are small enough that log-probs differ."""
     reference = TreeLM(tiny_model(1, torch.float32)) if objective.settings.kl_ref else None
     lm = TreeLM(tiny_model(0, torch.float32, kind))
@@ -68,10 +68,10 @@ def case(text: str, world: World) -> dict[str, Any]:
             worst["weights"] = max(worst["weights"], float((weights[key] - weight).abs().max()))
     orders = [turn.order for turn in together.passes.begin(_first_step(packs, objective)).turns]
     empty = sum(part < 0 for order in orders if order is not None for part in order.part)
-    return {"case": text, **worst, "empty": sum(world.gathered(empty)), "tied": weights.keys() >= {"lm_head.weight"}}
+    return {"case": text, **worst, "empty": sum(world.all_gather(empty)), "tied": weights.keys() >= {"lm_head.weight"}}
 
 
-def _first_step(packs: list[Pack], objective: Objective) -> Any:
+def _first_step(packs: list[Pack], objective: TrainObjective) -> Any:
     from katcore.train.batch import steps
 
     return next(steps(packs, objective.reducer))

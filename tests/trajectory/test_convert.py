@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from katcore.errors import RecordError
 from katcore.records import Exit, Json, Trajectory, encode
-from katcore.trajectory.convert import FORMATS, read, write
+from katcore.trajectory.convert import FORMATS, read_foreign, write_foreign
 from katcore.trajectory.formats.anthropic_messages import RAW
 from katcore.trajectory.paths import Paths
-from katcore.trajectory.trim import Limits, trim
+from katcore.trajectory.trim import TrimLimits, trim
 
 
 def reread(trajectory: Trajectory) -> Trajectory:
@@ -42,32 +42,32 @@ def kat(*command: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_foreign_row_comes_back_field_for_field(name: str) -> None:
-    rows, _ = write(name, reread(read(name, ROWS[name])))
+    rows, _ = write_foreign(name, reread(read_foreign(name, ROWS[name])))
     assert rows == [ROWS[name]]
 
 
 @pytest.mark.parametrize("name", ["anthropic", "atif", "mini-swe-agent", "openai"])
 def test_every_cut_of_a_foreign_row_can_be_written(name: str) -> None:
-    row = write(name, trim(reread(read(name, ROWS[name])), Limits(turns=1)))[0][0]
+    row = write_foreign(name, trim(reread(read_foreign(name, ROWS[name])), TrimLimits(turns=1)))[0][0]
     full = json.dumps(ROWS[name])
     assert row != ROWS[name] and len(json.dumps(row)) < len(full) + 2000
-    assert read(name, row).nodes
+    assert read_foreign(name, row).nodes
 
 
 def test_a_changed_message_is_written_anew_and_its_neighbours_as_they_were() -> None:
-    made = reread(read("anthropic", ROWS["anthropic"]))
+    made = reread(read_foreign("anthropic", ROWS["anthropic"]))
     at = next(node.id for node in made.nodes if (node.message or {}).get("content") == "Go on.")
     made.nodes[at].message = {"role": "user", "content": "Stop."}
-    row = write("anthropic", made)[0][0]
+    row = write_foreign("anthropic", made)[0][0]
     assert row["messages"][2]["content"][2] == {"type": "text", "text": "Stop."}
     assert row["messages"][1] == ROWS["anthropic"]["messages"][1]
     assert row["system"] == ROWS["anthropic"]["system"] and row["max_tokens"] == 1024
     made.nodes[0].message = {"role": "system", "content": "You break things."}
-    assert write("anthropic", made)[0][0]["system"] == "You break things."
+    assert write_foreign("anthropic", made)[0][0]["system"] == "You break things."
 
 
 def test_atif_gives_exact_tokens_a_sub_agent_and_calls() -> None:
-    made = read("atif", ATIF)
+    made = read_foreign("atif", ATIF)
     assert [node.role for node in made.nodes] == [
         "system", "user", "assistant", "tool", "tool", "assistant", "user", "assistant",
     ]  # fmt: skip
@@ -82,12 +82,12 @@ def test_atif_gives_exact_tokens_a_sub_agent_and_calls() -> None:
 def test_atif_whose_prompts_do_not_extend_each_other_is_text() -> None:
     row = json.loads(json.dumps(ATIF))
     row["steps"][3]["metrics"]["prompt_token_ids"] = [1, 2, 99]
-    assert all(node.token_ids is None for node in read("atif", row).nodes)
-    assert write("atif", read("atif", row))[0] == [row]
+    assert all(node.token_ids is None for node in read_foreign("atif", row).nodes)
+    assert write_foreign("atif", read_foreign("atif", row))[0] == [row]
 
 
 def test_mini_swe_agent_gives_the_patch_and_the_calls() -> None:
-    made = read("mini-swe-agent", MINI_SWE)
+    made = read_foreign("mini-swe-agent", MINI_SWE)
     assert (made.task_id, made.model, made.scaffold.version) == ("repo__1", "some/model", "2.4.6")
     assert made.patch == "diff --git a/x b/x\n" and made.exit.kind == "submitted"
     assert [node.role for node in made.nodes] == ["system", "user", "assistant", "tool", "assistant"]
@@ -96,7 +96,7 @@ def test_mini_swe_agent_gives_the_patch_and_the_calls() -> None:
 
 
 def test_verifiers_gives_the_tree_its_tokens_and_the_reward() -> None:
-    made = read("verifiers", VERIFIERS)
+    made = read_foreign("verifiers", VERIFIERS)
     assert [node.parent for node in made.nodes] == [None, 0, 1, 0]
     assert made.nodes[1].sampled == [(1, 3)] and made.nodes[1].engine_logprobs == [-0.5, -0.25]
     assert made.verdict is not None and made.verdict.reward == pytest.approx(1.1)
@@ -107,7 +107,7 @@ def test_verifiers_gives_the_tree_its_tokens_and_the_reward() -> None:
 
 def test_equal_rows_get_equal_ids_and_others_do_not() -> None:
     other = {**OPENAI, "messages": OPENAI["messages"][:2]}
-    assert read("openai", OPENAI).id == read("openai", OPENAI).id != read("openai", other).id
+    assert read_foreign("openai", OPENAI).id == read_foreign("openai", OPENAI).id != read_foreign("openai", other).id
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_equal_rows_get_equal_ids_and_others_do_not() -> None:
 )
 def test_a_row_of_another_kind_says_what_is_wrong(name: str, row: Row, why: str) -> None:
     with pytest.raises(RecordError, match=why):
-        read(name, row)
+        read_foreign(name, row)
 
 
 # ------------------------------------------------------------------ our trajectories
@@ -137,52 +137,52 @@ def test_tokens_logprobs_calls_and_verdict_survive(name: str) -> None:
     whole.nodes[1].role, whole.nodes[1].message = "developer", {"role": "developer", "content": "Fix it."}
     whole.nodes[2].message |= {"thinking_blocks": [{"type": "thinking", "thinking": "Hm."}]}  # type: ignore[operator]
     whole.nodes[3].message |= {"is_error": True, "name": "bash"}  # type: ignore[operator]
-    rows, lost = write(name, whole)
+    rows, lost = write_foreign(name, whole)
     assert not lost
-    assert plain(reread(read(name, json.loads(json.dumps(rows[0]))))) == plain(whole)
+    assert plain(reread(read_foreign(name, json.loads(json.dumps(rows[0]))))) == plain(whole)
 
 
 @pytest.mark.parametrize("name", ["atif", "mini-swe-agent", "verifiers"])
 def test_text_without_calls_a_patch_or_an_exit_comes_back_without_them(name: str) -> None:
     whole = linear(tokens=False, patch=None, exit=Exit(), verdict=None)
     whole.calls.clear()
-    assert plain(read(name, write(name, whole)[0][0])) == plain(whole)
+    assert plain(read_foreign(name, write_foreign(name, whole)[0][0])) == plain(whole)
 
 
 def test_images_go_by_their_address() -> None:
     shown = [{"type": "text", "text": "This:"}, {"type": "image_url", "image_url": {"url": "shots/a.jpg"}}]
     whole = linear()
     whole.nodes[1].message = {"role": "user", "content": shown}
-    step = write("atif", whole)[0][0]["steps"][1]
+    step = write_foreign("atif", whole)[0][0]["steps"][1]
     assert step["message"][1] == {"type": "image", "source": {"media_type": "image/jpeg", "path": "shots/a.jpg"}}
-    assert read("atif", write("atif", whole)[0][0]).nodes[1].message == whole.nodes[1].message
-    block = write("anthropic", whole)[0][0]["messages"][0]["content"][1]
+    assert read_foreign("atif", write_foreign("atif", whole)[0][0]).nodes[1].message == whole.nodes[1].message
+    block = write_foreign("anthropic", whole)[0][0]["messages"][0]["content"][1]
     assert block == {"type": "image", "source": {"type": "url", "url": "shots/a.jpg"}}
-    assert read("anthropic", write("anthropic", whole)[0][0]).nodes[1].message == whole.nodes[1].message
-    inline = read("anthropic", ROWS["anthropic"]).nodes[-2].message
+    assert read_foreign("anthropic", write_foreign("anthropic", whole)[0][0]).nodes[1].message == whole.nodes[1].message
+    inline = read_foreign("anthropic", ROWS["anthropic"]).nodes[-2].message
     assert inline is not None and inline["content"][1]["image_url"] == {"url": "data:image/png;base64,aGk="}
 
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])
 def test_messages_and_verdict_survive_and_the_rest_is_counted(name: str) -> None:
     whole = linear()
-    rows, lost = write(name, whole)
+    rows, lost = write_foreign(name, whole)
     assert lost == {"tokens": 40, "logprobs": 12, "calls": 3}
-    back = read(name, rows[0])
+    back = read_foreign(name, rows[0])
     assert [node.message for node in back.nodes] == [node.message for node in whole.nodes]
     assert back.verdict == whole.verdict and back.id == whole.id and back.patch == whole.patch
 
 
 def test_a_prediction_is_the_patch_alone() -> None:
-    rows, lost = write("swe-bench", linear())
+    rows, lost = write_foreign("swe-bench", linear())
     assert rows == [{"instance_id": "repo__1", "model_name_or_path": "policy", "model_patch": "--- a\n+++ b\n"}]
     assert lost == {"messages": 8, "tokens": 40, "logprobs": 12, "calls": 3, "verdicts": 1}
-    assert write("swe-bench", replace(linear(), patch=None))[0][0]["model_patch"] == ""
+    assert write_foreign("swe-bench", replace(linear(), patch=None))[0][0]["model_patch"] == ""
 
 
 def test_a_whole_tree_survives_in_verifiers() -> None:
-    rows, lost = write("verifiers", branched(), "all")
-    back = read("verifiers", rows[0])
+    rows, lost = write_foreign("verifiers", branched(), "all")
+    back = read_foreign("verifiers", rows[0])
     assert not lost and len(rows) == 1
     order = Paths(branched()).depth_first
     assert [node.lineage for node in back.nodes] == [branched().nodes[node].lineage for node in order]
@@ -194,7 +194,7 @@ def test_a_whole_tree_survives_in_verifiers() -> None:
 def test_a_trace_counts_cached_tokens_apart() -> None:
     whole = linear()
     whole.calls[1].usage["cached_tokens"] = 20
-    trace = write("verifiers", whole)[0][0]
+    trace = write_foreign("verifiers", whole)[0][0]
     assert trace["calls"][1]["usage"] == {"prompt_tokens": 5, "completion_tokens": 4, "cached_input_tokens": 20}
     assert trace["nodes"][2]["mask"] == [False, True, True, True, True] and trace["nodes"][2]["sampled"]
     assert trace["nodes"][2]["logprobs"] == whole.nodes[2].engine_logprobs
@@ -202,30 +202,30 @@ def test_a_trace_counts_cached_tokens_apart() -> None:
 
 
 def test_branches_are_counted_or_written_one_by_one() -> None:
-    rows, lost = write("openai", branched())
+    rows, lost = write_foreign("openai", branched())
     assert len(rows) == 1 and lost["turns"] == 5
-    rows, lost = write("openai", branched(), "all")
+    rows, lost = write_foreign("openai", branched(), "all")
     assert len(rows) == 5 and "turns" not in lost and "messages" not in lost
-    assert len({read("openai", row).id for row in rows}) == 5
-    rows, lost = write("atif", branched())
+    assert len({read_foreign("openai", row).id for row in rows}) == 5
+    rows, lost = write_foreign("atif", branched())
     assert [sub["trajectory_id"] for sub in rows[0]["subagent_trajectories"]] == ["t1/6"]
     assert lost["turns"] == 4
-    assert [node.boundary for node in read("atif", rows[0]).nodes] == ["compaction", "none", "subagent", "none"]
+    assert [node.boundary for node in read_foreign("atif", rows[0]).nodes] == ["compaction", "none", "subagent", "none"]
 
 
 def test_arguments_that_are_no_object_survive() -> None:
     for arguments in ("{not json", '{"a": 1,  "b":2}', "[1]", ""):
         whole = linear()
         whole.nodes[5].message["tool_calls"][0]["function"]["arguments"] = arguments  # type: ignore[index]
-        back = read("atif", write("atif", whole)[0][0])
+        back = read_foreign("atif", write_foreign("atif", whole)[0][0])
         assert back.nodes[5].message["tool_calls"][0]["function"]["arguments"] == (arguments or "{}")  # type: ignore[index]
     whole.nodes[5].message["tool_calls"][0]["function"]["arguments"] = "{not json"  # type: ignore[index]
-    blocks = write("anthropic", whole)[0][0]["messages"][3]["content"]
+    blocks = write_foreign("anthropic", whole)[0][0]["messages"][3]["content"]
     assert blocks[-1]["input"] == {RAW: "{not json"}
 
 
 def test_atif_is_what_its_own_rules_ask_for() -> None:
-    for row in [write("atif", linear())[0][0], *write("atif", branched(), "all")[0]]:
+    for row in [write_foreign("atif", linear())[0][0], *write_foreign("atif", branched(), "all")[0]]:
         check_atif(row)
 
 

@@ -15,7 +15,7 @@ from katcore.errors import RecordError, Rejected
 from katcore.records import Node, Scaffold, Trajectory, encode
 from katcore.trajectory.order import ordered
 from katcore.trajectory.paths import Paths, messages_of, tools_of
-from katcore.trajectory.trim import Limits, trim
+from katcore.trajectory.trim import TrimLimits, trim
 
 
 def roles(trajectory: Trajectory) -> list[str]:
@@ -78,7 +78,7 @@ def test_calls_are_ordered_by_time_and_not_by_how_it_is_written() -> None:
 
 
 def test_turns_keep_the_results_of_the_last_answer() -> None:
-    cut = trim(linear(), Limits(turns=1))
+    cut = trim(linear(), TrimLimits(turns=1))
     assert roles(cut) == ["system", "user", "assistant", "tool", "tool"]
     assert [call.node for call in cut.calls] == [2]
     dropped = {"nodes": 3, "turns": 2, "calls": 2, "tokens": 15}
@@ -89,13 +89,13 @@ def test_turns_keep_the_results_of_the_last_answer() -> None:
 def test_tokens_never_part_a_call_from_its_result(tokens: int, kept: int | None) -> None:
     if kept is None:
         with pytest.raises(Rejected):
-            trim(linear(), Limits(tokens=tokens))
+            trim(linear(), TrimLimits(tokens=tokens))
     else:
-        assert len(trim(linear(), Limits(tokens=tokens)).nodes) == kept
+        assert len(trim(linear(), TrimLimits(tokens=tokens)).nodes) == kept
 
 
 def test_questions_without_an_answer_go_and_boundaries_stay() -> None:
-    cut = trim(branched(), Limits(turns=1))
+    cut = trim(branched(), TrimLimits(turns=1))
     assert [node.id for node in cut.nodes] == [0, 1, 2, 3, 4, 5, 6, 10, 11]
     assert [node.boundary for node in cut.nodes if node.parent is None] == ["title", "none", "subagent", "compaction"]
 
@@ -104,20 +104,20 @@ def test_the_main_path_alone_and_rewards_by_turn() -> None:
     whole = branched()
     assert whole.verdict is not None
     whole = replace(whole, verdict=replace(whole.verdict, turn_rewards=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5]))
-    cut = trim(whole, Limits(main=True))
+    cut = trim(whole, TrimLimits(main=True))
     assert cut.verdict is not None and cut.verdict.turn_rewards == [0.5]
-    assert trim(cut, Limits(main=True)) is cut
+    assert trim(cut, TrimLimits(main=True)) is cut
 
 
 def test_a_second_trim_is_told_beside_the_first() -> None:
-    cut = trim(trim(linear(), Limits(turns=2)), Limits(turns=1))
+    cut = trim(trim(linear(), TrimLimits(turns=2)), TrimLimits(turns=1))
     assert [each["turns"] for each in cut.artifacts["trimmed"]] == [2, 1]
 
 
 def test_text_has_no_tokens_to_trim_by() -> None:
-    assert len(trim(linear(tokens=False), Limits(turns=2)).nodes) == 7
+    assert len(trim(linear(tokens=False), TrimLimits(turns=2)).nodes) == 7
     with pytest.raises(RecordError, match="by turns only"):
-        trim(linear(tokens=False), Limits(tokens=10))
+        trim(linear(tokens=False), TrimLimits(tokens=10))
 
 
 def test_random_trees_keep_whole_exchanges_within_the_limit() -> None:
@@ -131,7 +131,7 @@ def test_random_trees_keep_whole_exchanges_within_the_limit() -> None:
             up = grown.add(up, result(f"c{2 * n}", "x"))
             at.append(grown.add(up, result(f"c{2 * n + 1}", "y")))
         limit = rng.randint(20, 80)
-        cut = Paths(trim(attempt(grown), Limits(tokens=limit)))
+        cut = Paths(trim(attempt(grown), TrimLimits(tokens=limit)))
         for path in cut.all:
             assert len(path) % 3 == 1 and 5 * len(path) <= limit
         assert len(cut.by_id) == sum(5 * len(Paths(attempt(grown)).path(node)) <= _end(node, limit) for node in range(

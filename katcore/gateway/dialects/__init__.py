@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from katcore.gateway.memo import Seen
+from katcore.gateway.memo import Memo
 from katcore.records import Json
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Dialect(Protocol):
     name: str
     path: str
 
-    def parse(self, body: bytes, seen: Seen) -> Request:
+    def parse(self, body: bytes, seen: Memo) -> Request:
         """A request's body, of which `seen` knows what came before. Raises BadRequest."""
 
     def answer(self, request: Request, reply: Reply) -> Json:
@@ -123,7 +123,7 @@ def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:
         raise BadRequest(f"the body is not JSON: {error}") from None
 
 
-def read_part(raw: msgspec.Raw | None, seen: Seen, how: Callable[[Any], T], missing: T) -> T:
+def read_part(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], missing: T) -> T:
     """`how` of a member that was left as it came. Raises BadRequest."""
     if raw is None:
         return missing
@@ -133,7 +133,7 @@ def read_part(raw: msgspec.Raw | None, seen: Seen, how: Callable[[Any], T], miss
         raise BadRequest(f"the body is not JSON: {error}") from None
 
 
-def read_list(raw: msgspec.Raw | None, seen: Seen, how: Callable[[Any], T], name: str) -> list[T]:
+def read_list(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], name: str) -> list[T]:
     """`how` of each entry of a list that must not be empty. Raises BadRequest."""
     try:
         entries = msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw])

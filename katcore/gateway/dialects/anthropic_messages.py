@@ -30,7 +30,7 @@ from katcore.gateway.dialects import (
     stop_of,
     tool_call,
 )
-from katcore.gateway.memo import Seen
+from katcore.gateway.memo import Memo
 from katcore.records import Json
 
 SAMPLING = ("temperature", "top_p", "top_k", "stop_sequences", "thinking")
@@ -65,7 +65,7 @@ class AnthropicMessages:
     name = "anthropic"
     path = "/v1/messages"
 
-    def parse(self, body: bytes, seen: Seen) -> Request:
+    def parse(self, body: bytes, seen: Memo) -> Request:
         given, raw = read_object(body, "system", "messages", "tools")
         system = read_part(raw.get("system"), seen, _system, NOTHING)
         choice = _choice(given)

@@ -22,7 +22,7 @@ from katcore.gateway.dialects import (
     refuse,
     stop_of,
 )
-from katcore.gateway.memo import Seen
+from katcore.gateway.memo import Memo
 from katcore.records import Json
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
@@ -36,7 +36,7 @@ class OpenAIChat:
     name = "openai-chat"
     path = "/v1/chat/completions"
 
-    def parse(self, body: bytes, seen: Seen) -> Request:
+    def parse(self, body: bytes, seen: Memo) -> Request:
         given, raw = read_object(body, "messages", "tools")
         if given.get("n") not in (None, 1):
             raise BadRequest("n must be 1", code="unsupported_value")

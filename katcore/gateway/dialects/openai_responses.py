@@ -28,7 +28,7 @@ from katcore.gateway.dialects import (
     tool_call,
 )
 from katcore.gateway.dialects.responses_events import ResponseEvents, items_of, response_of
-from katcore.gateway.memo import Seen
+from katcore.gateway.memo import Memo
 from katcore.records import Json
 
 SAMPLING = ("temperature", "top_p", "reasoning")
@@ -45,7 +45,7 @@ class OpenAIResponses:
     name = "openai-responses"
     path = "/v1/responses"
 
-    def parse(self, body: bytes, seen: Seen) -> Request:
+    def parse(self, body: bytes, seen: Memo) -> Request:
         given, raw = read_object(body, "input", "instructions", "tools")
         for name in REFUSED:
             if given.get(name):
@@ -79,7 +79,7 @@ def _opening(instructions: Any) -> list[Json]:
     return [{"role": "system", "content": str(instructions)}] if instructions else []
 
 
-def _messages(raw: msgspec.Raw | None, seen: Seen) -> list[Json]:
+def _messages(raw: msgspec.Raw | None, seen: Memo) -> list[Json]:
     """Items as messages; neighbours that one answer of the model can have held become one message."""
     if raw is not None and bytes(memoryview(raw)[:1]) == b'"':
         return read_part(raw, seen, _text_alone, NOTHING)

@@ -26,7 +26,7 @@ from katcore.testrun.control import python, words
 from katcore.testrun.control.languages import LANGUAGES
 
 
-def spoiled(name: str, text: str, tests: Iterable[str], shown: str = "", plain: bool = False) -> tuple[str, list[str]]:
+def mutated(name: str, text: str, tests: Iterable[str], shown: str = "", plain: bool = False) -> tuple[str, list[str]]:
     """The text with wrong expectations, and those of the tests (whole ids) that were found in it and have them.
 
     `shown`: what agents saw of the file; what is expected there too stays right. `plain`: no expectation is changed,
@@ -36,8 +36,8 @@ def spoiled(name: str, text: str, tests: Iterable[str], shown: str = "", plain: 
     suffix = PurePosixPath(name).suffix
     if suffix == ".py":
         inner = {called: test for test in tests if (called := python.inside(name, test))}
-        changed, found = python.spoiled(text, inner, shown, plain)
+        changed, found = python.mutated_python(text, inner, shown, plain)
         return changed, sorted(inner[test] for test in found)
     if suffix in LANGUAGES:
-        return words.spoiled(LANGUAGES[suffix], text, tests, shown, plain)
+        return words.mutated_words(LANGUAGES[suffix], text, tests, shown, plain)
     return text, []

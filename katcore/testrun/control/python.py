@@ -72,7 +72,7 @@ class _Text:
         return self._lines[node.lineno - 1]
 
 
-def spoiled(text: str, tests: Iterable[str], shown: str = "", plain: bool = False) -> tuple[str, list[str]]:
+def mutated_python(text: str, tests: Iterable[str], shown: str = "", plain: bool = False) -> tuple[str, list[str]]:
     """The text with wrong expectations in the named tests (`Class::test`, `test[parameters]`), and which were found.
 
     `shown`: what agents saw of it. An expectation that is written there too stays right. `plain`: no expectation is

@@ -88,7 +88,7 @@ class Language:
     lines: tuple[tuple[str, str], ...]
 
 
-def spoiled(
+def mutated_words(
     language: Language, text: str, tests: Iterable[str], shown: str = "", plain: bool = False
 ) -> tuple[str, list[str]]:
     """The text with wrong expectations, and those of the tests (ids) that it has and that have one, as far as names

@@ -14,7 +14,7 @@ from katcore.testrun.reports.outcome import BadReport, Outcomes, checked
 MAX_FILES = 20_000
 
 
-def read(data: bytes, root: str = "", identify: junit.Identify = junit.by_class) -> Outcomes:
+def read_bundle(data: bytes, root: str = "", identify: junit.Identify = junit.by_class) -> Outcomes:
     """The outcomes of all files in the archive. Raises BadReport."""
     outcomes = Outcomes()
     try:
@@ -27,7 +27,7 @@ def read(data: bytes, root: str = "", identify: junit.Identify = junit.by_class)
                     raise BadReport("the archive holds a sparse file")
                 content = archive.extractfile(member)
                 assert content is not None
-                _add(outcomes, junit.read(content.read(), root, identify))
+                _add(outcomes, junit.read_junit(content.read(), root, identify))
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise BadReport(f"the report is no tar archive: {error}") from error
     return outcomes

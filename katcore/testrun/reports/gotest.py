@@ -55,7 +55,7 @@ class _Package:
             outcomes.add(name, "ERROR")
 
 
-def read(data: bytes, root: str = "") -> Outcomes:
+def read_gotest(data: bytes, root: str = "") -> Outcomes:
     """The outcome of every test. Raises BadReport."""
     packages: dict[str, _Package] = {}
     for line in checked(data).splitlines():

@@ -35,7 +35,7 @@ class _Report(Struct, rename="camel", gc=False):
     num_total_tests: int
 
 
-def read(data: bytes, root: str = "") -> Outcomes:
+def read_jest(data: bytes, root: str = "") -> Outcomes:
     """The outcome of every test. Raises BadReport."""
     report = decoded(checked(data), _Report)
     outcomes = Outcomes()

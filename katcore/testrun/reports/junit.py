@@ -134,7 +134,7 @@ def _seconds(time: str | None) -> float | None:
         return None
 
 
-def read(data: bytes, root: str = "", identify: Identify = by_file) -> Outcomes:
+def read_junit(data: bytes, root: str = "", identify: Identify = by_file) -> Outcomes:
     """The outcome of every test in the report, in its order; `root` is the repository in the box. Raises BadReport."""
     reader = _Reader(identify, root)
     walk(data, reader.start, reader.end)

@@ -72,7 +72,7 @@ class _Reader:
         return said == seen and (result[1] == "ok") == (seen[1] == 0)
 
 
-def read(data: bytes, root: str = "") -> Outcomes:
+def read_libtest(data: bytes, root: str = "") -> Outcomes:
     """The outcome of every test. Raises BadReport."""
     reader = _Reader()
     for line in text_of(data).splitlines():

@@ -36,7 +36,7 @@ class _Report(Struct, gc=False):
     failures: list[_Test]
 
 
-def read(data: bytes, root: str = "") -> Outcomes:
+def read_mocha(data: bytes, root: str = "") -> Outcomes:
     """The outcome of every test. Raises BadReport."""
     report = decoded(checked(data), _Report)
     outcomes = Outcomes()

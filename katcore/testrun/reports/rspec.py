@@ -32,7 +32,7 @@ class _Report(Struct, gc=False):
     summary: _Summary
 
 
-def read(data: bytes, root: str = "") -> Outcomes:
+def read_rspec(data: bytes, root: str = "") -> Outcomes:
     """The outcome of every example. Raises BadReport."""
     report = decoded(checked(data), _Report)
     if len(report.examples) != report.summary.example_count:

@@ -111,7 +111,7 @@ def _add(outcomes: Outcomes, test: _Test, path: str) -> bool:
     return test.status in BROKEN or any(broken)
 
 
-def read(data: bytes, root: str = "") -> Outcomes:
+def read_tap(data: bytes, root: str = "") -> Outcomes:
     """The outcome of every test without sub-tests. Raises BadReport."""
     reader = _Reader()
     for line in text_of(data).split("\n"):

@@ -44,7 +44,7 @@ class _Reader:
             self._test = ""
 
 
-def read(data: bytes, root: str = "") -> Outcomes:
+def read_trx(data: bytes, root: str = "") -> Outcomes:
     """The outcome of every test. Raises BadReport."""
     reader = _Reader()
     walk(data, reader.start, reader.end)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from katcore.train.losses.inputs import LossInputs, LossOutputs, Segment, Settings
+from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings, Segment
 from katcore.train.losses.off_policy import correction
 from katcore.train.losses.ratio import clip_range, ratio_of
 
 
-def clipped(inputs: LossInputs, settings: Settings, segment: Segment) -> LossOutputs:
+def clipped(inputs: LossInputs, settings: LossSettings, segment: Segment) -> LossOutputs:
     """L = −Σ_t scale_t · c_t · min(s_t A_t, clip(s_t, 1 − ε_l, 1 + ε_h) A_t),  A_t = w_t A.
 
     s_t is the ratio of the term's segment, c_t the off-policy weight, w_t = `rl_weight`. The weight is inside the

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from katcore.train.losses.inputs import Loss, LossInputs, LossOutputs, Settings
+from katcore.train.losses.inputs import Loss, LossInputs, LossOutputs, LossSettings
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Linear:
     weight: Tensor
 
 
-def linearise(loss: Loss, inputs: LossInputs, settings: Settings) -> Linear:
+def linearise(loss: Loss, inputs: LossInputs, settings: LossSettings) -> Linear:
     """The loss of a whole step at its detached log-probs, and each term's coefficient.
 
     On several ranks the inputs must hold at least every term of each segment that they touch: the scales are already

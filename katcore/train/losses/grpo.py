@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from katcore.train.losses.clipped import clipped
-from katcore.train.losses.inputs import LossInputs, LossOutputs, Settings
+from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
 from katcore.train.losses.kl import ref_kl
 from katcore.train.losses.metrics import combined, common_metrics
 
 
-def grpo(inputs: LossInputs, settings: Settings) -> LossOutputs:
+def grpo(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """L = −Σ_t scale_t · c_t · min(r_t A_t, clip(r_t, 1 − ε_l, 1 + ε_h) A_t) + kl_ref · L_ref.
 
     r_t = π(y_t) / π_old(y_t). GRPO (arXiv 2402.03300) with DAPO's clip-higher (arXiv 2503.14476). No term depends on

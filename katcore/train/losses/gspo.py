@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from katcore.train.losses.clipped import clipped
-from katcore.train.losses.inputs import LossInputs, LossOutputs, Segment, Settings
+from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings, Segment
 from katcore.train.losses.kl import ref_kl
 from katcore.train.losses.metrics import combined, common_metrics
 
 
-def gspo(inputs: LossInputs, settings: Settings) -> LossOutputs:
+def gspo(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """L = −Σ_t scale_t · c_t · min(s_{k,t} A_t, clip(s_{k,t}, 1 − ε_l, 1 + ε_h) A_t) + kl_ref · L_ref.
 
     J of METHOD § 7.3 is −L under the reducer that `reducer_of` names. With `turn-mean` a term's scale is
@@ -20,7 +20,7 @@ def gspo(inputs: LossInputs, settings: Settings) -> LossOutputs:
     return combined(*streams, common_metrics(inputs, settings, inputs.rl_weight != 0))
 
 
-def segment_of(settings: Settings) -> Segment:
+def segment_of(settings: LossSettings) -> Segment:
     """What a ratio spans here: a turn, unless the settings say something else."""
     return settings.segment or "turn"
 

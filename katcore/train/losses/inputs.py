@@ -63,7 +63,7 @@ class LossOutputs:
 
 
 @dataclass(frozen=True)
-class Settings:
+class LossSettings:
     """The constants of the losses. A clip range of None is the objective's own (`clip_range`)."""
 
     clip_low: float | None = None
@@ -92,4 +92,4 @@ class Settings:
     """Weight of the supervised stream in `mixed`."""
 
 
-Loss = Callable[[LossInputs, Settings], LossOutputs]
+Loss = Callable[[LossInputs, LossSettings], LossOutputs]

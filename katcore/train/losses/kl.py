@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from katcore.errors import InputError
-from katcore.train.losses.inputs import LossInputs, LossOutputs, Settings
+from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
 from katcore.train.losses.off_policy import correction
 
 
@@ -27,7 +27,7 @@ def kl_term(logprob: Tensor, reference: Tensor, estimator: Literal["k1", "k2", "
     return (-gap).exp() - 1 + gap
 
 
-def ref_kl(inputs: LossInputs, settings: Settings) -> LossOutputs:
+def ref_kl(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """L_ref · kl_ref,  L_ref = Σ_t scale_t · c_t · k(t) over the terms of the on-policy streams, each counting 1.
 
     The off-policy weight c_t is on it too: it is an expectation under π. InputError when asked for without a reference.

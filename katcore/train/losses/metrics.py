@@ -12,13 +12,15 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from katcore.train.losses.inputs import LossInputs, LossOutputs, Settings
+from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
 from katcore.train.losses.off_policy import correction, engine_metrics
 
 PERCENTILE = re.compile(r"_p(\d\d)$")
 
 
-def common_metrics(inputs: LossInputs, settings: Settings, used: Tensor, sampled: Tensor | None = None) -> LossOutputs:
+def common_metrics(
+    inputs: LossInputs, settings: LossSettings, used: Tensor, sampled: Tensor | None = None
+) -> LossOutputs:
     """What every objective reports: entropy of the `used` terms, how far off the engine is from the `sampled` ones'.
 
     Both [M] bool; `sampled` (default: `used`) are those of the on-policy streams. A stream whose loss is 0.

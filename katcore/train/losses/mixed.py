@@ -7,14 +7,14 @@ its own scales, so that adding demonstrations to a step does not thin out its po
 from __future__ import annotations
 
 from katcore.train.losses.clipped import clipped
-from katcore.train.losses.inputs import LossInputs, LossOutputs, Settings
+from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
 from katcore.train.losses.kl import ref_kl
 from katcore.train.losses.metrics import combined, common_metrics
 from katcore.train.losses.opd import distillation
 from katcore.train.losses.supervised import sft
 
 
-def mixed(inputs: LossInputs, settings: Settings) -> LossOutputs:
+def mixed(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """L = mix_rl · L_rl + mix_ce · L_ce + opd_weight · L_distillation + kl_ref · L_ref.
 
     L_rl is per token, or per turn or sequence when the settings name a segment. InputError when a token wants a teacher

@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 from katcore.train.losses.grpo import grpo
 from katcore.train.losses.gspo import gspo, reducer_of, segment_of
-from katcore.train.losses.inputs import Loss, Segment, Settings
+from katcore.train.losses.inputs import Loss, LossSettings, Segment
 from katcore.train.losses.mixed import mixed
 from katcore.train.losses.opd import opd
 from katcore.train.losses.supervised import sft
 
 
-def _token(settings: Settings) -> Segment:
+def _token(settings: LossSettings) -> Segment:
     return "token"
 
 
-def _chosen(settings: Settings) -> Segment:
+def _chosen(settings: LossSettings) -> Segment:
     return settings.segment or "token"
 
 
-class Objective(NamedTuple):
+class LossObjective(NamedTuple):
     """One objective of the table."""
 
     loss: Loss
@@ -29,28 +29,28 @@ class Objective(NamedTuple):
     """The column of the pack without which there is nothing to train on; `mixed` takes any of `weights`."""
     weights: tuple[str, ...]
     """All columns that it trains on."""
-    segment: Callable[[Settings], Segment] = _token
+    segment: Callable[[LossSettings], Segment] = _token
     """What its ratios span."""
 
-    def coupled(self, settings: Settings) -> bool:
+    def coupled(self, settings: LossSettings) -> bool:
         """Whether a term's gradient depends on log-probs of other terms: it then needs all of a segment's at once."""
         return self.segment(settings) != "token"
 
-    def reducer(self, settings: Settings) -> str:
+    def reducer(self, settings: LossSettings) -> str:
         """The reducer of the published formula, for who names none."""
         return reducer_of(self.segment(settings))
 
 
-_SUPERVISED = Objective(sft, "ce_weight", ("ce_weight",))
+_SUPERVISED = LossObjective(sft, "ce_weight", ("ce_weight",))
 
-OBJECTIVES: dict[str, Objective] = {
+OBJECTIVES: dict[str, LossObjective] = {
     "sft": _SUPERVISED,
     "em-sft": _SUPERVISED,
     "tst": _SUPERVISED,
     "rft": _SUPERVISED,
-    "grpo": Objective(grpo, "rl_weight", ("rl_weight",)),
-    "gspo": Objective(gspo, "rl_weight", ("rl_weight",), segment_of),
-    "opd": Objective(opd, "kl_weight", ("kl_weight", "rl_weight"), _chosen),
-    "mixed": Objective(mixed, "rl_weight", ("rl_weight", "ce_weight", "kl_weight"), _chosen),
+    "grpo": LossObjective(grpo, "rl_weight", ("rl_weight",)),
+    "gspo": LossObjective(gspo, "rl_weight", ("rl_weight",), segment_of),
+    "opd": LossObjective(opd, "kl_weight", ("kl_weight", "rl_weight"), _chosen),
+    "mixed": LossObjective(mixed, "rl_weight", ("rl_weight", "ce_weight", "kl_weight"), _chosen),
 }
 """Name → objective."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from katcore.errors import InputError
-from katcore.train.losses.inputs import LossInputs, Settings
+from katcore.train.losses.inputs import LossInputs, LossSettings
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Correction:
     metrics: dict[str, Tensor]
 
 
-def correction(inputs: LossInputs, settings: Settings, used: Tensor) -> Correction:
+def correction(inputs: LossInputs, settings: LossSettings, used: Tensor) -> Correction:
     """The product of what `off_policy` and `max_staleness` ask for; 1 at terms that are not `used` ([M] bool)."""
     weight = torch.ones_like(inputs.old_logprob)
     metrics: dict[str, Tensor] = {}
@@ -44,13 +44,13 @@ def correction(inputs: LossInputs, settings: Settings, used: Tensor) -> Correcti
     return Correction(weight, metrics)
 
 
-def icepop(ratio: Tensor, settings: Settings) -> tuple[Tensor, str, Tensor]:
+def icepop(ratio: Tensor, settings: LossSettings) -> tuple[Tensor, str, Tensor]:
     """k_t where k_t ∈ [α, β], else 0,  k_t = π_train,old(y_t) / π_infer(y_t)  (IcePop, Ring-1T; METHOD § 7.5)."""
     outside = (ratio < settings.icepop_low) | (ratio > settings.icepop_high)
     return ratio.masked_fill(outside, 0.0), "icepop_masked", outside.to(ratio)
 
 
-def tis(ratio: Tensor, settings: Settings) -> tuple[Tensor, str, Tensor]:
+def tis(ratio: Tensor, settings: LossSettings) -> tuple[Tensor, str, Tensor]:
     """min(k_t, C): truncated importance sampling; bounded variance for a bias at the tokens above C."""
     return ratio.clamp(max=settings.tis_clip), "tis_truncated", (ratio > settings.tis_clip).to(ratio)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from katcore.errors import InputError
 from katcore.train.losses.clipped import clipped
-from katcore.train.losses.inputs import LossInputs, LossOutputs, Settings
+from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
 from katcore.train.losses.kl import ref_kl
 from katcore.train.losses.metrics import combined, common_metrics
 from katcore.train.losses.off_policy import correction
 from katcore.train.losses.ratio import token_ratio
 
 
-def distillation(inputs: LossInputs, settings: Settings) -> LossOutputs:
+def distillation(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """L = −c · Σ_t kl_scale_t · c_t · w_t · r_t · A_t,  A_t = −sg[log π(y_t) − log π_T(y_t)],  w_t = `kl_weight`.
 
     Differentiating the estimate log π − log π_T itself would give a gradient that does not depend on the teacher.
@@ -25,7 +25,7 @@ def distillation(inputs: LossInputs, settings: Settings) -> LossOutputs:
     return LossOutputs(loss, {"teacher_gap": gap})
 
 
-def opd(inputs: LossInputs, settings: Settings) -> LossOutputs:
+def opd(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """L = L_rl + c · L_distillation + kl_ref · L_ref; L_rl joins in where the packs carry advantages."""
     streams = [distillation(inputs, settings), ref_kl(inputs, settings)]
     used = inputs.kl_weight != 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from katcore.train.losses.inputs import LossInputs, Segment, Settings
+from katcore.train.losses.inputs import LossInputs, LossSettings, Segment
 
 LOG_RATIO_BOUND = 20.0
 """A product over a long turn would overflow, and for a negative advantage nothing clips it from above."""
@@ -40,7 +40,7 @@ def segment_ratio(inputs: LossInputs, segment: Tensor, product: bool = False) ->
     return stopped * (power[segment].to(inputs.logprob) * (inputs.logprob - inputs.logprob.detach())).exp()
 
 
-def ratio_of(inputs: LossInputs, settings: Settings, segment: Segment) -> Tensor:
+def ratio_of(inputs: LossInputs, settings: LossSettings, segment: Segment) -> Tensor:
     """The ratio that the settings ask for, [M] with gradient. A sequence's is always the geometric mean."""
     if segment == "token":
         return token_ratio(inputs)
@@ -48,7 +48,7 @@ def ratio_of(inputs: LossInputs, settings: Settings, segment: Segment) -> Tensor
     return segment_ratio(inputs, inputs.segments(segment), product)
 
 
-def clip_range(settings: Settings, segment: Segment) -> tuple[float, float]:
+def clip_range(settings: LossSettings, segment: Segment) -> tuple[float, float]:
     """(ε_l, ε_h), each the settings' or the usual one of this kind of ratio.
 
     0.2, 0.28 for tokens (DAPO, arXiv 2503.14476), 3e-4, 4e-4 for geometric means (GSPO), 0.2, 0.2 for products.

@@ -6,10 +6,10 @@ The objectives differ in their weights alone, which the packer wrote: `sft` coun
 
 from __future__ import annotations
 
-from katcore.train.losses.inputs import LossInputs, LossOutputs, Settings
+from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
 
 
-def sft(inputs: LossInputs, settings: Settings) -> LossOutputs:
+def sft(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """L = Σ_t scale_t · w_t · (−log π(y_t)),  w_t = `ce_weight`."""
     used = inputs.ce_weight != 0
     scale = inputs.scale if inputs.ce_scale is None else inputs.ce_scale

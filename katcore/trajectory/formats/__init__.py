@@ -29,7 +29,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Format:
+class TrajectoryFormat:
     """One format. `holds`: which of messages, tokens, calls, branches and verdict survive in its rows."""
 
     to_row: Callable[[View], Json]

@@ -51,7 +51,7 @@ _FAMILIES: dict[str, Family] = {
     "": python.pytest,  # older rows name none, and both datasets began with pytest
 }
 KNOWN: frozenset[str] = frozenset(_FAMILIES)
-"""Every name of a parser that `read` knows."""
+"""Every name of a parser that `read_log` knows."""
 _CUT = frozenset({"", *(f"parse_log_{name}" for name in _PYTEST)})
 _COLOUR = re.compile(r"\[\d+m")
 _FAILURES_ONLY = frozenset(
@@ -60,7 +60,7 @@ _FAILURES_ONLY = frozenset(
 _UNTIMED = frozenset({"", *(f"parse_log_{name}" for name in _PYTHON)})
 
 
-def read(data: bytes, parser: str) -> Outcomes:
+def read_log(data: bytes, parser: str) -> Outcomes:
     """The outcome of every test that the log names. Raises BadReport, and RecordError for an unknown parser."""
     family = family_of(parser)
     text = _GAP.sub(" ", _ESCAPE.sub("", _region(text_of(data))))
