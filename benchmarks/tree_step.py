@@ -8,8 +8,8 @@ shape and terms, with token ids drawn anew). Every sampled token carries the los
 and threads on both sides.
 
 Linear is the faster of: each path by itself through the model's own code and SDPA, and all paths in unpadded rows,
-sorted by length. The tree is one row, and again in parts of at most a tenth of its tokens. The sides are interleaved; the
-speed-up is the median of the pairs' ratios.
+sorted by length. The tree is one row, and again in parts of at most a tenth of its tokens. The sides are interleaved;
+the speed-up is the median of the pairs' ratios.
 
 All sides run with threads that wait actively for one another (OMP_WAIT_POLICY, unless it is set): where a sleeping
 thread is woken late, as on many virtual machines, every small operation costs that, and parts have ten times as many.

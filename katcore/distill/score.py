@@ -181,7 +181,7 @@ def subtrees(tree: Forest, roots: list[int]) -> tuple[Forest, Any]:
     """The forest of these trees alone, and where its tokens lie in the whole one (int64 [n])."""
     import torch
 
-    from katcore.model.tree_lm import Forest as Forest
+    from katcore.model.tree_lm import Forest
 
     places = torch.cat([torch.arange(root, int(tree.end[root])) for root in roots])
     moved = torch.arange(len(places)) - places  # by how much each token moves: the same within a tree

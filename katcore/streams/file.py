@@ -32,8 +32,9 @@ from katcore.streams.grow import (
     write_all,
     writing,
 )
-from katcore.streams.lines import CHUNK, Line, decode, read_records, split_lines, tasks_beside
-from katcore.streams.output import Pace
+from katcore.streams.lines import Line, decode, split_lines, tasks_beside
+from katcore.streams.pace import Pace
+from katcore.streams.reader import CHUNK, read_records
 
 TASK = tag_of(Task)
 COPY = 256  # records copied at a time

@@ -9,17 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Protocol
 
 from katcore.errors import KatError, UsageError
 from katcore.streams.grow import SideFile, write_all, writing
+from katcore.streams.pace import Pace
 
 FORMATS = ("jsonl", "zst", "parquet")
-BLOCK = 4 << 20
-PAUSE_S = 0.5
-COSTLY_S = 0.1
 
 
 class Output(Protocol):
@@ -80,24 +77,6 @@ def _regular(path: Path) -> bool:
 
 def _format_of(path: Path) -> str:
     return {".zst": "zst", ".parquet": "parquet"}.get(path.suffix, "jsonl")
-
-
-class Pace:
-    """When to flush: each item where items are costly, else now and then."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.monotonic()
-        self._items = 0
-
-    def due(self, size: int) -> bool:
-        """Whether a block of this size should go out, asked once an item."""
-        now = time.monotonic()
-        self._items += 1
-        return size >= BLOCK or now - self._last >= PAUSE_S or now - self._start >= COSTLY_S * self._items
-
-    def flushed(self) -> None:
-        """A block went out."""
-        self._last = time.monotonic()
 
 
 class _Pipe:

@@ -22,9 +22,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from katkernels.tree_attention.backends import BACKENDS, attend
-from katkernels.tree_attention.blocks import Blocks, classify
+from katkernels.tree_attention.blocks import classify
 from katkernels.tree_attention.check import TOLERANCE, check_backend, choose
 from katkernels.tree_attention.plan import AttentionPlan, make_plan
+from katkernels.tree_attention.tiles import Blocks
 
 __all__ = [
     "BACKENDS",

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from katkernels.tree_attention.blocks import Blocks, TileList
+from katkernels.tree_attention.tiles import Blocks, TileList
 
 STEP = 128  # tiles of the other side that a program looks at together
 

@@ -23,8 +23,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from katcore.errors import KatError
-from katkernels.tree_attention.blocks import TileList, classify
+from katkernels.tree_attention.blocks import classify
 from katkernels.tree_attention.plan import AttentionPlan
+from katkernels.tree_attention.tiles import TileList
 
 # Head size → queries and keys of a tile. The forward wants exactly its own number of keys (128, and at head size 256
 # one that divides into 16s and that the backward's 64 divides) and a multiple of its queries; so does the backward.

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
-from katkernels.tree_attention.blocks import TileList
 from katkernels.tree_attention.plan import AttentionPlan
+from katkernels.tree_attention.tiles import TileList
 
 TILE = 128  # FlexAttention's own tiles must divide it
 

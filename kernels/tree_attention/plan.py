@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from katkernels.tree_attention.blocks import Blocks, classify
+from katkernels.tree_attention.blocks import classify
 from katkernels.tree_attention.chains import Call, calls_of
 from katkernels.tree_attention.reference import visible
 from katkernels.tree_attention.segments import Segments, cut
+from katkernels.tree_attention.tiles import Blocks
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from katkernels.tree_attention import triton_kernel
-from katkernels.tree_attention.blocks import TileList
 from katkernels.tree_attention.plan import AttentionPlan
+from katkernels.tree_attention.tiles import TileList
 
 INTERPRETED = not isinstance(triton_kernel.forward_kernel, triton.runtime.JITFunction)
 HEAD_SIZES = (16, 32, 64, 128, 256)

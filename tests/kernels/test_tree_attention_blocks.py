@@ -15,8 +15,8 @@ if not torch.cuda.is_available():  # read when the kernels are first imported, i
     os.environ["TRITON_INTERPRET"] = "1"
 
 from katkernels.tree_attention import classify, make_plan
-from katkernels.tree_attention.blocks import Blocks, TileList
 from katkernels.tree_attention.check import OFFSET, check_plan
+from katkernels.tree_attention.tiles import Blocks, TileList
 
 SHAPES = [CHAIN, STARS, COMB, ROOTS, forest([0]), forest([0] * 40 + [9] + [0] * 30 + [55] + [0] * 20)]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from katcore.records import Scaffold, Task, TaskSource, Trajectory, encode, tag_of
-from katcore.streams import Output, open_output, output
+from katcore.streams import Output, open_output
 
 ITEMS = 21
 
@@ -70,6 +70,6 @@ def die_after(calls: int) -> None:
 
 
 if __name__ == "__main__":
-    output.PAUSE_S = output.COSTLY_S = float(os.environ.get("PAUSE_S", "0"))
+    pace.PAUSE_S = pace.COSTLY_S = float(os.environ.get("PAUSE_S", "0"))
     die_after(int(os.environ.get("DIE_AFTER", "0")))
     stage(Path(sys.argv[1]), "--resume" in sys.argv, pause=float(os.environ.get("SLEEP_S", "0")))

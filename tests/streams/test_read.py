@@ -127,7 +127,7 @@ def test_a_named_pipe_reads_like_a_file(tmp_path: Path) -> None:
 
 
 def test_closed_standard_input_is_named() -> None:
-    code = "from katcore.streams import read\nlist(read())"
+    code = "from katcore.streams import read_records\nlist(read_records())"
     done = subprocess.run(f"{sys.executable} -c '{code}' <&-", shell=True, capture_output=True, text=True, check=False)
     assert done.stderr.strip().endswith("InputError: <stdin>: is closed")
 

@@ -16,7 +16,7 @@ import resumable
 
 from katcore.errors import UsageError
 from katcore.records import Sample, encode
-from katcore.streams import open_output, output, read_records
+from katcore.streams import open_output, read_records
 
 SCRIPT = Path(__file__).parent / "resumable.py"
 SUFFIXES = ("jsonl", "jsonl.zst", "parquet")
@@ -39,7 +39,7 @@ def in_child(path: Path, die_after: int, resume: bool) -> bool:
     pid = os.fork()
     if pid == 0:
         try:
-            output.PAUSE_S = output.COSTLY_S = 0
+            pace.PAUSE_S = pace.COSTLY_S = 0
             resumable.die_after(die_after)
             resumable.stage(path, resume)
             os._exit(0)
@@ -188,8 +188,8 @@ def test_abandoning_before_anything_is_done_leaves_nothing(tmp_path: Path) -> No
 
 
 def test_costly_items_are_on_the_disk_as_soon_as_they_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "PAUSE_S", 3600)
-    monkeypatch.setattr(output, "COSTLY_S", 0.01)
+    monkeypatch.setattr(pace, "PAUSE_S", 3600)
+    monkeypatch.setattr(pace, "COSTLY_S", 0.01)
     out = open_output(tmp_path / "x.jsonl", None, False)
     time.sleep(0.05)
     for name in "abc":  # three workers finish at the same time
