@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from katcore.records import Scaffold, Task, TaskSource, Trajectory, encode, tag_of
-from katcore.streams import Output, open_output
+from katcore.streams import Output, open_output, pace
 
 ITEMS = 21
 

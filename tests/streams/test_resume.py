@@ -16,7 +16,7 @@ import resumable
 
 from katcore.errors import UsageError
 from katcore.records import Sample, encode
-from katcore.streams import open_output, read_records
+from katcore.streams import open_output, pace, read_records
 
 SCRIPT = Path(__file__).parent / "resumable.py"
 SUFFIXES = ("jsonl", "jsonl.zst", "parquet")
