@@ -29,7 +29,8 @@ from dataset_rows import HUMANEVAL  # noqa: E402
 from expected_logs import FORGED, REAL  # noqa: E402
 from grading import BASE, CALM, FIXED, GOLD, calm_task, environment_with_pytest, patch  # noqa: E402
 
-from katcore.dataset import FORMATS, swe_bench  # noqa: E402
+from katcore.dataset import swe_bench  # noqa: E402
+from katcore.dataset.formats import FORMATS  # noqa: E402
 from katcore.environment.built import environment_mounts  # noqa: E402
 from katcore.environment.variables import RUN_ENV  # noqa: E402
 from katcore.environment.workspace import workspace  # noqa: E402

@@ -25,7 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from katcore.pack_trie import PackSettings, group, items
+from katcore.pack_trie import group
+from katcore.pack_trie.options import PackOptions
+from katcore.pack_trie.stream import items
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import merge
 from katcore.records import Node, Pack, Scaffold, Trajectory, Verdict, encode
@@ -83,7 +85,7 @@ def _node(i: int, parent: int, delta: list[int], sampled: bool) -> Node:
 def measure(runs: int, made: list[Trajectory]) -> dict[str, Any]:
     """Seconds of each part (medians), with what went through it."""
     lines = [Line(t, b"", n, "synthetic") for n, t in enumerate(made)]
-    settings = PackSettings("grpo", groups_per_step=0)
+    settings = PackOptions(objective="grpo", groups_per_step=0)
     seconds: dict[str, list[float]] = {}
     packs: list[Pack] = []
 

@@ -32,10 +32,11 @@ from typing import Any
 import numpy as np
 from packing_trees import SHAPES, Case, made, random_tree, real, star
 
-from katcore.pack_trie import PackSettings, cut_exact
 from katcore.pack_trie import cut as cut_module
+from katcore.pack_trie import cut_exact
 from katcore.pack_trie.cut import cut
 from katcore.pack_trie.leaves import Leaves
+from katcore.pack_trie.options import LayoutOptions
 from katcore.pack_trie.packing import layout
 
 Arrival = Sequence[tuple[int, list[int]]]  # (tree, chains of a path)
@@ -99,7 +100,7 @@ def _next_fit(case: Case, order: Sequence[list[int]], budget: int) -> int:
 
 def ours(cases: Sequence[Case], arrival: Arrival, budget: int) -> int:
     """Tokens computed under `--cut repeat`."""
-    found = layout([Leaves.of(case.trie) for case in cases], PackSettings("sft", budget=budget, cut="repeat"))
+    found = layout([Leaves.of(case.trie) for case in cases], LayoutOptions(budget=budget, cut="repeat"))
     return sum(sum(c.sizes) for c in found.cuts)
 
 

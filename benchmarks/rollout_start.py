@@ -42,8 +42,8 @@ def measure(rollouts: int) -> dict[str, float]:
     """Seconds of each part."""
     from katcore.environment.built import environment_digest, this_base, this_platform
     from katcore.records import Environment, Task, TaskSource
-    from katcore.rollout import Options
-    from katcore.rollout.attempts import Attempt
+    from katcore.rollout.attempts import Attempt, Setup
+    from katcore.rollout.options import AgentOptions, RolloutOptions
     from katcore.rollout.roller import roll
     from katcore.rollout.service import Service
 
@@ -54,7 +54,7 @@ def measure(rollouts: int) -> dict[str, float]:
         problem_statement="Do nothing.", source=TaskSource(kind="inline", url=archive()), environment=environment,
     )  # fmt: skip
     began = time.perf_counter()
-    service = Service(Options(scaffold="nop"))
+    service = Service(Setup(RolloutOptions(agent=AgentOptions(scaffold="nop"))))
     opened = time.perf_counter() - began
     try:
         roll(service, Attempt("warm", task, 0))
@@ -80,8 +80,8 @@ def measure(rollouts: int) -> dict[str, float]:
 def together(service: object, task: object, rollouts: int) -> float:
     """Seconds for all rollouts, JOBS at a time."""
     from katcore import pool
-    from katcore.rollout import Roller
     from katcore.rollout.attempts import Attempt
+    from katcore.rollout.roller import Roller
 
     items = (pool.Item(str(n), Attempt(f"c{n}", task, 0)) for n in range(rollouts))  # type: ignore[arg-type]
     began = time.perf_counter()

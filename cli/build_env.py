@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from katcli import build_env_export
 from katcli.contract import Program
-from katcli.options import Files, Runtime, Sandbox
+from katcli.options import Files
 from katcli.run import Run
+from katcore.build_env.options import BuildOptions
 
 kat = Program("kat-build-env", "Turn changes into tasks: build the environment, check the tests.")
 
 
 @kat.command()
-def build_env(
-    run: Run,
-    files: Files = None,
-    sandbox: Sandbox = "bubblewrap",
-    runtime: Runtime = "",
-    runs: Annotated[
-        int, typer.Option("--runs", metavar="N", min=1, help="Test runs before the change, and as many after it.")
-    ] = 3,
-    timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Longest test run; longer ones turn it away.")
-    ] = 1800.0,
-    memory: Annotated[int, typer.Option("--memory", metavar="MIB", min=64, help="Memory of a test run.")] = 4096,
-    clock: Annotated[
-        str,
-        typer.Option(
-            "--clock", metavar="none|change|TIME", help="What time a task's boxes start at: now, the change's, or TIME."
-        ),
-    ] = "none",
-) -> None:
+def build_env(run: Run, build: BuildOptions, files: Files = None) -> None:
     """Build and check tasks from changes.
 
     Takes changes of Python projects that touch source and tests. A recipe is worked out from the project's own files;
@@ -52,14 +31,10 @@ def build_env(
 
     Tasks in the input pass through unchanged.
     """
-    from katcore.build_env import Builder, items
+    from katcore.build_env.build import Builder, items
     from katcore.records import Change, Task
-    from katcore.sandbox import sandbox_name
 
-    run.stage(
-        items(run.read(files, Change, Task)),
-        Builder(sandbox=sandbox_name(sandbox, runtime), runs=runs, timeout_s=timeout, memory_mib=memory, clock=clock),
-    )
+    run.stage(items(run.read(files, Change, Task)), Builder(build))
 
 
 build_env_export.register(kat)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from katcli.contract import Program
-from katcli.mine_tasks import Dataset
 from katcli.options import Files
 from katcli.run import Run
+from katcore.build_env.options import ExportOptions
 
 
 def register(kat: Program) -> None:
@@ -17,18 +13,7 @@ def register(kat: Program) -> None:
     kat.command("export", output="folder")(export)
 
 
-def export(
-    run: Run,
-    to: Annotated[Dataset, typer.Option("--to", help="The format.")],
-    files: Files = None,
-    image: Annotated[
-        str,
-        typer.Option("--image", metavar="IMAGE", help="Base image of exported Harbor tasks instead of Python's own."),
-    ] = "",
-    wheels: Annotated[
-        bool, typer.Option("--wheels", help="Bring the pinned wheels along: building then needs no package index.")
-    ] = False,
-) -> None:
+def export(run: Run, options: ExportOptions, files: Files = None) -> None:
     """Write tasks in another format into a folder.
 
     harbor gives a folder for each task that `harbor run` takes: its image is built from the repository at its base and
@@ -44,4 +29,5 @@ def export(
         run.count("dead")
 
     with run.folder() as out:
-        run.count("out", write(str(to.value), run.read(files, Task), out, failed, image=image, wheels=wheels))
+        tasks = run.read(files, Task)
+        run.count("out", write(options.to, tasks, out, failed, image=options.image, wheels=options.wheels))

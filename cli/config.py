@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from katcore.errors import UsageError
+from katcore.options import Option, check, without_none
 
 
 @dataclass(frozen=True)
@@ -76,42 +77,38 @@ def lookup(command: str, option: str, files: Iterable[Layer], environ: Mapping[s
     return None
 
 
-def check_keys(command: str, known: Iterable[str], files: Iterable[Layer]) -> None:
-    """A key that no option of the command has is a mistake worth a line."""
-    names = {name.replace("_", "-") for name in known}
+def check_keys(command: str, known: Iterable[str], files: Iterable[Layer], refused: Mapping[str, str]) -> None:
+    """A key that no option of the command has, or that no file may hold, is a mistake worth a line."""
+    names = set(known)
     for layer in files:
         own = _entry(layer.table, command)
         if not isinstance(own, dict):
             continue
         for key in own:
-            if key.replace("_", "-") not in names:
+            name = key.replace("_", "-")
+            if name not in names:
                 raise UsageError(f"{layer.name}: [{command.replace('_', '-')}] has an unknown option {key!r}")
+            if name in refused:
+                raise UsageError(f"{layer.name}: [{command.replace('_', '-')}] {key}: {refused[name]}")
 
 
-def convert(found: ConfiguredValue, kind: Any, option: str) -> Any:
-    """The found value as the type that the option is declared with."""
-    import msgspec
-
-    value = found.value
-    if isinstance(value, str):
-        value = _from_text(value, kind)
-    try:
-        return msgspec.convert(value, kind, strict=False, dec_hook=_hook)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{found.source}: {option.replace('_', '-')}: {error}") from error
+def value_of(found: ConfiguredValue, option: Option) -> Any:
+    """The found value as the type that the option is declared with. UsageError, which names its place."""
+    value = _from_text(found.value, option) if isinstance(found.value, str) else found.value
+    return check(option, value, lambda key: f"{found.source}: {key}")
 
 
-def _from_text(value: str, kind: Any) -> Any:
-    text = str(kind)
-    if "list[" in text:
-        return value.split()
-    if "bool" in text:
-        low = value.strip().lower()
-        return True if low in {"1", "true", "yes", "on"} else False if low in {"0", "false", "no", "off", ""} else value
-    return value
-
-
-def _hook(kind: type, value: Any) -> Any:
-    if issubclass(kind, Path) and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError(f"cannot read {value!r} as {kind.__name__}")
+def _from_text(text: str, option: Option) -> Any:
+    """What the environment says, and a file in quotes: a list is separated by white space."""
+    if option.repeats:
+        return text.split()
+    kind = without_none(option.kind)
+    low = text.strip().lower()
+    if kind is bool:
+        return True if low in {"1", "true", "yes", "on"} else False if low in {"0", "false", "no", "off", ""} else text
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+    return text

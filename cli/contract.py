@@ -1,8 +1,9 @@
 """The contract that every command keeps: options, configuration, exit codes, signals, closed pipes, one-line errors.
 
-A command file makes a `Program`, decorates one function per (sub)command, and exports `main`. The function's own
-parameters are its options; the shared ones of `options.py` are added to its signature. Exit codes: 0 done, also when
-the reader left; 1 failed; 2 usage; 3 finished with dead letters; 4 input bad; 75 locked; 130, 143 signals.
+A command file makes a `Program`, decorates one function per (sub)command, and exports `main`. A parameter of the
+function whose type is a struct of options (`katcore.options`) stands for all of them, any other is an argument; the
+shared options of `options.py` are added. Exit codes: 0 done, also when the reader left; 1 failed; 2 usage; 3 finished
+with dead letters; 4 input bad; 75 locked; 130, 143 signals.
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import FrameType
 from typing import Any, NoReturn
 
 import typer
+from msgspec import NODEFAULT
 from typer.exceptions import TyperException
 
 from katcli import config as configuration
 from katcli.log import Log
-from katcli.options import UNCONFIGURABLE, Output, declarations, key_of, shared_for
+from katcli.options import UNCONFIGURABLE, Kind, parameter, shared_for
 from katcli.run import Run, TooManyFailures
 from katcore import __version__
 from katcore.errors import KatError, ReaderLeft, UsageError
+from katcore.options import Option, Options, build, check, options_of
 
 EXIT_STATUS = (
     (0, "Done; also when the reader of the output left."),
@@ -45,13 +47,21 @@ EXIT_STATUS = (
 
 @dataclass(frozen=True)
 class Command:
-    """One command or subcommand: its function, and the signature with the shared options that Typer reads."""
+    """One command or subcommand: its function, the arguments, and the options, its own ahead of the shared ones."""
 
     name: str
     function: Callable[..., None]
-    output: Output
-    signature: inspect.Signature
-    hints: Mapping[str, Any]
+    kind: Kind
+    arguments: Mapping[str, inspect.Parameter]
+    groups: Mapping[str, type[Options]]
+    """The function's parameters that are structs of options."""
+    own: tuple[Option, ...]
+    shared: tuple[Option, ...]
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All options, in the order of the help."""
+        return self.own + self.shared
 
     @property
     def summary(self) -> str:
@@ -74,9 +84,7 @@ class Program:
         """Make a function the default action, or the subcommand `name`. Its first parameter is the `Run`."""
 
         def add(function: Callable[..., None]) -> Callable[..., None]:
-            kind = Output(output)
-            signature, hints = _signature(function, kind)
-            self.commands[name] = Command(name, function, kind, signature, hints)
+            self.commands[name] = _command(name, function, Kind(output))
             return function
 
         return add
@@ -152,19 +160,20 @@ def _help(program: Program, command: Command) -> str:
     return text
 
 
-def _signature(function: Callable[..., None], output: Output) -> tuple[inspect.Signature, dict[str, Any]]:
+def _command(name: str, function: Callable[..., None], kind: Kind) -> Command:
+    """Read a function's parameters: the first is the `Run`, structs are options, the others arguments."""
     hints = typing.get_type_hints(function, include_extras=True)
-    own = list(inspect.signature(function).parameters.values())[1:]
-    parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    taken = {p.name for p in own}
-    for option in shared_for(output):
-        if option.name not in taken:
-            parameters.append(
-                inspect.Parameter(
-                    option.name, inspect.Parameter.KEYWORD_ONLY, annotation=option.kind, default=option.default
-                )
-            )
-    return inspect.Signature(parameters), {p.name: p.annotation for p in parameters}
+    arguments: dict[str, inspect.Parameter] = {}
+    groups: dict[str, type[Options]] = {}
+    for parameter_ in list(inspect.signature(function).parameters.values())[1:]:
+        hint = hints[parameter_.name]
+        if isinstance(hint, type) and issubclass(hint, Options):
+            groups[parameter_.name] = hint
+        else:
+            arguments[parameter_.name] = parameter_.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
+    own = tuple(option for group in groups.values() for option in options_of(group))
+    shared = shared_for(kind, frozenset(option.key for option in own))
+    return Command(name, function, kind, arguments, groups, own, shared)
 
 
 def _wrapped(program: Program, command: Command) -> Callable[..., None]:
@@ -196,9 +205,13 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
         if at_once:
             _leave(code)
 
-    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
-    inner.__signature__ = inspect.Signature(parameters + list(command.signature.parameters.values()))  # type: ignore[attr-defined]
-    inner.__annotations__ = {"ctx": typer.Context, **command.hints}
+    parameters = [
+        inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
+        *command.arguments.values(),
+        *map(parameter, command.options),
+    ]
+    inner.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    inner.__annotations__ = {each.name: each.annotation for each in parameters}
     return inner
 
 
@@ -236,10 +249,12 @@ def _guarded(body: Callable[[], tuple[int, bool]], log: Callable[[], Log]) -> tu
 
 
 def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, Any]) -> tuple[int, bool]:
-    own = {name: options[name] for name in inspect.signature(command.function).parameters if name in options}
+    given: dict[str, Any] = {name: options[name] for name in command.arguments}
+    for name, group in command.groups.items():
+        given[name] = build(group, {option.key: options[option.field] for option in options_of(group)})
     run = Run(log, options)
     try:
-        command.function(run, **own)
+        command.function(run, **given)
     except TooManyFailures:
         return 3, True
     finally:
@@ -257,34 +272,39 @@ def _about(options: dict[str, Any]) -> dict[str, Any]:
 def _resolve(
     program: Program, command: Command, ctx: typer.Context, values: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Every option's value and where it came from."""
+    """Every option's value, checked, and where it came from; by field."""
     files = configuration.layers(values["config"], not values["no_config"])
-    every = {key_of(hint, name) for other in program.commands.values() for name, hint in other.hints.items()}
-    configuration.check_keys(program.key, every - UNCONFIGURABLE, files)
-    options: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for name, value in values.items():
-        options[name], sources[name] = value, "flag"
-        source = ctx.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            continue
-        sources[name] = "default"
-        hint = command.hints[name]
-        if name in UNCONFIGURABLE or not declarations(hint, name):
-            continue
-        key = key_of(hint, name)
-        found = configuration.lookup(program.key, key, files, os.environ)
-        if found is not None:
-            options[name], sources[name] = configuration.convert(found, typing.get_args(hint)[0], key), found.source
+    every = {option.key for other in program.commands.values() for option in other.options}
+    configuration.check_keys(program.key, every, files, UNCONFIGURABLE)
+    options: dict[str, Any] = {name: values[name] for name in command.arguments}
+    sources: dict[str, str] = dict.fromkeys(command.arguments, "flag")
+    for option in command.options:
+        source = ctx.get_parameter_source(option.field)
+        value = values[option.field]
+        if option.repeats:
+            value = tuple(value or ())
+        elif value is None:
+            value = option.default
+        given = source is not None and source.name == "COMMANDLINE"
+        found = None
+        if not given and option.key not in UNCONFIGURABLE:
+            found = configuration.lookup(program.key, option.key.replace("-", "_"), files, os.environ)
+        if found is None:
+            options[option.field] = check(option, value) if given else value
+            sources[option.field] = "flag" if given else "default"
+        else:
+            options[option.field], sources[option.field] = configuration.value_of(found, option), found.source
     return options, sources
 
 
 def _print_config(command: Command, options: dict[str, Any], sources: dict[str, str]) -> None:
+    keys = {name: name.replace("_", "-") for name in command.arguments}
+    keys |= {option.field: option.key for option in command.options}
     rows = []
-    for name, value in options.items():
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        shown = " ".join(str(v.value if isinstance(v, Enum) else v) for v in values)
-        rows.append((key_of(command.hints[name], name).replace("_", "-"), shown, sources[name]))
+    for name, key in keys.items():
+        value = options[name]
+        values = value if isinstance(value, list | tuple) else [] if value in (None, NODEFAULT) else [value]
+        rows.append((key, " ".join(map(str, values)), sources[name]))
     width = max(len(row[0]) for row in rows)
     for key, shown, source in rows:
         print(f"{key:<{width}} = {shown:<24} # {source}")

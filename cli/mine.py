@@ -9,10 +9,9 @@ import typer
 from katcli import mine_tasks
 from katcli.contract import Program
 from katcli.run import Run
+from katcore.mine.options import ChangesOptions, ReleasesOptions
 
 kat = Program("kat-mine", "Mine changes from git histories and package registries.")
-
-WithTests = Annotated[bool, typer.Option("--with-tests", help="Only changes that touch tests.")]
 
 
 @kat.command("changes")
@@ -21,19 +20,7 @@ def changes(
     repos: Annotated[
         list[str], typer.Argument(metavar="REPO...", help="Git repositories: folders or URLs.", show_default=False)
     ],
-    range: Annotated[
-        str, typer.Option("--range", metavar="REVISIONS", help="Revisions as git writes them, such as v1..v2.")
-    ] = "HEAD",
-    since: Annotated[
-        str, typer.Option("--since", metavar="DATE", help="Commits from this time on; a date alone is UTC.")
-    ] = "",
-    until: Annotated[
-        str, typer.Option("--until", metavar="DATE", help="Commits up to this time; a date alone is its end in UTC.")
-    ] = "",
-    first_parent: Annotated[
-        bool, typer.Option("--first-parent", help="The main line only: a merged branch is its merge.")
-    ] = False,
-    with_tests: WithTests = False,
+    which: ChangesOptions,
 ) -> None:
     """Mine git histories: one change a commit, newest first.
 
@@ -44,8 +31,8 @@ def changes(
     from katcore.mine.changes import Changes, commits
     from katcore.mine.history import Selection
 
-    selection = Selection(range, since, until, first_parent)
-    run.stage(commits(repos, selection), Changes(with_tests))
+    selection = Selection(which.range, which.since, which.until, which.first_parent)
+    run.stage(commits(repos, selection), Changes(which.tests.with_tests))
 
 
 @kat.command("releases")
@@ -54,13 +41,7 @@ def releases(
     packages: Annotated[
         list[str], typer.Argument(metavar="PACKAGE...", help="Names on the package index.", show_default=False)
     ],
-    first: Annotated[
-        str, typer.Option("--from", metavar="VERSION", help="The first release, the base of a change.")
-    ] = "",
-    last: Annotated[str, typer.Option("--to", metavar="VERSION", help="The last release.")] = "",
-    pre: Annotated[bool, typer.Option("--pre", help="Pre-releases too.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Only what the cache holds.")] = False,
-    with_tests: WithTests = False,
+    which: ReleasesOptions,
 ) -> None:
     """Mine consecutive source releases of Python packages.
 
@@ -70,8 +51,7 @@ def releases(
     """
     from katcore.mine.releases import Releases, pairs
 
-    work = pairs(packages, first, last, pre=pre, offline=offline, warn=run.warn)
-    run.stage(work, Releases(offline, with_tests))
+    run.stage(pairs(packages, which, warn=run.warn), Releases(which.offline, which.tests.with_tests))
 
 
 mine_tasks.register(kat)

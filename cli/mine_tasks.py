@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,19 +9,7 @@ import typer
 
 from katcli.contract import Program
 from katcli.run import Run
-
-
-class Dataset(StrEnum):
-    """The formats; `katcore.dataset.FORMATS` has one entry for each."""
-
-    swe_bench = "swe-bench"
-    swe_smith = "swe-smith"
-    swe_rebench = "swe-rebench"
-    multi_swe = "multi-swe"
-    harbor = "harbor"
-    livecodebench = "livecodebench"
-    functions = "functions"
-    ifeval = "ifeval"
+from katcore.mine.options import TasksOptions
 
 
 def register(kat: Program) -> None:
@@ -35,14 +22,7 @@ def tasks(
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Files or folders of the dataset.", show_default=False)
     ],
-    name: Annotated[Dataset, typer.Option("--from", help="The dataset's format.")],
-    solve: Annotated[
-        str, typer.Option("--solve", metavar="SANDBOX", help="Run each Harbor task's solution there, for its patch.")
-    ] = "",
-    build: Annotated[
-        bool,
-        typer.Option("--build", help="Build the images of tasks that have a Dockerfile with the Docker engine."),
-    ] = False,
+    options: TasksOptions,
 ) -> None:
     """Read tasks of other people's datasets from disk.
 
@@ -56,9 +36,9 @@ def tasks(
     Tasks that name an image (SWE-bench, SWE-rebench, Multi-SWE, Harbor) run in it: the Docker engine has or pulls it,
     or its archive lies in the folder that KAT_IMAGES names.
     """
-    from katcore.dataset import items, read
+    from katcore.dataset.formats import items, read
     from katcore.mine.built import Built
     from katcore.mine.solved import Solved
 
-    built = Built(read, str(name.value)) if build else read
-    run.stage(items(str(name.value), paths), Solved(built, solve) if solve else built)
+    built = Built(read, options.dataset) if options.build else read
+    run.stage(items(options.dataset, paths), Solved(built, options.solve) if options.solve else built)

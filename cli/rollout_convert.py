@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
-
-import typer
-
 from katcli.contract import Program
 from katcli.options import Files
-from katcli.rollout_trim import PathChoice
 from katcli.run import Run
-
-
-class TrajectoryFormat(StrEnum):
-    """The formats; `katcore.trajectory.convert.FORMATS` has one entry for each."""
-
-    atif = "atif"
-    openai = "openai"
-    anthropic = "anthropic"
-    mini_swe_agent = "mini-swe-agent"
-    swe_bench = "swe-bench"
-    verifiers = "verifiers"
+from katcore.rollout.options import ConvertOptions
 
 
 def register(kat: Program) -> None:
@@ -29,19 +13,7 @@ def register(kat: Program) -> None:
     kat.command("convert")(convert)
 
 
-def convert(
-    run: Run,
-    files: Files = None,
-    to: Annotated[
-        TrajectoryFormat | None, typer.Option("--to", help="Write rows of this format.", show_default=False)
-    ] = None,
-    source: Annotated[
-        TrajectoryFormat | None, typer.Option("--from", help="Read rows of this format.", show_default=False)
-    ] = None,
-    paths: Annotated[
-        PathChoice, typer.Option("--paths", help="The agent's own conversation, or a row for every path.")
-    ] = PathChoice.main,
-) -> None:
+def convert(run: Run, options: ConvertOptions, files: Files = None) -> None:
     """Write trajectories as rows of another format, or read such rows as trajectories.
 
     atif is ATIF 1.7 of Harbor; openai and anthropic are rows of messages and tools; mini-swe-agent is its trajectory
@@ -56,13 +28,13 @@ def convert(
     from katcore.records import Task, Trajectory
     from katcore.trajectory import convert, work
 
-    if to is None and source is None:
+    if options.to is None and options.source is None:
         raise UsageError("say which format: --to FORMAT or --from FORMAT")
-    if to is not None:
+    if options.to is not None:
         run.rows_only()
     found = (
-        convert.foreign_items(str(source.value), files or [])
-        if source is not None
+        convert.foreign_items(options.source, files or [])
+        if options.source is not None
         else work.items(run.read(files, Task, Trajectory), tasks=False)
     )
-    run.stage(convert.items(found, str(to.value) if to else "", str(paths.value), run.count), convert.emit)
+    run.stage(convert.items(found, options.to or "", options.paths, run.count), convert.emit)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from katcli.contract import Program
 from katcli.run import Run
+from katcore.rollout.options import SandboxesOptions
 
 
 def register(kat: Program) -> None:
@@ -15,10 +12,7 @@ def register(kat: Program) -> None:
     kat.command("sandboxes", output="text")(sandboxes)
 
 
-def sandboxes(
-    run: Run,
-    clean: Annotated[bool, typer.Option("--clean", help="Remove the boxes of runners that are gone.")] = False,
-) -> None:
+def sandboxes(run: Run, options: SandboxesOptions) -> None:
     """List the kinds of sandboxes and whether they work on this machine, then the boxes that there are.
 
     A box is listed with its kind, its runner, its name, whether the runner lives, and the MiB that it wrote. A runner
@@ -28,7 +22,7 @@ def sandboxes(
     from katcore.sandbox import inventory
 
     rows = [f"{name}\t{works}" for name, works in inventory.kinds().items()]
-    if clean:
+    if options.clean:
         rows.append(f"removed\t{inventory.clean()}")
     rows += [
         f"{row.sandbox}\t{row.owner}\t{row.box or '-'}\t{'held' if row.held else 'stray'}\t{row.mib}"

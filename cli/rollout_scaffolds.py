@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from katcli.contract import Program
 from katcli.run import Run
+from katcore.rollout.options import ScaffoldsOptions
 
 
 def register(kat: Program) -> None:
@@ -15,16 +12,7 @@ def register(kat: Program) -> None:
     kat.command("scaffolds", output="text")(scaffolds)
 
 
-def scaffolds(
-    run: Run,
-    install: Annotated[
-        list[str] | None,
-        typer.Option("--install", metavar="NAME", help="Install this one, or `all`; may be given several times."),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Start each installed one in a sandbox and ask for its version.")
-    ] = False,
-) -> None:
+def scaffolds(run: Run, options: ScaffoldsOptions) -> None:
     """List the scaffolds: name, version, API, whether installed.
 
     A scaffold that is somebody else's agent is installed once, as pinned, into the cache; rollouts do it at first use
@@ -35,7 +23,7 @@ def scaffolds(
     from katcore.rollout.scaffold_status import install_one, selected, status
 
     table = run.scaffold_table()
-    names = selected(install or [], table)
+    names = selected(options.install, table)
     failed = []
     for name in names:
         run.log(f"installing {name}")
@@ -46,6 +34,6 @@ def scaffolds(
         except KatError as error:
             failed.append(str(error))
             run.warn(str(error))
-    run.text("\n".join("\t".join(row) for row in status(table, check=check)))
+    run.text("\n".join("\t".join(row) for row in status(table, check=options.check)))
     if failed:
         raise KatError(f"{len(failed)} of {len(names)} scaffolds could not be installed")

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
-
-import typer
-
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.run import Run
-
-
-class PathChoice(StrEnum):
-    """Which paths of a tree."""
-
-    main = "main"
-    all = "all"
+from katcore.rollout.options import TrimOptions
 
 
 def register(kat: Program) -> None:
@@ -24,22 +13,7 @@ def register(kat: Program) -> None:
     kat.command("trim")(trim)
 
 
-def trim(
-    run: Run,
-    files: Files = None,
-    turns: Annotated[
-        int, typer.Option("--turns", metavar="N", min=0, help="Keep N answers of the model on each path; 0: all.")
-    ] = 0,
-    tokens: Annotated[
-        int, typer.Option("--tokens", metavar="N", min=0, help="Keep exchanges that end within N tokens; 0: all.")
-    ] = 0,
-    paths: Annotated[
-        PathChoice, typer.Option("--paths", help="Keep every path, or the agent's own conversation alone.")
-    ] = PathChoice.all,
-    order: Annotated[
-        bool, typer.Option("--order", help="Number nodes anew, depth-first and by the time of their calls.")
-    ] = False,
-) -> None:
+def trim(run: Run, options: TrimOptions, files: Files = None) -> None:
     """Keep the beginning of each path of a trajectory, or one path of it.
 
     A cut falls between exchanges only: an answer and the results of its tool calls stay or go together. What was
@@ -51,7 +25,7 @@ def trim(
     from katcore.trajectory.trim import TrimLimits
     from katcore.trajectory.work import Trimmer, items
 
-    limits = TrimLimits(turns=turns, tokens=tokens, main=paths is PathChoice.main)
-    if not order:
+    limits = TrimLimits(turns=options.turns, tokens=options.tokens, main=options.paths == "main")
+    if not options.order:
         limits.check()
-    run.stage(items(run.read(files, Task, Trajectory)), Trimmer(limits, order))
+    run.stage(items(run.read(files, Task, Trajectory)), Trimmer(limits, options.order))

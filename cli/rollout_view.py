@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.run import Run
+from katcore.rollout.options import ViewOptions
 
 
 def register(kat: Program) -> None:
@@ -17,16 +13,7 @@ def register(kat: Program) -> None:
     kat.command("view", output="text")(view)
 
 
-def view(
-    run: Run,
-    files: Files = None,
-    model: Annotated[
-        Path | None, typer.Option("--model", metavar="DIR", help="Show tokens as text of this folder's tokenizer.")
-    ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="Put the first N trajectories into the page.")
-    ] = 200,
-) -> None:
+def view(run: Run, options: ViewOptions, files: Files = None) -> None:
     """Make one HTML page of trajectories, to look at without a network.
 
     The page shows each trajectory as a tree of messages coloured by lineage, with boundaries, calls and their times;
@@ -41,11 +28,11 @@ def view(
     from katcore.trajectory.page import page
 
     found = (line.record for line in run.read(files, Task, Trajectory) if isinstance(line.record, Trajectory))
-    chosen = list(islice(found, limit))
+    chosen = list(islice(found, options.limit))
     if next(found, None) is not None:
-        run.warn(f"the page has the first {limit} trajectories only (--limit)")
+        run.warn(f"the page has the first {options.limit} trajectories only (--limit)")
     try:
-        run.text(page(chosen, model))
+        run.text(page(chosen, options.model))
     except RecordError as error:
         raise InputError(f"cannot be drawn: {error}") from error
     run.count("out", len(chosen))

@@ -152,7 +152,7 @@ class Run:
     def rows_only(self) -> None:
         """What the stage writes are JSON rows that are no records of KAT: only JSON lines, and none to resume from."""
         path, form = self._options["output"], self._options["format"]
-        if (form.value if form else "") == "parquet" or (path is not None and not form and path.suffix == ".parquet"):
+        if form == "parquet" or (path is not None and not form and path.suffix == ".parquet"):
             raise UsageError("Parquet holds records of KAT only", hint="name a .jsonl or .jsonl.zst file")
         if self.resume:
             raise UsageError("--resume needs records of KAT in the output", hint="convert again: it takes no engine")
@@ -165,7 +165,7 @@ class Run:
 
         fmt = self._options["format"]
         out = open_output(
-            path, fmt.value if fmt else None, self.resume, rejects=self._options["rejects"],
+            path, fmt, self.resume, rejects=self._options["rejects"],
             dead_letters=self._options["dead_letter"],
         )  # fmt: skip
         self.counts = {"in": 0, "out": 0, "skipped": 0, "rejected": 0, "dead": 0} | self.counts

@@ -1,24 +1,23 @@
 """What a command looks like from outside: subcommands, arguments, options, their values. For man pages and completions.
 
-Read off the functions' own signatures with public parts of Typer only, so that a page cannot drift from its command.
+Read off the options as they are declared, so that a page cannot drift from its command.
 """
 
 from __future__ import annotations
 
 import inspect
-import types
-import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import typer
+from msgspec import NODEFAULT
 
 from katcli.contract import Command, Program
-from katcli.options import SHARED, declarations
+from katcli.options import flags_of
+from katcore import options as declared
+from katcore.options import without_none
 
 COMMANDS = ("mine", "build_env", "rollout", "verify", "pack_trie", "train", "distill")
 """Modules of the seven commands, in the order of the pipe."""
@@ -69,81 +68,54 @@ def programs() -> Iterator[Program]:
 
 def surface(command: Command) -> Surface:
     """One command's arguments and options, its own first."""
-    shared = {option.name for option in SHARED}
-    seen = [
-        _option(name, hint, command.signature.parameters[name].default, name in shared)
-        for name, hint in command.hints.items()
-        if not _hidden(hint)
-    ]
+    shared = {option.key for option in command.shared}
     text = inspect.getdoc(command.function) or ""
     return Surface(
         command.name,
         command.summary,
         text.partition("\n")[2].strip(),
-        tuple(option for option in seen if not option.flags),
-        tuple(option for option in seen if option.flags),
+        tuple(_argument(name, given) for name, given in command.arguments.items()),
+        tuple(_option(option, option.key in shared) for option in command.options),
     )
 
 
-def _info(hint: Any) -> Any:
-    for info in get_args(hint)[1:]:
-        if isinstance(info, typer.models.ParameterInfo):
-            return info
-    return None
-
-
-def _hidden(hint: Any) -> bool:
-    info = _info(hint)
-    return bool(info is not None and info.hidden)
-
-
-def _plain(kind: Any) -> tuple[Any, bool]:
-    """The type without `| None`, and whether it is a list."""
-    if get_origin(kind) in (typing.Union, types.UnionType):
-        kind = next(arg for arg in get_args(kind) if arg is not type(None))
-    if get_origin(kind) in (list, tuple):
-        return _plain(get_args(kind)[0])[0], True
-    return kind, False
-
-
-def _values(kind: Any) -> tuple[str, ...]:
-    if get_origin(kind) is Literal:
-        return tuple(str(value) for value in get_args(kind))
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return tuple(str(member.value) for member in kind)
-    return ()
-
-
-def _option(name: str, hint: Any, default: Any, shared: bool) -> Option:
-    info = _info(hint)
-    kind, repeats = _plain(get_args(hint)[0] if get_origin(hint) is typing.Annotated else hint)
-    values = _values(kind)
-    flags = tuple(declarations(hint, name))
-    metavar = (info.metavar if info is not None else None) or ("" if values else _metavar(kind))
-    is_path = isinstance(kind, type) and issubclass(kind, Path)
+def _argument(name: str, given: inspect.Parameter) -> Option:
+    kind, told = get_args(given.annotation)[:2]
+    kind = without_none(kind)
+    repeats = get_origin(kind) is list
     return Option(
         name=name,
-        flags=flags,
-        metavar=metavar,
-        help=(info.help if info is not None else "") or "",
-        default=_default(default),
-        values=values,
-        takes_value=kind is not bool and not bool(getattr(info, "count", False)),
+        flags=(),
+        metavar=told.metavar,
+        help=told.help or "",
+        default="",
         repeats=repeats,
-        path=("folder" if metavar.strip("[].") == "DIR" else "file") if is_path else "",
+        path="file" if (get_args(kind)[0] if repeats else kind) is Path else "",
+    )
+
+
+def _option(option: declared.Option, shared: bool) -> Option:
+    kind = without_none(option.kind)
+    if option.repeats:
+        kind = get_args(kind)[0]
+    metavar = option.metavar or ("" if option.choices else {int: "N", float: "X", Path: "FILE"}.get(kind, "TEXT"))
+    return Option(
+        name=option.field,
+        flags=tuple(flags_of(option)),
+        metavar=metavar,
+        help=option.help,
+        default=_default(option.default),
+        values=option.choices,
+        takes_value=kind is not bool and not option.count,
+        repeats=option.repeats,
+        path=("folder" if metavar == "DIR" else "file") if kind is Path else "",
         shared=shared,
     )
 
 
-def _metavar(kind: Any) -> str:
-    return {int: "N", float: "X", Path: "FILE"}.get(kind, "TEXT")
-
-
 def _default(value: Any) -> str:
-    if value is inspect.Parameter.empty or value is None or isinstance(value, bool) or value == "":
+    if value is NODEFAULT or value is None or isinstance(value, bool) or value == "":
         return ""
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, Enum):
-        return str(value.value)
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

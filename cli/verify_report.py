@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.run import Run
+from katcore.verify.options import ReportOptions
 
 
 def register(kat: Program) -> None:
@@ -16,16 +13,7 @@ def register(kat: Program) -> None:
     kat.command("report", output="text")(report)
 
 
-def report(
-    run: Run,
-    files: Files = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-    as_html: Annotated[bool, typer.Option("--html", help="A page with plots instead of a table.")] = False,
-    title: Annotated[str, typer.Option("--title", metavar="TEXT", help="The page's title.")] = "Verdicts",
-    price: Annotated[
-        str, typer.Option("--price", metavar="IN:OUT", help="Dollars for a million prompt and sampled tokens.")
-    ] = "",
-) -> None:
+def report(run: Run, options: ReportOptions, files: Files = None) -> None:
     """Tabulate verdicts: pass@1, mean, best, pass^k with 95 % intervals, and what they cost.
 
     One row for each benchmark (the trajectories' domain), scaffold and model. Masked attempts are counted and left out
@@ -36,19 +24,22 @@ def report(
 
     from katcore.errors import InputError, UsageError
     from katcore.records import Task, Trajectory
-    from katcore.verify import report_page, rows, table
+    from katcore.verify import report_page
+    from katcore.verify.report import rows, table
 
-    if as_json and as_html:
+    if options.as_json and options.as_html:
         raise UsageError("--json or --html, not both")
     lines = run.read(files, Task, Trajectory)
     trajectories = (line.record for line in lines if isinstance(line.record, Trajectory))
-    found = rows(trajectories, prices=_prices(price), seed=run.seed)
+    found = rows(trajectories, prices=_prices(options.price), seed=run.seed)
     if not found:
         raise InputError("no graded trajectories in the input", hint="kat-verify writes them")
-    if as_html:
-        run.text(report_page.page(found, title))
+    if options.as_html:
+        run.text(report_page.page(found, options.title))
     else:
-        run.text(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if as_json else table(found))
+        run.text(
+            msgspec.json.format(msgspec.json.encode(found), indent=2).decode() if options.as_json else table(found)
+        )
 
 
 def _prices(text: str) -> tuple[float, float] | None:

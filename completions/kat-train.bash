@@ -14,7 +14,7 @@ _kat_train() {
     esac
     case "$sub" in
         "")
-            flags="--objective --model --lr --epochs --max-steps --plateau --schedule --warmup --weight-decay --grad-clip --reducer --constant --clip-low --clip-high --negative-weight --segment --turn-ratio --off-policy --icepop-low --icepop-high --tis-clip --max-staleness --reference --kl-ref --kl-estimator --opd-weight --mix-rl --mix-ce --difficulty-weight --entropy-weight --router-loss --passes --temperature --updates --batch-packs --budget --recompute --dtype --deepspeed --save-every --keep --tensorboard --attention --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--objective --model --lr --epochs --max-steps --plateau --schedule --warmup --weight-decay --grad-clip --reducer --constant --clip-low --clip-high --negative-weight --segment --turn-ratio --off-policy --icepop-low --icepop-high --tis-clip --max-staleness --kl-ref --kl-estimator --opd-weight --mix-rl --mix-ce --difficulty-weight --entropy-weight --router-loss --passes --temperature --updates --reference --batch-packs --budget --recompute --dtype --deepspeed --save-every --keep --tensorboard --attention --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --objective) mapfile -t COMPREPLY < <(compgen -W "sft em-sft tst rft grpo gspo opd mixed" -- "$cur"); return ;;
                 --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
@@ -38,7 +38,6 @@ _kat_train() {
                 --icepop-high) return ;;
                 --tis-clip) return ;;
                 --max-staleness) return ;;
-                --reference) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --kl-ref) return ;;
                 --kl-estimator) mapfile -t COMPREPLY < <(compgen -W "k1 k2 k3" -- "$cur"); return ;;
                 --opd-weight) return ;;
@@ -50,6 +49,7 @@ _kat_train() {
                 --passes) return ;;
                 --temperature) return ;;
                 --updates) return ;;
+                --reference) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --batch-packs) return ;;
                 --budget) return ;;
                 --dtype) mapfile -t COMPREPLY < <(compgen -W "float32 bfloat16" -- "$cur"); return ;;

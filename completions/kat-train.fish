@@ -23,7 +23,6 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l icepop-l
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l icepop-high -d 'icepop: drop ratios above.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l tis-clip -d 'tis: truncate ratios above.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l max-staleness -d 'Mask tokens of weights over N steps old.' -x
-complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l reference -d 'The policy that --kl-ref pulls to: a model folder.' -r -a '(__fish_complete_directories)'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l kl-ref -d 'Weight of leaving the reference policy.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l kl-estimator -d 'How the divergence is estimated.' -x -a 'k1 k2 k3'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l opd-weight -d 'opd, mixed: weight of the teacher'\''s stream.' -x
@@ -35,6 +34,7 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l router-l
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l passes -d 'Average log-probs over K passes that differ in numerics.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l temperature -d 'Temperature that the tokens were sampled at.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l updates -d 'Optimiser steps on each step'\''s packs.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l reference -d 'The policy that --kl-ref pulls to: a model folder.' -r -a '(__fish_complete_directories)'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l batch-packs -d 'Packs a step, instead of the packs'\'' own steps.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l budget -d 'Tokens whose activations are alive at once: larger rows go in parts; 0: whole rows.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l recompute -d 'Keep the layers'\'' inputs only, and compute the layers again.'

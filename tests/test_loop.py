@@ -14,6 +14,7 @@ import pytest
 from katcore.environment.built import environment_digest, this_base, this_platform
 from katcore.records import Environment, Task, TaskSource, TestFile, Trajectory, Verification, encode
 from katcore.streams import read_records
+from katcore.train.options import InitOptions
 
 RUN = """
 model = "M"
@@ -34,10 +35,10 @@ timeout = 60.0
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model made by `kat-train init`: one layer, hidden size 32."""
-    from katcore.train.init import ModelShape, init
+    from katcore.train.init import init
 
     folder = tmp_path_factory.mktemp("model") / "M"
-    init(folder, ModelShape(layers=1, hidden=32, heads=2, kv_heads=1))
+    init(folder, InitOptions(layers=1, hidden=32, heads=2, kv_heads=1))
     return folder
 
 

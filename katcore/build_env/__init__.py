@@ -3,7 +3,3 @@
 In: `kat.change` records. Out: `kat.task` records, or a reason why a change makes none. `items` and `Builder` are what
 the command uses. It does not write problem statements with a model, and it does not grade attempts.
 """
-
-from katcore.build_env.build import Builder, instance_id, items
-
-__all__ = ["Builder", "instance_id", "items"]

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from katcore.build_env.instruction import problem_statement
+from katcore.build_env.options import BuildOptions
 from katcore.build_env.recipe import NoRecipe, Recipe, detect
 from katcore.build_env.resolve import Resolution, Unresolved, resolutions
 from katcore.build_env.test_files import wanted_files
-from katcore.build_env.validate import RUNS, Finding, compare, evidence_of
+from katcore.build_env.validate import Finding, compare, evidence_of
 from katcore.environment import clock
 from katcore.environment.built import box_spec, environment_digest, this_base, this_platform
 from katcore.environment.patch import BadPatch, paths
@@ -107,16 +108,13 @@ class _Bench:
 class Builder:
     """The stage's configuration; call it with an item."""
 
-    sandbox: str = "bubblewrap"
-    runs: int = RUNS
-    timeout_s: float = 1800.0
-    memory_mib: int = 4096
-    clock: str = "none"
+    options: BuildOptions = BuildOptions()
 
     def __post_init__(self) -> None:
-        """A time that is none is told before any work."""
-        if self.clock != "change":
-            clock.chosen(self.clock, "")
+        """A name or a time that is none is told before any work."""
+        _ = self.options.boxes.name
+        if self.options.clock != "change":
+            clock.chosen(self.options.clock, "")
 
     def __call__(self, item: Item) -> Iterator[Task]:
         """One task."""
@@ -127,14 +125,14 @@ class Builder:
         _select(change)
         source = source_of(change)
         recipe, files = _look(change, source)
-        limits = Limits(memory_mib=self.memory_mib)
-        bench = _Bench(source, sandbox(self.sandbox), files, self.timeout_s, limits, change.patch)
+        limits = Limits(memory_mib=self.options.memory)
+        bench = _Bench(source, sandbox(self.options.boxes.name), files, self.options.timeout, limits, change.patch)
         environment, resolution, first = _environment(
-            change, recipe, bench, clock.chosen(self.clock, change.created_at)
+            change, recipe, bench, clock.chosen(self.options.clock, change.created_at)
         )
         bench.look(environment, change, recipe)
-        after = [first, *(bench.run(environment, change.patch) for _ in range(self.runs - 1))]
-        before = [bench.run(environment, "") for _ in range(self.runs)]
+        after = [first, *(bench.run(environment, change.patch) for _ in range(self.options.runs - 1))]
+        before = [bench.run(environment, "") for _ in range(self.options.runs)]
         _usable("after_run", after)
         _usable("before_run", before)
         finding = compare(before, after)

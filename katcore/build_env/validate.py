@@ -14,8 +14,6 @@ from katcore.records import Json
 from katcore.testrun.grade import MISSING
 from katcore.testrun.run import TestRun
 
-RUNS = 3
-
 
 @dataclass
 class Finding:

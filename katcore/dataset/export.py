@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from katcore.dataset import FORMATS, harbor, harbor_export, row_of, rows, swe_tree
+from katcore.dataset import harbor, harbor_export, rows, swe_tree
+from katcore.dataset.formats import FORMATS, row_of
 from katcore.errors import RecordError
 from katcore.records import Json, Task
 from katcore.streams import Line

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -38,15 +38,15 @@ class Serving:
     """
 
     engine: str
-    model: Path | None = None
-    sessions: int = 1
-    upstream_model: str = ""
-    key_variable: str = ""
-    caps: Caps = field(default_factory=Caps)
-    sampling: SamplingParams = field(default_factory=SamplingParams)
-    agent_sampling: bool = False
-    history: History = "sampled"
-    seed: int = 0
+    model: Path | None
+    sessions: int
+    upstream_model: str
+    key_variable: str
+    caps: Caps
+    sampling: SamplingParams
+    agent_sampling: bool
+    history: History
+    seed: int
 
 
 class Served:

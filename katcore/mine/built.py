@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from katcore.dataset import files, row_of
+from katcore.dataset import files
+from katcore.dataset.formats import row_of
 from katcore.errors import RecordError, SandboxError
 from katcore.pool import Item
 from katcore.records import Json, Task, TaskSource

@@ -23,6 +23,7 @@ from katcore.disk.cache import fresh
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
 from katcore.mine.assemble import clean, parts_of
 from katcore.mine.license import FILES, spdx
+from katcore.mine.options import ReleasesOptions
 from katcore.mine.patches import DIFF_OPTIONS, FileDiff, diff_again, quoted
 from katcore.pool import Item
 from katcore.records import Change, ChangeSource, content_id
@@ -56,19 +57,14 @@ class Pair:
 
 def pairs(
     projects: Iterable[str],
-    first: str = "",
-    last: str = "",
+    which: ReleasesOptions = ReleasesOptions(),
     *,
-    pre: bool = False,
-    offline: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> Iterator[Item]:
     """Work items of all consecutive releases from version `first` to version `last`, both included."""
     for project in projects:
-        listed = [
-            _hashed(r, offline)
-            for r in _selected(project, releases(project, offline=offline, warn=warn), first, last, pre)
-        ]
+        known = releases(project, offline=which.offline, warn=warn)
+        listed = [_hashed(r, which.offline) for r in _selected(project, known, which.first, which.last, which.pre)]
         for base, head in pairwise(listed):
             pair = Pair(head.project, base, head)
             yield Item(f"kat.change/1:{pair.id}", pair, shard=pair.id)

@@ -8,9 +8,3 @@ and flattens it, `terms.py` makes the table of what is trained, `packing.py` put
 groups a stream and counts a step. `render.py` makes tokens of text with the model's template. Each objective is one
 small file (`sft`, `em_sft`, `tst`, `rft`, `grpo`, `gspo`, `opd`), named in `objectives.py`. Needs numpy, not torch.
 """
-
-from katcore.pack_trie.objectives import OBJECTIVES
-from katcore.pack_trie.settings import PackSettings
-from katcore.pack_trie.stream import emit, items
-
-__all__ = ["OBJECTIVES", "PackSettings", "emit", "items"]

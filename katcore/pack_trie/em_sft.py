@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from katcore.pack_trie.objective import PackObjective
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.sft import low_reward
 from katcore.pack_trie.terms import Weights
 from katcore.pack_trie.tree import TokenTree
@@ -18,7 +18,7 @@ from katcore.pack_trie.tree import TokenTree
 FAILED = frozenset({"invalid_arguments", "unknown_tool", "tool_error", "denied", "timeout"})
 
 
-def weigh(tree: TokenTree, settings: PackSettings) -> Weights:
+def weigh(tree: TokenTree, settings: PackOptions) -> Weights:
     """Cross-entropy weight 1, and 0 where a tool call failed."""
     weights = Weights.of(tree, ce=1.0)
     for k, node in enumerate(tree.nodes):
@@ -26,7 +26,7 @@ def weigh(tree: TokenTree, settings: PackSettings) -> Weights:
             if call.outcome not in FAILED:
                 continue
             begin, end = tree.start[k], tree.start[k + 1]
-            if settings.mask == "span" and call.span is not None:  # a call that nobody can place may be anywhere
+            if settings.credit.mask == "span" and call.span is not None:  # a call that nobody can place may be anywhere
                 begin, end = begin + call.span[0], min(begin + call.span[1], end)
             first, last = np.searchsorted(tree.sampled, (begin, end))
             weights.ce[first:last] = 0.0

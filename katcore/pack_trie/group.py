@@ -10,7 +10,7 @@ import numpy as np
 from katcore.errors import Rejected
 from katcore.pack_trie.objective import PackObjective, Parts
 from katcore.pack_trie.objectives import OBJECTIVES
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.terms import TermTable, joined, terms_of
 from katcore.pack_trie.tree import Index, TokenTree
 from katcore.pack_trie.trie import Trie, merge
@@ -60,7 +60,7 @@ class Settled:
     subtrees_dropped: int = 0
 
 
-def settle(members: list[Member], settings: PackSettings) -> Settled:
+def settle(members: list[Member], settings: PackOptions) -> Settled:
     """Choose, weigh and merge. The order of arrival does not matter: members are taken by sample and attempt."""
     members = sorted(members, key=lambda m: (m.trajectory.sample_index, m.trajectory.attempt, m.trajectory.id))
     objective = OBJECTIVES[settings.objective]
@@ -88,7 +88,7 @@ def settle(members: list[Member], settings: PackSettings) -> Settled:
     rewards = _rewards(kept)
     advantages = None if objective.advantages is None else objective.advantages(rewards)
     tree, dropped = _tree(kept, masked, advantages, settings)
-    if advantages is not None and settings.baseline == "trie" and any(advantages):
+    if advantages is not None and settings.credit.baseline == "trie" and any(advantages):
         tree = _by_branch(tree, kept, rewards, objective)
     return Settled(tree, away, advantages is not None and not any(advantages), dropped)
 
@@ -115,7 +115,7 @@ def _by_branch(tree: GroupTree, kept: list[Member], rewards: list[float], object
 
 
 def _tree(
-    kept: list[Member], masked: list[Member], advantages: list[float] | None, settings: PackSettings
+    kept: list[Member], masked: list[Member], advantages: list[float] | None, settings: PackOptions
 ) -> tuple[GroupTree, int]:
     """The group's tree, and how many parts of its members were left out because nothing in them was sampled."""
     objective = OBJECTIVES[settings.objective]

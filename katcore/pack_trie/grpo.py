@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from katcore.pack_trie.objective import PackObjective
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.terms import Weights
 from katcore.pack_trie.tree import Floats, Index, Ints, TokenTree
 
@@ -47,7 +47,7 @@ def branch_advantages(
     return [gain[which].astype(np.float32) for which in tokens]
 
 
-def weigh(tree: TokenTree, settings: PackSettings) -> Weights:
+def weigh(tree: TokenTree, settings: PackOptions) -> Weights:
     """Policy-gradient weight 1 for every sampled token; the advantage stands with the sample."""
     return Weights.of(tree, rl=1.0)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.terms import Weights
 from katcore.pack_trie.tree import Floats, Index, Ints, TokenTree
 from katcore.records import Node, Verdict
 
 
-def _anything(verdict: Verdict | None, settings: PackSettings) -> str:
+def _anything(verdict: Verdict | None, settings: PackOptions) -> str:
     return ""
 
 
@@ -31,10 +31,10 @@ class Parts:
 class PackObjective:
     """One training objective; a new one is a new file with one of these, and its name in `objectives.py`."""
 
-    weigh: Callable[[TokenTree, PackSettings], Weights]
-    turn_away: Callable[[Verdict | None, PackSettings], str] = _anything
+    weigh: Callable[[TokenTree, PackOptions], Weights]
+    turn_away: Callable[[Verdict | None, PackOptions], str] = _anything
     """Why an attempt with this verdict is not trained on; empty when it is."""
-    choose: Callable[[Sequence[TokenTree], Sequence[float], PackSettings], list[Refusal]] | None = None
+    choose: Callable[[Sequence[TokenTree], Sequence[float], PackOptions], list[Refusal]] | None = None
     """From the trees and rewards of a group's attempts: why each is not taken, None where it is."""
     parts: Callable[[TokenTree, Sequence[Node]], Parts] | None = None
     """Cuts an attempt (its tree, and the nodes of its record) into several samples. Without it, it is one."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from katcore.pack_trie.objective import PackObjective
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.terms import Weights
 from katcore.pack_trie.tree import TokenTree
 
 
-def weigh(tree: TokenTree, settings: PackSettings) -> Weights:
+def weigh(tree: TokenTree, settings: PackOptions) -> Weights:
     """Distillation weight 1 for every sampled token; `kat-distill score` adds the teacher's log-probs."""
     return Weights.of(tree, kl=1.0)
 

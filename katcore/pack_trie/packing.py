@@ -16,8 +16,8 @@ import numpy as np
 from katcore.pack_trie.cut import REPAIRS, Cut, cut, whole
 from katcore.pack_trie.group import GroupTree
 from katcore.pack_trie.leaves import Leaves
+from katcore.pack_trie.options import LayoutOptions, PackOptions
 from katcore.pack_trie.pieces import pieces
-from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.terms import joined
 from katcore.records import Pack, PackStats, StepCounts, content_id
 
@@ -70,27 +70,27 @@ class Layout:
         return max(self.ranks)
 
 
-def layout(trees: Sequence[Leaves], settings: PackSettings) -> Layout:
+def layout(trees: Sequence[Leaves], options: LayoutOptions) -> Layout:
     """Rows of at most the budget; for several ranks of less, where the slowest one is done at least 1 % earlier."""
-    best = _layout(trees, settings.budget, settings, REPAIRS)
-    if settings.ranks > 1:
-        share = sum(leaves.tokens for leaves in trees) / settings.ranks
-        sizes = [size for part in SHARES if 0 < (size := int(share * part)) < settings.budget]
-        tried = [(_layout(trees, size, settings, repairs=0).slowest, size) for size in sizes]
+    best = _layout(trees, options.budget, options, REPAIRS)
+    if options.ranks > 1:
+        share = sum(leaves.tokens for leaves in trees) / options.ranks
+        sizes = [size for part in SHARES if 0 < (size := int(share * part)) < options.budget]
+        tried = [(_layout(trees, size, options, repairs=0).slowest, size) for size in sizes]
         if tried and min(tried)[0] < 0.99 * best.slowest:
-            best = min(best, _layout(trees, min(tried)[1], settings, REPAIRS), key=lambda found: found.slowest)
+            best = min(best, _layout(trees, min(tried)[1], options, REPAIRS), key=lambda found: found.slowest)
     return best
 
 
-def _layout(trees: Sequence[Leaves], budget: int, settings: PackSettings, repairs: int) -> Layout:
-    cuts = [cut(leaves, budget, repairs) if settings.cut == "repeat" else whole(leaves) for leaves in trees]
+def _layout(trees: Sequence[Leaves], budget: int, options: LayoutOptions, repairs: int) -> Layout:
+    cuts = [cut(leaves, budget, repairs) if options.cut == "repeat" else whole(leaves) for leaves in trees]
     places = [(t, p) for t, found in enumerate(cuts) for p in range(len(found.packs))]
     rows = [[places[i] for i in row] for row in first_fit([cuts[t].sizes[p] for t, p in places], budget)]
-    if settings.ranks == 1:
+    if options.ranks == 1:
         return Layout(cuts, rows, [])
     costs = [sum(cuts[t].costs[p] for t, p in row) for row in rows]
     order = sorted(range(len(rows)), key=lambda row: -costs[row])
-    return Layout(cuts, [rows[i] for i in order], dealt([costs[i] for i in order], settings.ranks))
+    return Layout(cuts, [rows[i] for i in order], dealt([costs[i] for i in order], options.ranks))
 
 
 def dealt(costs: Sequence[float], ranks: int) -> list[float]:
@@ -103,7 +103,7 @@ def dealt(costs: Sequence[float], ranks: int) -> list[float]:
 
 
 def packs(
-    trees: Sequence[GroupTree], step: int, tokenizer: str, settings: PackSettings, count: Count = nobody
+    trees: Sequence[GroupTree], step: int, tokenizer: str, settings: PackOptions, count: Count = nobody
 ) -> Iterator[Pack]:
     """The packs of one step, each with the whole step's denominators.
 
@@ -112,8 +112,8 @@ def packs(
     """
     names = StepCounts.__struct_fields__
     counts = StepCounts(**{name: sum(getattr(tree.counts, name) for tree in trees) for name in names})
-    found = layout([Leaves.of(tree.trie) for tree in trees], settings)
-    if settings.cut != "none" or settings.ranks > 1:
+    found = layout([Leaves.of(tree.trie) for tree in trees], settings.layout)
+    if settings.layout.cut != "none" or settings.layout.ranks > 1:
         _report(trees, found, count)
     parts = [pieces(tree, cut) for tree, cut in zip(trees, found.cuts)]
     for row in found.rows:

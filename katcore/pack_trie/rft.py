@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from katcore.pack_trie.objective import PackObjective, Refusal
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.sft import low_reward, weigh
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import merge
 
 
-def choose(trees: Sequence[TokenTree], rewards: Sequence[float], settings: PackSettings) -> list[Refusal]:
+def choose(trees: Sequence[TokenTree], rewards: Sequence[float], settings: PackOptions) -> list[Refusal]:
     """Why each attempt of a group is not taken; length counts sampled tokens, ties go to the earlier attempt."""
     refusals: list[Refusal] = [None] * len(trees)
     seen: set[bytes] = set()

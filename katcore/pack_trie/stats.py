@@ -16,8 +16,8 @@ import numpy as np
 
 from katcore.errors import InputError, RecordError
 from katcore.pack_trie.leaves import Leaves
+from katcore.pack_trie.options import LayoutOptions
 from katcore.pack_trie.packing import layout, por
-from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import merge
 from katcore.records import Pack, Trajectory
@@ -49,8 +49,8 @@ class Stats(msgspec.Struct, kw_only=True):
     unreadable: int  # trajectories without exact tokens
 
 
-def tabulate(lines: Iterable[Line], settings: PackSettings) -> Stats:
-    """The stream's figures, trajectories cut and laid out as the settings say; InputError when there is nothing."""
+def tabulate(lines: Iterable[Line], options: LayoutOptions) -> Stats:
+    """The stream's figures, trajectories cut and laid out as the options say; InputError when there is nothing."""
     packs = Packs()
     trees: dict[str, list[TokenTree]] = {}
     waiting: dict[str, int] = {}
@@ -83,17 +83,17 @@ def tabulate(lines: Iterable[Line], settings: PackSettings) -> Stats:
     packs.close()
     if not (packs.rows or groups or unreadable):
         raise InputError("no trajectories and no packs in the input")
-    return _summed(packs, groups, leaves, settings, unreadable)
+    return _summed(packs, groups, leaves, options, unreadable)
 
 
 def _summed(
-    packs: Packs, groups: list[StatsRow], leaves: list[Leaves], settings: PackSettings, unreadable: int
+    packs: Packs, groups: list[StatsRow], leaves: list[Leaves], options: LayoutOptions, unreadable: int
 ) -> Stats:
     rows = packs.rows + groups
-    laid = layout(leaves, settings)
+    laid = layout(leaves, options)
     flat, unique = sum(row.flat for row in rows), sum(row.unique for row in rows) - packs.repeated
     repeated = packs.repeated + laid.repeated
-    above = sum(size > settings.budget for cut in laid.cuts for size in cut.sizes)
+    above = sum(size > options.budget for cut in laid.cuts for size in cut.sizes)
     return Stats(
         rows=rows,
         total=StatsRow(
@@ -105,8 +105,8 @@ def _summed(
             por=por(unique, flat),
         ),
         packs=len(packs.rows) + len(laid.rows),
-        over_budget=sum(row.unique > settings.budget for row in packs.rows) + above,
-        budget=settings.budget,
+        over_budget=sum(row.unique > options.budget for row in packs.rows) + above,
+        budget=options.budget,
         repeated=repeated,
         err=por(unique + repeated, flat),
         ceiling=flat / unique if unique else 1.0,

@@ -19,8 +19,8 @@ from katcore.errors import InputError, RecordError, Rejected, UsageError
 from katcore.pack_trie.group import GroupTree, Member, settle
 from katcore.pack_trie.objective import PackObjective
 from katcore.pack_trie.objectives import OBJECTIVES
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.packing import packs
-from katcore.pack_trie.settings import PackSettings
 from katcore.pack_trie.tree import TokenTree
 from katcore.pool import Item
 from katcore.records import Node, Pack, Sample, Scaffold, Trajectory
@@ -52,7 +52,7 @@ def emit(item: Item) -> Iterator[Pack]:
 
 def items(
     lines: Iterable[Line],
-    settings: PackSettings,
+    settings: PackOptions,
     count: Count = lambda name, n: None,
     chat: ChatModel | None = None,
 ) -> Iterator[Item]:
@@ -63,9 +63,9 @@ def items(
     what `packs` counts.
     """
     objective = OBJECTIVES[settings.objective]
-    if settings.baseline == "trie" and objective.advantages is not None and objective.branch_advantages is None:
+    if settings.credit.baseline == "trie" and objective.advantages is not None and objective.branch_advantages is None:
         raise UsageError(f"{settings.objective} has one advantage a segment", hint="leave out --baseline trie")
-    reader = Reader(settings, Tokenizer(settings.tokenizer), chat)
+    reader = Reader(settings, Tokenizer(chat.digest if chat else ""), chat)
     trees: list[GroupTree] = []
     step = 0
     for event in groups(lines, reader, count):
@@ -132,7 +132,7 @@ class Tokenizer:
 class Reader:
     """Reads records as members of groups. InputError when the objective cannot be computed from such a stream."""
 
-    settings: PackSettings
+    settings: PackOptions
     tokenizer: Tokenizer
     chat: ChatModel | None = None
 
@@ -207,18 +207,18 @@ def _is_text(trajectory: Trajectory) -> bool:
     return bool(trajectory.nodes) and all(node.token_ids is None for node in trajectory.nodes)
 
 
-def _settled(group: Group, settings: PackSettings, count: Count) -> tuple[GroupTree | None, list[Item]]:
+def _settled(group: Group, settings: PackOptions, count: Count) -> tuple[GroupTree | None, list[Item]]:
     settled = settle(group.members, settings)
     count("groups", 1)
     count("groups_dropped", int(settled.tree is None))
     count("groups_zero_variance", int(settled.zero_variance))
     if OBJECTIVES[settings.objective].parts is not None:
         count("subtrees_dropped", settled.subtrees_dropped)
-    count("trees_over_budget", int(settled.tree is not None and len(settled.tree.trie) > settings.budget))
+    count("trees_over_budget", int(settled.tree is not None and len(settled.tree.trie) > settings.layout.budget))
     return settled.tree, [_away(member.line, reason) for member, reason in settled.away]
 
 
-def _step(trees: list[GroupTree], step: int, tokenizer: str, settings: PackSettings, count: Count) -> Iterator[Item]:
+def _step(trees: list[GroupTree], step: int, tokenizer: str, settings: PackOptions, count: Count) -> Iterator[Item]:
     for pack in packs(trees, step, tokenizer, settings, count):
         yield Item(f"kat.pack/1:{pack.id}", payload=pack)
 

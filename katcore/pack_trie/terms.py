@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.tree import Floats, Index, Ints, TokenTree
 
 
@@ -68,7 +68,7 @@ def occurrences(tree: TokenTree, shared_tokens: str) -> list[Index]:
 
 
 def terms_of(
-    tree: TokenTree, place: Index, weights: Weights, first_sample: int, settings: PackSettings
+    tree: TokenTree, place: Index, weights: Weights, first_sample: int, settings: PackOptions
 ) -> list[TermTable]:
     """A table for each sample of one trajectory; `place` [T] is where the trie has its tokens."""
     tables = []

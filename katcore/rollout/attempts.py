@@ -10,84 +10,71 @@ from typing import Literal
 from katcore.engine.names import parse
 from katcore.errors import UsageError
 from katcore.gateway.external import check_key
-from katcore.gateway.prompt import History
 from katcore.pool import Item
 from katcore.records import Task, content_id
-from katcore.references import IDLE, Rules
-from katcore.sandbox import sandbox_name
+from katcore.references import Rules
+from katcore.rollout.options import RolloutOptions
 from katcore.scaffold import check, script_of
 from katcore.streams import Line
 
 
 @dataclass(frozen=True)
-class Options:
-    """How to roll out. `model` is a model folder: tokenizer, template, and the engine's default; `label` names it.
+class Setup:
+    """How to roll out: what somebody chose, and what the caller adds.
 
-    `context` 0 is what the model folder says. `attempt` tells repeated rollouts of the same task and model apart.
-    `table` is a JSON object of the user's own scaffolds. `references` is a file of verified trajectories.
-    `upstream_model` is the model's name at an outside endpoint, `key_variable` where its key is in the environment.
-    `journals` is a folder for the calls of rollouts under way,
-    which the caller looks after; without one it is in the cache and goes with the service. `rules` say what becomes of
-    a step away from all references, those of `references` or else the task's own; an attempt that they stop is drawn
-    again up to `redraws` times (method.md § 5.3).
+    `label` names the model in records, by default its folder's name. `table` is a JSON object of the user's own
+    scaffolds. `journals` is a folder for the calls of rollouts under way, which the caller looks after; without one it
+    is in the cache and goes with the service.
     """
 
-    scaffold: str = "bash-loop"
-    engine: str = ""
-    model: Path | None = None
+    options: RolloutOptions = RolloutOptions()
     label: str = ""
-    sandbox: str = "bubblewrap"
-    samples: int = 1
-    attempt: int = 0
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = -1
-    max_turns: int = 50
-    max_tokens: int = 1_000_000
-    max_completion: int = 4096
-    context: int = 0
-    boot_timeout_s: float = 900.0
-    timeout_s: float = 1800.0
-    command_timeout_s: float = 120.0
-    output_chars: int = 6000
     seed: int = 0
-    agent_sampling: bool = False
-    sync: bool = False
     table: str = ""
-    history: History = "sampled"
-    references: Path | None = None
-    rules: Rules = IDLE
-    upstream_model: str = ""
-    key_variable: str = ""
     journals: str = ""
-    redraws: int = 0
+
+    @property
+    def sandbox(self) -> str:
+        """The sandbox's whole name."""
+        return self.options.boxes.name
+
+    @property
+    def rules(self) -> Rules:
+        """What becomes of a step away from all references, those of `--references` or else the task's own."""
+        told = self.options.correction
+        return Rules(told.deviation, told.patience, told.replace)
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
-        sandbox_name(self.sandbox)
-        if self.redraws and not self.rules.patience:
+        _ = self.sandbox
+        references = self.options.correction.references
+        if self.options.draw.redraws and not self.rules.patience:
             raise UsageError("nothing is drawn again unless it is stopped", hint="add --patience STEPS")
-        if self.references is not None and self.rules.idle:
+        if references is not None and self.rules.idle:
             raise UsageError("references by themselves change nothing", hint="add --replace, --patience STEPS or both")
-        check(self.scaffold, self.table)
+        probe, samples = self.options.draw.probe, self.options.number.samples
+        if probe and probe >= samples:
+            raise UsageError(f"--probe {probe} of {samples} samples leaves nothing out", hint="raise --samples")
+        check(self.options.agent.scaffold, self.table)
         if self.external() is not None:
-            check_key(self.external() or "openai", self.key_variable)
-            if not self.upstream_model:
+            check_key(self.external() or "openai", self.options.endpoint.key_variable)
+            if not self.options.endpoint.upstream_model:
                 raise UsageError("an outside endpoint needs a model's name", hint="name it with --upstream-model")
-        if self.references is not None and not self.references.is_file():
-            raise UsageError(f"no file {self.references}", hint="--references takes verified trajectories")
+        if references is not None and not references.is_file():
+            raise UsageError(f"no file {references}", hint="--references takes verified trajectories")
         if (folder := self.model_folder()) and not folder.is_dir():
             raise UsageError(f"no model in {folder}", hint="kat-train init --out DIR makes a small one")
 
     def engine_name(self) -> str:
         """The engine: a control's script, the one named, else the embedded one over the model folder."""
-        if script := script_of(self.scaffold):
+        agent = self.options.agent
+        if script := script_of(agent.scaffold):
             return script
-        if self.engine:
-            return self.engine
-        if self.model is None:
+        if agent.engine:
+            return agent.engine
+        if agent.model is None:
             raise UsageError("no engine", hint="name one with --engine, or a model folder with --model")
-        return f"embedded:{self.model}"
+        return f"embedded:{agent.model}"
 
     def external(self) -> Literal["openai", "anthropic"] | None:
         """The API of the outside endpoint that answers, None when the engine is no such."""
@@ -97,14 +84,14 @@ class Options:
     def model_folder(self) -> Path | None:
         """Where tokenizer and template are; None is the small one shipped with KAT."""
         kind, _, value = self.engine_name().partition(":")
-        return self.model or (Path(value) if kind == "embedded" else None)
+        return self.options.agent.model or (Path(value) if kind == "embedded" else None)
 
     def model_name(self) -> str:
         """What records call the model: never a path of this machine."""
         if self.label:
             return self.label
         if self.external() is not None:
-            return self.upstream_model
+            return self.options.endpoint.upstream_model
         kind, _, value = self.engine_name().partition(":")
         if kind == "scripted":
             return f"scripted:{Path(value).name}"
@@ -127,7 +114,7 @@ class Attempt:
         return f"{self.id}-draw{self.draw}" if self.draw else self.id
 
 
-def attempts(lines: Iterable[Line], options: Options) -> Iterator[Item]:
+def attempts(lines: Iterable[Line], setup: Setup) -> Iterator[Item]:
     """Each task's line once, then an item for each of its samples; ids are known before anything runs."""
     passed: set[str] = set()
     for line in lines:
@@ -136,19 +123,20 @@ def attempts(lines: Iterable[Line], options: Options) -> Iterator[Item]:
             continue
         passed.add(task.instance_id)
         yield Item(f"kat.task/1:{task.instance_id}", shard=task.instance_id, forward=line.raw)
-        for attempt in attempts_at(task, options):
+        for attempt in attempts_at(task, setup):
             yield Item(
                 f"kat.trajectory/1:{attempt.id}", attempt, shard=task.instance_id, raw=line.raw, line=line.number
             )
 
 
-def attempts_at(task: Task, options: Options) -> Iterator[Attempt]:
+def attempts_at(task: Task, setup: Setup) -> Iterator[Attempt]:
     """The samples of one task."""
-    for sample in range(options.samples):
-        yield attempt_at(task, options, sample)
+    for sample in range(setup.options.number.samples):
+        yield attempt_at(task, setup, sample)
 
 
-def attempt_at(task: Task, options: Options, sample: int) -> Attempt:
+def attempt_at(task: Task, setup: Setup, sample: int) -> Attempt:
     """The sample of that number, from 0."""
-    what = (task.instance_id, options.scaffold, options.model_name(), str(sample), str(options.attempt))
+    chosen = setup.options
+    what = (task.instance_id, chosen.agent.scaffold, setup.model_name(), str(sample), str(chosen.number.attempt))
     return Attempt(content_id(*what), task, sample)

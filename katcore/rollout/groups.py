@@ -16,47 +16,33 @@ from functools import cache
 
 import msgspec
 
-from katcore.errors import UsageError
 from katcore.pool import Item
 from katcore.records import Task, Trajectory
-from katcore.rollout.attempts import Attempt, Options, attempt_at
+from katcore.rollout.attempts import Attempt, Setup, attempt_at
 from katcore.streams import Line
 
 Grade = Callable[[Trajectory, Task], Trajectory]
 
 
 @dataclass(frozen=True)
-class GroupRules:
-    """`probe` samples first, 0 all of them; at most `resample` more where all rewards are equal."""
-
-    probe: int = 0
-    resample: int = 0
-
-    def check(self, samples: int) -> None:
-        """Raise UsageError for rules that can never apply."""
-        if self.probe >= samples and self.probe:
-            raise UsageError(f"--probe {self.probe} of {samples} samples leaves nothing out", hint="raise --samples")
-
-
-@dataclass(frozen=True)
 class Groups:
     """Rolls out and grades whole groups. `roll` gives one attempt's trajectories; `jobs` run at once here."""
 
-    options: Options
-    rules: GroupRules
+    setup: Setup
     roll: Callable[[Item], Iterable[Trajectory]]
     grade: Grade
     jobs: int = 1
 
     def __call__(self, item: Item) -> Iterator[Trajectory]:
         task: Task = item.payload
-        first = self.rules.probe or self.options.samples
+        draw, samples = self.setup.options.draw, self.setup.options.number.samples
+        first = draw.probe or samples
         made = self._draw(task, range(first))
-        if not (self.rules.probe and level(made)):
-            made += self._draw(task, range(first, self.options.samples))
-            last = self.options.samples + self.rules.resample
+        if not (draw.probe and level(made)):
+            made += self._draw(task, range(first, samples))
+            last = samples + draw.resample
             while level(made) and (there := _drawn(made)) < last:
-                made += self._draw(task, range(there, min(there + self.options.samples, last)))
+                made += self._draw(task, range(there, min(there + samples, last)))
         size = _drawn(made)
         for each in made:
             yield each if is_cut(each) else msgspec.structs.replace(each, group_size=size)
@@ -68,7 +54,7 @@ class Groups:
             close()
 
     def _draw(self, task: Task, samples: Sequence[int]) -> list[Trajectory]:
-        found = _threads(self.jobs).map(self._one, [attempt_at(task, self.options, sample) for sample in samples])
+        found = _threads(self.jobs).map(self._one, [attempt_at(task, self.setup, sample) for sample in samples])
         return [trajectory for made in found for trajectory in made]
 
     def _one(self, attempt: Attempt) -> list[Trajectory]:
@@ -90,7 +76,7 @@ def is_cut(trajectory: Trajectory) -> bool:
 CUT = ":cut"
 
 
-def groups(lines: Iterable[Line], options: Options) -> Iterator[Item]:
+def groups(lines: Iterable[Line], setup: Setup) -> Iterator[Item]:
     """Each task's line once, then one item for all its samples, under the first sample's key."""
     passed: set[str] = set()
     for line in lines:
@@ -99,12 +85,12 @@ def groups(lines: Iterable[Line], options: Options) -> Iterator[Item]:
             continue
         passed.add(task.instance_id)
         yield Item(f"kat.task/1:{task.instance_id}", shard=task.instance_id, forward=line.raw)
-        yield replace(item_of(task, options), raw=line.raw, line=line.number)
+        yield replace(item_of(task, setup), raw=line.raw, line=line.number)
 
 
-def item_of(task: Task, options: Options) -> Item:
+def item_of(task: Task, setup: Setup) -> Item:
     """All samples of a task as one item."""
-    return Item(f"kat.trajectory/1:{attempt_at(task, options, 0).id}", task, task.instance_id)
+    return Item(f"kat.trajectory/1:{attempt_at(task, setup, 0).id}", task, task.instance_id)
 
 
 def _drawn(made: Iterable[Trajectory]) -> int:

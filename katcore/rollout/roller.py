@@ -24,7 +24,7 @@ from katcore.gateway.session import Session, Trace, cut_off
 from katcore.pool import Item
 from katcore.pool import run as run_pool
 from katcore.records import Exit, Scaffold, Task, Timing, Trajectory
-from katcore.rollout.attempts import Attempt, Options, attempts_at
+from katcore.rollout.attempts import Attempt, Setup, attempts_at
 from katcore.rollout.groups import CUT
 from katcore.rollout.patch import Changes, diff, read_changes
 from katcore.rollout.service import Service, close_shared, running, shared
@@ -33,6 +33,8 @@ from katcore.scaffold import Job
 
 LONGEST_CONTEXT = 1 << 20
 """What agents are told where nothing limits the context."""
+OUTPUT_CHARS = 6000
+"""Most characters of one command's output that an agent of ours is shown."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,15 @@ class Ran:
 class Roller:
     """Rolls out attempts; `service` when the caller owns it, else one of this process's own."""
 
-    options: Options
+    setup: Setup
     service: Service | None = None
 
     def __call__(self, item: Item) -> Iterator[Trajectory]:
-        yield from drawn(self.service or shared(self.options), item.payload)
+        yield from drawn(self.service or shared(self.setup), item.payload)
 
     def live(self) -> dict[str, float]:
         """What this process is at: rollouts under way, calls and tokens so far."""
-        service = self.service or running(self.options)
+        service = self.service or running(self.setup)
         if service is None:
             return {}
         metrics = service.gateway.metrics
@@ -72,23 +74,23 @@ class Roller:
     def close(self) -> None:
         """Let go of engine and gateway, unless they are the caller's."""
         if self.service is None:
-            close_shared(self.options)
+            close_shared(self.setup)
 
 
 def rollouts(
-    tasks: Iterable[Task], options: Options, service: Service | None = None, jobs: int = 1
+    tasks: Iterable[Task], setup: Setup, service: Service | None = None, jobs: int = 1
 ) -> Iterator[Trajectory]:
     """Trajectories of all tasks' samples, in order.
 
-    A loop keeps one `service` for all its steps: `service.at(options)` is the same engine and gateway under other
+    A loop keeps one `service` for all its steps: `service.at(setup)` is the same engine and gateway under other
     options (the step's number as `attempt`, its seed), `service.update_weights` changes what the engine samples from.
     """
-    used = Service(options) if service is None else service.at(options)
+    used = Service(setup) if service is None else service.at(setup)
     try:
         items = (
-            Item(f"kat.trajectory/1:{attempt.id}", attempt) for task in tasks for attempt in attempts_at(task, options)
+            Item(f"kat.trajectory/1:{attempt.id}", attempt) for task in tasks for attempt in attempts_at(task, setup)
         )
-        for done in run_pool(Roller(options, used), items, jobs):
+        for done in run_pool(Roller(setup, used), items, jobs):
             if done.failed is not None:
                 raise done.failed
             yield from done.output
@@ -102,9 +104,9 @@ def drawn(service: Service, attempt: Attempt) -> Iterator[Trajectory]:
 
     Those belong to a group of their own, `…:cut`, so that nothing is compared with them.
     """
-    for draw in range(service.options.redraws + 1):
+    for draw in range(service.setup.options.draw.redraws + 1):
         made = roll(service, replace(attempt, draw=draw))
-        if made.exit.kind != "stopped" or draw == service.options.redraws:
+        if made.exit.kind != "stopped" or draw == service.setup.options.draw.redraws:
             yield msgspec.structs.replace(made, id=attempt.id)
             return
         name = f"{attempt.id}-draw{draw}"
@@ -129,7 +131,7 @@ def _once(service: Service, attempt: Attempt) -> tuple[Trace, Ran]:
     session = service.open(attempt)
     try:
         spec = _spec(service, attempt.task, session)  # may build the environment, once for all
-        booting = _Boot(service.options.boot_timeout_s)
+        booting = _Boot(service.setup.options.times.boot_timeout)
         box = service.sandbox.create(spec)
         try:
             ran = _run(service, attempt.task, session, box, began, booting)
@@ -189,11 +191,13 @@ def _run(service: Service, task: Task, session: Session, box: Box, began: float,
     booting.left()
     launch = service.scaffold.launch(_job(service, task, session))
     started = time.monotonic()
-    result = box.exec(launch.argv, env={**launch.env, **own}, stdin=launch.stdin, timeout_s=service.options.timeout_s)
+    result = box.exec(
+        launch.argv, env={**launch.env, **own}, stdin=launch.stdin, timeout_s=service.setup.options.times.timeout
+    )
     agent_s = time.monotonic() - started
     ended = service.scaffold.exit(result.code, result.stdout, result.stderr)
     if result.timed_out:
-        ended = Exit(kind="time", detail=f"{service.options.timeout_s:g} s")
+        ended = Exit(kind="time", detail=f"{service.setup.options.times.timeout:g} s")
     changes = read_changes(box, repo).since(before)
     return Ran(diff(repo, changes), changes.left_out, ended, started - began, agent_s)
 
@@ -202,30 +206,31 @@ def _job(service: Service, task: Task, session: Session) -> Job:
     return Job(
         problem_statement=task.problem_statement,
         key=session.key,
-        model=service.options.model_name(),
+        model=service.setup.model_name(),
         python=PYTHON,
         folder=SCAFFOLD,
         socket=GATEWAY,
         workdir=task.environment.workdir,
-        max_turns=service.options.max_turns,
-        command_timeout_s=service.options.command_timeout_s,
-        output_chars=service.options.output_chars,
+        max_turns=service.setup.options.caps.max_turns,
+        command_timeout_s=service.setup.options.times.command_timeout,
+        output_chars=OUTPUT_CHARS,
         context=min(service.caps.context, LONGEST_CONTEXT),
-        completion=service.options.max_completion,
+        completion=service.setup.options.caps.max_completion,
     )
 
 
 def _record(service: Service, attempt: Attempt, trace: Trace, ran: Ran) -> Trajectory:
-    options, task = service.options, attempt.task
-    name = options.model_name()
+    options, task = service.setup.options, attempt.task
+    name = service.setup.model_name()
+    scaffold = options.agent.scaffold
     return Trajectory(
         id=attempt.id,
         task_id=task.instance_id,
-        group_id=f"{task.instance_id}:{options.scaffold}:{name}:{options.attempt}",
-        group_size=options.samples,
+        group_id=f"{task.instance_id}:{scaffold}:{name}:{options.number.attempt}",
+        group_size=options.number.samples,
         sample_index=attempt.sample,
-        attempt=options.attempt,
-        scaffold=Scaffold(name=options.scaffold, version=service.scaffold.version),
+        attempt=options.number.attempt,
+        scaffold=Scaffold(name=scaffold, version=service.scaffold.version),
         model=name,
         tokenizer=service.tokenizer,
         domain=task.domain,

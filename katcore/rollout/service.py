@@ -29,7 +29,7 @@ from katcore.model.folder import ChatModel, load
 from katcore.pool import seed_for
 from katcore.records import Task
 from katcore.references import references_of
-from katcore.rollout.attempts import Attempt, Options
+from katcore.rollout.attempts import Attempt, Setup
 from katcore.rollout.correction import Correction
 from katcore.sandbox import Sandbox, sandbox
 from katcore.scaffold import Scaffold, scaffold
@@ -42,27 +42,29 @@ KEPT_S = 7 * 24 * 3600
 class Service:
     """Made once, used from many threads, closed once. An engine that is given stays open."""
 
-    def __init__(self, options: Options, engine: Engine | None = None) -> None:
+    def __init__(self, setup: Setup, engine: Engine | None = None) -> None:
         prepare_process()
-        self.options = options
-        self.chat: ChatModel = load(options.model_folder())
-        self.scaffold: Scaffold = scaffold(options.scaffold, options.table)
-        self.sandbox: Sandbox = sandbox(options.sandbox)
+        self.setup = setup
+        self.chat: ChatModel = load(setup.model_folder())
+        self.scaffold: Scaffold = scaffold(setup.options.agent.scaffold, setup.table)
+        self.sandbox: Sandbox = sandbox(setup.sandbox)
         self.script: Script | None = None
-        self.caps = _caps(options)
-        self.correction = Correction(options.references, options.rules) if options.references else None
+        self.caps = _caps(setup)
+        references = setup.options.correction.references
+        self.correction = Correction(references, setup.rules) if references else None
         self._ours: Engine | ExternalModel | None = None
         self.external: ExternalModel | None = None
-        name = options.engine_name() if engine is None else engine.name
+        name = setup.engine_name() if engine is None else engine.name
         if engine is None and parse(name).scripted:
             self.script = script(name)
         own = f"{os.getpid()}-{secrets.token_hex(4)}"
-        journals = Path(options.journals) if options.journals else cache_dir("journal") / own
-        self.gateway = Gateway(journals, sync=options.sync)
+        journals = Path(setup.journals) if setup.journals else cache_dir("journal") / own
+        self.gateway = Gateway(journals, sync=setup.options.fsync)
         try:
-            if engine is None and (kind := options.external()) is not None:
-                url, label = parse(name).value, f"{kind}:{options.upstream_model}"
-                made = ExternalModel(kind, url, label, options.upstream_model, options.key_variable)
+            if engine is None and (kind := setup.external()) is not None:
+                asked = setup.options.endpoint
+                label = f"{kind}:{asked.upstream_model}"
+                made = ExternalModel(kind, parse(name).value, label, asked.upstream_model, asked.key_variable)
                 self._ours = self.external = made
             elif engine is None and self.script is None:
                 engine = self._ours = self.gateway.call(open_engine(name))
@@ -74,14 +76,15 @@ class Service:
 
     def open(self, attempt: Attempt) -> Session:
         """The gateway's session of one rollout."""
-        options = self.options
-        sampling = SamplingParams(temperature=options.temperature, top_p=options.top_p, top_k=options.top_k)
+        options = self.setup.options
+        drawn = options.sampling
+        sampling = SamplingParams(temperature=drawn.temperature, top_p=drawn.top_p, top_k=drawn.top_k)
         return self.gateway.open(
             attempt.name,
             self._model(attempt),
             caps=self.caps,
             sampling=sampling,
-            seed=seed_for(options.seed, f"kat.trajectory/1:{attempt.name}"),
+            seed=seed_for(self.setup.seed, f"kat.trajectory/1:{attempt.name}"),
             outcome=self.scaffold.outcome,
             agent_sampling=options.agent_sampling or self.external is not None,
             history=options.history,
@@ -93,10 +96,10 @@ class Service:
         """The digest that trajectories carry; empty where an outside endpoint tells no tokens."""
         return "" if self.external is not None else self.chat.digest
 
-    def at(self, options: Options) -> Service:
+    def at(self, setup: Setup) -> Service:
         """The same engine, gateway and boxes under other options; scaffold, model folder and sandbox stay."""
         other = copy.copy(self)
-        other.options, other.caps = options, _caps(options)
+        other.setup, other.caps = setup, _caps(setup)
         return other
 
     def update_weights(self, folder: str, version: str) -> None:
@@ -110,26 +113,26 @@ class Service:
             self.gateway.call(self._ours.close())
             self._ours = None
         self.gateway.close()
-        if not self.options.journals:
+        if not self.setup.journals:
             _forget(self.gateway.journals)
 
     def _hook(self, task: Task) -> Hook | None:
         """What looks at each step; without references there is nothing to be far from."""
-        if self.options.rules.idle:
+        if self.setup.rules.idle:
             return None
         if self.correction is not None:
             return self.correction.hook(task)
         references = references_of(task)
-        return by_references(references, self.options.rules, task.environment.workdir) if references else None
+        return by_references(references, self.setup.rules, task.environment.workdir) if references else None
 
     def _model(self, attempt: Attempt) -> Model:
         if self.script is not None:  # a script knows draws as further samples
-            number = attempt.sample + attempt.draw * self.options.samples
+            number = attempt.sample + attempt.draw * self.setup.options.number.samples
             return ScriptedModel(self.script, self.chat, attempt.task, number)
         if self.external is not None:
             return self.external
         assert self.engine is not None
-        return TokenModel(self.engine, self.chat, self.options.model_name())
+        return TokenModel(self.engine, self.chat, self.setup.model_name())
 
     def _check_tokenizer(self) -> None:
         """An engine that knows its tokenizer must have ours: else ids mean something else to it."""
@@ -143,16 +146,16 @@ class Service:
             )
 
 
-def _caps(options: Options) -> Caps:
-    folder: Path | None = options.model_folder()
+def _caps(setup: Setup) -> Caps:
+    caps = setup.options.caps
+    folder: Path | None = setup.model_folder()
     stated = read_json(folder / "config.json").get("max_position_embeddings") if folder else None
-    context = options.context or (stated if isinstance(stated, int) else UNLIMITED)
     return Caps(
-        calls=options.max_turns + 1,  # the agent's own cap comes first
-        tokens=options.max_tokens,
-        seconds=options.timeout_s,
-        context=context,
-        completion=options.max_completion,
+        calls=caps.max_turns + 1,  # the agent's own cap comes first
+        tokens=caps.max_tokens,
+        seconds=setup.options.times.timeout,
+        context=caps.context or (stated if isinstance(stated, int) else UNLIMITED),
+        completion=caps.max_completion,
     )
 
 
@@ -167,25 +170,25 @@ def _forget(own: Path) -> None:
 
 
 _LOCK = threading.Lock()
-_SERVICES: dict[Options, Service] = {}
+_SERVICES: dict[Setup, Service] = {}
 
 
-def shared(options: Options) -> Service:
-    """The service with these options in this process, made at first use."""
+def shared(setup: Setup) -> Service:
+    """The service with this setup in this process, made at first use."""
     with _LOCK:
-        if options not in _SERVICES:
-            _SERVICES[options] = Service(options)
-        return _SERVICES[options]
+        if setup not in _SERVICES:
+            _SERVICES[setup] = Service(setup)
+        return _SERVICES[setup]
 
 
-def running(options: Options) -> Service | None:
-    """The service with these options in this process, if it has been made."""
-    return _SERVICES.get(options)
+def running(setup: Setup) -> Service | None:
+    """The service with this setup in this process, if it has been made."""
+    return _SERVICES.get(setup)
 
 
-def close_shared(options: Options) -> None:
+def close_shared(setup: Setup) -> None:
     """Close that service, if it was made."""
     with _LOCK:
-        service = _SERVICES.pop(options, None)
+        service = _SERVICES.pop(setup, None)
     if service is not None:
         service.close()

@@ -9,25 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from katcore.records import Trajectory
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Dollars for a million tokens."""
-
-    prompt: float = 0.0
-    completion: float = 0.0
-
-    def of(self, prompt_tokens: float, sampled_tokens: float) -> float:
-        """Dollars."""
-        return (prompt_tokens * self.prompt + sampled_tokens * self.completion) / 1e6
+from katcore.rollout.options import PriceOptions
 
 
 @dataclass(frozen=True)
 class Tally:
     """What one trajectory adds to the totals."""
 
-    prices: Prices = Prices()
+    prices: PriceOptions = PriceOptions()
 
     def __call__(self, record: object) -> dict[str, float]:
         """`agent_s` are the agents' own seconds, which pass side by side."""
@@ -46,6 +35,9 @@ class Tally:
             "sampled_tokens": sampled,
             "agent_s": record.timing.agent,
             "stopped": record.exit.kind == "stopped",
-            "dollars": self.prices.of(prompt, sampled),
+            "dollars": self._dollars(prompt, sampled),
         }
         return {name: number for name, number in found.items() if number}
+
+    def _dollars(self, prompt_tokens: float, sampled_tokens: float) -> float:
+        return (prompt_tokens * self.prices.prompt_price + sampled_tokens * self.prices.completion_price) / 1e6

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from katcore.train.objective import Optimizer
+from katcore.train.options import BETAS, Optimizer
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -27,9 +27,7 @@ class Adam:
         self._clip = optimizer.grad_clip or math.inf
         self._own = list(parameters)
         self._masters = [_master(p) if p.dtype in HALF else p for p in self._own]
-        self.adamw = torch.optim.AdamW(
-            self._masters, lr=optimizer.lr, betas=optimizer.betas, weight_decay=optimizer.weight_decay
-        )
+        self.adamw = torch.optim.AdamW(self._masters, lr=optimizer.lr, betas=BETAS, weight_decay=optimizer.weight_decay)
 
     @property
     def gradients(self) -> list[Tensor | None]:

@@ -7,7 +7,6 @@ here downloads or converts an existing model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,71 +17,44 @@ from katcore.model.files import read_json
 from katcore.model.folder import load as load_chat_model
 from katcore.model.tokenizer import train_tokenizer
 from katcore.train.checkpoint import publish
+from katcore.train.options import InitOptions
 
 
-@dataclass(frozen=True)
-class ModelShape:
-    """Sizes of the model; 0 takes the usual multiple of the others."""
-
-    layers: int = 2
-    hidden: int = 128
-    heads: int = 4
-    kv_heads: int = 2
-    head_size: int = 0
-    intermediate: int = 0
-    context: int = 8192
-
-    def __post_init__(self) -> None:
-        if min(self.layers, self.hidden, self.heads, self.kv_heads, self.context) < 1:
-            raise UsageError("layers, hidden, heads, kv-heads and context must be at least 1")
-        if self.heads % self.kv_heads:
-            raise UsageError(f"{self.heads} heads cannot share {self.kv_heads} kv-heads")
-        if not self.head_size and self.hidden % (2 * self.heads):
-            raise UsageError(f"hidden {self.hidden} does not divide into {self.heads} heads of an even size")
-
-    def config(self) -> dict[str, Any]:
-        """The names that Qwen3Config has for them."""
-        return {
-            "num_hidden_layers": self.layers,
-            "hidden_size": self.hidden,
-            "num_attention_heads": self.heads,
-            "num_key_value_heads": self.kv_heads,
-            "head_dim": self.head_size or self.hidden // self.heads,
-            "intermediate_size": self.intermediate or 3 * self.hidden,
-            "max_position_embeddings": self.context,
-            "tie_word_embeddings": True,
-        }
-
-
-def init(
-    out: Path,
-    shape: ModelShape,
-    *,
-    config: Path | None = None,
-    texts: Sequence[Path] = (),
-    vocab: int = 4096,
-    seed: int = 0,
-) -> int:
+def init(out: Path, options: InitOptions, seed: int = 0) -> int:
     """Write a new model to `out` and return its number of parameters.
 
-    `config` is a JSON object of Qwen3Config's fields, which wins over `shape`. The tokenizer is the small one shipped
-    with KAT, or is trained on `texts` with `vocab` entries.
+    `--model-config` is a JSON object of Qwen3Config's fields, which win over the sizes. The tokenizer is the small one
+    shipped with KAT, or is trained on `--text` with `--vocab` entries.
     """
     if any(out.glob("*.safetensors")):
         raise UsageError(f"{out} holds a model already", hint="name another folder")
-    table = shape.config() | (_object(config) if config else {})
+    table = _config(options) | (_object(options.model_config) if options.model_config else {})
     parameters = 0
 
     def write(folder: Path) -> None:
         nonlocal parameters
-        if texts:
-            train_tokenizer(_read(texts), vocab, folder)
+        if options.text:
+            train_tokenizer(_read(options.text), options.vocab, folder)
         else:
             load_chat_model(None).save(folder)
         parameters = _write(folder, table, seed)
 
     publish(out, write)
     return parameters
+
+
+def _config(options: InitOptions) -> dict[str, Any]:
+    """The sizes by the names that Qwen3Config has for them."""
+    return {
+        "num_hidden_layers": options.layers,
+        "hidden_size": options.hidden,
+        "num_attention_heads": options.heads,
+        "num_key_value_heads": options.kv_heads,
+        "head_dim": options.hidden // options.heads,
+        "intermediate_size": 3 * options.hidden,
+        "max_position_embeddings": options.context,
+        "tie_word_embeddings": True,
+    }
 
 
 def _write(out: Path, table: dict[str, Any], seed: int) -> int:

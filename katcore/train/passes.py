@@ -61,7 +61,7 @@ class Passes:
     _terms: WeakKeyDictionary[PackRow, TermTensors] = field(default_factory=WeakKeyDictionary)
 
     def __post_init__(self) -> None:
-        weight = self.objective.router_loss
+        weight = self.objective.options.router_loss
         self._router_loss = RouterLoss(self.lm, weight, self.ranks.world) if weight else None
 
     def begin(self, step: Step) -> PassResults:
@@ -176,8 +176,8 @@ class Passes:
 
     def _rescale(self, step: Step, seen: PassResults) -> None:
         """Difficulty- and entropy-aware advantages, over all samples of the step that are trained on."""
-        objective = self.objective
-        if not (objective.difficulty_weight or objective.entropy_weight):
+        told = self.objective.options
+        if not self.objective.rescaled:
             return
         of_term = torch.cat([terms.columns.segment_sample for terms in seen.terms])  # type: ignore[misc]
         sample, local = of_term.unique(return_inverse=True)
@@ -187,9 +187,7 @@ class Passes:
         success = torch.tensor([facts[n][1] for n in sample.tolist()], dtype=torch.float64, device=sample.device)
         success = success.clamp(0.0, 1.0)
         entropy = sample_entropy(torch.cat(seen.entropy), local, len(sample))
-        done = rescaled(
-            torch.ones_like(success), group, success, entropy, objective.difficulty_weight, objective.entropy_weight
-        )
+        done = rescaled(torch.ones_like(success), group, success, entropy, told.difficulty_weight, told.entropy_weight)
         factors = done.advantage[local].split([len(terms) for terms in seen.terms])
         seen.terms = [terms.with_advantages(factor) for terms, factor in zip(seen.terms, factors)]
         seen.metrics |= {name: float(values.mean()) for name, values in done.metrics().items()}

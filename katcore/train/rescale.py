@@ -41,16 +41,25 @@ def rescaled(
 
     `advantage`, `success` in [0, 1] and `entropy` in nats are [Q]; `group` [Q] int64 from 0 says which task each sample
     is of. D_i = 1 − mean success of group i, its mean is over the G groups of the step, however many samples each has;
-    λ is `difficulty_weight`, μ is `entropy_weight`. With both 0 the advantages come back as they were.
+    λ is `difficulty_weight`, μ is `entropy_weight`. With both 0 the advantages come back as they were. A sample whose
+    success is NaN, as text's beside attempts, is of no task: it counts in no mean, and both its factors are 1.
     """
-    if len(group) == 0:
-        return Rescaled(advantage, torch.ones_like(advantage), torch.ones_like(advantage))
-    difficulty = 1 - group_mean(success, group)  # [G]
-    present = torch.zeros(len(difficulty), device=group.device).index_fill_(0, group, 1.0) > 0
-    alpha = 1 + difficulty_weight * (difficulty - difficulty[present].mean())
-    beta = 1 + entropy_weight * (entropy - group_mean(entropy, group)[group])
-    alpha, beta = alpha[group].clamp(LOWEST, HIGHEST), beta.clamp(LOWEST, HIGHEST)
+    alpha, beta = torch.ones_like(advantage), torch.ones_like(advantage)
+    known = ~success.isnan()
+    if known.any():
+        _, local = group[known].unique(return_inverse=True)
+        alpha[known], beta[known] = _factors(local, success[known], entropy[known], difficulty_weight, entropy_weight)
     return Rescaled(advantage * alpha * beta, alpha, beta)
+
+
+def _factors(
+    group: Tensor, success: Tensor, entropy: Tensor, difficulty_weight: float, entropy_weight: float
+) -> tuple[Tensor, Tensor]:
+    """α and β of each sample; every group from 0 has members."""
+    difficulty = 1 - group_mean(success, group)  # [G]
+    alpha = 1 + difficulty_weight * (difficulty - difficulty.mean())
+    beta = 1 + entropy_weight * (entropy - group_mean(entropy, group)[group])
+    return alpha[group].clamp(LOWEST, HIGHEST), beta.clamp(LOWEST, HIGHEST)
 
 
 def sample_entropy(entropy: Tensor, sample: Tensor, samples: int) -> Tensor:

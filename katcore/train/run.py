@@ -13,17 +13,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
-
-import torch
 
 from katcore.errors import InputError, UsageError
 from katcore.records import Pack
 from katcore.train import checkpoint, zero
 from katcore.train.batch import Step, steps
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import Optimizer, SaveOptions, TrainOptions
 from katcore.train.tensorboard import Writer, events, write_scalars
 from katcore.train.trainer import Trainer
 from katcore.train.world import ALONE, World
@@ -60,23 +60,23 @@ class Plateau:
 
 
 @dataclass(frozen=True)
-class TrainLimits:
-    """How long to train and how often to save. 0 epochs or steps: no such limit."""
+class Ending:
+    """When to stop, apart from the end of the data. 0 epochs or steps: no such limit."""
 
-    epochs: int = 1
-    max_steps: int = 0
-    plateau: Plateau | None = None
-    batch_packs: int = 0
-    save_every: int = 50
-    keep: int = 2
+    optimizer: Optimizer
 
     def __post_init__(self) -> None:
-        if not (self.epochs or self.max_steps or self.plateau):
+        if not (self.optimizer.epochs or self.optimizer.max_steps or self.plateau):
             raise UsageError("nothing would end this run", hint="add --max-steps N or --plateau REL@STEPS")
+
+    @cached_property
+    def plateau(self) -> Plateau | None:
+        """The one asked for."""
+        return Plateau.parse(self.optimizer.plateau) if self.optimizer.plateau else None
 
     def reason(self, losses: list[float]) -> str:
         """Why to stop now; empty to go on."""
-        if self.max_steps and len(losses) >= self.max_steps:
+        if self.optimizer.max_steps and len(losses) >= self.optimizer.max_steps:
             return "max-steps"
         if self.plateau and self.plateau.reached(losses):
             return "plateau"
@@ -98,44 +98,42 @@ class Progress:
         self.seen.update(b"\n")
 
 
+def check(options: TrainOptions) -> None:
+    """Raise UsageError for options that do not go together, before any input is read."""
+    if options.model is None:
+        raise UsageError("--model is missing", hint="kat-train init --out DIR makes a small one")
+    Ending(options.optimizer)
+    TrainObjective(options.objective, options.minimised)
+
+
 def fit(
-    folder: str | Path,
+    options: TrainOptions,
     packs: Iterable[Pack],
     out: Path,
-    objective: TrainObjective,
-    optimizer: Optimizer,
-    limits: TrainLimits,
     *,
-    budget: int = 0,
-    recompute: bool = False,
-    reference: str | Path | None = None,
     resume: bool = False,
-    backend: str = "auto",
-    dtype: torch.dtype = torch.float32,
     deepspeed: dict[str, Any] | None = None,
     world: World = ALONE,
     report: Callable[[Metrics], None] = lambda metrics: None,
     say: Callable[[str], None] = lambda line: None,
-    tensorboard: bool = False,
 ) -> Progress:
-    """Train the model of `folder` on `packs` and leave it in `out`. InputError when there are no packs.
+    """Train `--model` on `packs` and leave it in `out`. InputError when there are no packs.
 
     With a table of DeepSpeed's every process of `world` calls this; rank 0's packs are read, and it alone writes here.
     """
+    check(options)
+    assert options.model is not None
     if deepspeed is not None:
         zero.start(world)
     last = world.broadcast(lambda: _checked(out, resume))
-    trainer = Trainer.load(
-        last or folder, objective, optimizer, backend=backend, budget=budget, recompute=recompute, reference=reference,
-        dtype=dtype, deepspeed=deepspeed, world=world,
-    )  # fmt: skip
+    trainer = Trainer.load(last or options.model, options, deepspeed=deepspeed, world=world)
     if trainer.memory is not None:
         trainer.memory.say = say
     state: dict[str, Any] = checkpoint.load_state(last) if last else {"losses": [], "seen": ""}
     if last:
         trainer.restore(state["trainer"], last)
     progress = Progress(list(state["losses"]))
-    batches = _batches(packs, trainer, limits)
+    batches = _batches(packs, trainer, options)
     _skip(batches, progress, state["seen"], world)
     if not progress.losses:
         first = next(batches, None)  # before anything is written
@@ -145,12 +143,12 @@ def fit(
             )
         batches = chain([first], batches)
     with ExitStack() as stack:
-        if tensorboard and world.first:  # first: a missing package must not leave half a run
+        if options.save.tensorboard and world.first:  # first: a missing package must not leave half a run
             report = _drawn(stack.enter_context(events(out / "tensorboard", trainer.steps)), report)
         log = stack.enter_context(_metrics(out, trainer.steps)) if world.first else None
-        saved = _train(trainer, batches, limits, out, progress, log, report)
+        saved = _train(trainer, batches, options, out, progress, log, report)
     if saved != trainer.steps:
-        _save(trainer, progress, out, limits)
+        _save(trainer, progress, out, options.save)
     checkpoint.publish(out, trainer.save, world)
     if deepspeed is not None:
         world.leave()
@@ -176,17 +174,17 @@ def _checked(out: Path, resume: bool) -> Path | None:
     return None
 
 
-def _batches(packs: Iterable[Pack], trainer: Trainer, limits: TrainLimits) -> Iterator[Step]:
+def _batches(packs: Iterable[Pack], trainer: Trainer, options: TrainOptions) -> Iterator[Step]:
     """The steps of every epoch. A stream is read once: its packs stay in memory when there is another epoch."""
     objective = trainer.objective
     kept: list[Step] = []
-    read = steps(_accepted(packs, trainer), objective.reducer, objective.constant, limits.batch_packs)
+    read = steps(_accepted(packs, trainer), objective.reducer, objective.options.constant, options.batch_packs)
     for step in trainer.world.stream(read):
-        if limits.epochs != 1:
+        if options.optimizer.epochs != 1:
             kept.append(step)
         yield step
     epoch = 1
-    while kept and epoch != limits.epochs:
+    while kept and epoch != options.optimizer.epochs:
         yield from kept
         epoch += 1
 
@@ -212,7 +210,7 @@ def _skip(batches: Iterator[Step], progress: Progress, seen: str, world: World) 
 def _train(
     trainer: Trainer,
     batches: Iterator[Step],
-    limits: TrainLimits,
+    options: TrainOptions,
     out: Path,
     progress: Progress,
     log: TextIO | None,
@@ -220,7 +218,8 @@ def _train(
 ) -> int:
     """Step until a limit or the end of the data; returns the last step that a checkpoint holds."""
     saved = trainer.steps
-    progress.stop = limits.reason(progress.losses)
+    ending = Ending(options.optimizer)
+    progress.stop = ending.reason(progress.losses)
     while not progress.stop:
         step = next(batches, None)
         if step is None:
@@ -229,22 +228,22 @@ def _train(
         metrics: Metrics = trainer.take(step)
         progress.take(step)
         progress.losses.append(metrics["loss"])
-        progress.stop = limits.reason(progress.losses)
+        progress.stop = ending.reason(progress.losses)
         if progress.stop:
             metrics["stop"] = progress.stop
         if log is not None:
             log.write(json.dumps(metrics) + "\n")
             log.flush()
         report(metrics)
-        if trainer.steps % limits.save_every == 0:
-            _save(trainer, progress, out, limits)
+        if trainer.steps % options.save.save_every == 0:
+            _save(trainer, progress, out, options.save)
             saved = trainer.steps
     return saved
 
 
-def _save(trainer: Trainer, progress: Progress, out: Path, limits: TrainLimits) -> None:
+def _save(trainer: Trainer, progress: Progress, out: Path, options: SaveOptions) -> None:
     state = {"trainer": trainer.state(), "losses": progress.losses, "seen": progress.seen.hexdigest()}
-    checkpoint.save(out, trainer.steps, trainer.checkpoint, state, limits.keep, trainer.world)
+    checkpoint.save(out, trainer.steps, trainer.checkpoint, state, options.keep, trainer.world)
 
 
 def _metrics(out: Path, steps_done: int) -> TextIO:

@@ -1,6 +1,6 @@
 """One optimiser step on the packs of one step: the part of kat-train that the RL loop holds in memory.
 
-    trainer = Trainer.load("M", Objective("grpo"), Optimizer(lr=1e-5))
+    trainer = Trainer.load("M", TrainOptions(objective="grpo"))
     metrics = trainer.step(packs)           # weights of trainer.lm.model change in place
     trainer.save(folder)                    # a folder that transformers loads
 
@@ -28,14 +28,13 @@ from katcore.train.adam import Adam
 from katcore.train.batch import Step, steps
 from katcore.train.losses import OBJECTIVES, LossOutputs, reduce_metrics
 from katcore.train.memory import Memory
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import Optimizer, TrainOptions
 from katcore.train.passes import Passes
 from katcore.train.slots import Ranks
 from katcore.train.world import ALONE, Costs, World
 from katcore.train.zero import Zero
 from katcore.train.zero_config import filled
-
-DEFAULT = Optimizer()
 
 
 class Trainer:
@@ -72,29 +71,33 @@ class Trainer:
     def load(
         cls,
         folder: str | Path,
-        objective: TrainObjective,
-        optimizer: Optimizer = DEFAULT,
+        options: TrainOptions,
         *,
-        dtype: torch.dtype = torch.float32,
-        device: str = "",
-        backend: str = "auto",
-        budget: int = 0,
-        recompute: bool = False,
-        reference: str | Path | None = None,
         deepspeed: dict[str, Any] | None = None,
         world: World = ALONE,
     ) -> Trainer:
-        """A trainer of the model in a folder. `budget`: tokens whose activations are alive at once, 0: a whole row.
+        """A trainer of the model in a folder, for the objective and with the means that the options name.
 
-        `reference` is the folder of the policy that the objective's penalty pulls to. `deepspeed` is the table of a
-        DeepSpeed file: the processes of `world` then share out the model, and each calls the same methods.
+        `deepspeed` is the table of a DeepSpeed file: the processes of `world` then share out the model, and each calls
+        the same methods.
         """
-        lm = TreeLM.load(folder, dtype=dtype, device=device, backend=backend)
-        policy = TreeLM.load(reference, dtype=dtype, device=device, backend=backend) if reference else None
+        compute = options.compute
+        objective = TrainObjective(options.objective, options.minimised)
+
+        def model(where: str | Path) -> TreeLM:
+            return TreeLM.load(where, dtype=getattr(torch, compute.dtype), backend=options.attention)
+
         return cls(
-            lm, load_chat_model(Path(folder)), objective, optimizer, budget, recompute=recompute, reference=policy,
-            deepspeed=deepspeed, world=world,
-        )  # fmt: skip
+            model(folder),
+            load_chat_model(Path(folder)),
+            objective,
+            options.optimizer,
+            compute.budget,
+            recompute=compute.recompute,
+            reference=None if options.reference is None else model(options.reference),
+            deepspeed=deepspeed,
+            world=world,
+        )
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -105,7 +108,7 @@ class Trainer:
         """Update the weights on the packs of one step, and say what happened. InputError for packs of several."""
         for pack in packs:
             self.accept(pack)
-        batches = list(steps(packs, self.objective.reducer, self.objective.constant))
+        batches = list(steps(packs, self.objective.reducer, self.objective.options.constant))
         if len(batches) != 1:
             raise InputError("no packs" if not batches else f"packs of {len(batches)} steps, where one is wanted")
         return self.take(batches[0])
@@ -124,12 +127,12 @@ class Trainer:
             raise InputError(f"pack {pack.id} has no engine log-probs: {name} learns only from what an engine sampled")
 
     def take(self, step: Step) -> dict[str, float]:
-        """`objective.updates` optimiser steps on one batch; π_old stays what it was at the first one's start."""
+        """`--updates` optimiser steps on one batch; π_old stays what it was at the first one's start."""
         started = time.monotonic()
         rate = self.optimizer.lr_at(self.steps)
         seen = self.passes.begin(step)
         needed = None if self.memory is None else self.memory.check([t.plan for t in seen.terms], self._adam.to_come)
-        for _ in range(self.objective.updates):
+        for _ in range(self.objective.options.updates):
             self._zero_grad()
             outputs = self.passes.gradients(step, seen)
             norm = self._apply(rate)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from katcore.errors import InputError, UsageError
-from katcore.train.objective import Optimizer
+from katcore.train.options import BETAS, Optimizer
 
 AUTO = "auto"
 FOREIGN = {
@@ -85,7 +85,7 @@ def _optimizer(table: dict[str, Any], wanted: Optimizer) -> None:
     if name != "AdamW":
         raise InputError(f"the DeepSpeed file says optimizer.type = {name!r}; kat-train trains with AdamW")
     params = given.setdefault("params", {})
-    numbers = {"lr": wanted.lr, "betas": list(wanted.betas), "eps": 1e-8, "weight_decay": wanted.weight_decay}
+    numbers = {"lr": wanted.lr, "betas": list(BETAS), "eps": 1e-8, "weight_decay": wanted.weight_decay}
     _fill(params, "optimizer.params.", numbers)
     offloaded = (table.get("zero_optimization", {}).get("offload_optimizer") or {}).get("device", "none") != "none"
     params.setdefault("torch_adam", not offloaded)

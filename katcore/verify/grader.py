@@ -20,7 +20,7 @@ from katcore.environment.patch import BadPatch, apply_in_box
 from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
-from katcore.sandbox import Sandbox, sandbox, sandbox_name
+from katcore.sandbox import Sandbox, sandbox
 from katcore.sandbox.warm import warm
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, GuardedPatch, source_folders
@@ -28,6 +28,7 @@ from katcore.testrun.reports import logs
 from katcore.testrun.run import TestRun, prepare, run_tests
 from katcore.testrun.test_files import read_test_file, with_test_files
 from katcore.verify.forgery import Finding, examine, remembered
+from katcore.verify.options import TestOptions
 
 VERSION = "verdict/4"
 """Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
@@ -37,15 +38,18 @@ INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
 
 @dataclass(frozen=True)
 class Grader:
-    """Grades patches in boxes of the named sandbox; `reuse` takes verdicts of identical gradings from the cache."""
+    """Grades patches in fresh boxes, or takes the verdict of an identical grading from the cache."""
 
-    sandbox: str = "bubblewrap"
-    timeout_s: float = 1800.0
-    reuse: bool = True
+    options: TestOptions = TestOptions()
 
     def __post_init__(self) -> None:
         """An attempt that changed nothing needs no box: a wrong name is told before one does."""
-        sandbox_name(self.sandbox)
+        _ = self.sandbox
+
+    @property
+    def sandbox(self) -> str:
+        """The sandbox's whole name."""
+        return self.options.boxes.name
 
     def grade(self, task: Task, patch: str) -> Verdict:
         """The verdict on a patch; masked when the box, and not the patch, is at fault."""
@@ -64,11 +68,11 @@ class Grader:
         guard = _guard(task)
         kept = guard.keep(patch)
         tests = sorted(task.test_files.items())
-        what = (task.source, task.patch, task.environment, task.verification, tests, self.timeout_s)
+        what = (task.source, task.patch, task.environment, task.verification, tests, self.options.timeout)
         name = digest_of(VERSION, boxes.name, msgspec.json.encode(what), kept.patch, *kept.dropped)
         final = cache_dir("verdict") / name
         with locked(final):
-            if self.reuse and final.is_file():
+            if self.options.reuse and final.is_file():
                 return msgspec.json.decode(final.read_bytes(), type=Verdict)
             verdict = self._grade(task, guard, kept, boxes)
             verdict.evidence["grading"] = name
@@ -113,7 +117,7 @@ class Grader:
             if strays := [name for name in box.changed() if guard.reaches(name)]:
                 raise _Stray(strays[0])
             prepare(box, task.environment, test_files=test_files)
-            return rung, _spelt(task, run_tests(box, task.environment, timeout_s=self.timeout_s))
+            return rung, _spelt(task, run_tests(box, task.environment, timeout_s=self.options.timeout))
         finally:
             box.close()
 
@@ -136,10 +140,10 @@ class Grader:
     def _known(self, task: Task, guard: Guard, boxes: Sandbox, files: Mapping[str, TestFile]) -> TestRun:
         """A run with the known change, made once for all attempts."""
         patch = guard.keep(task.patch).patch
-        what = (task.source, patch, task.environment, task.verification, sorted(files.items()), self.timeout_s)
+        what = (task.source, patch, task.environment, task.verification, sorted(files.items()), self.options.timeout)
         name = digest_of(VERSION, boxes.name, msgspec.json.encode(what))
         make = partial(self._tried, task, guard, boxes, patch, files)
-        return remembered(name, make) if self.reuse else make()
+        return remembered(name, make) if self.options.reuse else make()
 
 
 def _spelt(task: Task, run: TestRun) -> TestRun:

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median, pstdev
 
-from katcore.llm import BadAnswer, Client
+from katcore.errors import UsageError
+from katcore.llm import BadAnswer, Budget, Client
 from katcore.records import Json, Task, Trajectory, Verdict
 from katcore.references import actions, steps_of
 from katcore.verify.answer import answer_of
 from katcore.verify.ballot import Given, ballot, without_address
 from katcore.verify.grader import masked
+from katcore.verify.options import JudgeOptions
 from katcore.verify.rubric import TOP, Rubric, rubric_of
 
 APART = 3
@@ -43,8 +45,20 @@ class Judge:
     """`clients` take turns, so that several models make a panel; each text gets `votes` of them."""
 
     clients: tuple[Client, ...]
-    votes: int = 3
+    votes: int = JudgeOptions().votes
     temperature: float = 0.7
+
+    @classmethod
+    def of(cls, options: JudgeOptions, reuse: bool = True) -> Judge | None:
+        """The judge that the options name, or None. `reuse`: answers come from the cache where they are there."""
+        if len(options.judge_model) != len(options.judge):
+            raise UsageError("--judge and --judge-model go together, one model for each endpoint")
+        budget = Budget(calls=options.judge_calls)
+        clients = [
+            Client.named(engine, model, key_variable=options.judge_key, budget=budget, reuse=reuse)
+            for engine, model in zip(options.judge, options.judge_model)
+        ]
+        return cls(tuple(clients), votes=options.votes) if clients else None
 
     def verdict(self, task: Task, trajectory: Trajectory) -> Verdict:
         """The verdict on an attempt. RecordError for a malformed rubric, EngineError when no endpoint answers."""

@@ -25,6 +25,7 @@ from katcore.sandbox import sandbox
 from katcore.streams import Line, splice
 from katcore.testrun.test_files import with_test_files
 from katcore.verify.grader import VERSION, Grader
+from katcore.verify.options import TestOptions, ValidateOptions
 from katcore.verify.probes import Probe, covers, probes
 
 SHOWN = 20
@@ -57,11 +58,18 @@ class ProbeVerdicts:
 
 @dataclass(frozen=True)
 class Validator:
-    """Validates tasks whose verification is by tests; `reuse` takes finished probes from the cache."""
+    """Validates tasks whose verification is by tests."""
 
-    sandbox: str = "bubblewrap"
-    timeout_s: float = 1800.0
-    reuse: bool = True
+    options: ValidateOptions = ValidateOptions()
+
+    def __post_init__(self) -> None:
+        """A wrong name is told before any input is read."""
+        _ = self.sandbox
+
+    @property
+    def sandbox(self) -> str:
+        """The sandbox's whole name."""
+        return self.options.boxes.name
 
     def __call__(self, item: Item) -> Iterator[bytes]:
         task, raw = item.payload
@@ -102,12 +110,14 @@ class Validator:
     def _graded(self, task: Task, probe: Probe) -> Verdict:
         """The probe's verdict, kept once it is had. RecordError when the infrastructure fails."""
         what = (task.source, task.environment, task.verification, sorted(task.test_files.items()), task.patch)
-        parts = (VERSION, self.sandbox, f"{self.timeout_s}", msgspec.json.encode(what))
+        parts = (VERSION, self.sandbox, f"{self.options.timeout}", msgspec.json.encode(what))
         final = cache_dir("validate") / digest_of(*parts, probe.kind, probe.name, probe.patch, str(probe.run))
         with locked(final):
-            if self.reuse and final.is_file():
+            if self.options.reuse and final.is_file():
                 return msgspec.json.decode(final.read_bytes(), type=Verdict)
-            verdict = Grader(self.sandbox, self.timeout_s, reuse=False).grade(task, probe.patch)
+            verdict = Grader(TestOptions(boxes=self.options.boxes, timeout=self.options.timeout, reuse=False)).grade(
+                task, probe.patch
+            )
             if verdict.masked:
                 raise RecordError(probe.name, verdict.reason)
             part = final.with_suffix(".new")

@@ -24,6 +24,7 @@ from katcore.verify.attempts import Attempt
 from katcore.verify.detect import flags_of
 from katcore.verify.grader import INFRASTRUCTURE, Grader, masked
 from katcore.verify.judge import Judge
+from katcore.verify.options import VerifyOptions
 from katcore.verify.program import ProgramRunner
 
 
@@ -33,6 +34,11 @@ class Verifier:
 
     grader: Grader = field(default_factory=Grader)
     judge: Judge | None = None
+
+    @classmethod
+    def of(cls, options: VerifyOptions) -> Verifier:
+        """The verifier that the options ask for. UsageError, before any input is read."""
+        return cls(Grader(options.tests), Judge.of(options.panel, options.tests.reuse))
 
     def __call__(self, item: Item) -> Iterator[bytes]:
         attempt: Attempt = item.payload

@@ -17,11 +17,13 @@ from projects import change
 
 from katcore.engine.scripted import bash
 from katcore.records import Task, encode
-from katcore.rollout import Options
 from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
+from katcore.sandbox.options import BoxOptions
 from katcore.verify.grader import Grader
+from katcore.verify.options import TestOptions
+from tests.support.options import setup
 
 pytestmark = pytest.mark.slow
 
@@ -130,12 +132,16 @@ def test_another_time_is_another_result(mined: bytes, tmp_path: Path) -> None:
 def test_gradings_see_it_on_both_sandboxes(task: Task, sandbox: str, request: pytest.FixtureRequest) -> None:
     if sandbox == "docker":
         request.getfixturevalue("engine")
-    gold, again = (Grader(sandbox, reuse=False).grade(task, task.patch) for _ in range(2))
+    gold, again = (
+        Grader(TestOptions(reuse=False, boxes=BoxOptions(sandbox=sandbox))).grade(task, task.patch) for _ in range(2)
+    )
     assert gold.passed and gold == again, gold.reason
-    assert Grader(sandbox, reuse=False).grade(task, task.patch.replace("- year", "- 2018")).parts["f2p"] == [0, 1]
+    assert Grader(TestOptions(reuse=False, boxes=BoxOptions(sandbox=sandbox))).grade(
+        task, task.patch.replace("- year", "- 2018")
+    ).parts["f2p"] == [0, 1]
     without = {name: value for name, value in task.environment.env.items() if name != "KAT_CLOCK"}
     today = msgspec.structs.replace(task, environment=msgspec.structs.replace(task.environment, env=without))
-    assert not Grader(sandbox, reuse=False).grade(today, task.patch).passed
+    assert not Grader(TestOptions(reuse=False, boxes=BoxOptions(sandbox=sandbox))).grade(today, task.patch).passed
 
 
 def test_another_build_and_a_validation_agree_with_it(task: Task, mined: bytes) -> None:
@@ -147,7 +153,7 @@ def test_another_build_and_a_validation_agree_with_it(task: Task, mined: bytes) 
 def rolled(task: Task, folder: Path, *commands: str) -> Sequence[str]:
     script = folder / "script.jsonl"
     script.write_text(json.dumps({"messages": [bash(command) for command in commands]}) + "\n")
-    service = Service(Options(engine=f"scripted:{script}", timeout_s=60))
+    service = Service(setup(engine=f"scripted:{script}", timeout=60))
     try:
         (attempt,) = attempts_at(task, service.options)
         made = roll(service, attempt)

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from projects import BASE, HEAD, change
 
-from katcore.build_env import Builder, instance_id
+from katcore.build_env.build import Builder, instance_id
+from katcore.build_env.options import BuildOptions
 from katcore.disk.cache import cache_dir
 from katcore.environment.built import ensure_environment, environment_mounts
 from katcore.environment.workspace import workspace
@@ -123,14 +124,14 @@ def test_extension_modules_and_unittest(tmp_path: Path) -> None:
     )
     base = {"setup.py": setup, "_fast.c": code, "fast.py": "from _fast import two\n", "tests/__init__.py": ""}
     head = {"_fast.c": code.replace("FromLong(1)", "FromLong(2)"), "tests/testfast.py": test}
-    task = Builder(runs=1).build(change(tmp_path / "fast", base, head))
+    task = Builder(BuildOptions(runs=1)).build(change(tmp_path / "fast", base, head))
     assert task.verification.FAIL_TO_PASS == ["tests/testfast.py::Two::test_two"]
     assert task.verification.PASS_TO_PASS == ["tests/testfast.py::Two::test_there"]
 
 
 def rejected(mined: Change) -> tuple[str, str]:
     with pytest.raises(Rejected) as caught:
-        Builder(runs=1, timeout_s=20).build(mined)
+        Builder(BuildOptions(runs=1, timeout=20)).build(mined)
     return caught.value.stage, caught.value.reason
 
 

@@ -14,8 +14,17 @@ import typer
 from katcli.contract import Program
 from katcli.options import Files
 from katcli.run import Run
+from katcore.options import Options, opt
 
 kat = Program("kat-sample", "Upper-case samples.")
+
+
+class Work(Options, frozen=True):
+    """Options of the sample."""
+
+    sleep: Annotated[float, opt("Seconds a record takes.")] = 0.0
+    tag: Annotated[tuple[str, ...], opt("Tags.")] = ()
+    mark: Annotated[bool, opt("Add the seed of each record.")] = False
 
 
 def _items(lines: Iterable[Any]) -> Iterator[Any]:
@@ -26,13 +35,7 @@ def _items(lines: Iterable[Any]) -> Iterator[Any]:
 
 
 @kat.command()
-def work(
-    run: Run,
-    files: Files = None,
-    sleep: Annotated[float, typer.Option("--sleep", help="Seconds a record takes.")] = 0.0,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="Tags.")] = None,
-    mark: Annotated[bool, typer.Option("--mark/--no-mark", help="Add the seed of each record.")] = False,
-) -> None:
+def work(run: Run, options: Work, files: Files = None) -> None:
     """Upper-case texts."""
     from katcore.errors import KatError, RecordError, Rejected
     from katcore.pool import Item, seed_for
@@ -40,7 +43,7 @@ def work(
 
     def process(item: Item) -> Iterator[Sample]:
         sample: Sample = item.payload
-        time.sleep(sleep)
+        time.sleep(options.sleep)
         text = sample.text or ""
         if text == "refuse":
             raise Rejected("taste", "not wanted", {"length": len(text)})
@@ -50,7 +53,7 @@ def work(
             raise ZeroDivisionError("oops")
         if text == "end":
             raise KatError("the world ended", hint="try tomorrow")
-        sample.text = text.upper() + (f" {seed_for(run.seed, item.key)}" if mark else "")
+        sample.text = text.upper() + (f" {seed_for(run.seed, item.key)}" if options.mark else "")
         yield sample
 
     run.stage(_items(run.read(files, Sample)), process)

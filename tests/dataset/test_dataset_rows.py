@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from dataset_rows import HUMANEVAL, IFEVAL, LIVECODEBENCH, PATCH, ROWS, SWE_BENCH, SWE_BENCH_5, SWE_SMITH, Row
 
-from katcore.dataset import FORMATS, line_of, origin_of, row_of
+from katcore.dataset.formats import FORMATS, line_of, row_of
+from katcore.dataset.origin import origin_of
 from katcore.dataset.reverse import reverse
 from katcore.errors import RecordError
 from katcore.records import Task

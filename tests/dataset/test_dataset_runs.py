@@ -13,9 +13,10 @@ from dataset_rows import HARBOR, HUMANEVAL, MBPP
 from small_root import PROGRAMS, small_root
 from test_dataset_commands import kat, write_folder
 
-from katcore.dataset import FORMATS
+from katcore.dataset.formats import FORMATS
 from katcore.records import Task
 from katcore.verify.grader import Grader
+from katcore.verify.options import TestOptions
 
 NONSENSE = """diff --git a/nonsense.txt b/nonsense.txt
 new file mode 100644
@@ -96,7 +97,7 @@ def test_a_dockerfile_that_runs_programs_is_built(tmp_path: Path, engine: str) -
 @pytest.mark.parametrize("row, wrong", [(HUMANEVAL, "return 3 * x"), (MBPP, "return a - b")], ids=["humaneval", "mbpp"])
 def test_a_function_problem_runs_here(row: dict[str, object], wrong: str) -> None:
     task = FORMATS["functions"].to_task(row)
-    grader = Grader(reuse=False)
+    grader = Grader(TestOptions(reuse=False))
     gold = grader.grade(task, task.patch)
     assert gold.reward == 1.0, gold
     bad = task.patch.replace("return 2 * x", wrong).replace("return a + b", wrong)

@@ -19,11 +19,11 @@ from katcore.model.folder import load
 from katcore.pool import Item
 from katcore.records import Pack, PackSample, StepCounts
 from katcore.streams import read_records
-from katcore.train.init import ModelShape, init
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.init import init
+from katcore.train.options import InitOptions, Optimizer, TrainOptions
 from katcore.train.trainer import Trainer
 
-TINY = ModelShape(layers=1, hidden=32, heads=2, kv_heads=1)
+TINY = InitOptions(layers=1, hidden=32, heads=2, kv_heads=1)
 
 #   0 ─ 1 ─ 2 ─ 3        5 ─ 6 ─ 7        two trees, a fork in each
 #       └── 4                └── 8
@@ -118,7 +118,7 @@ def test_packs_made_for_grpo_get_distillation_weights(experts: dict[str, str]) -
 
 def test_what_is_refused(experts: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "text").write_text("other words " * 99)
-    init(tmp_path / "other", TINY, texts=[tmp_path / "text"], vocab=300)
+    init(tmp_path / "other", msgspec.structs.replace(TINY, text=(tmp_path / "text",), vocab=300))
     with pytest.raises(InputError, match="another tokenizer"):
         scored(Scorer((("other", str(tmp_path / "other")),)), line(pack()))
     with pytest.raises(RecordError, match="task:1"):
@@ -131,7 +131,7 @@ def test_the_student_moves_to_its_teacher(experts: dict[str, str]) -> None:
     """score → opd, a few steps: the gap to the teacher on the student's own tokens closes."""
     raw = line(pack())
     teacher = Scorer((("web", experts["web"]),))
-    student = Trainer.load(experts["swe"], TrainObjective("opd"), Optimizer(lr=2e-3))
+    student = Trainer.load(experts["swe"], TrainOptions(objective="opd", optimizer=Optimizer(lr=2e-3)))
     made = msgspec.convert(scored(teacher, raw), Pack)
     gaps = [abs(student.step([made])["teacher_gap"]) for _ in range(30)]
     assert gaps[-1] < 0.2 * gaps[0]

@@ -23,6 +23,7 @@ from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, cut_off
 from katcore.records import Exit, Node
 from katcore.references import Rules, steps_of_messages
+from katcore.train.options import InitOptions
 
 USER = {"role": "user", "content": "Fix it."}
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]
@@ -182,9 +183,9 @@ def test_a_real_engine_goes_on_with_the_new_weights(gateway: Gateway, tmp_path: 
     from katcore.engine.embedded.server import EmbeddedServer
     from katcore.engine.sglang import SGLangEngine
     from katcore.model.folder import load
-    from katcore.train.init import ModelShape, init
+    from katcore.train.init import init
 
-    init(tmp_path / "M", ModelShape(layers=1, hidden=32, heads=2, kv_heads=1))
+    init(tmp_path / "M", InitOptions(layers=1, hidden=32, heads=2, kv_heads=1))
     with EmbeddedServer(tmp_path / "M") as server:
         engine = SGLangEngine(server.url)
         model = TokenModel(engine, load(tmp_path / "M"), "tiny")

@@ -11,9 +11,12 @@ from grading import BASE, CALM, F2P, P2P, grade, patch
 
 from katcore.records import Task, Verdict
 from katcore.sandbox import limits, owner
+from katcore.sandbox.options import BoxOptions
 from katcore.testrun.guard import Guard
-from katcore.verify import Grader, grader
+from katcore.verify import grader
 from katcore.verify.forgery import Finding
+from katcore.verify.grader import Grader
+from katcore.verify.options import TestOptions
 
 FAILS = "1 FAIL_TO_PASS and 0 PASS_TO_PASS tests did not pass"
 HARMLESS = patch({"calm/notes.py": "x = 1\n"})
@@ -75,7 +78,9 @@ class Attack:
                 patched.setattr("katcore.testrun.run.restore", lambda *_: None)
             if "control" in guards:
                 patched.setattr(grader.Grader, "_forged", lambda *_: Finding())
-            return Grader(sandbox=self.kind, timeout_s=60.0, reuse=False).grade(task or self.task, attack)
+            return Grader(TestOptions(reuse=False, boxes=BoxOptions(sandbox=self.kind), timeout=60.0)).grade(
+                task or self.task, attack
+            )
 
     def works(self, attack: str, *guards: str, task: Task | None = None) -> None:
         """The attack has its reward where these guards are missing."""

@@ -12,8 +12,8 @@ from scripted_endpoint import Answer, endpoint, honest, text_of
 
 from katcore.llm import Client
 from katcore.records import Verdict
-from katcore.verify import Judge
 from katcore.verify.ballot import ADDRESSED, Ballot, without_address
+from katcore.verify.judge import Judge
 from katcore.verify.rubric import Dimension, Rubric
 
 RUBRIC = Rubric(dimensions=[Dimension(name="correct", weight=3), Dimension(name="clear")])

@@ -11,7 +11,10 @@ from scripted_endpoint import endpoint, honest
 
 from katcore.llm import Client
 from katcore.records import Task, TaskSource, Verdict, Verification
-from katcore.verify import Grader, Judge, Verifier, web
+from katcore.verify import web
+from katcore.verify.grader import Grader
+from katcore.verify.judge import Judge
+from katcore.verify.verifier import Verifier
 
 pytestmark = pytest.mark.slow
 

@@ -14,6 +14,7 @@ import pytest
 from repos import Index, Repo, sdist, served
 
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
+from katcore.mine.options import ReleasesOptions
 from katcore.mine.releases import Releases, pairs
 from katcore.records import Change, encode
 from katcore.source import pip_session
@@ -38,7 +39,8 @@ def release(index: Index, tmp_path: Path, version: str, files: dict[str, bytes |
 
 
 def mine(*args: str, with_tests: bool = False, **options: object) -> list[Change]:
-    items = pairs(["shop"], *args, **options)  # type: ignore[arg-type]
+    bounds = dict(zip(("first", "last"), args))
+    items = pairs(["shop"], ReleasesOptions(**bounds, **options))  # type: ignore[arg-type]
     return [change for item in items for change in Releases(with_tests=with_tests)(item)]
 
 
@@ -265,7 +267,7 @@ def test_a_real_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CONFIG_HOME")
     pip_session.settings.cache_clear()
     try:
-        items = list(pairs(["cachetools"], "5.3.3", "5.5.2"))
+        items = list(pairs(["cachetools"], ReleasesOptions(first="5.3.3", last="5.5.2")))
     finally:
         pip_session.settings.cache_clear()
     changes = [change for item in items for change in Releases()(item)]

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from trajectories import attempt, lines, node, token_trees
 
 from katcore.errors import RecordError
-from katcore.pack_trie import PackSettings, items
+from katcore.pack_trie.options import LayoutOptions
 from katcore.pack_trie.packing import dealt, ratios
 from katcore.pack_trie.pieces import _fewest
 from katcore.pack_trie.stats import tabulate
+from katcore.pack_trie.stream import items
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node, Pack, Trajectory
+from tests.support.options import pack_options
 
 Term = tuple[tuple[int, ...], str, int, int, float, float, float, float | None]
 
@@ -26,7 +28,7 @@ Term = tuple[tuple[int, ...], str, int, int, float, float, float, float | None]
 def packed(members: Sequence[Trajectory], **options: Any) -> tuple[list[Pack], Counter[str]]:
     counts: Counter[str] = Counter()
     stream = items(
-        lines(*members), PackSettings(**{"objective": "sft", **options}), lambda name, n: counts.update({name: n})
+        lines(*members), pack_options(**{"objective": "sft", **options}), lambda name, n: counts.update({name: n})
     )
     return [item.payload for item in stream if isinstance(item.payload, Pack)], counts
 
@@ -107,8 +109,8 @@ def test_the_terms_of_all_packs_are_those_of_the_tree(shared_tokens: str, trees:
         turns = {(s, t) for s, t in zip(pack.term_sample, pack.term_turn)}
         others = {(s, t) for p in packs if p is not pack for s, t in zip(p.term_sample, p.term_turn)}
         assert not turns & others, "a turn is never divided"
-    found = tabulate(lines(*packs), PackSettings("sft", budget=budget))
-    of_tree = tabulate(lines(*members), PackSettings("sft", budget=budget, cut="repeat"))
+    found = tabulate(lines(*packs), LayoutOptions(budget=budget))
+    of_tree = tabulate(lines(*members), LayoutOptions(budget=budget, cut="repeat"))
     for stats in (found, of_tree):
         assert (stats.total.unique, stats.repeated) == (len(tree.tokens), counts["repeated_tokens"])
     assert found.total.samples == len(tree.samples) and found.packs == of_tree.packs == len(packs)

@@ -12,9 +12,10 @@ from trajectories import attempt, lines, node
 from katcore.errors import InputError, RecordError
 from katcore.model.folder import ChatModel, load
 from katcore.model.tokenizer import SMALL
-from katcore.pack_trie import PackSettings, items
+from katcore.pack_trie.stream import items
 from katcore.pool import Item
 from katcore.records import Call, Node, Pack, Sample, ToolCall, Trajectory
+from tests.support.options import pack_options
 
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {}}}]
 
@@ -43,7 +44,7 @@ def open_ended(tmp_path: Path) -> ChatModel:
 
 
 def stream(chat: ChatModel | None, *records: Any, objective: str = "sft", **options: Any) -> list[Item]:
-    return list(items(lines(*records), PackSettings(objective, groups_per_step=0, **options), chat=chat))
+    return list(items(lines(*records), pack_options(objective=objective, groups_per_step=0, **options), chat=chat))
 
 
 def packed(chat: ChatModel | None, *records: Any, objective: str = "sft", **options: Any) -> Pack:

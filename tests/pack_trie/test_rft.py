@@ -9,9 +9,10 @@ import pytest
 from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, UsageError
-from katcore.pack_trie import PackSettings, items
+from katcore.pack_trie.stream import items
 from katcore.pool import Item
 from katcore.records import Pack, Trajectory
+from tests.support.options import pack_options
 
 
 def tried(sample: int, reward: float, tokens: list[int], **fields: Any) -> Trajectory:
@@ -19,7 +20,7 @@ def tried(sample: int, reward: float, tokens: list[int], **fields: Any) -> Traje
 
 
 def stream(objective: str, *records: Trajectory, **options: Any) -> list[Item]:
-    return list(items(lines(*records), PackSettings(objective, **options)))
+    return list(items(lines(*records), pack_options(objective=objective, **options)))
 
 
 def taken(found: list[Item]) -> list[str]:

@@ -17,16 +17,18 @@ from hypothesis import strategies as st
 from trajectories import attempt, lines, node, token_trees
 
 from katcore.errors import InputError, RecordError
-from katcore.pack_trie import PackSettings, items
 from katcore.pack_trie.group import Member
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.show import show
 from katcore.pack_trie.show.captions import common, without
 from katcore.pack_trie.show.layout import lay_out
 from katcore.pack_trie.show.picture import CONTEXT, SAMPLED, TRAINED, UNTRAINED, Picture, of_group, of_pack, text_of
 from katcore.pack_trie.show.svg import colours_of, segments
 from katcore.pack_trie.show.text import columns, cut, escape, number
+from katcore.pack_trie.stream import items
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node, Pack, ToolCall, Trajectory
+from tests.support.options import pack_options
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '</title><script>alert(1)</script><!-- ]]> & "q" \' \x00\x1b[31m \u202egnp.exe \ufffe\t\nx'
@@ -54,7 +56,7 @@ def members(trajectories: Sequence[Trajectory]) -> list[Member]:
     return [Member(t, TokenTree.of(t), line) for t, line in zip(trajectories, lines(*trajectories))]
 
 
-def packs_of(trajectories: Sequence[Trajectory], settings: PackSettings) -> list[Pack]:
+def packs_of(trajectories: Sequence[Trajectory], settings: PackOptions) -> list[Pack]:
     return [item.payload for item in items(lines(*trajectories), settings) if isinstance(item.payload, Pack)]
 
 
@@ -87,7 +89,11 @@ def test_an_incomplete_group_is_drawn_at_the_end_of_the_stream() -> None:
         (group(), {"group": "z"}, "no group z"),
         (group(), {"pack": "z"}, "no pack z"),
         ([attempt([node(0, None, [1])])], {}, "no trajectories with sampled tokens"),
-        (group((None, None, None)), {"settings": PackSettings("grpo")}, "line 1: trajectory g0 has no verdict"),
+        (
+            group((None, None, None)),
+            {"settings": pack_options(objective="grpo")},
+            "line 1: trajectory g0 has no verdict",
+        ),
     ],
 )
 def test_a_stream_without_it_is_bad_input(stream: list[Trajectory], choice: dict[str, Any], message: str) -> None:
@@ -105,7 +111,7 @@ def test_trajectories_without_tokens_are_told_of() -> None:
 
 def test_packs_are_drawn_by_name_and_by_group() -> None:
     two = [*group((1.0, 0.0), "a"), *group((1.0, 0.0, 0.0), "b")]
-    (pack,) = packs_of(two, PackSettings("grpo", groups_per_step=0))
+    (pack,) = packs_of(two, pack_options(objective="grpo", groups_per_step=0))
     drawn = texts(show(lines(pack)))
     assert (
         f"pack {pack.id} · 2 groups" in drawn and f"{pack.stats.unique:,} unique of {pack.stats.flat:,} flat" in drawn
@@ -117,7 +123,7 @@ def test_packs_are_drawn_by_name_and_by_group() -> None:
 
 def test_a_pack_that_contradicts_itself_is_refused() -> None:
     for field, value in (("term_token", 99), ("term_sample", 7), ("parent", 5), ("end", 0), ("depth", 3)):
-        (pack,) = packs_of(group(), PackSettings("grpo"))
+        (pack,) = packs_of(group(), pack_options(objective="grpo"))
         getattr(pack, field)[0] = value
         with pytest.raises(InputError, match="do not fit"):
             show(lines(pack))
@@ -129,7 +135,7 @@ def test_a_pack_that_contradicts_itself_is_refused() -> None:
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(token_trees(), st.sampled_from([0.0, 0.5, 1.0])), min_size=2, max_size=5), st.booleans())
 def test_a_group_and_the_pack_made_of_it_look_alike(samples: list[tuple[list[Node], float]], by_branch: bool) -> None:
-    settings = PackSettings("grpo", baseline="trie" if by_branch else "group")
+    settings = pack_options(objective="grpo", baseline="trie" if by_branch else "group")
     trajectories = []
     for i, (nodes, reward) in enumerate(samples):
         trajectory = attempt(nodes, i, size=len(samples), reward=reward)
@@ -165,8 +171,11 @@ def naive_weights(pack: Pack) -> dict[int, float]:
     return {token: sum(weights) / len(weights) for token, weights in found.items()}
 
 
-@pytest.mark.parametrize("settings", [PackSettings("grpo"), PackSettings("grpo", baseline="trie"), PackSettings("sft")])
-def test_weights_are_the_means_of_the_terms(settings: PackSettings) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [pack_options(objective="grpo"), pack_options(objective="grpo", baseline="trie"), pack_options(objective="sft")],
+)
+def test_weights_are_the_means_of_the_terms(settings: PackOptions) -> None:
     (pack,) = packs_of(group((1.0, 0.0, 1.0)), settings)
     picture = of_pack(pack)
     assert picture is not None
@@ -177,7 +186,7 @@ def test_weights_are_the_means_of_the_terms(settings: PackSettings) -> None:
 
 
 def test_with_the_trie_baseline_only_forks_are_coloured() -> None:
-    picture = of_group(members(group()), PackSettings("grpo", baseline="trie"))
+    picture = of_group(members(group()), pack_options(objective="grpo", baseline="trie"))
     coloured = [i for i, colour in enumerate(colours_of(picture)) if colour[0] in "pn"]
     assert picture.trie.tokens[coloured].tolist() == [10, 20]
     assert picture.weight[coloured[0]] > 0 > picture.weight[coloured[1]]
@@ -195,11 +204,11 @@ def test_what_is_turned_away_masked_or_failed_is_drawn_untrained() -> None:
     trajectories[0].nodes[2].tool_calls = [ToolCall(name="bash", span=(2, 4), outcome="tool_error")]
     assert trajectories[2].verdict is not None
     trajectories[2].verdict.masked = True
-    picture = of_group(members(trajectories), PackSettings("em-sft"))
+    picture = of_group(members(trajectories), pack_options(objective="em-sft"))
     by_token = dict(zip(picture.trie.tokens.tolist(), picture.state.tolist()))
     assert {t for t, state in by_token.items() if state == TRAINED} == {10, 13}
     assert {t for t, state in by_token.items() if state == UNTRAINED} == {11, 12, 20, 21, 22, 31}
-    svg = show(lines(*trajectories), settings=PackSettings("em-sft"))
+    svg = show(lines(*trajectories), settings=pack_options(objective="em-sft"))
     assert 'class="u"' in svg and "1 turned away" in texts(svg) and "#2 masked" in texts(svg)
 
 
@@ -207,7 +216,7 @@ def test_weights_stand_at_the_right_tokens_when_an_earlier_sample_is_not_packed(
     trajectories = group((0.0, 1.0, 0.0))
     assert trajectories[0].verdict is not None
     trajectories[0].verdict.masked = True
-    picture = of_group(members(trajectories), PackSettings("grpo"))
+    picture = of_group(members(trajectories), pack_options(objective="grpo"))
     by_token = dict(zip(picture.trie.tokens.tolist(), picture.weight.tolist()))
     assert by_token[21] == pytest.approx(1, abs=1e-4) and by_token[31] == pytest.approx(-1, abs=1e-4)
     assert by_token[20] == pytest.approx(0, abs=1e-6) and by_token[11] == 0 and picture.samples[0].advantage is None
@@ -250,9 +259,15 @@ def sound(svg: str) -> ElementTree.Element:
 
 
 @pytest.mark.parametrize(
-    "settings", [None, PackSettings("grpo"), PackSettings("grpo", baseline="trie"), PackSettings("sft")]
+    "settings",
+    [
+        None,
+        pack_options(objective="grpo"),
+        pack_options(objective="grpo", baseline="trie"),
+        pack_options(objective="sft"),
+    ],
 )
-def test_hostile_text_stays_text(settings: PackSettings | None) -> None:
+def test_hostile_text_stays_text(settings: PackOptions | None) -> None:
     trajectories = group(text=HOSTILE)
     for trajectory in trajectories:
         trajectory.task_id = trajectory.model = trajectory.scaffold.name = HOSTILE
@@ -329,8 +344,8 @@ def test_the_header_counts_what_is_shared() -> None:
 
 def test_the_same_whatever_the_order_of_arrival() -> None:
     trajectories = group()
-    first = show(lines(*trajectories), settings=PackSettings("grpo"))
-    assert first == show(lines(*trajectories[::-1]), settings=PackSettings("grpo"))
+    first = show(lines(*trajectories), settings=pack_options(objective="grpo"))
+    assert first == show(lines(*trajectories[::-1]), settings=pack_options(objective="grpo"))
 
 
 def big_group(samples: int, tokens: int) -> list[Trajectory]:
@@ -354,7 +369,7 @@ def big_group(samples: int, tokens: int) -> list[Trajectory]:
 @pytest.mark.parametrize("rows", [48, 500])
 def test_a_large_trie_is_a_small_document(rows: int) -> None:
     trajectories = big_group(500, 100_000)
-    svg = show(lines(*trajectories), settings=PackSettings("grpo"), rows=rows)
+    svg = show(lines(*trajectories), settings=pack_options(objective="grpo"), rows=rows)
     root = sound(svg)
     assert len(svg.encode()) < 1_000_000
     assert float(root.attrib["height"]) < 150 + 21 * rows
@@ -379,7 +394,7 @@ def test_captions_do_not_meet(baseline: Any) -> None:
     for trajectory in trajectories:
         for n in trajectory.nodes:
             n.message = {"content": f"words to read, as many as there is room for {n.token_ids}"}
-    found = boxes(show(lines(*trajectories), settings=PackSettings("grpo", baseline=baseline)))
+    found = boxes(show(lines(*trajectories), settings=pack_options(objective="grpo", baseline=baseline)))
     assert len(found) > 10
     for i, (a, b, y, one) in enumerate(found):
         for c, d, z, other in found[:i]:
@@ -404,6 +419,6 @@ def test_a_picture_of_masked_samples_alone() -> None:
     for trajectory in trajectories:
         assert trajectory.verdict is not None
         trajectory.verdict.masked = True
-    picture: Picture = of_group(members(trajectories), PackSettings("grpo"))
+    picture: Picture = of_group(members(trajectories), pack_options(objective="grpo"))
     assert not np.any(picture.weight) and TRAINED not in picture.state
-    sound(show(lines(*trajectories), settings=PackSettings("grpo")))
+    sound(show(lines(*trajectories), settings=pack_options(objective="grpo")))

@@ -5,19 +5,21 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, RecordError, Rejected
-from katcore.pack_trie import PackSettings, emit, items
 from katcore.pack_trie.packing import first_fit
 from katcore.pack_trie.stats import table, tabulate
+from katcore.pack_trie.stream import emit, items
 from katcore.pool import Item, run
 from katcore.records import Pack, Sample, Task, TaskSource, Trajectory, Verdict, encode
 from katcore.streams import Line
+from tests.support.options import pack_options
 
-TEN = PackSettings("sft", budget=10)
+TEN = pack_options(objective="sft", budget=10)
 
 
 def sampled(group: str, sample: int, size: int = 2, length: int = 4, **fields: object) -> Trajectory:
@@ -40,7 +42,7 @@ def reasons(stream: list[Item]) -> list[tuple[str, str]]:
 
 
 def whole(objective: str, *records: object, **options: object) -> list[Item]:
-    return list(items(lines(*records), PackSettings(objective=objective, **options)))  # type: ignore[arg-type]
+    return list(items(lines(*records), pack_options(objective=objective, **options)))  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------------------------------------- grouping
@@ -54,7 +56,7 @@ def test_a_group_leaves_as_soon_as_it_is_whole() -> None:
             taken.append(getattr(line.record, "id", "task"))
             yield line
 
-    stream = items(source(), PackSettings("grpo", groups_per_step=1))
+    stream = items(source(), pack_options(objective="grpo", groups_per_step=1))
     first = next(stream).payload
     assert {s.group_id for s in first.samples} == {"b"} and first.step == 0
     assert taken == ["task", "a0", "task", "b0", "b1"], "nothing was read ahead"
@@ -100,7 +102,7 @@ def test_a_sample_that_cannot_be_read_is_a_dead_letter() -> None:
 def test_text_samples_are_groups_of_their_own() -> None:
     counts: Counter[str] = Counter()
     records = [Sample(id="s", text="hello there"), sampled("a", 1, 1, tokenizer=""), Sample(id="t", text="and here")]
-    stream = list(items(lines(*records), PackSettings("sft"), lambda name, n: counts.update({name: n})))
+    stream = list(items(lines(*records), pack_options(objective="sft"), lambda name, n: counts.update({name: n})))
     (pack,) = packs(stream)
     assert [(s.trajectory_id, s.group_id) for s in pack.samples] == [("s", "s"), ("a1", "a"), ("t", "t")]
     assert pack.step_counts.groups == 3 and (counts["samples"], counts["trajectories"]) == (2, 1)
@@ -133,7 +135,7 @@ def test_a_group_with_one_unmasked_sample_is_dropped_and_counted() -> None:
     counts: Counter[str] = Counter()
     masked = Verdict(masked=True)
     records = [sampled("a", 0), sampled("a", 1, verdict=masked), sampled("b", 0), sampled("b", 1)]
-    stream = list(items(lines(*records), PackSettings("grpo"), lambda name, n: counts.update({name: n})))
+    stream = list(items(lines(*records), pack_options(objective="grpo"), lambda name, n: counts.update({name: n})))
     assert [k for k, _ in reasons(stream)] == ["kat.trajectory/1:a1", "kat.trajectory/1:a0"]
     assert "has 1 unmasked samples, grpo needs 2" in reasons(stream)[1][1]
     assert packs(stream)[0].step_counts.groups == 1
@@ -143,7 +145,7 @@ def test_a_group_with_one_unmasked_sample_is_dropped_and_counted() -> None:
 def test_a_group_of_equal_rewards_is_kept_and_counted() -> None:
     counts: Counter[str] = Counter()
     records = [sampled("a", i, reward=1.0) for i in range(2)]
-    stream = list(items(lines(*records), PackSettings("grpo"), lambda name, n: counts.update({name: n})))
+    stream = list(items(lines(*records), pack_options(objective="grpo"), lambda name, n: counts.update({name: n})))
     assert [s.advantage for s in packs(stream)[0].samples] == [0.0, 0.0]
     assert packs(stream)[0].step_counts.trained_tokens == 8 and counts["groups_zero_variance"] == 1
 
@@ -182,7 +184,7 @@ def test_two_tokenizers_do_not_mix() -> None:
     with pytest.raises(InputError, match="line 2: tokenizer other is not abc"):
         whole("sft", sampled("a", 1), sampled("b", 1, tokenizer="other"))
     with pytest.raises(InputError, match="line 1: tokenizer abc is not wanted"):
-        whole("sft", sampled("a", 1), tokenizer="wanted")
+        list(items(lines(sampled("a", 1)), TEN, chat=SimpleNamespace(digest="wanted")))  # type: ignore[arg-type]
     assert packs(whole("sft", sampled("a", 1)))[0].tokenizer == "abc"
 
 
@@ -227,7 +229,7 @@ def test_several_trees_in_a_row_are_a_forest() -> None:
 
 def test_ids_come_from_the_content_and_threads_change_nothing() -> None:
     records = [sampled(g, i) for g in "abcdefgh" for i in range(2)]
-    settings = PackSettings("grpo", budget=20, groups_per_step=3)
+    settings = pack_options(objective="grpo", budget=20, groups_per_step=3)
     outputs = []
     for jobs in (1, 4):
         done = run(emit, items(lines(*records), settings), jobs)
@@ -245,12 +247,12 @@ def test_ids_come_from_the_content_and_threads_change_nothing() -> None:
 
 def test_stats_of_trajectories_and_of_their_packs_agree() -> None:
     records = [sampled(g, i, reward=None) for g in "ab" for i in range(2)]
-    found = tabulate(lines(task("a"), *records), TEN)
+    found = tabulate(lines(task("a"), *records), TEN.layout)
     assert [(r.name, r.samples, r.flat, r.unique) for r in found.rows] == [("a", 2, 12, 10), ("b", 2, 12, 10)]
     assert (found.packs, found.over_budget, found.total.flat) == (2, 0, 24) and found.ceiling == pytest.approx(1.2)
-    of_packs = tabulate(lines(*packs(whole("opd", *records, budget=10))), TEN)
+    of_packs = tabulate(lines(*packs(whole("opd", *records, budget=10))), TEN.layout)
     assert (of_packs.total, of_packs.packs) == (found.total, found.packs)
-    assert tabulate(lines(*records), PackSettings("sft", budget=9)).over_budget == 2
+    assert tabulate(lines(*records), pack_options(objective="sft", budget=9).layout).over_budget == 2
     text = table(found)
     assert "0.167" in text and "2 packs of at most 10 tokens; sharing gains at most 1.20x" in text
 
@@ -258,8 +260,8 @@ def test_stats_of_trajectories_and_of_their_packs_agree() -> None:
 def test_stats_count_what_they_cannot_read_and_refuse_an_empty_stream() -> None:
     silent = sampled("a", 0)
     silent.nodes[0].token_ids = None
-    found = tabulate(lines(silent, sampled("a", 1)), TEN)
+    found = tabulate(lines(silent, sampled("a", 1)), TEN.layout)
     assert found.unreadable == 1 and found.rows[0].samples == 1
     assert "1 trajectories have no exact tokens" in table(found)
     with pytest.raises(InputError, match="no trajectories and no packs"):
-        tabulate(lines(task("a")), TEN)
+        tabulate(lines(task("a")), TEN.layout)

@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trajectories import attempt, lines, node, token_trees
 
-from katcore.pack_trie import PackSettings, emit, items
 from katcore.pack_trie.grpo import advantages
+from katcore.pack_trie.stream import emit, items
 from katcore.records import Node, Pack, ToolCall, Trajectory
+from tests.support.options import pack_options
 
 Occurrence = tuple[str, tuple[int, ...], float]  # trajectory, tokens up to the trained one, engine log-prob
 
 
 def packed(objective: str, *records: Trajectory, **options: object) -> list[Pack]:
-    config = PackSettings(objective=objective, **options)  # type: ignore[arg-type]
+    config = pack_options(objective=objective, **options)  # type: ignore[arg-type]
     return [p for item in items(lines(*records), config) if isinstance(item.payload, Pack) for p in emit(item)]
 
 

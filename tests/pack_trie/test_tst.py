@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trajectories import attempt, lines, node, token_trees
 
-from katcore.pack_trie import PackSettings, items
+from katcore.pack_trie.stream import items
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node, Pack, Trajectory
+from tests.support.options import pack_options
 
 Occurrence = tuple[tuple[int, ...], int, float]  # tokens up to the trained one, its turn, engine log-prob
 
 
 def packed(trajectory: Trajectory, counts: Counter[str], **options: object) -> list[Pack]:
-    config = PackSettings("tst", **options)  # type: ignore[arg-type]
+    config = pack_options(objective="tst", **options)  # type: ignore[arg-type]
     stream = items(lines(trajectory), config, lambda name, n: counts.update({name: n}))
     return [item.payload for item in stream if isinstance(item.payload, Pack)]
 
@@ -123,7 +124,7 @@ def test_without_a_boundary_it_is_supervised_training() -> None:
     one = attempt([node(0, None, [1]), node(1, 0, [2], True), node(2, 0, [3], True)], size=1)
     counts: Counter[str] = Counter()
     (pack,) = packed(one, counts)
-    (plain,) = [i.payload for i in items(lines(one), PackSettings("sft"))]
+    (plain,) = [i.payload for i in items(lines(one), pack_options(objective="sft"))]
     assert (pack.term_sample, pack.term_token, pack.stats) == (plain.term_sample, plain.term_token, plain.stats)
     assert counts["subtrees_dropped"] == 0
 

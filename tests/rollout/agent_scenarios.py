@@ -15,10 +15,10 @@ from rollout_tasks import task
 
 from katcore.model.folder import load
 from katcore.records import Trajectory
-from katcore.rollout import Options
 from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
+from tests.support.options import setup
 
 STATEMENT = "TASK-MARK-31: add() subtracts."
 SUBTASK = "SUBTASK-MARK-77: write sub.txt and report."
@@ -184,10 +184,14 @@ def play(name: str, timeout_s: float = 180) -> Played:
     hands = HANDS[name]
     part = Part(hands)
     engine = PlayedEngine(load(), part)
-    options = Options(
-        scaffold=name, engine="sglang:http://played", label="played", timeout_s=timeout_s, context=hands.context,
+    options = setup(
+        scaffold=name,
+        engine="sglang:http://played",
+        label="played",
+        timeout=timeout_s,
+        context=hands.context,
         max_turns=40,
-    )  # fmt: skip
+    )
     service = Service(options, engine)
     try:
         of = task()

@@ -14,8 +14,9 @@ from rollout_tasks import task
 
 from katcore.model.folder import load
 from katcore.records import Trajectory, encode
-from katcore.rollout import Options, rollouts
+from katcore.rollout.roller import rollouts
 from katcore.rollout.service import Service
+from tests.support.options import setup
 
 pytestmark = pytest.mark.slow
 
@@ -51,10 +52,15 @@ ROW: dict[str, Any] = {
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    options = Options(
-        scaffold="mine", table=json.dumps({"mine": ROW}), engine="sglang:http://played", label="played", samples=2,
-        timeout_s=60, context=5000,
-    )  # fmt: skip
+    options = setup(
+        scaffold="mine",
+        table=json.dumps({"mine": ROW}),
+        engine="sglang:http://played",
+        label="played",
+        samples=2,
+        timeout=60,
+        context=5000,
+    )
     made = Service(options, PlayedEngine(load(), lambda seen, number: say("Done.")))
     yield made
     made.close()

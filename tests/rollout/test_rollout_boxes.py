@@ -13,10 +13,10 @@ from rollout_tasks import BASE, GOLD, task
 from katcore.engine.scripted import bash
 from katcore.environment.workspace import patched
 from katcore.records import Task, Trajectory
-from katcore.rollout import Options
 from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
+from tests.support.options import setup
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def script(tmp_path: Path) -> Iterator[Any]:
     def run(*messages: dict[str, Any], of: Task | None = None, **options: Any) -> Trajectory:
         file = tmp_path / f"script-{len(services)}.jsonl"
         file.write_text(json.dumps({"messages": list(messages)}) + "\n")
-        service = Service(Options(engine=f"scripted:{file}", **{"timeout_s": 60, **options}))
+        service = Service(setup(engine=f"scripted:{file}", **{"timeout_s": 60, **options}))
         services.append(service)
         (attempt,) = attempts_at(of or task(), service.options)
         return roll(service, attempt)
@@ -40,7 +40,7 @@ def script(tmp_path: Path) -> Iterator[Any]:
 
 
 def control(name: str, of: Task) -> Trajectory:
-    service = Service(Options(scaffold=name, timeout_s=60))
+    service = Service(setup(scaffold=name, timeout=60))
     try:
         (attempt,) = attempts_at(of, service.options)
         return roll(service, attempt)
@@ -183,11 +183,11 @@ def test_a_context_that_is_too_small_is_typed(script: Any) -> None:
 
 
 def test_concurrent_rollouts_share_one_gateway_and_give_the_same(tmp_path: Path) -> None:
-    from katcore.rollout import rollouts
+    from katcore.rollout.roller import rollouts
 
     tasks = [task(f"calc-{n}") for n in range(3)]
-    made = list(rollouts(tasks, Options(scaffold="oracle", samples=2, timeout_s=60), jobs=4))
-    again = list(rollouts(tasks, Options(scaffold="oracle", samples=2, timeout_s=60), jobs=1))
+    made = list(rollouts(tasks, setup(scaffold="oracle", samples=2, timeout=60), jobs=4))
+    again = list(rollouts(tasks, setup(scaffold="oracle", samples=2, timeout=60), jobs=1))
     assert [t.id for t in made] == [t.id for t in again] and len({t.id for t in made}) == 6
     assert [t.nodes for t in made] == [t.nodes for t in again]
     assert {t.group_size for t in made} == {2} and len({t.group_id for t in made}) == 3

@@ -14,8 +14,9 @@ import pytest
 from rollout_tasks import task
 
 from katcore.records import Trajectory, encode
-from katcore.rollout import Options, attempts
+from katcore.rollout.attempts import attempts
 from katcore.streams import read_records
+from tests.support.options import setup
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,7 @@ def test_output_does_not_depend_on_jobs(tasks: Path) -> None:
 
 
 def test_keys_are_the_ids_of_what_is_written(tasks: Path) -> None:
-    options = Options(scaffold="nop", samples=2)
+    options = setup(scaffold="nop", samples=2)
     keys = [item.key for item in attempts(read_records([tasks]), options)]
     records = [json.loads(line) for line in rollout(tasks, "--scaffold", "nop", "--samples", 2).stdout.splitlines()]
     assert keys == [f"{r['schema']}:{r.get('id') or r['instance_id']}" for r in records]
@@ -69,12 +70,12 @@ def test_keys_are_the_ids_of_what_is_written(tasks: Path) -> None:
 
 def test_ids_tell_scaffold_model_sample_and_attempt_apart(tasks: Path) -> None:
     ways = [
-        Options(scaffold="nop"),
-        Options(scaffold="oracle"),
-        Options(scaffold="nop", samples=2),
-        Options(scaffold="nop", attempt=1),
-        Options(engine="scripted:x"),
-        Options(engine="sglang:http://h", label="m"),
+        setup(scaffold="nop"),
+        setup(scaffold="oracle"),
+        setup(scaffold="nop", samples=2),
+        setup(scaffold="nop", attempt=1),
+        setup(engine="scripted:x"),
+        setup(engine="sglang:http://h", label="m"),
     ]
     ids = [{item.key for item in attempts(read_records([tasks]), way)} for way in ways]
     assert ids[0] < ids[2], "more samples are the same ones and others"

@@ -19,16 +19,16 @@ from katcore.gateway.server import Gateway
 from katcore.model.folder import load
 from katcore.records import Task, Trajectory, Verdict, encode
 from katcore.references import Rules
-from katcore.rollout import Options
-from katcore.rollout.attempts import attempts_at
+from katcore.rollout.attempts import Setup, attempts_at
 from katcore.rollout.correction import Correction
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
+from tests.support.options import setup
 
 DONE = {"role": "assistant", "content": "Done."}
 
 
-def rolled(of: Task, options: Options) -> Trajectory:
+def rolled(of: Task, options: Setup) -> Trajectory:
     service = Service(options)
     try:
         (attempt,) = attempts_at(of, options)
@@ -46,8 +46,8 @@ def scripted(folder: Path, name: str, *messages: dict[str, Any]) -> str:
 @pytest.fixture
 def references(tmp_path: Path) -> Path:
     """A file with one trajectory that passed and one that did not, each of a real rollout."""
-    good = rolled(task(), Options(engine=scripted(tmp_path, "good", bash("cat calc.py"), bash("ls -la"), DONE)))
-    bad = rolled(task(), Options(engine=scripted(tmp_path, "bad", bash("rm README.md"), DONE)))
+    good = rolled(task(), setup(engine=scripted(tmp_path, "good", bash("cat calc.py"), bash("ls -la"), DONE)))
+    bad = rolled(task(), setup(engine=scripted(tmp_path, "bad", bash("rm README.md"), DONE)))
     good.verdict, bad.verdict = Verdict(reward=1.0, passed=True), Verdict(reward=0.0)
     file = tmp_path / "references.jsonl"
     file.write_bytes(encode(good) + b"\n" + encode(bad) + b"\n")
@@ -57,7 +57,7 @@ def references(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_a_deviating_step_is_replaced_by_the_references(references: Path, tmp_path: Path) -> None:
     engine = scripted(tmp_path, "wild", bash("rm README.md"), bash("ls -la"), DONE)
-    made = rolled(task(), Options(engine=engine, references=references, rules=Rules()))
+    made = rolled(task(), setup(engine=engine, references=references, rules=Rules()))
     placed = [node for node in made.nodes if node.origin == "reference"]
     assert len(placed) == 1 and "cat calc.py" in json.dumps(placed[0].message) and not placed[0].sampled
     rejected = [node for node in made.nodes if node.lineage.startswith("rejected")]
@@ -70,9 +70,9 @@ def test_a_deviating_step_is_replaced_by_the_references(references: Path, tmp_pa
 def test_an_attempt_that_stays_away_ends(references: Path, tmp_path: Path) -> None:
     engine = scripted(tmp_path, "wild", bash("rm README.md"), bash("rm tool.sh"), DONE)
     rules = Rules(patience=2, replace=False)
-    made = rolled(task(), Options(engine=engine, references=references, rules=rules))
+    made = rolled(task(), setup(engine=engine, references=references, rules=rules))
     assert made.exit.kind == "stopped" and "2 steps" in made.exit.detail
-    other = rolled(task("other-1"), Options(engine=engine, references=references, rules=rules))
+    other = rolled(task("other-1"), setup(engine=engine, references=references, rules=rules))
     assert other.exit.kind == "submitted", "a task without references is left alone"
 
 
@@ -108,7 +108,7 @@ def test_an_outside_endpoint_is_a_rollouts_model(
     theirs = provider.open("theirs", TokenModel(engine, engine.chat, "big"))
     monkeypatch.setenv("TEACHER_KEY", theirs.key)
     url = f"{kind}:http://127.0.0.1:{provider.port}" + ("/v1" if kind == "openai" else "")
-    options = Options(engine=url, upstream_model="big", key_variable="TEACHER_KEY", timeout_s=60)
+    options = setup(engine=url, upstream_model="big", key_variable="TEACHER_KEY", timeout=60)
     options.check()
     made = rolled(task(), options)
     assert made.exit.kind == "submitted" and made.model == "big" and made.tokenizer == ""
@@ -122,10 +122,10 @@ def test_an_outside_endpoint_is_a_rollouts_model(
 def test_what_an_outside_endpoint_needs_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(UsageError, match="needs a key"):
-        Options(engine="openai:http://127.0.0.1:9/v1", upstream_model="m").check()
+        setup(engine="openai:http://127.0.0.1:9/v1", upstream_model="m").check()
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     with pytest.raises(UsageError, match="model's name"):
-        Options(engine="openai:http://127.0.0.1:9/v1").check()
+        setup(engine="openai:http://127.0.0.1:9/v1").check()
 
 
 @pytest.mark.slow

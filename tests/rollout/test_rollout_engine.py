@@ -9,8 +9,9 @@ from rollout_tasks import task
 
 from katcore.errors import InputError
 from katcore.records import Trajectory
-from katcore.rollout import Options, rollouts
+from katcore.rollout.roller import rollouts
 from katcore.rollout.service import Service
+from tests.support.options import setup
 
 pytestmark = pytest.mark.slow
 
@@ -37,14 +38,14 @@ def sampled(trajectory: Trajectory) -> list[list[int]]:
 
 
 def test_sampled_tokens_carry_log_probs_and_versions_and_depend_on_seed_alone(model: Path) -> None:
-    options = Options(model=model, samples=3, max_turns=2, max_completion=12, timeout_s=120)
+    options = setup(model=model, samples=3, max_turns=2, max_completion=12, timeout=120)
     service = Service(options)
     try:
         made = list(rollouts([task()], options, service, jobs=3))
         again = list(rollouts([task()], options, service, jobs=1))
-        other = list(rollouts([task()], Options(**{**vars(options), "seed": 1}), service))
+        other = list(rollouts([task()], setup(**{**vars(options), "seed": 1}), service))
         service.update_weights(str(model), "step-1")
-        later = list(rollouts([task()], Options(**{**vars(options), "attempt": 1}), service))
+        later = list(rollouts([task()], setup(**{**vars(options), "attempt": 1}), service))
     finally:
         service.close()
     assert [sampled(t) for t in made] == [sampled(t) for t in again]
@@ -66,11 +67,11 @@ def test_another_tokenizer_than_the_engines_is_exit_4(model: Path, tmp_path: Pat
     load().save(other)
     (other / "chat_template.jinja").write_text((other / "chat_template.jinja").read_text() + "{# another #}")
     with pytest.raises(InputError, match="another tokenizer"):
-        Service(Options(engine=f"embedded:{model}", model=other))
+        Service(setup(engine=f"embedded:{model}", model=other))
 
 
 def test_the_model_folders_context_is_the_cap(model: Path) -> None:
     of = task()
     of.problem_statement = "word " * 2000
-    (made,) = rollouts([of], Options(model=model, timeout_s=60))
+    (made,) = rollouts([of], setup(model=model, timeout=60))
     assert made.exit.kind == "context"

@@ -20,11 +20,12 @@ from katcore.gateway import journal
 from katcore.pool import run
 from katcore.records import Task, Trajectory, Verdict, encode
 from katcore.references import Rules
-from katcore.rollout import GroupRules, Groups, Options, Roller, groups
-from katcore.rollout.attempts import attempts_at
-from katcore.rollout.roller import drawn, roll
+from katcore.rollout.attempts import Setup, attempts_at
+from katcore.rollout.groups import Groups, groups
+from katcore.rollout.roller import Roller, drawn, roll
 from katcore.rollout.service import Service
 from katcore.streams import Line
+from tests.support.options import setup
 
 pytestmark = pytest.mark.slow
 NEAR = [bash("cat calc.py"), bash("sed -i s/-/+/ calc.py")]
@@ -43,7 +44,7 @@ def guided() -> Task:
     return of
 
 
-def drawn_of(options: Options, of: Task) -> list[Trajectory]:
+def drawn_of(options: Setup, of: Task) -> list[Trajectory]:
     service = Service(options)
     try:
         return [made for attempt in attempts_at(of, options) for made in drawn(service, attempt)]
@@ -52,7 +53,7 @@ def drawn_of(options: Options, of: Task) -> list[Trajectory]:
 
 
 def test_far_from_all_references_is_stopped_and_drawn_again(tmp_path: Path) -> None:
-    options = Options(
+    options = setup(
         engine=script(tmp_path, FAR, NEAR),
         rules=Rules(patience=3, replace=False),
         redraws=2,
@@ -69,11 +70,11 @@ def test_far_from_all_references_is_stopped_and_drawn_again(tmp_path: Path) -> N
 
 
 def test_the_last_draw_stands_and_no_reference_stops_nobody(tmp_path: Path) -> None:
-    options = Options(engine=script(tmp_path, FAR, FAR, NEAR), rules=Rules(patience=3, replace=False), redraws=1)
+    options = setup(engine=script(tmp_path, FAR, FAR, NEAR), rules=Rules(patience=3, replace=False), redraws=1)
     assert [made.exit.kind for made in drawn_of(options, guided())] == ["stopped", "stopped"]
     assert [made.exit.kind for made in drawn_of(options, task())] == ["submitted"]
     with pytest.raises(UsageError, match="drawn again"):
-        Options(engine="nop", redraws=1).check()
+        setup(engine="nop", redraws=1).check()
 
 
 def by_patch(made: Trajectory, of: Task) -> Trajectory:
@@ -86,22 +87,22 @@ def by_patch(made: Trajectory, of: Task) -> Trajectory:
 @pytest.mark.parametrize(
     ("good", "rules", "drawn_samples"),
     [
-        ({1}, GroupRules(), 4),
-        (set(), GroupRules(probe=2), 2),  # hopeless: the rest is left out
-        ({0, 1, 2, 3}, GroupRules(probe=2), 2),  # too easy
-        ({1}, GroupRules(probe=2), 4),  # undecided: all are drawn
-        ({5}, GroupRules(resample=9), 8),  # level; the next round has one that differs
-        (set(), GroupRules(resample=3), 7),  # level to the end
-        (set(), GroupRules(probe=2, resample=9), 2),
+        ({1}, {}, 4),
+        (set(), {"probe": 2}, 2),  # hopeless: the rest is left out
+        ({0, 1, 2, 3}, {"probe": 2}, 2),  # too easy
+        ({1}, {"probe": 2}, 4),  # undecided: all are drawn
+        ({5}, {"resample": 9}, 8),  # level; the next round has one that differs
+        (set(), {"resample": 3}, 7),  # level to the end
+        (set(), {"probe": 2, "resample": 9}, 2),
     ],
 )
-def test_groups_are_drawn_by_rule(tmp_path: Path, good: set[int], rules: GroupRules, drawn_samples: int) -> None:
+def test_groups_are_drawn_by_rule(tmp_path: Path, good: set[int], rules: dict[str, int], drawn_samples: int) -> None:
     engine = script(tmp_path, *[NEAR if n in good else [] for n in range(16)])
-    options = Options(engine=engine, samples=4)
+    options = setup(engine=engine, samples=4, **rules)
     of = task()
     found = []
     for jobs in (1, 4):
-        whole = Groups(options, rules, Roller(options), by_patch, jobs)
+        whole = Groups(options, Roller(options), by_patch, jobs)
         try:
             done = list(run(whole, groups([Line(of, encode(of), 1, "")], options), jobs))
         finally:
@@ -143,7 +144,7 @@ def test_rules_grade_for_real_and_totals_add_up(tasks: Path) -> None:
 def test_a_box_that_is_not_ready_in_time_says_nothing_about_the_agent(tmp_path: Path) -> None:
     of = task()
     of.environment.setup = ["sleep 30"]
-    service = Service(Options(engine=script(tmp_path, NEAR), boot_timeout_s=0.5))
+    service = Service(setup(engine=script(tmp_path, NEAR), boot_timeout=0.5))
     try:
         (attempt,) = attempts_at(of, service.options)
         made = roll(service, attempt)

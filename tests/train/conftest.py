@@ -9,14 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from katcore.train.options import InitOptions
+
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model made by `init`, as small as it gets."""
-    from katcore.train.init import ModelShape, init
+    from katcore.train.init import init
 
     folder = tmp_path_factory.mktemp("model") / "M"
-    init(folder, ModelShape(layers=2, hidden=32, heads=4, kv_heads=2))
+    init(folder, InitOptions(layers=2, hidden=32, heads=4, kv_heads=2))
     return folder
 
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from katcore.model.tree_lm import TreeLM
 from katcore.train.adam import Adam
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import Optimizer
 from katcore.train.trainer import Trainer
 
 

@@ -10,11 +10,14 @@ from random_packs import VOCAB, tiny_model
 from torch import Tensor
 
 from katcore.model.tree_lm import TreeLM
-from katcore.pack_trie import PackSettings, items
+from katcore.pack_trie.stream import items
 from katcore.records import Node, Pack, Scaffold, Trajectory, Verdict, encode
 from katcore.streams import Line
 from katcore.train.batch import steps
-from katcore.train.trainer import Optimizer, Trainer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import ObjectiveOptions, Optimizer
+from katcore.train.trainer import Trainer
+from tests.support.options import pack_options
 
 TOLERANCE = 1e-10
 REDUCERS = ("token-mean", "seq-mean-token-mean", "turn-mean", "constant")
@@ -56,12 +59,12 @@ def _turn(id: int, parent: int, tokens: list[int]) -> Node:
 
 def packed(members: list[Trajectory], **options: Any) -> list[Pack]:
     stream = [Line(t, encode(t), n, "in.jsonl") for n, t in enumerate(members, 1)]
-    return [i.payload for i in items(stream, PackSettings(**options)) if isinstance(i.payload, Pack)]
+    return [i.payload for i in items(stream, pack_options(**options)) if isinstance(i.payload, Pack)]
 
 
 def gradient(packs: list[Pack], reducer: str) -> dict[str, Tensor]:
     model = tiny_model(4)
-    trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", reducer=reducer), Optimizer())
+    trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", ObjectiveOptions(reducer=reducer)), Optimizer())
     (step,) = steps(packs, reducer, 64)
     trainer.gradients(step)
     return {name: p.grad.clone() for name, p in model.named_parameters()}

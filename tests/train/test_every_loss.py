@@ -18,8 +18,8 @@ from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
 from katcore.train.losses import OBJECTIVES, LossSettings
-from katcore.train.mcla import Averaging
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import ObjectiveOptions, Optimizer
 from katcore.train.terms import TermTensors
 from katcore.train.trainer import Trainer
 
@@ -91,7 +91,7 @@ def test_parts_equal_path_by_path(case: str, budget: float) -> None:
     name, options = CASES[case]
     seed = 20 + list(CASES).index(case)
     pack, paths = packed(seed)
-    objective = TrainObjective(name, settings=LossSettings(**options))
+    objective = TrainObjective(name, ObjectiveOptions(loss=LossSettings(**options)))
     expected_loss, expected = by_paths(pack, paths, objective)
     model = tiny_model(seed)
     tokens = round(budget * len(pack.tokens)) if budget < 1 else int(budget)
@@ -113,7 +113,7 @@ def test_the_data_is_clipped_and_dropped_and_free() -> None:
         model = tiny_model(20 + list(CASES).index(case))
         (step,) = steps([pack], "token-mean")
         outputs = Trainer(
-            TreeLM(model), None, TrainObjective(name, settings=LossSettings(**options)), Optimizer()
+            TreeLM(model), None, TrainObjective(name, ObjectiveOptions(loss=LossSettings(**options))), Optimizer()
         ).gradients(step)
         metrics = {key: torch.cat([o.metrics[key].flatten() for o in outputs]) for key in outputs[0].metrics}
         for key in ("icepop_masked", "tis_truncated", "staleness_masked"):
@@ -127,7 +127,7 @@ def test_rescaled_advantages_are_those_of_the_formula() -> None:
     pack, _ = packed(3)
     for i, sample in enumerate(pack.samples):
         sample.reward = float(i % 3 == 0)
-    objective = TrainObjective("grpo", difficulty_weight=0.8, entropy_weight=0.5)
+    objective = TrainObjective("grpo", ObjectiveOptions(difficulty_weight=0.8, entropy_weight=0.5))
     model = tiny_model(3)
     trainer = Trainer(TreeLM(model), None, objective, Optimizer(), 7)
     (step,) = steps([pack], "token-mean")
@@ -162,7 +162,7 @@ def test_averaged_passes_of_a_deterministic_model_are_one() -> None:
     found = []
     for passes in (1, 3):
         model = tiny_model(4)
-        trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", averaging=Averaging(passes)), Optimizer(), 9)
+        trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", ObjectiveOptions(passes=passes)), Optimizer(), 9)
         trainer.gradients(step)
         found.append(gradients(model))
         if passes > 1:
@@ -179,7 +179,7 @@ def test_the_reference_policys_logprobs_come_from_its_model() -> None:
     exact = list(given or [])
     for term, (sample, position, *_) in enumerate(paths.terms):
         exact[pack.term_token[term]] = float(logprobs[sample][position - 1])
-    objective = TrainObjective("grpo", settings=LossSettings(kl_ref=0.4))
+    objective = TrainObjective("grpo", ObjectiveOptions(loss=LossSettings(kl_ref=0.4)))
     found = []
     for column, reference in ((exact, None), (None, TreeLM(other))):
         pack.ref_logprob = column

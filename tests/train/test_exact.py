@@ -16,7 +16,8 @@ from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
 from katcore.train.losses import LossSettings
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import ObjectiveOptions, Optimizer
 from katcore.train.trainer import Trainer
 
 BACKENDS = ("reference", "segments")
@@ -69,7 +70,7 @@ def compare(
     trainer = Trainer(
         TreeLM(model, backend),
         None,
-        TrainObjective(objective, settings=LossSettings(opd_weight=0.7)),
+        TrainObjective(objective, ObjectiveOptions(loss=LossSettings(opd_weight=0.7))),
         Optimizer(),
         tokens,
     )
@@ -283,7 +284,7 @@ def _half(pack: Pack, start: int, stop: int) -> Pack:
 
 def _gradient_of(packs: list[Pack], reducer: str) -> dict[str, Tensor]:
     model = tiny_model(4)
-    trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", reducer=reducer), Optimizer())
+    trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", ObjectiveOptions(reducer=reducer)), Optimizer())
     (step,) = steps(packs, reducer, 64)
     trainer.gradients(step)
     return gradients(model)

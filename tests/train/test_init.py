@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from katcore.errors import InputError, UsageError
 from katcore.model.folder import load
-from katcore.train.init import ModelShape, init
+from katcore.train.init import init
+from katcore.train.options import InitOptions
 
-TINY = ModelShape(layers=1, hidden=16, heads=2, kv_heads=1)
+TINY = InitOptions(layers=1, hidden=16, heads=2, kv_heads=1)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -42,14 +44,14 @@ def test_transformers_loads_it_and_the_tokenizer_is_kats(tmp_path: Path) -> None
 def test_a_tokenizer_of_ones_own_text(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 50)
-    init(tmp_path / "M", TINY, texts=[text], vocab=300)
+    init(tmp_path / "M", replace(TINY, text=(text,), vocab=300))
     assert len(load(tmp_path / "M").tokenizer) == json.loads((tmp_path / "M/config.json").read_text())["vocab_size"]
     assert len(load(tmp_path / "M").encode(" quick brown")) <= 4
 
 
 def test_a_config_file_wins_over_sizes(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text(json.dumps({"num_hidden_layers": 3, "rope_parameters": {"rope_theta": 1e6}}))
-    init(tmp_path / "M", TINY, config=tmp_path / "c.json")
+    init(tmp_path / "M", replace(TINY, model_config=tmp_path / "c.json"))
     made = json.loads((tmp_path / "M/config.json").read_text())
     assert (made["num_hidden_layers"], made["hidden_size"], made["rope_parameters"]["rope_theta"]) == (3, 16, 1e6)
 
@@ -59,10 +61,10 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds a model"):
         init(tmp_path / "M", TINY)
     with pytest.raises(UsageError, match="kv-heads"):
-        ModelShape(heads=4, kv_heads=3)
+        InitOptions(heads=4, kv_heads=3)
     (tmp_path / "c.json").write_text('{"model_type": "llama"}')
     with pytest.raises(InputError, match="llama"):
-        init(tmp_path / "N", TINY, config=tmp_path / "c.json")
+        init(tmp_path / "N", replace(TINY, model_config=tmp_path / "c.json"))
     (tmp_path / "c.json").write_text('{"vocab_size": 10}')
     with pytest.raises(InputError, match="smaller than the tokenizer"):
-        init(tmp_path / "N", TINY, config=tmp_path / "c.json")
+        init(tmp_path / "N", replace(TINY, model_config=tmp_path / "c.json"))

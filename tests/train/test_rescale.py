@@ -90,3 +90,15 @@ def test_entropy_of_samples() -> None:
         own = [h for h, other in zip(entropy, sample) if other == s]
         assert got[s].item() == pytest.approx(sum(own) / len(own), rel=1e-12)
     assert got[2] == 0 and got[4] == 0
+
+
+def test_samples_without_a_reward_change_nothing_and_stay() -> None:
+    """Text beside attempts has no success: one NaN must not become everybody's."""
+    advantage, group, success, entropy = data(2)
+    alone = run((advantage, group, success, entropy), 0.5, 0.3)
+    mixed = run(
+        ([1.0, *advantage, 2.0], [9, *group, 0], [float("nan"), *success, float("nan")], [5.0, *entropy, 7.0]), 0.5, 0.3
+    )
+    assert mixed.advantage[1:-1].equal(alone.advantage)
+    assert mixed.advantage[[0, -1]].tolist() == [1.0, 2.0]
+    assert mixed.difficulty_factor[[0, -1]].tolist() == mixed.entropy_factor[[0, -1]].tolist() == [1.0, 1.0]

@@ -13,7 +13,8 @@ from katcore.errors import UsageError
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import steps
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import ObjectiveOptions, Optimizer
 from katcore.train.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("model_in_fp64")
@@ -46,7 +47,7 @@ def path_loss(model: Any, pack: Pack, paths: Paths) -> tuple[Tensor, Tensor]:
 def trained(
     model: Any, packs: list[Pack], budget: int, coefficient: float = COEFFICIENT, recompute: bool = False
 ) -> Any:
-    objective = TrainObjective("sft", router_loss=coefficient)
+    objective = TrainObjective("sft", ObjectiveOptions(router_loss=coefficient))
     trainer = Trainer(TreeLM(model), None, objective, Optimizer(lr=0.0, grad_clip=0.0), budget, recompute=recompute)
     (step,) = steps(packs, "token-mean")
     return trainer.take(step) if coefficient else trainer.gradients(step)
@@ -84,6 +85,6 @@ def test_gradients_and_loss_equal_path_by_path(seed: int, budget: int, recompute
 
 def test_it_is_refused_where_it_means_nothing() -> None:
     with pytest.raises(UsageError, match="supervised"):
-        TrainObjective("grpo", router_loss=0.1)
+        TrainObjective("grpo", ObjectiveOptions(router_loss=0.1))
     with pytest.raises(UsageError, match="no experts"):
-        Trainer(TreeLM(tiny_model(0)), None, TrainObjective("sft", router_loss=0.1), Optimizer())
+        Trainer(TreeLM(tiny_model(0)), None, TrainObjective("sft", ObjectiveOptions(router_loss=0.1)), Optimizer())

@@ -19,8 +19,8 @@ from random_packs import make_pack
 from katcore import records
 from katcore.errors import InputError
 from katcore.records import Pack
-from katcore.train.objective import Optimizer, TrainObjective
-from katcore.train.run import Plateau, TrainLimits, fit
+from katcore.train.options import ObjectiveOptions, Optimizer, TrainOptions
+from katcore.train.run import Plateau, fit
 from katcore.train.trainer import Trainer
 
 
@@ -125,7 +125,7 @@ def test_packs_that_cannot_be_learned_from(
 ) -> None:
     pack = msgspec.structs.replace(make_pack(0)[0], **({"objective": "sft"} | fields))
     with pytest.raises(InputError, match=message):
-        fit(model_folder, [pack], tmp_path / "out", TrainObjective(objective), Optimizer(), TrainLimits())
+        fit(TrainOptions(objective=objective, model=model_folder), [pack], tmp_path / "out")
 
 
 @pytest.mark.slow
@@ -153,20 +153,23 @@ def test_a_pipe_is_read_once_and_kept(tmp_path: Path, model_folder: Path) -> Non
 
 
 def test_in_memory_steps_of_the_loop_change_the_weights_in_place(tmp_path: Path, model_folder: Path) -> None:
-    trainer = Trainer.load(model_folder, TrainObjective("grpo"), Optimizer(lr=1e-3))
+    trainer = Trainer.load(model_folder, TrainOptions(objective="grpo", optimizer=Optimizer(lr=1e-3)))
     before = trainer.lm.head.detach().clone()
     pack: Pack = make_pack(0)[0]
     first = trainer.step([pack])
     assert first["step"] == 1 and first["ratio"] == 1.0 and first["clip_high"] == 0.0
     assert not torch.equal(before, trainer.lm.head)
     trainer.save(tmp_path / "v1")
-    assert torch.equal(Trainer.load(tmp_path / "v1", TrainObjective("sft")).lm.head, trainer.lm.head)
+    assert torch.equal(Trainer.load(tmp_path / "v1", TrainOptions(objective="sft")).lm.head, trainer.lm.head)
     with pytest.raises(InputError, match="no packs"):
         trainer.step([])
 
 
 def test_several_updates_of_a_step_keep_one_old_policy(model_folder: Path) -> None:
-    trainer = Trainer.load(model_folder, TrainObjective("grpo", updates=3), Optimizer(lr=3e-3))
+    trainer = Trainer.load(
+        model_folder,
+        TrainOptions(objective="grpo", minimised=ObjectiveOptions(updates=3), optimizer=Optimizer(lr=3e-3)),
+    )
     out = trainer.step([make_pack(0)[0]])
     assert out["ratio"] != 1.0
     assert out["clip_high"] + out["clip_low"] > 0

@@ -9,7 +9,8 @@ from katcore.errors import KatError
 from katcore.model.tree_lm import TreeLM
 from katcore.train import memory
 from katcore.train.batch import steps
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import Optimizer
 from katcore.train.trainer import Trainer
 
 

@@ -12,8 +12,8 @@ import pytest
 from random_packs import make_pack
 
 from katcore.records import Pack
-from katcore.train.objective import Optimizer, TrainObjective
-from katcore.train.run import TrainLimits, fit
+from katcore.train.options import SaveOptions, TrainOptions
+from katcore.train.run import fit
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Any]]:
@@ -80,16 +80,16 @@ def packs(count: int) -> list[Pack]:
 
 def test_a_resumed_run_draws_every_step_once(tmp_path: Path, model_folder: Path) -> None:
     """Five steps, checkpoints at 2 and 4: the fifth is lost with the run that took it and taken again."""
-    objective, limits = TrainObjective("sft"), TrainLimits(save_every=2)
+    options = TrainOptions(model=model_folder, save=SaveOptions(save_every=2, tensorboard=True))
 
     def broken() -> Iterator[Pack]:
         yield from packs(5)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(model_folder, broken(), tmp_path, objective, Optimizer(), limits, tensorboard=True)
+        fit(options, broken(), tmp_path)
     assert sorted(curves(tmp_path / "tensorboard")["train/loss"]) == [1, 2, 3, 4, 5]
-    fit(model_folder, packs(7), tmp_path, objective, Optimizer(), limits, tensorboard=True, resume=True)
+    fit(options, packs(7), tmp_path, resume=True)
     assert len(list((tmp_path / "tensorboard").iterdir())) == 2
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     got = curves(tmp_path / "tensorboard")
@@ -99,5 +99,5 @@ def test_a_resumed_run_draws_every_step_once(tmp_path: Path, model_folder: Path)
 
 
 def test_without_the_option_there_are_no_event_files(tmp_path: Path, model_folder: Path) -> None:
-    fit(model_folder, packs(1), tmp_path, TrainObjective("sft"), Optimizer(), TrainLimits())
+    fit(TrainOptions(model=model_folder), packs(1), tmp_path)
     assert not (tmp_path / "tensorboard").exists()

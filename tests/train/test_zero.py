@@ -21,7 +21,7 @@ from zero_worker import step_of
 
 from katcore import records
 from katcore.errors import InputError
-from katcore.train.objective import TrainObjective
+from katcore.train.options import TrainOptions
 from katcore.train.trainer import Trainer
 
 TOLERANCE = 1e-5
@@ -139,7 +139,7 @@ def test_rank_0_speaks_and_both_end_with_the_code(tmp_path: Path, packs: Path, m
 
 @pytest.mark.parametrize("stage", [1, 2])
 def test_a_checkpoint_wants_the_layout_that_wrote_it(model_folder: Path, stage: int) -> None:
-    trainer = Trainer.load(model_folder, TrainObjective("sft"))
+    trainer = Trainer.load(model_folder, TrainOptions(objective="sft"))
     state = trainer.state() | {"ranks": f"2 processes of ZeRO stage {stage}"}
     with pytest.raises(InputError, match=f"2 processes of ZeRO stage {stage}"):
         trainer.restore(state)

@@ -12,7 +12,7 @@ from random_packs import make_pack
 
 from katcore.errors import InputError, KatError, UsageError
 from katcore.train.batch import PackRow, Step
-from katcore.train.objective import Optimizer
+from katcore.train.options import Optimizer
 from katcore.train.world import Costs, World, shares
 from katcore.train.zero_config import filled, read_deepspeed
 

@@ -17,17 +17,17 @@ from random_packs import VOCAB, make_pack, tiny_model
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack, StepCounts
 from katcore.train.losses import LossSettings
-from katcore.train.mcla import Averaging
-from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.objective import TrainObjective
+from katcore.train.options import ObjectiveOptions, Optimizer
 from katcore.train.trainer import Trainer
 from katcore.train.world import World
 from katcore.train.zero import start
 
 OBJECTIVES = {
     "sft": TrainObjective("sft"),
-    "balanced": TrainObjective("sft", router_loss=0.3),
-    "gspo": TrainObjective("gspo", difficulty_weight=0.5),
-    "grpo": TrainObjective("grpo", updates=2, averaging=Averaging(2), settings=LossSettings(kl_ref=0.1)),
+    "balanced": TrainObjective("sft", ObjectiveOptions(router_loss=0.3)),
+    "gspo": TrainObjective("gspo", ObjectiveOptions(difficulty_weight=0.5)),
+    "grpo": TrainObjective("grpo", ObjectiveOptions(updates=2, loss=LossSettings(kl_ref=0.1), passes=2)),
 }
 BUDGET = 9
 """Less than a path: parts below parts, of another number on each rank."""
@@ -45,7 +45,7 @@ def trainer(kind: str, objective: TrainObjective, **options: Any) -> Trainer:
     """In fp32; of a mixture as of a dense model all weights are small enough that log-probs differ."""
     reference = TreeLM(tiny_model(1, torch.float32)) if objective.settings.kl_ref else None
     lm = TreeLM(tiny_model(0, torch.float32, kind))
-    return Trainer(lm, None, objective, Optimizer(lr=1e-3, betas=(0.9, 0.999)), BUDGET, reference=reference, **options)
+    return Trainer(lm, None, objective, Optimizer(lr=1e-3), BUDGET, reference=reference, **options)
 
 
 def case(text: str, world: World) -> dict[str, Any]:

@@ -25,7 +25,10 @@ from katcore.errors import SandboxError
 from katcore.pool import Item
 from katcore.records import Environment, Scaffold, Task, TaskSource, Trajectory, Verdict, Verification, encode
 from katcore.sandbox import Spec
-from katcore.verify import Attempt, Grader, Verifier
+from katcore.verify.attempts import Attempt
+from katcore.verify.grader import Grader
+from katcore.verify.options import TestOptions
+from katcore.verify.verifier import Verifier
 
 Files = Mapping[str, str | Path | None]
 """Name -> text, where a link leads, or None: deleted."""
@@ -137,7 +140,7 @@ def trajectory(patch: str | None, name: str = "a", task_id: str = "calm-1") -> T
 def grade(task: Task, patch: str | None, **grader: object) -> Verdict:
     """The verdict on a patch, nothing taken from the cache unless `reuse` says so; without what it only looks like."""
     settings = {"reuse": False, "timeout_s": 60.0} | grader
-    graded = Verifier(Grader(**settings)).graded(trajectory(patch), task)  # type: ignore[arg-type]
+    graded = Verifier(Grader(TestOptions(**settings))).graded(trajectory(patch), task)  # type: ignore[arg-type]
     assert graded.verdict is not None
     graded.verdict.flags = [flag for flag in graded.verdict.flags if not flag.startswith("looks:")]
     return graded.verdict

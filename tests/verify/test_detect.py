@@ -10,8 +10,8 @@ import pytest
 from grading import trajectory
 
 from katcore.records import Node, Task, TaskSource, Trajectory, Verification
-from katcore.verify import Verifier
 from katcore.verify.detect import flags_of
+from katcore.verify.verifier import Verifier
 
 
 def attempt(*calls: tuple[str, dict[str, Any]]) -> Trajectory:

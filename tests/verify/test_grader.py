@@ -17,7 +17,10 @@ from katcore import sandbox
 from katcore.errors import RecordError
 from katcore.pool import run
 from katcore.records import Environment, Exit, Node, Task, TaskSource, Timing, Trajectory, encode
-from katcore.verify import Grader, Verifier
+from katcore.sandbox.options import BoxOptions
+from katcore.verify.grader import Grader
+from katcore.verify.options import TestOptions
+from katcore.verify.verifier import Verifier
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +120,7 @@ def test_a_box_that_fails_says_nothing_about_the_attempt(task: Task, dead: str) 
 @pytest.mark.parametrize("kind", ["sandbox", "engine", "gateway"])
 def test_an_attempt_that_the_infrastructure_ended_is_not_graded(task: Task, dead: str, kind: str) -> None:
     attempt = other_attempt(trajectory(GOLD), exit=Exit(kind=kind, detail="it broke"))
-    verdict = Verifier(Grader(sandbox=dead)).graded(attempt, task).verdict
+    verdict = Verifier(Grader(TestOptions(boxes=BoxOptions(sandbox=dead)))).graded(attempt, task).verdict
     assert verdict is not None and (verdict.masked, verdict.reason) == (True, f"{kind}: it broke")
 
 

@@ -15,14 +15,16 @@ import msgspec
 import pytest
 from small_root import PROGRAMS, small_root
 
-from katcore.dataset import FORMATS, line_of
+from katcore.dataset.formats import FORMATS, line_of
 from katcore.environment.built import box_spec
 from katcore.environment.workspace import workspace
 from katcore.errors import SandboxError
 from katcore.records import Json, Task, Verdict
 from katcore.sandbox import sandbox
 from katcore.sandbox.docker import exported
-from katcore.verify import Grader
+from katcore.sandbox.options import BoxOptions
+from katcore.verify.grader import Grader
+from katcore.verify.options import TestOptions, ValidateOptions
 from katcore.verify.validation import Validator
 
 pytestmark = pytest.mark.slow
@@ -149,7 +151,7 @@ git checkout 0123456789abcdef tests/test_calm.py
 
 
 def graded(task: Task, patch: str, kind: str) -> Verdict:
-    return Grader(kind, timeout_s=120, reuse=False).grade(task, patch)
+    return Grader(TestOptions(reuse=False, boxes=BoxOptions(sandbox=kind), timeout=120)).grade(task, patch)
 
 
 def test_a_row_of_swe_bench_is_graded_in_its_image(row: Json, kind: str, repo: Path) -> None:
@@ -200,7 +202,9 @@ def test_the_history_in_the_image_is_not_seen(row: Json, kind: str) -> None:
 
 
 def test_a_row_validates_in_its_image(row: Json, kind: str) -> None:
-    evidence = Validator(kind, timeout_s=120).validate(FORMATS["swe-bench"].to_task(row))
+    evidence = Validator(ValidateOptions(boxes=BoxOptions(sandbox=kind), timeout=120)).validate(
+        FORMATS["swe-bench"].to_task(row)
+    )
     assert [run["reward"] for run in evidence["gold"].values()] == [1.0] * 3
     assert evidence["noop"]["noop"]["reward"] == 0.0
     assert {run["reward"] for run in evidence["cheat"].values()} == {0.0}

@@ -14,10 +14,12 @@ from scripted_endpoint import Answer, endpoint, honest
 from katcore.errors import RecordError
 from katcore.llm import Client
 from katcore.records import Scaffold, Task, TaskSource, Trajectory, Verdict, Verification, encode
-from katcore.verify import Grader, Judge, Verifier, dual
+from katcore.verify import dual
 from katcore.verify.ballot import ballot, without_address
-from katcore.verify.grader import masked
+from katcore.verify.grader import Grader, masked
+from katcore.verify.judge import Judge
 from katcore.verify.rubric import shipped
+from katcore.verify.verifier import Verifier
 
 RUBRIC = {
     "dimensions": [

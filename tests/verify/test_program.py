@@ -9,7 +9,7 @@ from grading import archive, patch
 
 from katcore.errors import SandboxError
 from katcore.records import Scaffold, Task, TaskSource, Trajectory, Verdict, Verification
-from katcore.verify import Verifier
+from katcore.verify.verifier import Verifier
 
 pytestmark = pytest.mark.slow
 

@@ -20,9 +20,11 @@ from katcore.environment.built import environment_mounts
 from katcore.errors import RecordError, Rejected
 from katcore.records import Task, Verdict, encode
 from katcore.sandbox import sandbox
+from katcore.sandbox.options import BoxOptions
 from katcore.testrun.guard import Guard
 from katcore.verify import grader, probes
 from katcore.verify.forgery import Finding
+from katcore.verify.options import ValidateOptions
 from katcore.verify.validation import Validator
 
 TASKS = int(os.environ.get("KAT_VALIDATE_TASKS", "2"))
@@ -59,7 +61,7 @@ def test_a_sound_task(task: Task, kind: str, request: pytest.FixtureRequest, onl
     if kind == "docker":
         request.getfixturevalue("engine")
     only("conftest_hook", "forged_report", "skip_all")
-    seen = Validator(sandbox=kind, reuse=False).validate(with_gold(task))
+    seen = Validator(ValidateOptions(reuse=False, boxes=BoxOptions(sandbox=kind))).validate(with_gold(task))
     assert {name: probe["reward"] for name, probe in seen["gold"].items()} == {f"gold-{i}": 1.0 for i in (1, 2, 3)}
     assert seen["noop"]["noop"]["reward"] == 0.0 and seen["wrong_caught"] == [1, 1]
     assert {name: probe["reward"] for name, probe in seen["cheat"].items()} == {
@@ -68,7 +70,7 @@ def test_a_sound_task(task: Task, kind: str, request: pytest.FixtureRequest, onl
 
 def rejected(task: Task) -> tuple[str, str]:
     with pytest.raises(Rejected) as found:
-        Validator(reuse=False).validate(task)
+        Validator(ValidateOptions(reuse=False)).validate(task)
     assert found.value.evidence is not None
     return found.value.stage, found.value.reason
 
@@ -98,13 +100,13 @@ def test_flaky_known_changes_fall_out(task: Task, monkeypatch: pytest.MonkeyPatc
     verdicts = iter([Verdict(parts={"f2p": [0, 1], "p2p": [1, 1]}), Verdict(reward=1.0, passed=True), Verdict()])
     monkeypatch.setattr(grader.Grader, "grade", lambda *_: next(verdicts))
     with pytest.raises(Rejected, match="gold: flaky"):
-        Validator(reuse=False).validate(with_gold(task, other_gold("flaky")))
+        Validator(ValidateOptions(reuse=False)).validate(with_gold(task, other_gold("flaky")))
 
 
 def test_infrastructure_is_a_dead_letter(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grader.Grader, "grade", lambda *_: grader.masked("sandbox: no box today"))
     with pytest.raises(RecordError, match="noop: sandbox: no box today"):
-        Validator(reuse=False).validate(with_gold(task))
+        Validator(ValidateOptions(reuse=False)).validate(with_gold(task))
 
 
 TWO = "def a():\n    return 1\n\n\n" + "# far away\n" * 12 + "\ndef b(x):\n    return x == 2\n"
@@ -195,6 +197,6 @@ def test_a_change_that_the_environment_holds_falls_out(task: Task) -> None:
     held = next(mount.source.rglob("_pytest/fixtures.py"))
     gold = patch({"calm/__init__.py": FIXED, "calm/held.py": held.read_text()})
     with pytest.raises(Rejected) as fallen:
-        Validator(reuse=False).validate(with_gold(task, gold))
+        Validator(ValidateOptions(reuse=False)).validate(with_gold(task, gold))
     assert (fallen.value.stage, fallen.value.reason) == ("scan", "answer_on_disk")
     assert "_pytest/fixtures.py" in json.dumps(fallen.value.evidence)

@@ -13,9 +13,11 @@ import pytest
 from grading import CALM, FIXED, patch
 
 from katcore.records import Task, encode
+from katcore.sandbox.options import BoxOptions
 from katcore.sandbox.warm import Warm
 from katcore.verify import grader
 from katcore.verify.grader import Grader
+from katcore.verify.options import TestOptions
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +51,10 @@ def test_gradings_of_one_task_find_a_box_ready(own: Task, cache: Path, engine: s
     try:
         gold = patch({"calm/__init__.py": FIXED})
         worse = patch({"calm/__init__.py": CALM.replace("a - b", "a * b")})
-        seen = [Grader("docker", reuse=False).grade(own, each) for each in (gold, worse, gold, gold)]
+        seen = [
+            Grader(TestOptions(reuse=False, boxes=BoxOptions(sandbox="docker"))).grade(own, each)
+            for each in (gold, worse, gold, gold)
+        ]
         assert [verdict.passed for verdict in seen] == [True, False, True, True] and seen[0] == seen[2] == seen[3]
         assert isinstance(grader._sandbox("docker"), Warm) and len(boxes(cache, own)) == 1, "one waits"
         assert not isinstance(grader._sandbox("bubblewrap"), Warm)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from katcore.errors import InputError, RecordError
 from katcore.pack_trie.group import Member
 from katcore.pack_trie.objectives import OBJECTIVES
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.show.layout import lay_out
 from katcore.pack_trie.show.margins import TOP
 from katcore.pack_trie.show.picture import Picture, of_group, of_pack
@@ -69,7 +69,7 @@ def show(
     *,
     group: str = "",
     pack: str = "",
-    settings: PackSettings | None = None,
+    settings: PackOptions | None = None,
     rows: int = 48,
     warn: Callable[[str], None] = lambda text: None,
 ) -> str:
@@ -98,7 +98,7 @@ def show(
     return draw(picture, lay_out(picture, rows, TOP))
 
 
-def _check_verdicts(members: list[Member], settings: PackSettings | None) -> None:
+def _check_verdicts(members: list[Member], settings: PackOptions | None) -> None:
     if settings is None or not OBJECTIVES[settings.objective].needs_reward:
         return
     for member in members:

@@ -16,7 +16,7 @@ import numpy as np
 
 from katcore.errors import InputError
 from katcore.pack_trie.group import Member, settle
-from katcore.pack_trie.settings import PackSettings
+from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.tree import Floats, Index, Ints
 from katcore.pack_trie.trie import Trie, merge
 from katcore.records import Node, Pack
@@ -79,7 +79,7 @@ class Picture:
     message_of: Index  # [N] index into messages, -1 where unknown
 
 
-def of_group(members: Sequence[Member], settings: PackSettings | None = None) -> Picture:
+def of_group(members: Sequence[Member], settings: PackOptions | None = None) -> Picture:
     """All members of a group, those too that the objective would turn away: their tokens are untrained."""
     members = sorted(members, key=lambda m: (m.trajectory.sample_index, m.trajectory.attempt, m.trajectory.id))
     trie, places = merge([m.tree for m in members])
@@ -115,10 +115,14 @@ def of_group(members: Sequence[Member], settings: PackSettings | None = None) ->
     return picture if settings is None else _packed(picture, members, places, settings)
 
 
-def _packed(picture: Picture, members: Sequence[Member], places: Sequence[Index], settings: PackSettings) -> Picture:
+def _packed(picture: Picture, members: Sequence[Member], places: Sequence[Index], settings: PackOptions) -> Picture:
     """The same group with the terms that packing it would make."""
     settled = settle(list(members), settings)
-    kind = f"{settings.objective}, baseline {settings.baseline}" if settings.objective == "grpo" else settings.objective
+    kind = (
+        f"{settings.objective}, baseline {settings.credit.baseline}"
+        if settings.objective == "grpo"
+        else settings.objective
+    )
     away = len({m.trajectory.id for m, _ in settled.away if not m.masked})
     notes = [*picture.notes, f"for {kind}", *([f"{away} turned away"] if away else [])]
     if settled.tree is None:

@@ -13,7 +13,7 @@ One loss, one file, with formula and source. No loss knows of trees, packs or ra
 from katcore.train.losses.coupled import Linear, linear_loss, linearise, scatter
 from katcore.train.losses.grpo import grpo
 from katcore.train.losses.gspo import gspo
-from katcore.train.losses.inputs import Loss, LossInputs, LossOutputs, LossSettings, Segment
+from katcore.train.losses.inputs import Loss, LossInputs, LossOutputs
 from katcore.train.losses.kl import kl_term, ref_kl
 from katcore.train.losses.metrics import reduce_metrics, reduce_values
 from katcore.train.losses.mixed import mixed
@@ -21,6 +21,7 @@ from katcore.train.losses.objectives import OBJECTIVES, LossObjective
 from katcore.train.losses.off_policy import correction
 from katcore.train.losses.opd import opd
 from katcore.train.losses.supervised import sft
+from katcore.train.options import LossSettings, Segment
 
 __all__ = [
     "OBJECTIVES",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings, Segment
+from katcore.train.losses.inputs import LossInputs, LossOutputs
 from katcore.train.losses.off_policy import correction
 from katcore.train.losses.ratio import clip_range, ratio_of
+from katcore.train.options import LossSettings, Segment
 
 
 def clipped(inputs: LossInputs, settings: LossSettings, segment: Segment) -> LossOutputs:

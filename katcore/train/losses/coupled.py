@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from katcore.train.losses.inputs import Loss, LossInputs, LossOutputs, LossSettings
+from katcore.train.losses.inputs import Loss, LossInputs, LossOutputs
+from katcore.train.options import LossSettings
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from katcore.train.losses.clipped import clipped
-from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
+from katcore.train.losses.inputs import LossInputs, LossOutputs
 from katcore.train.losses.kl import ref_kl
 from katcore.train.losses.metrics import combined, common_metrics
+from katcore.train.options import LossSettings
 
 
 def grpo(inputs: LossInputs, settings: LossSettings) -> LossOutputs:

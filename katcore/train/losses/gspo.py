@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from katcore.train.losses.clipped import clipped
-from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings, Segment
+from katcore.train.losses.inputs import LossInputs, LossOutputs
 from katcore.train.losses.kl import ref_kl
 from katcore.train.losses.metrics import combined, common_metrics
+from katcore.train.options import LossSettings, Segment
 
 
 def gspo(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
@@ -22,7 +23,7 @@ def gspo(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
 
 def segment_of(settings: LossSettings) -> Segment:
     """What a ratio spans here: a turn, unless the settings say something else."""
-    return settings.segment or "turn"
+    return settings.segment_or("turn")
 
 
 def reducer_of(segment: Segment) -> str:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from torch import Tensor
 
 from katcore.errors import InputError
-
-Segment = Literal["token", "turn", "sequence"]
-"""What one importance ratio spans."""
+from katcore.train.options import LossSettings, Segment
 
 
 @dataclass(frozen=True)
@@ -60,36 +57,6 @@ class LossOutputs:
 
     loss: Tensor
     metrics: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """The constants of the losses. A clip range of None is the objective's own (`clip_range`)."""
-
-    clip_low: float | None = None
-    clip_high: float | None = None
-    opd_weight: float = 1.0
-    """the c of method.md § 8 times the distillation stream's weight: only their product matters."""
-    negative_weight: float = 1.0
-    """Scales tokens whose advantage is negative (ours)."""
-    segment: Segment | None = None
-    """What a ratio spans; None: a turn for `gspo`, a token for the other objectives. `grpo` is always per token."""
-    turn_ratio: Literal["mean", "product"] = "mean"
-    """A turn's ratio: the geometric mean of its tokens' ratios, or their product."""
-    off_policy: Literal["none", "icepop", "tis"] = "none"
-    """How a token's weight corrects for the engine that sampled it not being the trainer that learns."""
-    icepop_low: float = 0.5
-    icepop_high: float = 5.0
-    tis_clip: float = 2.0
-    max_staleness: int | None = None
-    """Tokens sampled by weights more than this many steps old are masked; None: none are."""
-    kl_ref: float = 0.0
-    """Weight of the penalty for leaving the reference policy."""
-    kl_estimator: Literal["k1", "k2", "k3"] = "k3"
-    mix_rl: float = 1.0
-    """Weight of the policy-gradient stream in `mixed`."""
-    mix_ce: float = 1.0
-    """Weight of the supervised stream in `mixed`."""
 
 
 Loss = Callable[[LossInputs, LossSettings], LossOutputs]

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from katcore.errors import InputError
-from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
+from katcore.train.losses.inputs import LossInputs, LossOutputs
 from katcore.train.losses.off_policy import correction
+from katcore.train.options import LossSettings
 
 
 def kl_term(logprob: Tensor, reference: Tensor, estimator: Literal["k1", "k2", "k3"]) -> Tensor:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
+from katcore.train.losses.inputs import LossInputs, LossOutputs
 from katcore.train.losses.off_policy import correction, engine_metrics
+from katcore.train.options import LossSettings
 
 PERCENTILE = re.compile(r"_p(\d\d)$")
 

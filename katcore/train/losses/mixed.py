@@ -7,11 +7,12 @@ its own scales, so that adding demonstrations to a step does not thin out its po
 from __future__ import annotations
 
 from katcore.train.losses.clipped import clipped
-from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
+from katcore.train.losses.inputs import LossInputs, LossOutputs
 from katcore.train.losses.kl import ref_kl
 from katcore.train.losses.metrics import combined, common_metrics
 from katcore.train.losses.opd import distillation
 from katcore.train.losses.supervised import sft
+from katcore.train.options import LossSettings
 
 
 def mixed(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
@@ -22,7 +23,7 @@ def mixed(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """
     sampled = (inputs.rl_weight != 0) | (inputs.kl_weight != 0)
     streams = [
-        _weighted(settings.mix_rl, clipped(inputs, settings, settings.segment or "token")),
+        _weighted(settings.mix_rl, clipped(inputs, settings, settings.segment_or("token"))),
         _weighted(settings.mix_ce, sft(inputs, settings)),
         ref_kl(inputs, settings),
     ]

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from katcore.train.losses.grpo import grpo
 from katcore.train.losses.gspo import gspo, reducer_of, segment_of
-from katcore.train.losses.inputs import Loss, LossSettings, Segment
+from katcore.train.losses.inputs import Loss
 from katcore.train.losses.mixed import mixed
 from katcore.train.losses.opd import opd
 from katcore.train.losses.supervised import sft
+from katcore.train.options import LossSettings, Segment
 
 
 def _token(settings: LossSettings) -> Segment:
@@ -18,7 +19,7 @@ def _token(settings: LossSettings) -> Segment:
 
 
 def _chosen(settings: LossSettings) -> Segment:
-    return settings.segment or "token"
+    return settings.segment_or("token")
 
 
 class LossObjective(NamedTuple):

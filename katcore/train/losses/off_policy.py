@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from katcore.errors import InputError
-from katcore.train.losses.inputs import LossInputs, LossSettings
+from katcore.train.losses.inputs import LossInputs
+from katcore.train.options import LossSettings
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from katcore.errors import InputError
 from katcore.train.losses.clipped import clipped
-from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
+from katcore.train.losses.inputs import LossInputs, LossOutputs
 from katcore.train.losses.kl import ref_kl
 from katcore.train.losses.metrics import combined, common_metrics
 from katcore.train.losses.off_policy import correction
 from katcore.train.losses.ratio import token_ratio
+from katcore.train.options import LossSettings
 
 
 def distillation(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
@@ -30,6 +31,6 @@ def opd(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     streams = [distillation(inputs, settings), ref_kl(inputs, settings)]
     used = inputs.kl_weight != 0
     if bool((inputs.rl_weight * inputs.advantage != 0).any()):
-        streams.append(clipped(inputs, settings, settings.segment or "token"))
+        streams.append(clipped(inputs, settings, settings.segment_or("token")))
         used = used | (inputs.rl_weight != 0)
     return combined(*streams, common_metrics(inputs, settings, used))

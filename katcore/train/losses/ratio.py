@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from katcore.train.losses.inputs import LossInputs, LossSettings, Segment
+from katcore.train.losses.inputs import LossInputs
+from katcore.train.options import LossSettings, Segment
 
 LOG_RATIO_BOUND = 20.0
 """A product over a long turn would overflow, and for a negative advantage nothing clips it from above."""

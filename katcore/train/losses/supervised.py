@@ -6,7 +6,8 @@ The objectives differ in their weights alone, which the packer wrote: `sft` coun
 
 from __future__ import annotations
 
-from katcore.train.losses.inputs import LossInputs, LossOutputs, LossSettings
+from katcore.train.losses.inputs import LossInputs, LossOutputs
+from katcore.train.options import LossSettings
 
 
 def sft(inputs: LossInputs, settings: LossSettings) -> LossOutputs:

@@ -5,7 +5,7 @@ help, man pages, completions, `--print-config`, kat.toml, RUN.toml and the room 
 whose type is another such struct is a group: outside, its options stand among the others; inside, who needs a group
 alone is given the group alone. Nothing heavy is imported: `--help` reads these modules.
 
-    class Sampling(Options):
+    class Sampling(Options, frozen=True):
         temperature: Annotated[float, opt("Sampling temperature.", ge=0)] = 1.0     # --temperature, temperature = 1.0
 """
 
@@ -26,7 +26,10 @@ from katcore.errors import UsageError
 
 
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """A group of options. `msgspec.field(name=…)` gives one a name that is no Python name, such as `for`."""
+    """A group of options. `msgspec.field(name=…)` gives one a name that is no Python name, such as `for`.
+
+    Subclasses say `frozen=True` again, for type checkers: at run time they inherit it.
+    """
 
 
 T = TypeVar("T", bound=Options)
@@ -62,9 +65,9 @@ class Option:
     le: float | None
 
     @property
-    def name(self) -> str:
-        """The key as a Python name."""
-        return self.key.replace("-", "_")
+    def field(self) -> str:
+        """The name of the field that it is."""
+        return self.path[-1]
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -123,8 +126,10 @@ def flat(options: Options) -> dict[str, Any]:
     return {one.key: _at(options, one.path) for one in options_of(type(options))}
 
 
-def build(kind: type[T], values: Mapping[str, Any], where: Callable[[str], str] = "--{}".format) -> T:
-    """The struct with these values, by key; what is not among them has its default.
+def build(
+    kind: type[T], values: Mapping[str, Any], where: Callable[[str], str] = "--{}".format, base: T | None = None
+) -> T:
+    """The struct with these values, by key; what is not among them is as in `base`, by default as declared.
 
     Every value is checked against its type and bounds, wherever it comes from. UsageError, which begins with what
     `where` makes of the key, for a value that does not fit, an unknown key, and a missing one.
@@ -132,12 +137,13 @@ def build(kind: type[T], values: Mapping[str, Any], where: Callable[[str], str] 
     options = {one.key: one for one in options_of(kind)}
     for key in values:
         if key not in options:
-            raise UsageError(f"{where(key)}: there is no such option", hint=f"one of: {', '.join(options)}")
+            raise UsageError(f"{where(key)}: there is no such option", hint="one of: " + ", ".join(options))
     inside: dict[str, Any] = {}
     for key, one in options.items():
-        value = values.get(key, one.default)
+        value = values.get(key, one.default if base is None else _at(base, one.path))
         if value is NODEFAULT:
-            raise UsageError(f"{where(key)} is missing")
+            words = ", ".join(one.choices)
+            raise UsageError(f"{where(key)} is missing", hint=f"one of: {words}" if words else "")
         level = inside
         for name in one.path[:-1]:
             level = level.setdefault(name, {})
@@ -161,7 +167,7 @@ def check(option: Option, value: Any, where: Callable[[str], str] = "--{}".forma
     kind = option.kind
     if option.ge is not None or option.le is not None:
         inner = without_none(kind)
-        bounded = Annotated[inner, Meta(ge=option.ge, le=option.le)]
+        bounded: Any = Annotated[inner, Meta(ge=option.ge, le=option.le)]  # type: ignore[valid-type]
         kind = bounded if inner is kind else bounded | None
     try:
         return convert(value, kind, dec_hook=_path)

@@ -1,0 +1,25 @@
+"""Options of kat-distill's subcommands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from katcore.options import Options, opt
+
+
+class ScoreOptions(Options, frozen=True):
+    """`kat-distill score`: who teaches whom."""
+
+    expert: Annotated[tuple[str, ...], opt("An expert and its model folder.", metavar="NAME=DIR")] = ()
+    choice: Annotated[Path | None, opt("The expert of each task, as kat-distill choose wrote it.", metavar="FILE")] = (
+        None
+    )
+    temperature: Annotated[float, opt("Temperature that the tokens were sampled at.", metavar="T")] = 1.0
+
+
+class ChooseOptions(Options, frozen=True):
+    """`kat-distill choose`: among whom."""
+
+    expert: Annotated[tuple[str, ...], opt("An expert and its graded trajectories.", metavar="NAME=FILE")] = ()
+    min_samples: Annotated[int, opt("Unmasked attempts that an expert needs on a task.", metavar="N", ge=1)] = 1
