@@ -14,7 +14,8 @@ from katcore.pack_trie import PackSettings, items
 from katcore.records import Node, Pack, Scaffold, Trajectory, Verdict, encode
 from katcore.streams import Line
 from katcore.train.batch import steps
-from katcore.train.trainer import Objective, Optimizer, Trainer
+from katcore.train.objective import Optimizer, TrainObjective
+from katcore.train.trainer import Trainer
 
 TOLERANCE = 1e-10
 REDUCERS = ("token-mean", "seq-mean-token-mean", "turn-mean", "constant")
@@ -61,7 +62,7 @@ def packed(members: list[Trajectory], **options: Any) -> list[Pack]:
 
 def gradient(packs: list[Pack], reducer: str) -> dict[str, Tensor]:
     model = tiny_model(4)
-    trainer = Trainer(TreeLM(model), None, Objective("grpo", reducer=reducer), Optimizer())
+    trainer = Trainer(TreeLM(model), None, TrainObjective("grpo", reducer=reducer), Optimizer())
     (step,) = steps(packs, reducer, 64)
     trainer.gradients(step)
     return {name: p.grad.clone() for name, p in model.named_parameters()}
