@@ -14,13 +14,13 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from any_record import objects
 from hypothesis import given, settings
 
 from katcore.records import RECORDS, Record, tag_of
+from tests.support import ROOT
+from tests.support.any_record import objects
 
-ROOT = Path(__file__).parents[2]
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = ROOT / "tests/streams/golden"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.jsonl"))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from projects import BASE, HEAD, change
 
 from katcore.build_env import Builder, instance_id
 from katcore.disk.cache import cache_dir
@@ -19,6 +18,7 @@ from katcore.records import Change, Task
 from katcore.sandbox import Spec, sandbox
 from katcore.testrun.grade import judge
 from katcore.testrun.run import prepare, run_tests
+from tests.support.projects import BASE, HEAD, change
 
 pytestmark = pytest.mark.slow
 

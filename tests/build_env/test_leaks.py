@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projects import change
 
 from katcore.records import Change, encode
+from tests.support.projects import change
 
 pytestmark = pytest.mark.slow
 

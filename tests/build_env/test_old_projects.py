@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from projects import change
 
 from katcore.engine.scripted import bash
 from katcore.records import Task, encode
@@ -22,6 +21,7 @@ from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
 from katcore.verify.grader import Grader
+from tests.support.projects import change
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from dataset_rows import HARBOR, LITE, ROWS, SWE_BENCH_5, Row
 
 from katcore.dataset import files
-
-
-def kat(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+from tests.support.dataset_commands import kat, write_folder
+from tests.support.dataset_rows import HARBOR, LITE, ROWS, SWE_BENCH_5, Row
 
 
 def through(name: str, source: Path, tmp_path: Path) -> Path:
@@ -29,14 +24,6 @@ def through(name: str, source: Path, tmp_path: Path) -> Path:
     done = kat("kat-build-env", "export", "--to", name, tasks, "--out", out)
     assert done.returncode == 0, done.stderr
     return out
-
-
-def write_folder(folder: Path, found: Mapping[str, str | bytes]) -> Path:
-    for name, data in found.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
-        (folder / name).chmod(0o755 if name.endswith(".sh") else 0o644)
-    return folder
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _, _ in ROWS}))

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from dataset_rows import HUMANEVAL, IFEVAL, LIVECODEBENCH, PATCH, ROWS, SWE_BENCH, SWE_BENCH_5, SWE_SMITH, Row
 
 from katcore.dataset import FORMATS, line_of, origin_of, row_of
 from katcore.dataset.reverse import reverse
@@ -17,6 +16,17 @@ from katcore.errors import RecordError
 from katcore.records import Task
 from katcore.streams import Line, splice
 from katcore.verify.rules import Constraints, Program, rules_of
+from tests.support.dataset_rows import (
+    HUMANEVAL,
+    IFEVAL,
+    LIVECODEBENCH,
+    PATCH,
+    ROWS,
+    SWE_BENCH,
+    SWE_BENCH_5,
+    SWE_SMITH,
+    Row,
+)
 
 IDS = [f"{name}-{variant}" for name, variant, _ in ROWS]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from dataset_rows import HARBOR, HUMANEVAL, MBPP
-from small_root import PROGRAMS, small_root
-from test_dataset_commands import kat, write_folder
 
 from katcore.dataset import FORMATS
 from katcore.records import Task
 from katcore.verify.grader import Grader
+from tests.support.dataset_commands import kat, write_folder
+from tests.support.dataset_rows import HARBOR, HUMANEVAL, MBPP
+from tests.support.small_root import PROGRAMS, small_root
 
 NONSENSE = """diff --git a/nonsense.txt b/nonsense.txt
 new file mode 100644

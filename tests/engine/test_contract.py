@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from engine_contract import CONTRACT, Bench, run
+
+from tests.support.engine_contract import CONTRACT, Bench, run
 
 
 @pytest.mark.parametrize("name", CONTRACT)

@@ -7,12 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from tiny_models import Folder
 
 from katcore.disk.scratch import scratch
 from katcore.engine import SamplingParams
 from katcore.engine.names import EngineName, open_engine, parse
 from katcore.errors import UsageError
+from tests.support.tiny_models import Folder
 
 
 @pytest.mark.parametrize(

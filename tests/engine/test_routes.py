@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from engine_contract import Reference, greatest, prompt
-from tiny_models import Folder
 
 from katcore.engine import Generation, SamplingParams
 from katcore.engine.embedded.server import EmbeddedServer
@@ -17,6 +15,8 @@ from katcore.engine.names import open_engine
 from katcore.engine.routes import Routes
 from katcore.engine.sglang import SGLangEngine
 from katcore.errors import EngineError
+from tests.support.engine_contract import Reference, greatest, prompt
+from tests.support.tiny_models import Folder
 
 LONG = SamplingParams(temperature=0.0, max_new_tokens=300)
 

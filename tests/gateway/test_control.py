@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, post, say, sse
 
 from katcore.engine import Generation, SamplingParams
 from katcore.gateway import journal
@@ -23,6 +22,7 @@ from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, cut_off
 from katcore.records import Exit, Node
 from katcore.references import Rules, steps_of_messages
+from tests.support.gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, post, say, sse
 
 USER = {"role": "user", "content": "Fix it."}
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_fakes import FakeEngine, Socket, bash_call
 
 from katcore.engine import SamplingParams
 from katcore.errors import UsageError
@@ -17,6 +16,7 @@ from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, cut_off
 from katcore.records import Exit
+from tests.support.gateway_fakes import FakeEngine, Socket, bash_call
 
 SYSTEM = "You are an agent."
 WEB = [{"type": "web_search_20250305", "name": "web_search"}]

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from family_templates import FAMILIES, family
-from gateway_fakes import FakeEngine, post, say
 
 from katcore.gateway.model import TokenModel
 from katcore.gateway.prompt import History
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session, Trace
 from katcore.model.folder import ChatModel
+from tests.support.family_templates import FAMILIES, family
+from tests.support.gateway_fakes import FakeEngine, post, say
 
 SCHEMA = {
     "type": "object",

@@ -10,8 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from family_templates import FAMILIES, family
-from gateway_fakes import FakeEngine, say
 
 from katcore.gateway.dialects import BadRequest
 from katcore.gateway.dialects.anthropic_messages import AnthropicMessages
@@ -24,6 +22,8 @@ from katcore.gateway.prompt import Known, extend
 from katcore.gateway.server import Gateway
 from katcore.model.folder import ChatModel, load
 from katcore.model.template import ChatTemplate
+from tests.support.family_templates import FAMILIES, family
+from tests.support.gateway_fakes import FakeEngine, say
 
 Message = dict[str, Any]
 TOOL = {"type": "function", "function": {"name": "look", "description": "Look.", "parameters": {"type": "object"}}}

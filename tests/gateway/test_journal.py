@@ -10,17 +10,18 @@ import sys
 from pathlib import Path
 
 import msgspec
-from gateway_fakes import FakeEngine, Socket, bash_call, say, sse
 
 from katcore.gateway import journal
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.model.folder import load
+from tests.support import ROOT
+from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, say, sse
 
 SERVER = """
 import sys, time
 from pathlib import Path
-from gateway_fakes import FakeEngine
+from tests.support.gateway_fakes import FakeEngine
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 
@@ -42,7 +43,7 @@ def ask(socket: str, key: str, messages: list[dict[str, str]]) -> dict[str, str]
 
 
 def test_kill_9_loses_nothing_that_was_answered(tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     server = subprocess.Popen([sys.executable, "-c", SERVER, str(tmp_path)], stdout=subprocess.PIPE, env=env)
     assert server.stdout is not None
     socket, key = server.stdout.readline().decode().split()
@@ -65,7 +66,7 @@ STREAMER = SERVER.replace("import FakeEngine", "import StreamingFake as FakeEngi
 
 
 def test_kill_9_in_mid_stream_loses_nothing_that_went_out(tmp_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     server = subprocess.Popen([sys.executable, "-c", STREAMER, str(tmp_path)], stdout=subprocess.PIPE, env=env)
     assert server.stdout is not None
     socket, key = server.stdout.readline().decode().split()

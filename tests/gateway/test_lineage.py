@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway_fakes import FakeEngine, Socket, bash_call, post, say
-
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
 from katcore.records import Node
+from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, post, say
 
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]
 SYSTEM = {"role": "system", "content": "You are an agent."}

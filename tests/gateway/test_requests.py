@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, say, sse
 
 from katcore.gateway.external import ExternalModel
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
+from tests.support.gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, say, sse
 
 USER = {"role": "user", "content": "Fix it."}
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}

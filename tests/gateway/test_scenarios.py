@@ -10,14 +10,14 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from gateway_fakes import FakeEngine, StreamingFake, bash_call
-from sdk_clients import AGENTS, Base
 
 from katcore.gateway import journal
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, Trace, cut_off
 from katcore.records import Exit, Node
+from tests.support.gateway_fakes import FakeEngine, StreamingFake, bash_call
+from tests.support.sdk_clients import AGENTS, Base
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_fakes import FakeEngine, Socket, bash_call, post, say, sse
 
 from katcore.engine import SamplingParams
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, cut_off
 from katcore.records import Exit
+from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, post, say, sse
 
 USER = [{"role": "user", "content": "hello"}]
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]

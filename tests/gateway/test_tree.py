@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gateway_fakes import FakeEngine, bash_call, post, say
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from katcore.gateway.session import Session, Trace
 from katcore.model.folder import load
 from katcore.model.template import ChatTemplate
 from katcore.records import Node
+from tests.support.gateway_fakes import FakeEngine, bash_call, post, say
 
 SYSTEM = {"role": "system", "content": "You are an agent."}
 USER = {"role": "user", "content": "Fix it."}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from grading import BASE, archive
-from hostile_cases import HARMLESS, Attack, patch
 
 from katcore.records import Task, TaskSource, TestFile
+from tests.support.grading import BASE, archive
+from tests.support.hostile_cases import HARMLESS, Attack, patch
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hostile_cases import HOOK, Attack, patch
+
+from tests.support.hostile_cases import HOOK, Attack, patch
 
 pytestmark = pytest.mark.slow
 

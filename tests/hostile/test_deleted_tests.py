@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from grading import TEST
-from hostile_cases import FAILS, Attack, patch
+
+from tests.support.grading import TEST
+from tests.support.hostile_cases import FAILS, Attack, patch
 
 WITHOUT = TEST[: TEST.index("def test_add")] + TEST[TEST.index("def test_sub") :]
 

@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, said
 
 from katcore.environment.workspace import workspace
 from katcore.records import Task
 from katcore.rollout.patch import diff, read_changes
 from katcore.sandbox import PYTHON
 from katcore.sandbox.docker import files
+from tests.support.sandbox_cases import Make, said
 
 pytestmark = pytest.mark.slow
 

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hostile_cases import F2P, FORGE, Attack, source
 
 from katcore.sandbox import Mount
 from katcore.verify import forgery, grader
+from tests.support.hostile_cases import F2P, FORGE, Attack, source
 
 pytestmark = pytest.mark.slow
 

@@ -6,13 +6,13 @@ import threading
 import time
 
 import pytest
-from gateway_fakes import FakeEngine
-from sandbox_cases import Make, said
 
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
 from katcore.sandbox import GATEWAY, PYTHON
+from tests.support.gateway_fakes import FakeEngine
+from tests.support.sandbox_cases import Make, said
 
 CALL = f"""
 import http.client, json, socket, sys

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from hostile_cases import F2P, FAILS, P2P, Attack, source
+
+from tests.support.hostile_cases import F2P, FAILS, P2P, Attack, source
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hostile_cases import FORGE, Attack, source
+
+from tests.support.hostile_cases import FORGE, Attack, source
 
 LATE = (
     "import atexit\ndef forge():\n"

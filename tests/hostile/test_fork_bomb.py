@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, said
 
 from katcore.sandbox import PYTHON, Limits
+from tests.support.sandbox_cases import Make, said
 
 BOMB = """
 import os, time

@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hostile_cases import Attack
-from sandbox_cases import Make, said
 
 from katcore.environment.patch import GIT_ENV
 from katcore.environment.workspace import one_commit, workspace
+from tests.support.hostile_cases import Attack
+from tests.support.sandbox_cases import Make, said
 
 LOOK = """
 git log --all -p; git reflog --all -p; git stash list -p; git tag; git branch -a; git remote -v

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make
+
+from tests.support.sandbox_cases import Make
 
 GOLD = "gold-patch-5d1c77"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sandbox_cases import Make, said
 
 from katcore.sandbox import Limits
+from tests.support.sandbox_cases import Make, said
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_endpoint import Answer, endpoint, honest, text_of
 
 from katcore.llm import Client
 from katcore.records import Verdict
 from katcore.verify import Judge
 from katcore.verify.ballot import ADDRESSED, Ballot, without_address
 from katcore.verify.rubric import Dimension, Rubric
+from tests.support.scripted_endpoint import Answer, endpoint, honest, text_of
 
 RUBRIC = Rubric(dimensions=[Dimension(name="correct", weight=3), Dimension(name="clear")])
 INJECTION = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make
+
+from tests.support.sandbox_cases import Make
 
 pytestmark = pytest.mark.slow
 

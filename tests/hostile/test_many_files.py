@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sandbox_cases import Make
 
 from katcore.sandbox import PYTHON, Limits, overlay
+from tests.support.sandbox_cases import Make
 
 pytestmark = pytest.mark.slow
 

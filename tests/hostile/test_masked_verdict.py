@@ -6,10 +6,10 @@ import errno
 
 import msgspec
 import pytest
-from hostile_cases import Attack, source
 
 from katcore.errors import SandboxError
 from katcore.testrun import run
+from tests.support.hostile_cases import Attack, source
 
 pytestmark = pytest.mark.slow
 

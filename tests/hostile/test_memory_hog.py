@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sandbox_cases import Make, said
 
 from katcore.sandbox import PYTHON, Limits
+from tests.support.sandbox_cases import Make, said
 
 HOG = "data = []\nfor _ in range(40): data.append(b'x' * (10 << 20))\nprint('all of it')"
 

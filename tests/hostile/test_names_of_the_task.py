@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, said
+
+from tests.support.sandbox_cases import Make, said
 
 pytestmark = pytest.mark.slow
 

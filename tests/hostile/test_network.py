@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from sandbox_cases import Make, said
 
 from katcore.sandbox import PYTHON
+from tests.support.sandbox_cases import Make, said
 
 TRY = """
 import socket, sys

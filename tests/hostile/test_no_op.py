@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from grading import GOLD, grade
-from hostile_cases import FAILS, HARMLESS, Attack
+
+from tests.support.grading import GOLD, grade
+from tests.support.hostile_cases import FAILS, HARMLESS, Attack
 
 pytestmark = pytest.mark.slow
 

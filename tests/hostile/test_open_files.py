@@ -5,9 +5,9 @@ from __future__ import annotations
 import resource
 
 import pytest
-from sandbox_cases import Make, said
 
 from katcore.sandbox import PYTHON
+from tests.support.sandbox_cases import Make, said
 
 MANY = """
 import os

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from grading import BASE, CALM, TEST, archive
-from hostile_cases import F2P, FORGE, Attack, patch
 
 from katcore.records import Task, TaskSource
 from katcore.verify import grader
+from tests.support.grading import BASE, CALM, TEST, archive
+from tests.support.hostile_cases import F2P, FORGE, Attack, patch
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from hostile_cases import FAILS, REPORT, Attack, source
+
+from tests.support.hostile_cases import FAILS, REPORT, Attack, source
 
 pytestmark = pytest.mark.slow
 

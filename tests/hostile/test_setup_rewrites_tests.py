@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from grading import TEST
-from hostile_cases import FAILS, Attack, source
+
+from tests.support.grading import TEST
+from tests.support.hostile_cases import FAILS, Attack, source
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from sandbox_cases import Make, said
 
 from katcore.sandbox import PYTHON, box
+from tests.support.sandbox_cases import Make, said
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from secrets import token_hex
 
 import pytest
-from sandbox_cases import Make, said
+
+from tests.support.sandbox_cases import Make, said
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from grading import GOLD, TEST
-from hostile_cases import FORGE, Attack, source
+
+from tests.support.grading import GOLD, TEST
+from tests.support.hostile_cases import FORGE, Attack, source
 
 SILENT = f"""
 import os

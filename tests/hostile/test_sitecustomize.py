@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hostile_cases import FORGE, HOOK, Attack, patch
-from sandbox_cases import Make, said
 
 from katcore.sandbox import PYTHON
+from tests.support.hostile_cases import FORGE, HOOK, Attack, patch
+from tests.support.sandbox_cases import Make, said
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hostile_cases import FAILS, FORGE, Attack, patch, source
+
+from tests.support.hostile_cases import FAILS, FORGE, Attack, patch, source
 
 PLANT = f"""
 import os, sys

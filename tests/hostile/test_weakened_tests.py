@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from grading import TEST
-from hostile_cases import Attack, patch
-from sandbox_cases import Make, said
 
 from katcore.environment.patch import GIT_ENV
 from katcore.environment.workspace import workspace
 from katcore.rollout.patch import read_changes
+from tests.support.grading import TEST
+from tests.support.hostile_cases import Attack, patch
+from tests.support.sandbox_cases import Make, said
 
 WEAK = TEST.replace("== 3", "!= 3")
 

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from grading import archive, patch, trajectory
-from scripted_endpoint import endpoint, honest
 
 from katcore.llm import Client
 from katcore.records import Task, TaskSource, Verdict, Verification
 from katcore.verify import Grader, Judge, Verifier, web
+from tests.support.grading import archive, patch, trajectory
+from tests.support.scripted_endpoint import endpoint, honest
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hostile_cases import Attack, patch
+
+from tests.support.hostile_cases import Attack, patch
 
 NONE = """
 def pytest_collection_modifyitems(items): items.clear()

@@ -6,12 +6,12 @@ import random
 from typing import Any
 
 import pytest
-from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, UsageError
 from katcore.pack_trie import PackSettings, items
 from katcore.pool import Item
 from katcore.records import Pack, Trajectory
+from tests.support.trajectories import attempt, lines, node
 
 
 def tried(sample: int, reward: float, tokens: list[int], **fields: Any) -> Trajectory:

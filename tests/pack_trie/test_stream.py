@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pack_trie import PackSettings, emit, items
@@ -16,6 +15,7 @@ from katcore.pack_trie.stats import table, tabulate
 from katcore.pool import Item, run
 from katcore.records import Pack, Sample, Task, TaskSource, Trajectory, Verdict, encode
 from katcore.streams import Line
+from tests.support.trajectories import attempt, lines, node
 
 TEN = PackSettings("sft", budget=10)
 

@@ -8,11 +8,11 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trajectories import attempt, lines, node, token_trees
 
 from katcore.pack_trie import PackSettings, items
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node, Pack, Trajectory
+from tests.support.trajectories import attempt, lines, node, token_trees
 
 Occurrence = tuple[tuple[int, ...], int, float]  # tokens up to the trained one, its turn, engine log-prob
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_tasks import task
 
 from katcore.records import Trajectory, encode
 from katcore.rollout import Options, attempts
 from katcore.streams import read_records
+from tests.support.rollout_tasks import task
 
 pytestmark = pytest.mark.slow
 

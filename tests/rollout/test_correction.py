@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from played_engine import PlayedEngine
-from rollout_tasks import task
 
 from katcore.engine.scripted import bash
 from katcore.errors import InputError, UsageError
@@ -24,6 +22,8 @@ from katcore.rollout.attempts import attempts_at
 from katcore.rollout.correction import Correction
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
+from tests.support.played_engine import PlayedEngine
+from tests.support.rollout_tasks import task
 
 DONE = {"role": "assistant", "content": "Done."}
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_tasks import task
 
 from katcore.engine.scripted import bash
 from katcore.errors import UsageError
@@ -25,6 +24,7 @@ from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import drawn, roll
 from katcore.rollout.service import Service
 from katcore.streams import Line
+from tests.support.rollout_tasks import task
 
 pytestmark = pytest.mark.slow
 NEAR = [bash("cat calc.py"), bash("sed -i s/-/+/ calc.py")]

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_tasks import task
 
 from katcore.gateway import journal
 from katcore.records import encode
 from katcore.sandbox.limits import parents
 from katcore.streams.grow import load_journal
+from tests.support.rollout_tasks import task
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from played_engine import PlayedEngine, say
-from rollout_tasks import task
 
 from katcore.model.folder import load
 from katcore.records import Trajectory, encode
 from katcore.rollout import Options, rollouts
 from katcore.rollout.service import Service
+from tests.support.played_engine import PlayedEngine, say
+from tests.support.rollout_tasks import task
 
 pytestmark = pytest.mark.slow
 

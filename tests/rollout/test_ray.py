@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_tasks import task
 
 from katcore.records import encode
+from tests.support.rollout_tasks import task
 
 pytestmark = pytest.mark.ray
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rollout_tasks import BASE, GOLD, task
 
 from katcore.engine.scripted import bash
 from katcore.environment.workspace import patched
@@ -17,6 +16,7 @@ from katcore.rollout import Options
 from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
+from tests.support.rollout_tasks import BASE, GOLD, task
 
 pytestmark = pytest.mark.slow
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rollout_tasks import task
 
 from katcore.errors import InputError
 from katcore.records import Trajectory
 from katcore.rollout import Options, rollouts
 from katcore.rollout.service import Service
+from tests.support.rollout_tasks import task
 
 pytestmark = pytest.mark.slow
 

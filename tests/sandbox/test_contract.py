@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from sandbox_cases import KINDS, Make, Script, kept, said
 
 from katcore.errors import SandboxError, UsageError
 from katcore.sandbox import ENV, PYTHON, WORKDIR, Limits, Mount, Sandbox, Spec, sandbox
+from tests.support.sandbox_cases import KINDS, Make, Script, kept, said
 
 
 @pytest.fixture(params=KINDS)

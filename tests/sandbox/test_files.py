@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sandbox_cases import KINDS, Make, said
 
 from katcore.sandbox import Box, Mount
+from tests.support.sandbox_cases import KINDS, Make, said
 
 
 @pytest.fixture(params=KINDS)

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox_cases import said
-from small_root import small_root
 
 from katcore.errors import InputError, SandboxError, UsageError
 from katcore.sandbox import ENV, PYTHON, Box, Mount, Sandbox, Spec, root_image, sandbox, sandbox_name
 from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.sandbox.docker import exported
 from katcore.sandbox.docker.sandbox import Docker
+from tests.support.sandbox_cases import said
+from tests.support.small_root import small_root
 
 pytestmark = pytest.mark.slow
 

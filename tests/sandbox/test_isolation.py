@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox_cases import KINDS, Make, Script, said
 
 from katcore.sandbox import GATEWAY, PYTHON, Box
+from tests.support.sandbox_cases import KINDS, Make, Script, said
 
 
 @pytest.fixture(params=KINDS)

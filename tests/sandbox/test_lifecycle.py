@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sandbox_cases import KINDS, ROOT, Make, kept, said
 
 from katcore.errors import SandboxError
 from katcore.sandbox import Box, Limits, Mount, Sandbox, Snapshot, Spec, inventory, limits
 from katcore.sandbox.warm import Warm, warm
+from tests.support import ROOT
+from tests.support.sandbox_cases import KINDS, Make, kept, said
 
 
 @pytest.fixture(params=KINDS)

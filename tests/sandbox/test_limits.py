@@ -7,10 +7,10 @@ import secrets
 from pathlib import Path
 
 import pytest
-from sandbox_cases import KINDS, Make, said
 
 from katcore.errors import SandboxError
 from katcore.sandbox import PYTHON, Limits, limits
+from tests.support.sandbox_cases import BOMB, KINDS, Make, running, said
 
 
 @pytest.fixture(params=KINDS)
@@ -19,19 +19,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 HOG = "data = []\nfor _ in range(60): data.append(b'x' * (10 << 20))\nprint('all of it')"
-BOMB = """
-import os, time
-count = 0
-try:
-    while count < 400:
-        if os.fork() == 0:
-            time.sleep(30)
-            os._exit(0)
-        count += 1
-except BlockingIOError:
-    pass
-print(count)
-"""
 
 
 @pytest.fixture(params=["group", "rlimits"])
@@ -87,18 +74,6 @@ def test_endless_output_is_cut_and_the_program_runs_to_its_end(make: Make) -> No
     assert box.get("end") == b"end\n"
     exact = box.exec("head -c 1000 /dev/zero")
     assert (exact.truncated, len(exact.stdout)) == (False, 1000)
-
-
-def running(token: str) -> list[str]:
-    """Processes of this machine with that word in their arguments."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if token in (process / "cmdline").read_text(errors="replace"):
-                found.append(process.name)
-        except OSError:
-            continue
-    return found
 
 
 def test_time_up_ends_the_whole_tree(make: Make, means: str) -> None:

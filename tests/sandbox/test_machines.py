@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from sandbox_cases import ROOT, Make, Script, said
 
 from katcore.errors import SandboxError
 from katcore.sandbox import PYTHON, Spec, limits
 from katcore.sandbox.bubblewrap import Bubblewrap
+from tests.support import ROOT
+from tests.support.sandbox_cases import BOMB, Make, Script, running, said
 
 CHECK = """
 from katcore.errors import SandboxError
@@ -129,8 +130,6 @@ def test_an_unprivileged_user_has_the_same_boxes(script: Script, tmp_path: Path)
     """As nobody when the tests run as root: overlay in a user namespace, no cgroup, rlimits."""
     import json
 
-    from test_sandbox_limits import BOMB
-
     place = Path("/tmp") / f"kat-as-nobody-{os.getpid()}"
     try:
         repo, code = place / "repo", place / "code"
@@ -178,8 +177,6 @@ box.exec(f"exec sleep 31{sys.argv[2]}")
 
 
 def test_a_killed_runner_leaves_nothing_after_the_next_create(make: Make, cache: Path, repo: Path) -> None:
-    from test_sandbox_limits import running
-
     number = str(os.getpid())
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     runner = subprocess.Popen([sys.executable, "-c", DYING, str(repo), number], env=env, stdout=subprocess.PIPE)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbox_cases import KINDS, Make, said
 
 from katcore.sandbox import PYTHON
 from katcore.source import pip_session
+from tests.support.sandbox_cases import KINDS, Make, said
 
 
 @pytest.fixture(params=KINDS)

@@ -10,13 +10,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from repos import Repo, sdist
 
 from katcore.errors import InputError, KatError
 from katcore.mine.changes import Changes, commits
 from katcore.records import Change, TaskSource
 from katcore.source import git
 from katcore.source.checkout import checkout, source_of
+from tests.support.repos import Repo, sdist
 
 
 def mine(where: str) -> list[Change]:

@@ -10,15 +10,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from played_engine import Message, PlayedEngine, Seen, call, say
-from rollout_tasks import task
-
 from katcore.model.folder import load
 from katcore.records import Trajectory
 from katcore.rollout import Options
 from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
+from tests.support.played_engine import Message, PlayedEngine, Seen, call, say
+from tests.support.rollout_tasks import task
 
 STATEMENT = "TASK-MARK-31: add() subtracts."
 SUBTASK = "SUBTASK-MARK-77: write sub.txt and report."

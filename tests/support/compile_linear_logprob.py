@@ -1,6 +1,6 @@
 """Compile the Triton kernels of the fused head for a GPU that is not here: to PTX, and to machine code with its ptxas.
 
-    python tests/kernels/compile_kernels.py [--sm 90]     one JSON line a kernel; needs triton, no GPU, no driver
+    python tests/support/compile_linear_logprob.py [--sm 90]     one JSON line a kernel; needs triton, no GPU, no driver
 
 A further kernel is one line in KERNELS; those of tree attention, with a tile size for each GPU and head size, are in
 `benchmarks/gpu/compile_tree_attention.py`. What this shows: the kernel is accepted by the whole compiler, with the

@@ -22,23 +22,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests/verify"), str(ROOT / "tests/dataset"), str(ROOT / "tests/testrun")]
-
-from dataset_rows import HUMANEVAL  # noqa: E402
-from expected_logs import FORGED, REAL  # noqa: E402
-from grading import BASE, CALM, FIXED, GOLD, calm_task, environment_with_pytest, patch  # noqa: E402
-
-from katcore.dataset import FORMATS, swe_bench  # noqa: E402
-from katcore.environment.built import environment_mounts  # noqa: E402
-from katcore.environment.variables import RUN_ENV  # noqa: E402
-from katcore.environment.workspace import workspace  # noqa: E402
-from katcore.records import Task, encode  # noqa: E402
-from katcore.sandbox import Spec, sandbox  # noqa: E402
-from katcore.testrun.grade import judge  # noqa: E402
-from katcore.testrun.reports import junit, logs  # noqa: E402
-from katcore.testrun.reports.outcome import BROKEN, BadReport, Status  # noqa: E402
-from katcore.testrun.run import prepare  # noqa: E402
+from katcore.dataset import FORMATS, swe_bench
+from katcore.environment.built import environment_mounts
+from katcore.environment.variables import RUN_ENV
+from katcore.environment.workspace import workspace
+from katcore.records import Task, encode
+from katcore.sandbox import Spec, sandbox
+from katcore.testrun.grade import judge
+from katcore.testrun.reports import junit, logs
+from katcore.testrun.reports.outcome import BROKEN, BadReport, Status
+from katcore.testrun.run import prepare
+from tests.support import ROOT
+from tests.support.dataset_rows import HUMANEVAL
+from tests.support.expected_logs import FORGED, REAL
+from tests.support.grading import BASE, CALM, FIXED, GOLD, calm_task, environment_with_pytest, patch
 
 SKIP = "import pytest\n\n\ndef add(a, b):\n    pytest.skip('no')\n\n\ndef sub(a, b):\n    return a - b\n"
 PATCHES = {
@@ -59,6 +56,7 @@ PATCHES = {
 STRICTER = {
     "marks as expected to fail": "an expected failure passes FAIL_TO_PASS there; code under test can ask for it",
 }
+PEERS = ROOT / "tests/support/peers"
 LOGS = ROOT / "tests/testrun/reports/logs"
 PYTEST_LOGS = ("pytest", "pytest_6", "pytest_xdist", "pytest_import_error")
 NOT_PASSED = {
@@ -127,7 +125,7 @@ def harbor(peers: Path, tasks: list[Task], image: str, top: Path) -> dict[str, d
     for agent in ("oracle", "nop"):
         begun = time.monotonic()
         jobs = top / agent
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks/peers"), "HOME": str(top)}
+        env = {**os.environ, "PYTHONPATH": str(PEERS), "HOME": str(top)}
         run = [peers / "harbor", "run", "--path", top / "out", "--agent", agent, "--yes", "--jobs-dir", jobs,
                "--env", "harbor_engine:EngineEnvironment", "--n-concurrent", "1", "--quiet"]  # fmt: skip
         done = subprocess.run(run, env=env, capture_output=True, text=True, check=False)
@@ -176,7 +174,7 @@ def swebench(peers: Path, task: Task, top: Path) -> dict[str, dict[str, Any]]:
         outcomes = junit.read_junit(report).statuses if report else {}
         found[name] = {"kat": judge(outcomes, *wanted).passed, "kat_by_log": judge(by_log(row, log), *wanted).passed}
     asked = json.dumps({"row": row, "logs": logs})
-    done = subprocess.run([peers / "python", ROOT / "benchmarks/peers/swebench_grade.py"], input=asked, text=True,
+    done = subprocess.run([peers / "python", PEERS / "swebench_grade.py"], input=asked, text=True,
                           check=True, capture_output=True)  # fmt: skip
     for name, resolved in json.loads(done.stdout).items():
         found[name]["swebench"] = resolved
@@ -208,7 +206,7 @@ def logs_agree(peers: Path) -> dict[str, dict[str, Any]]:
         parsers[name] |= {f"parse_log_{kind}" for kind in ("pytest", "pytest_v2", "pytest_options", "matplotlib")}
     parsers["jest"] |= {"parse_log_react_pdf", "parse_log_carbon", "parse_log_grommet"}
     asked = {f"{name} {parser}": (parser, str(LOGS / f"{name}.log")) for name in parsers for parser in parsers[name]}
-    done = subprocess.run([peers / "python", ROOT / "benchmarks/peers/swebench_logs.py"], input=json.dumps(asked),
+    done = subprocess.run([peers / "python", PEERS / "swebench_logs.py"], input=json.dumps(asked),
                           text=True, check=True, capture_output=True)  # fmt: skip
     found: dict[str, dict[str, Any]] = {}
     for key, theirs in sorted(json.loads(done.stdout).items()):

@@ -1,4 +1,4 @@
-"""What the logs say: those of `reports/logs/`, which real runners wrote, and short ones in the form that others have.
+"""What logs say: those of `tests/testrun/reports/logs`, by real runners, and short ones in the form that others have.
 
 The short ones follow the published output of runners that cannot be installed here, one test of each outcome.
 """

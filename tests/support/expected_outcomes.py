@@ -1,4 +1,4 @@
-"""What the tests of `projects/` do, written down by hand from their sources: runner -> test id -> status."""
+"""What the tests of `tests/testrun/projects` do, by hand from their sources: runner -> test id -> status."""
 
 from __future__ import annotations
 

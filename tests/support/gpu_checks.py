@@ -1,6 +1,6 @@
 """What a GPU has to prove before our kernels are trusted on it: each check raises, with figures, or returns.
 
-Run by pytest (`test_gpu.py`, marked gpu) or, where there is none, as a program: `make test-gpu` does either. Checks:
+Run by pytest (`tests/kernels/test_gpu.py`) or, where there is none, as a program: `make test-gpu` does either. Checks:
 every backend against the fp64 reference in every dtype that it takes, gradients too, on a forest with inherited keys,
 with one and with four query heads to a key head, with a window and without; its bf16 error at real sizes at most twice
 that of the stock bf16 path, both against fp32 or better; the memory that the fused head says it takes. fp16 goes

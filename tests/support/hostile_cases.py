@@ -7,13 +7,13 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from grading import BASE, CALM, F2P, P2P, grade, patch
 
 from katcore.records import Task, Verdict
 from katcore.sandbox import limits, owner
 from katcore.testrun.guard import Guard
 from katcore.verify import Grader, grader
 from katcore.verify.forgery import Finding
+from tests.support.grading import BASE, CALM, F2P, P2P, grade, patch
 
 FAILS = "1 FAIL_TO_PASS and 0 PASS_TO_PASS tests did not pass"
 HARMLESS = patch({"calm/notes.py": "x = 1\n"})

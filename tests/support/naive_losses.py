@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
-from katcore.train.losses import LossInputs
+from katcore.train.losses import LossInputs, LossOutputs
 
 NAN = float("nan")
+EXACT = {"rel": 1e-12, "abs": 1e-14}
 
 
 @dataclass
@@ -153,3 +154,8 @@ def icepop_by_hand(t: Token) -> float:
 def tis_by_hand(t: Token) -> float:
     """Truncated importance sampling at 2."""
     return min(math.exp(t.old) / math.exp(t.engine), 2.0)
+
+
+def slopes(given: LossInputs, out: LossOutputs) -> list[float]:
+    found: list[float] = torch.autograd.grad(out.loss, given.logprob)[0].tolist()
+    return found

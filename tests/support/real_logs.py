@@ -1,7 +1,7 @@
-"""Write the logs of `reports/logs/` again: `python tests/testrun/real_logs.py [NAME ...]`, in real boxes.
+"""Write the logs of `tests/testrun/reports/logs` again: `python -m tests.support.real_logs [NAME ...]`, in real boxes.
 
-Each is what a runner prints about one of the projects of `projects/`, or one of its own in `reports/logs/projects/`
-where tests print what looks like results: standard error is among standard output, and the command has the options of
+Each is what a runner prints about a project of `tests/testrun/projects`, or one of `projects/` beside the logs, where
+tests print what looks like results: standard error is among standard output, and the command has the options of
 the datasets' test commands. The programs come from where `real_runners.py` has them.
 """
 
@@ -13,15 +13,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import real_runners
-from real_runners import DEBIAN, NODE, NPM, PROJECTS, debian, ensure_node, npm
-
 from katcore.environment.built import environment_mounts
 from katcore.records import Environment
 from katcore.sandbox import Mount, Sandbox, Spec, sandbox
 from katcore.sandbox.bubblewrap import Bubblewrap
+from tests.support import ROOT, real_runners
+from tests.support.real_runners import DEBIAN, NODE, NPM, PROJECTS, debian, ensure_node, npm
 
-REPORTS = Path(__file__).parent / "reports" / "logs"
+REPORTS = ROOT / "tests/testrun/reports/logs"
 OWN = REPORTS / "projects"
 _PYTEST = "/opt/env/bin/python -m pytest -p no:cacheprovider --no-header"
 

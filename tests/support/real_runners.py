@@ -1,7 +1,8 @@
 """Run a real test runner on a tiny project of ours, in a real box, as kat-verify does.
 
-The projects lie in `projects/`, each with tests that pass, fail, err, are skipped and have parameters. Programs come
-from a Debian root file system (`scripts/test-runners-root`), from npm's registry and from PyPI, all in the cache.
+The projects lie in `tests/testrun/projects`, each with tests that pass, fail, err, are skipped and have parameters.
+Programs come from a Debian root file system (`scripts/test-runners-root`), from npm's registry and from PyPI, all in
+the cache.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.scaffold.install import NODE, ensure_node
 from katcore.testrun.run import TestRun, run_tests
 from katcore.testrun.runners import RUNNERS
+from tests.support import ROOT
 
 INSTALLED = cache_root()
 """Of whoever runs the tests: downloads are cached between runs, all else of the cache is each test run's own."""
-PROJECTS = Path(__file__).parent / "projects"
-SCRIPT = Path(__file__).parents[2] / "scripts" / "test-runners-root"
+PROJECTS = ROOT / "tests/testrun/projects"
+SCRIPT = ROOT / "scripts/test-runners-root"
 NPM = {
     "jest": ("jest@29.7.0", "jest-junit@16.0.0"),
     "mocha": ("mocha@11.7.1",),

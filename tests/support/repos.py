@@ -16,10 +16,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from katcore.source import pip_session
+
 WHO = {
     "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "C",
     "GIT_COMMITTER_EMAIL": "c@example.org", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
 }  # fmt: skip
+
+
+def forget_settings(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """Nothing that the machine's user configured for pip or KAT holds in this test."""
+    monkeypatch.setenv("KAT_CACHE", str(cache))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    pip_session.settings.cache_clear()
 
 
 class Repo:

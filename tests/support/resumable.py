@@ -1,4 +1,4 @@
-"""A stage that writes some items to argv[1], with rejects beside it: run, killed and resumed by test_resume.py.
+"""A stage that writes some items to argv[1], rejects beside it: `tests/streams/test_resume.py` kills and resumes it.
 
 DIE_AFTER in the environment is the number of the call into the system at which it dies, in the middle of it where it is
 a write; SLEEP_S is how long an item takes.

@@ -11,11 +11,24 @@ import pytest
 
 from katcore.sandbox import Box, Result
 
-ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("bubblewrap", pytest.param("docker", marks=pytest.mark.slow))
 """What the contract suite runs over."""
 Make = Callable[..., Box]
 Script = Callable[..., subprocess.CompletedProcess[str]]
+BOMB = """
+import os, time
+count = 0
+try:
+    while count < 400:
+        if os.fork() == 0:
+            time.sleep(30)
+            os._exit(0)
+        count += 1
+except BlockingIOError:
+    pass
+print(count)
+"""
+"""Processes without end, up to 400; prints how many there were."""
 
 
 def said(result: Result) -> str:
@@ -32,3 +45,15 @@ def kept(cache: Path, name: str = "test") -> list[str]:
         command = ["docker", "ps", "--all", "--quiet", *(word for one in label for word in ("--filter", one))]
         found += subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return sorted(found)
+
+
+def running(token: str) -> list[str]:
+    """Processes of this machine with that word in their arguments."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if token in (process / "cmdline").read_text(errors="replace"):
+                found.append(process.name)
+        except OSError:
+            continue
+    return found

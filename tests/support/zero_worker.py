@@ -1,6 +1,6 @@
 """One of two processes that train as one under DeepSpeed, beside the same training in one process: run by a test.
 
-Usage: zero_worker.py CASE...     CASE: STAGE:MODEL:OBJECTIVE      prints one JSON line a case, on rank 0
+Usage: python -m tests.support.zero_worker CASE...     CASE: STAGE:MODEL:OBJECTIVE     one JSON line a case, on rank 0
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 import torch
-from random_packs import VOCAB, make_pack, tiny_model
 
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack, StepCounts
@@ -22,6 +21,7 @@ from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.trainer import Trainer
 from katcore.train.world import World
 from katcore.train.zero import start
+from tests.support.random_packs import VOCAB, make_pack, tiny_model
 
 OBJECTIVES = {
     "sft": TrainObjective("sft"),

@@ -6,13 +6,13 @@ from copy import deepcopy
 
 import pytest
 import torch
-from random_packs import make_pack, tiny_model
 from torch import nn
 
 from katcore.model.tree_lm import TreeLM
 from katcore.train.adam import Adam
 from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.trainer import Trainer
+from tests.support.random_packs import make_pack, tiny_model
 
 
 def test_steps_too_small_for_bf16_add_up() -> None:

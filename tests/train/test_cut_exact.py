@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 import pytest
-from random_packs import VOCAB, tiny_model
 from torch import Tensor
 
 from katcore.model.tree_lm import TreeLM
@@ -14,8 +13,8 @@ from katcore.pack_trie import PackSettings, items
 from katcore.records import Node, Pack, Scaffold, Trajectory, Verdict, encode
 from katcore.streams import Line
 from katcore.train.batch import steps
-from katcore.train.objective import Optimizer, TrainObjective
-from katcore.train.trainer import Trainer
+from katcore.train.trainer import Optimizer, Trainer, TrainObjective
+from tests.support.random_packs import VOCAB, tiny_model
 
 TOLERANCE = 1e-10
 REDUCERS = ("token-mean", "seq-mean-token-mean", "turn-mean", "constant")

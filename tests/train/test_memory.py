@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from random_packs import make_pack, tiny_model
 
 from katcore.errors import KatError
 from katcore.model.tree_lm import TreeLM
@@ -11,6 +10,7 @@ from katcore.train import memory
 from katcore.train.batch import steps
 from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.trainer import Trainer
+from tests.support.random_packs import make_pack, tiny_model
 
 
 def trainer(budget: int) -> tuple[Trainer, list[str]]:

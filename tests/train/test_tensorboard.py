@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from random_packs import make_pack
 
 from katcore.records import Pack
 from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.run import TrainLimits, fit
+from tests.support.random_packs import make_pack
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Any]]:

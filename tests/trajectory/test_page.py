@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attempts import Grower, attempt, branched, calls, linear, result, said
 from msgspec.structs import replace
 
 from katcore.errors import InputError, RecordError
 from katcore.model.folder import load
 from katcore.records import Trajectory, encode
 from katcore.trajectory.page import page
+from tests.support.attempts import Grower, attempt, branched, calls, linear, result, said
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"><!--"

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from grading import BASE, CALM, F2P, FIXED, GOLD, P2P, calm_task, grade, item, patch, trajectory
 
 from katcore import sandbox
 from katcore.errors import RecordError
 from katcore.pool import run
 from katcore.records import Environment, Exit, Node, Task, TaskSource, Timing, Trajectory, encode
 from katcore.verify import Grader, Verifier
+from tests.support.grading import BASE, CALM, F2P, FIXED, GOLD, P2P, calm_task, grade, item, patch, trajectory
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a sandbox whose boxes never start."""
-    monkeypatch.setitem(sandbox.SANDBOXES, "dead", "grading:Dead")
+    monkeypatch.setitem(sandbox.SANDBOXES, "dead", "tests.support.grading:Dead")
     yield "dead"
 
 

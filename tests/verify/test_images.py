@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from small_root import PROGRAMS, small_root
 
 from katcore.dataset import FORMATS, line_of
 from katcore.environment.built import box_spec
@@ -24,6 +23,7 @@ from katcore.sandbox import sandbox
 from katcore.sandbox.docker import exported
 from katcore.verify import Grader
 from katcore.verify.validation import Validator
+from tests.support.small_root import PROGRAMS, small_root
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_endpoint import Answer, endpoint, honest
 
 from katcore.errors import RecordError
 from katcore.llm import Client
@@ -18,6 +17,7 @@ from katcore.verify import Grader, Judge, Verifier, dual
 from katcore.verify.ballot import ballot, without_address
 from katcore.verify.grader import masked
 from katcore.verify.rubric import shipped
+from tests.support.scripted_endpoint import Answer, endpoint, honest
 
 RUBRIC = {
     "dimensions": [

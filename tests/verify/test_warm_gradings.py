@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from grading import CALM, FIXED, patch
 
 from katcore.records import Task, encode
 from katcore.sandbox.warm import Warm
 from katcore.verify import grader
 from katcore.verify.grader import Grader
+from tests.support.grading import CALM, FIXED, patch
 
 pytestmark = pytest.mark.slow
 

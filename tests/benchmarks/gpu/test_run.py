@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.gpu import run as runner
+from tests.support import ROOT, gpu_checks
+
 MACHINE = {"gpu": "NVIDIA H200 SXM", "torch": "2.11"}
 GOOD = """
 import sys, json
@@ -21,24 +21,13 @@ print("8.5 ms")
 """
 
 
-@pytest.fixture
-def runner() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench_gpu_run", ROOT / "benchmarks/gpu/run.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def made(folder: Path, **sources: str) -> list[Path]:
     for name, source in sources.items():
         (folder / f"{name}.py").write_text(source)
     return [folder / f"{name}.py" for name in sources]
 
 
-def test_a_result_has_numbers_output_commit_and_machine(
-    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_result_has_numbers_output_commit_and_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAT_COMMIT", "abc1234")
     assert runner.run_all(made(tmp_path, topic=GOOD), MACHINE, tmp_path, 60.0) == 0
     (raw,) = tmp_path.glob("*.json")
@@ -50,7 +39,7 @@ def test_a_result_has_numbers_output_commit_and_machine(
 
 
 @pytest.mark.slow
-def test_failures_and_time_outs_are_filed_and_do_not_stop_the_rest(runner: ModuleType, tmp_path: Path) -> None:
+def test_failures_and_time_outs_are_filed_and_do_not_stop_the_rest(tmp_path: Path) -> None:
     hang = "import time\nprint('started', flush=True)\ntime.sleep(60)"
     scripts = made(tmp_path, bad="print('half')\nraise SystemExit(3)", good=GOOD, hang=hang)
     assert runner.run_all(scripts, MACHINE, tmp_path, 4.0) == 1
@@ -64,7 +53,8 @@ def test_failures_and_time_outs_are_filed_and_do_not_stop_the_rest(runner: Modul
 @pytest.mark.parametrize("script", sorted((ROOT / "benchmarks/gpu").glob("*.py")), ids=lambda path: path.stem)
 def test_every_script_takes_what_the_runner_gives(script: Path) -> None:
     """All its imports and options, up to the point where a GPU is asked for."""
-    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
+    command = [ROOT / "scripts/from-source", sys.executable, script, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     if script.name != "run.py":
         assert "--quick" in done.stdout and "--json" in done.stdout
@@ -72,8 +62,6 @@ def test_every_script_takes_what_the_runner_gives(script: Path) -> None:
 
 def test_the_gpu_checks_have_every_backend_head_size_and_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
     """The list that `make test-gpu` runs on a GPU that takes everything."""
-    import gpu_checks
-
     monkeypatch.setattr(gpu_checks, "refusal", lambda *_: "")
     names = [name for name, _ in gpu_checks.cases()]
     assert len(set(names)) == len(names)

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
-from forests import CHAIN, COMB, ROOTS, STARS, depths, paths
 
+from benchmarks.gpu import tree_attention as script
 from katcore.records import Pack, encode
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks/gpu/tree_attention.py"
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_of_tree_attention", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+from katkernels.tree_attention import make_plan
+from tests.support.forests import CHAIN, COMB, ROOTS, STARS, depths, paths
 
 
 @pytest.mark.parametrize("end", [CHAIN, COMB, STARS], ids=["chain", "comb", "stars"])
-def test_depths_and_paths(script: ModuleType, end: torch.Tensor) -> None:
+def test_depths_and_paths(end: torch.Tensor) -> None:
     assert torch.equal(script.depths(end), depths(end))
     assert [script.path_of(end, leaf).tolist() for leaf in script.leaves(end).tolist()] == leaf_paths(end)
 
 
 @pytest.mark.parametrize("por", [0.0, 0.3, 0.6, 0.85])
-def test_synthetic_trees_have_the_por_asked_for(script: ModuleType, por: float) -> None:
-    from katkernels.tree_attention import make_plan
-
+def test_synthetic_trees_have_the_por_asked_for(por: float) -> None:
     end = script.synthetic(2000, por)
     make_plan(end, len(end))  # subtrees nest
     flat = sum(len(script.path_of(end, leaf)) for leaf in script.leaves(end).tolist())
@@ -64,7 +50,7 @@ def test_a_run_on_a_cpu(tmp_path: Path) -> None:
     )
     command = [
         sys.executable,
-        str(SCRIPT),
+        str(script.__file__),
         "--device",
         "cpu",
         "--rounds",

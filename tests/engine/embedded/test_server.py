@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tiny_models import CONFIGS, Folder, Logprobs
 from transformers import MambaConfig
 
 from katcore.engine import Generation, SamplingParams
@@ -23,6 +22,7 @@ from katcore.engine.embedded.server import EmbeddedServer, launch
 from katcore.engine.sglang import ContextOverflow, SGLangEngine
 from katcore.errors import EngineError, InputError
 from katcore.model.folder import load
+from tests.support.tiny_models import CONFIGS, Folder, Logprobs
 
 
 def prompt(length: int, salt: int = 0) -> list[int]:

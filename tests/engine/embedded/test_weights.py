@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_models import Folder
 
 from katcore.engine import tensors as packing
 from katcore.engine.embedded.model import Model
 from katcore.engine.embedded.weights import Parked, check, decode, overwrite
 from katcore.errors import EngineError, InputError
+from tests.support.tiny_models import Folder
 
 
 def state(model: Model) -> dict[str, torch.Tensor]:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
+
 
 @pytest.mark.slow
 def test_kernels_compile_for_sm_90(tmp_path: Path) -> None:
-    program = Path(__file__).with_name("compile_kernels.py")
+    program = ROOT / "tests/support/compile_linear_logprob.py"
     # An interpreted kernel has nothing to compile; an empty cache, or nothing would be compiled either.
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, env=environment, check=False)

@@ -6,10 +6,11 @@ import os
 
 import pytest
 import torch
-from forests import CHAIN, COMB, ROOTS, STARS, depths, forest, forests, paths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+
+from tests.support.forests import CHAIN, COMB, ROOTS, STARS, depths, forest, forests, paths
 
 if not torch.cuda.is_available():  # read when the kernels are first imported, inside the tests
     os.environ["TRITON_INTERPRET"] = "1"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from forests import COMB, by_path, forest, forests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from katkernels.tree_attention import chains, make_plan, tree_attention
+from tests.support.forests import COMB, by_path, forest, forests
 
 LIMITS = [(0, 256), (20, 256), (20, 7), (4096, 256)]
 """Pairs that a call costs, and the largest block: single chains, merged ones and everything at once."""

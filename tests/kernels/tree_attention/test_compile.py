@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks/gpu/compile_tree_attention.py"
+from tests.support import ROOT
+
+SCRIPT = ROOT / "benchmarks/gpu/compile_tree_attention.py"
 
 
 @pytest.mark.slow

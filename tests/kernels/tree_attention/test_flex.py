@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from forests import by_path, depths, forest
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from katcore.errors import KatError
 from katkernels.tree_attention import make_plan, tree_attention
 from katkernels.tree_attention.check import check_plan
 from katkernels.tree_attention.flex import TILE, block_mask
+from tests.support.forests import by_path, depths, forest
 
 CPU = torch.device("cpu")
 END = forest([0] * 40 + [9] + [0] * 30 + [55] + [0] * 20)

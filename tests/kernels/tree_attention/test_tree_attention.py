@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from forests import CHAIN, COMB, ROOTS, STARS, by_path, depths, forest, forests, paths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from katkernels import tree_attention as package
 from katkernels.tree_attention import make_plan, segments, tree_attention
+from tests.support.forests import CHAIN, COMB, ROOTS, STARS, by_path, depths, forest, forests, paths
 
 SHAPES = [CHAIN, STARS, COMB, ROOTS, forest([0]), forest([0] * 5 + [2] + [0] * 9 + [12] + [0] * 3 + [40, 0, 0, 1, 0])]
 

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 import torch
-from forests import COMB, ROOTS, STARS, by_path, depths, forest, forests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+
+from tests.support.forests import COMB, ROOTS, STARS, by_path, depths, forest, forests
 
 if not torch.cuda.is_available():  # read when the kernels are first imported, inside the tests
     os.environ["TRITON_INTERPRET"] = "1"

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trajectories import attempt, lines, node, token_trees
 
 from katcore.pack_trie.group import Member
 from katcore.pack_trie.show.layout import LEFT, RIGHT, Branch, Layout, bend_between, height_at, lay_out
 from katcore.pack_trie.show.picture import Picture, of_group
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node
+from tests.support.trajectories import attempt, lines, node, token_trees
 
 
 def picture_of(samples: Sequence[list[Node]]) -> Picture:

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from trajectories import attempt, lines, node, token_trees
 
 from katcore.errors import InputError, RecordError
 from katcore.pack_trie import PackSettings, items
@@ -27,6 +26,7 @@ from katcore.pack_trie.show.svg import colours_of, segments
 from katcore.pack_trie.show.text import columns, cut, escape, number
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node, Pack, ToolCall, Trajectory
+from tests.support.trajectories import attempt, lines, node, token_trees
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '</title><script>alert(1)</script><!-- ]]> & "q" \' \x00\x1b[31m \u202egnp.exe \ufffe\t\nx'

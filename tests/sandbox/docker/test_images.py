@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sandbox_cases import said
-from small_root import small_root
 
 from katcore.errors import SandboxError
 from katcore.sandbox import Spec
 from katcore.sandbox.docker import exported
 from katcore.sandbox.docker.sandbox import Docker
+from tests.support.sandbox_cases import said
+from tests.support.small_root import small_root
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,6 @@
-"""Reports that real runners wrote about the tiny projects of `projects/` are read as their sources say.
+"""Reports that real runners wrote about the tiny projects of `tests/testrun/projects` are read as their sources say.
 
-The files of `reports/` are the runners' own (`make test-runners` writes them again); those of runners that cannot be
+The files of this folder are the runners' own (`make test-runners` writes them again); those of runners that cannot be
 installed here are written by hand in the reporters' published form.
 """
 
@@ -11,15 +11,15 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from expected_outcomes import EXPECTED, NOT_RUN
 
 from katcore.errors import RecordError
 from katcore.records import Environment, Report
 from katcore.testrun.reports import bundle, gotest, jest, junit, libtest, mocha, outcome, rspec, tap, trx
 from katcore.testrun.reports.outcome import BadReport, Outcomes
 from katcore.testrun.runners import RUNNERS, runner_of, units_of
+from tests.support.expected_outcomes import EXPECTED, NOT_RUN
 
-REPORTS = Path(__file__).parent / "reports"
+REPORTS = Path(__file__).parent
 
 
 def golden(name: str) -> bytes:

@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from naive_losses import NAN, Sample, Token, flat, segment_by_hand, token_by_hand
-from random_packs import Paths, make_pack, path_logprobs, tiny_model
 from torch import Tensor
 
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.batch import PackRow, steps
 from katcore.train.losses import OBJECTIVES, LossInputs, LossSettings, linear_loss, linearise, scatter
+from tests.support.naive_losses import NAN, Sample, Token, flat, segment_by_hand, token_by_hand
+from tests.support.random_packs import Paths, make_pack, path_logprobs, tiny_model
 
 LOW, HIGH = 0.05, 0.07
 REDUCERS = {"turn": "turn-mean", "product": "turn-mean", "sequence": "seq-mean-token-mean", "token": "token-mean"}

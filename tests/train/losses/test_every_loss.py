@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from random_packs import Paths, make_pack, path_logprobs, tiny_model
 from torch import Tensor
 
 from katcore.model.tree_lm import TreeLM
@@ -22,6 +21,7 @@ from katcore.train.mcla import Averaging
 from katcore.train.objective import Optimizer, TrainObjective
 from katcore.train.terms import TermTensors
 from katcore.train.trainer import Trainer
+from tests.support.random_packs import Paths, make_pack, path_logprobs, tiny_model
 
 TOLERANCE = 1e-6  # of transformers' fp32 norms and rotary positions
 

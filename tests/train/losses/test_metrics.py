@@ -7,9 +7,9 @@ import statistics
 
 import pytest
 import torch
-from naive_losses import random_samples, to_inputs
 
 from katcore.train.losses import LossOutputs, LossSettings, grpo, gspo, reduce_metrics, reduce_values
+from tests.support.naive_losses import random_samples, to_inputs
 
 
 def outputs_of(parts: list[list[float]], name: str) -> list[LossOutputs]:

@@ -6,7 +6,11 @@ import math
 
 import pytest
 import torch
-from naive_losses import (
+
+from katcore.errors import InputError
+from katcore.train.losses import OBJECTIVES, LossInputs, LossSettings, grpo, gspo
+from tests.support.naive_losses import (
+    EXACT,
     Sample,
     Token,
     flat,
@@ -14,20 +18,10 @@ from naive_losses import (
     random_samples,
     scale_of,
     segment_by_hand,
+    slopes,
     to_inputs,
     token_by_hand,
 )
-
-from katcore.errors import InputError
-from katcore.train.losses import OBJECTIVES, LossInputs, LossOutputs, LossSettings, grpo, gspo
-
-EXACT = {"rel": 1e-12, "abs": 1e-14}
-
-
-def slopes(given: LossInputs, out: LossOutputs) -> list[float]:
-    found: list[float] = torch.autograd.grad(out.loss, given.logprob)[0].tolist()
-    return found
-
 
 KINDS = [
     ("turn", "mean", "turn-mean", (3e-4, 4e-4)),

@@ -7,7 +7,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from naive_losses import (
+
+from katcore.errors import InputError
+from katcore.train.losses import LossSettings, grpo, mixed, opd, sft
+from tests.support.naive_losses import (
+    EXACT,
     NAN,
     Token,
     flat,
@@ -15,14 +19,11 @@ from naive_losses import (
     random_samples,
     scale_of,
     segment_by_hand,
+    slopes,
     tis_by_hand,
     to_inputs,
     token_by_hand,
 )
-from test_losses_segments import EXACT, slopes
-
-from katcore.errors import InputError
-from katcore.train.losses import LossSettings, grpo, mixed, opd, sft
 
 SAMPLES = random_samples(3, 0.4, samples=12)
 TOKENS = flat(SAMPLES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from expected_logs import FORGED, REAL, SHORT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +12,9 @@ from katcore.errors import RecordError
 from katcore.testrun.reports import logs
 from katcore.testrun.reports.logs import END, KNOWN, START, aligned
 from katcore.testrun.reports.outcome import BadReport
+from tests.support.expected_logs import FORGED, REAL, SHORT
 
-REPORTS = Path(__file__).parent / "reports" / "logs"
+REPORTS = Path(__file__).parent
 SAME = {
     "parse_combined_test_reports": "parse_log_r_junit", "parse_java_mvn": "parse_log_java_mvn",
     "parse_java_mvn_v2": "parse_log_java_mvn_v2", "parse_lua_nvim": "parse_log_lua_nvim",
