@@ -54,7 +54,7 @@ def test_lines_are_whole_whatever_the_pipe_delivers(size: int) -> None:
         def __init__(self, data: bytes) -> None:
             self.data = data
 
-        def read_records(self, _: int = -1) -> bytes:
+        def read(self, _: int = -1) -> bytes:
             piece, self.data = self.data[:size], self.data[size:]
             return piece
 
