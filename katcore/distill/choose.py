@@ -1,4 +1,4 @@
-"""The best expert for each task, from verdicts (METHOD § 8).
+"""The best expert for each task, from verdicts (method.md § 8).
 
 In: graded trajectories of several experts on the same tasks. Out: one choice a task, in the order of task ids, the
 same whatever the order of the input. Masked attempts say nothing and are left out. Nothing is run here; choose on

@@ -1,4 +1,4 @@
-"""Experts' log-probs of the student's own tokens, added to packs (METHOD § 8).
+"""Experts' log-probs of the student's own tokens, added to packs (method.md § 8).
 
 In: packs, model folders of experts, and, where there are several, the choice of an expert for each task. Out: the same
 packs with `teacher_logprob` and `teacher` filled; every other byte stays. An expert runs once over each tree that it

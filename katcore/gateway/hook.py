@@ -1,7 +1,7 @@
 """What may look at an answer before the agent sees it: `(path, response) -> keep | replace(message) | stop`.
 
-In: the nodes that lead to an answer, and the answer's message. Out: a decision. `by_references` is METHOD § 5.2: a step
-that leaves every reference is replaced by the nearest one's; after several in a row the rollout ends.
+In: the nodes that lead to an answer, and the answer's message. Out: a decision. `by_references` is method.md § 5.2: a
+step that leaves every reference is replaced by the nearest one's; after several in a row the rollout ends.
 """
 
 from __future__ import annotations

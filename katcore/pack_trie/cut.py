@@ -1,4 +1,4 @@
-"""Cut a tree that exceeds the budget into packs of whole paths that repeat as few tokens as possible (METHOD § 6.6).
+"""Cut a tree that exceeds the budget into packs of whole paths that repeat as few tokens as possible (method.md § 6.6).
 
 In: a tree as its leaves, and the budget. Out: a `Cut`: for each pack the leaves that it has. A pack is the tree of its
 leaves' paths, so it is connected and contains the root; what several packs contain is computed in each of them. A path

@@ -1,4 +1,4 @@
-"""Error-masked supervised training (METHOD § 4.1).
+"""Error-masked supervised training (method.md § 4.1).
 
 The tokens of a tool call that failed get weight 0: its own span, so that of several parallel calls only the failed one
 is masked, or its whole turn. Observation and later correction stay as they are. A command that ran and exited non-zero

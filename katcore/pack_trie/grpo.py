@@ -1,4 +1,4 @@
-"""Group-relative policy optimisation: advantages inside a task's group (METHOD § 7.1).
+"""Group-relative policy optimisation: advantages inside a task's group (method.md § 7.1).
 
 A_i = (r_i − mean r) / (std r + ε) over the unmasked samples, population std. A group of which all have the same reward
 is kept, with advantages 0: its tokens belong to the step's denominators. Ratios, clipping and rescaling are the

@@ -1,4 +1,4 @@
-"""Group sequence policy optimisation: grpo's attempts, advantages and weights, for ratios of segments (METHOD § 7.3).
+"""Group sequence policy optimisation: grpo's attempts, advantages, weights, for ratios of segments (method.md § 7.3).
 
 A segment is a sample or one of its turns; a turn is one model call's completion, and its number stands with every term.
 The advantage belongs to the whole segment, so there is no baseline of single tokens.

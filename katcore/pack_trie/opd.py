@@ -1,4 +1,4 @@
-"""On-policy distillation: the student's own tokens, to be scored by a teacher (METHOD § 8). Needs no reward."""
+"""On-policy distillation: the student's own tokens, to be scored by a teacher (method.md § 8). Needs no reward."""
 
 from __future__ import annotations
 

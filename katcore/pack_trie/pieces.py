@@ -1,6 +1,6 @@
 """A tree and how it is cut → a tree for each pack, with every term in exactly one of them.
 
-Tokens may be in several packs; terms may not, or the sum over packs would be another gradient (METHOD § 6.4). A term
+Tokens may be in several packs; terms may not, or the sum over packs would be another gradient (method.md § 6.4). A term
 goes to a pack that has its sample's path; where several have it, as with a trajectory that forks, the terms of one turn
 stay together, and a sample's turns go to as few packs as possible, the first of equals. The other packs have the same
 tokens as context. Denominators and sample numbers stay those of the whole tree: each pack lists all its samples.

@@ -195,7 +195,7 @@ class Reader:
 
 
 def _without_corrections(nodes: list[Node]) -> list[Node]:
-    """Steps of the policy that a reference's replaced are context to it, not what it sampled (METHOD § 5.2)."""
+    """Steps of the policy that a reference's replaced are context to it, not what it sampled (method.md § 5.2)."""
     if not {"engine", "reference"} <= {node.origin for node in nodes if node.sampled}:
         return nodes
     context: dict[str, Any] = {"sampled": [], "engine_logprobs": None, "versions": []}

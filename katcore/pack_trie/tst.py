@@ -1,4 +1,4 @@
-"""Tree-structured trajectory training (METHOD § 4.2): subtrees that are coherent in themselves, plain SFT in each.
+"""Tree-structured trajectory training (method.md § 4.2): subtrees that are coherent in themselves, plain SFT in each.
 
 A trajectory is cut where one context ends and another begins: above every message with a boundary (compaction, mode,
 and, where it hangs below another context, subagent and title), and at every root. Each subtree is a sample of its own,

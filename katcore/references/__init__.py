@@ -1,4 +1,4 @@
-"""Several ground truths for one task: how near an attempt came, and when to put it right or give it up (METHOD § 5).
+"""Several ground truths for one task: how near an attempt came, and when to put it right or give it up (method.md § 5).
 
     references = references_of(task)                         # task.verification.references
     reward = relative_reward(trajectory, references)         # 1 − min_j d(o, g_j)

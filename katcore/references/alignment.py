@@ -1,4 +1,4 @@
-"""How far what an agent did is from several ground truths: an edit distance over actions (METHOD § 5.1).
+"""How far what an agent did is from several ground truths: an edit distance over actions (method.md § 5.1).
 
 In: steps. Out: a discrepancy d in [0, 1] to each reference, and the relative reward 1 − min_j d. Rewards of this kind
 are compared inside a task's group, never across tasks: how far apart two good solutions are differs from task to task.

@@ -1,4 +1,4 @@
-"""What to do with the step that an agent is about to take: keep it, take a reference's, or stop (METHOD § 5.2, 5.3).
+"""What to do with the step that an agent is about to take: keep it, take a reference's, or stop (method.md § 5.2, 5.3).
 
 In: the path so far and the model's answer to it. Out: a signal. It is made for the place where answers pass by on their
 way to the agent; it changes nothing itself. A replaced step is context, not a target: its node has no sampled tokens.

@@ -29,7 +29,7 @@ class Options:
     `journals` is a folder for the calls of rollouts under way,
     which the caller looks after; without one it is in the cache and goes with the service. `rules` say what becomes of
     a step away from all references, those of `references` or else the task's own; an attempt that they stop is drawn
-    again up to `redraws` times (METHOD § 5.3).
+    again up to `redraws` times (method.md § 5.3).
     """
 
     scaffold: str = "bash-loop"

@@ -1,4 +1,4 @@
-"""Verified reference trajectories from a file, and the hooks that keep rollouts near them (METHOD § 5.2, 5.3).
+"""Verified reference trajectories from a file, and the hooks that keep rollouts near them (method.md § 5.2, 5.3).
 
 In: a stream of graded kat.trajectory records. Out: for each task that has one which passed, a hook for the gateway.
 Such a file takes the place of the references that the tasks carry.

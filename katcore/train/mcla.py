@@ -1,4 +1,4 @@
-"""Monte-Carlo log-probability averaging (KAT-Coder-V2 eq. 8-11, METHOD § 7.4).
+"""Monte-Carlo log-probability averaging (KAT-Coder-V2 eq. 8-11, method.md § 7.4).
 
 The routing of a mixture of experts makes log-probs noisy, and the noise stands in the exponent of every importance
 weight. Averaging K passes of the same weights over the same tokens lowers its variance to σ²/K, if both policies are

@@ -26,11 +26,11 @@ class TrainObjective:
     averaging: Averaging = field(default_factory=lambda: Averaging(passes=1))
     """Passes whose log-probs are averaged (MCLA); 1: off."""
     difficulty_weight: float = 0.0
-    """λ of METHOD § 7.2: how much more a hard task's advantages count."""
+    """λ of method.md § 7.2: how much more a hard task's advantages count."""
     entropy_weight: float = 0.0
-    """μ of METHOD § 7.2: how much more an uncertain sample's do."""
+    """μ of method.md § 7.2: how much more an uncertain sample's do."""
     router_loss: float = 0.0
-    """Coefficient of a mixture of experts' load-balancing loss (METHOD § 7.5); none in RL."""
+    """Coefficient of a mixture of experts' load-balancing loss (method.md § 7.5); none in RL."""
 
     def __post_init__(self) -> None:
         if self.name not in OBJECTIVES:

@@ -1,8 +1,9 @@
 """Passes over the packs of one step: log-probs without gradient, and the gradient of the step's loss.
 
 In: a step, a model over trees, an objective. Out: gradients in the parameters, what the losses say, log-probs that a
-later pass compares with. A loss that treats terms one by one is taken part by part, in one pass. One that couples terms
-(a turn's ratio may span parts, packs) is first linearised at the whole step's log-probs (METHOD § 6.5). No optimiser.
+later pass compares with. A loss that treats terms one by one is taken part by part, in one pass. One that couples
+terms (a turn's ratio may span parts, packs) is first linearised at the whole step's log-probs (method.md § 6.5). No
+optimiser.
 """
 
 from __future__ import annotations

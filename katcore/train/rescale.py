@@ -1,4 +1,4 @@
-"""Difficulty- and entropy-aware rescaling of advantages (KAT-Coder-V1 § 4.2, METHOD § 7.2).
+"""Difficulty- and entropy-aware rescaling of advantages (KAT-Coder-V1 § 4.2, method.md § 7.2).
 
 In: one number a sample, for all unmasked samples of a step: advantage, group, success, mean entropy. Out: advantages
 that weigh hard tasks and uncertain samples more. It runs after the pass that gives the old log-probs and entropies, and

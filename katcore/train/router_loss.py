@@ -1,4 +1,4 @@
-"""The load-balancing loss of a mixture of experts, over a step that is run in parts (METHOD § 7.5).
+"""The load-balancing loss of a mixture of experts, over a step that is run in parts (method.md § 7.5).
 
 In: a model with routers, the terms of a step, a coefficient c. Out: the loss's gradient, which joins the backward pass
 of every part. For each of L layers and E experts, with w_i the weight of the terms that state i predicts, over the step

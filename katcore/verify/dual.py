@@ -1,4 +1,4 @@
-"""The dual verifier of METHOD § 2.4: rules and a multi-dimension judge on one attempt.
+"""The dual verifier of method.md § 2.4: rules and a multi-dimension judge on one attempt.
 
 In: a task, the rules' (or tests') verdict, and a way to ask the judge. Out: one verdict. Rules come first and are a
 gate: what they fail earns nothing, however well it reads, and the judge is not asked. What they pass earns

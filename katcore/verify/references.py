@@ -1,4 +1,4 @@
-"""Verdicts by several ground truths: how near an attempt's actions came to the nearest reference (METHOD § 5.1).
+"""Verdicts by several ground truths: how near an attempt's actions came to the nearest reference (method.md § 5.1).
 
 In: a task with `verification.references`, an attempt. Out: a verdict whose reward is 1 − min_j d(o, g_j), in [0, 1].
 It is compared inside a group, never across tasks; `passed` therefore means only that the reward reaches `PASSES`.

@@ -1,7 +1,7 @@
 """Rubrics: dimensions with weights and anchored scales from 0 to 5.
 
 In: `verification.rubric` of a task, or one of the rubrics that come with KAT (`web_page.json`, ten dimensions for
-landing pages; `web_slides.json`, five for slides and data visualisation; METHOD § 2.8). Out: `Rubric`.
+landing pages; `web_slides.json`, five for slides and data visualisation; method.md § 2.8). Out: `Rubric`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ COEFFICIENT = 0.7
 
 
 def path_loss(model: Any, pack: Pack, paths: Paths) -> tuple[Tensor, Tensor]:
-    """(cross-entropy, load-balancing loss), each sequence run by itself: METHOD § 7.5 written out."""
+    """(cross-entropy, load-balancing loss), each sequence run by itself: method.md § 7.5 written out."""
     trained = pack.step_counts.trained_tokens
     logprobs = path_logprobs(model, paths)
     ce = sum((-ce * logprobs[s][at - 1] for s, at, _, _, ce, _ in paths.terms), torch.zeros(())) / trained

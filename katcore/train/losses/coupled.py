@@ -2,7 +2,7 @@
 
 A turn's or a sequence's ratio needs log-probs that lie in other packs. A forward without gradient gives those of the
 whole step; the loss on them gives w_t = ∂L/∂log π(y_t); each pack then runs with Σ_t w_t log π(y_t), which has the same
-gradient (METHOD § 6.5).
+gradient (method.md § 6.5).
 """
 
 from __future__ import annotations

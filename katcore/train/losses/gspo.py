@@ -11,7 +11,7 @@ from katcore.train.losses.metrics import combined, common_metrics
 def gspo(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     """L = −Σ_t scale_t · c_t · min(s_{k,t} A_t, clip(s_{k,t}, 1 − ε_l, 1 + ε_h) A_t) + kl_ref · L_ref.
 
-    J of METHOD § 7.3 is −L under the reducer that `reducer_of` names. With `turn-mean` a term's scale is
+    J of method.md § 7.3 is −L under the reducer that `reducer_of` names. With `turn-mean` a term's scale is
     1 / (S · K_i · |T_k|): the |T_k| terms of a turn, each of the turn's own value, sum to
     1 / (S · K_i) · min(s_k A, clip(s_k) A). The gradient in log π(y_t) comes out right because that of s_{k,t} is
     |T_k| · ∂s_k/∂log π(y_t): s_k for the geometric mean, |T_k| s_k for the product.

@@ -2,7 +2,7 @@
 
 A term is a trained occurrence of a token in a sample. The model has run once per unique token and its log-probs were
 gathered into the term table, so autograd's scatter-add into the unique tokens is the gradient scaler of tree training
-and any loss, clipped or not, is exact (METHOD § 6.5). No loss here knows of trees, packs or ranks. M terms.
+and any loss, clipped or not, is exact (method.md § 6.5). No loss here knows of trees, packs or ranks. M terms.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class LossSettings:
     clip_low: float | None = None
     clip_high: float | None = None
     opd_weight: float = 1.0
-    """METHOD's c times the distillation stream's weight: only their product matters."""
+    """the c of method.md § 8 times the distillation stream's weight: only their product matters."""
     negative_weight: float = 1.0
     """Scales tokens whose advantage is negative (ours)."""
     segment: Segment | None = None

@@ -45,7 +45,7 @@ def correction(inputs: LossInputs, settings: LossSettings, used: Tensor) -> Corr
 
 
 def icepop(ratio: Tensor, settings: LossSettings) -> tuple[Tensor, str, Tensor]:
-    """k_t where k_t ∈ [α, β], else 0,  k_t = π_train,old(y_t) / π_infer(y_t)  (IcePop, Ring-1T; METHOD § 7.5)."""
+    """k_t where k_t ∈ [α, β], else 0,  k_t = π_train,old(y_t) / π_infer(y_t)  (IcePop, Ring-1T; method.md § 7.5)."""
     outside = (ratio < settings.icepop_low) | (ratio > settings.icepop_high)
     return ratio.masked_fill(outside, 0.0), "icepop_masked", outside.to(ratio)
 

@@ -1,4 +1,4 @@
-"""On-policy distillation: the teacher's opinion of the student's own tokens as a per-token advantage (METHOD § 8)."""
+"""On-policy distillation: the teacher's opinion of the student's own tokens as an advantage a token (method.md § 8)."""
 
 from __future__ import annotations
 
