@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +18,15 @@ def modules(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*.py") if "projects" not in path.parts)
 
 
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def imported(path: Path) -> set[str]:
     """Names of modules, and of what may be one: both `a` and `a.b` of `from a import b`."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -32,7 +38,7 @@ def with_search_paths(root: Path) -> list[str]:
     """Code that reads or changes where Python looks for modules."""
     found = []
     for path in (path for folder in ("tests", "benchmarks", "scripts") for path in modules(root / folder)):
-        attributes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+        attributes = [node for node in nodes(path) if isinstance(node, ast.Attribute)]
         names = {f"{node.value.id}.{node.attr}" for node in attributes if isinstance(node.value, ast.Name)}
         patched = {node.attr for node in attributes} & {"syspath_prepend", "addsitedir"}
         if patched or {"sys.path", "sys.modules"} & (names | imported(path)):
