@@ -57,7 +57,7 @@ check: lint
 test-gpu:
 	if $(PYTHON) -c 'import pytest' 2>/dev/null; \
 	    then TRITON_INTERPRET=0 scripts/from-source $(PYTHON) -m pytest -m gpu tests/kernels/test_gpu.py; \
-	    else TRITON_INTERPRET=0 scripts/from-source $(PYTHON) tests/kernels/gpu_checks.py; fi
+	    else TRITON_INTERPRET=0 scripts/from-source $(PYTHON) tests/support/gpu_checks.py; fi
 
 .PHONY: test-runners
 test-runners: $(VENV)/.installed
@@ -78,13 +78,13 @@ test-datasets: $(VENV)/.installed
 
 .PHONY: bench-gateway
 bench-gateway: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/gateway.py --peer litellm --json
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.gateway --peer litellm --json
 
 .PHONY: test-kill
 test-kill: $(VENV)/.installed
 	scripts/system-packages test
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_KILL_ROLLOUTS=200 KAT_KILL_KILLS=10 KAT_KILL_LATEST_S=8 \
-	    KAT_KILL_TABLE=benchmarks/results/rollout_kill.md $(BIN)/pytest -s tests/rollout/test_rollout_kill.py
+	    KAT_KILL_TABLE=benchmarks/results/rollout_kill.md $(BIN)/pytest -s tests/rollout/test_kill.py
 
 .PHONY: test-validate
 test-validate: $(VENV)/.installed
@@ -100,7 +100,7 @@ test-ray: $(VENV)/.installed
 	scripts/system-packages test
 	test -d $(RAY)/ray || $(BIN)/pip install --quiet --disable-pip-version-check --target $(RAY) 'ray>=2.40'
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_TEST_RAY=$(CURDIR)/$(RAY) \
-	    KAT_RAY_TABLE=benchmarks/results/rollout_ray.md $(BIN)/pytest -s -m ray tests/rollout/test_rollout_ray.py
+	    KAT_RAY_TABLE=benchmarks/results/rollout_ray.md $(BIN)/pytest -s -m ray tests/rollout/test_ray.py
 
 .PHONY: test-sglang
 test-sglang: $(VENV)/.installed

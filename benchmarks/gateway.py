@@ -1,6 +1,6 @@
 """What the gateway costs: latency that it adds to a call, calls a second on one core, memory of a rollout.
 
-    python benchmarks/gateway.py [--json] [--peer litellm] [--rollouts 512] [--turns 20] [--model DIR]
+    python -m benchmarks.gateway [--json] [--peer litellm] [--rollouts 512] [--turns 20] [--model DIR]
 
 The load: tool conversations of 20 turns that grow past 4,000 prompt tokens, each call a new turn, three dialects, half
 of them streamed; then bodies of about 2 KiB, and of 400 KiB (a long first message, whose own call, which tokenises it,
@@ -20,13 +20,10 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.gateway_load import DIALECTS, Conversation, Target, converse
 from benchmarks.gateway_parts import Engine, Peer, Served

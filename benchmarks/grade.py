@@ -1,6 +1,6 @@
 """How long one grading takes, beside the same tests without a box in the same environment.
 
-    python benchmarks/grade.py [--rounds 20] [--json FILE]
+    python -m benchmarks.grade [--rounds 20] [--json FILE]
 
 A project of 20 modules and 200 tests is made on the spot. `grade`: a fresh box, the patch, the task's test files, the
 tests, the verdict; nothing is taken from the cache but the built environment and the checkout. `bare`: the same test
@@ -18,12 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from paired import ROOT, compared, main
-
-sys.path.insert(0, str(ROOT / "tests/verify"))
-
-from grading import calm_task, environment_with_pytest, grade, patch
-
+from benchmarks.paired import compared, main
+from benchmarks.small_task import environment_with_pytest, grade, patch, small_task
 from katcore.environment.built import ensure_environment
 from katcore.environment.workspace import patched
 from katcore.records import Task
@@ -44,11 +40,9 @@ def project() -> dict[str, str]:
 
 
 def make_task(files: dict[str, str]) -> Task:
-    task = calm_task(environment_with_pytest(), "bench", files)
     every = [[f"tests/test_m{m}.py::test_{n}" for n in range(EACH)] for m in range(MODULES)]
-    task.verification.FAIL_TO_PASS = every[0]
-    task.verification.PASS_TO_PASS = [test for tests in every[1:] for test in tests]
-    return task
+    others = [test for tests in every[1:] for test in tests]
+    return small_task(environment_with_pytest(), "bench", files, every[0], others)
 
 
 def bare(task: Task, folder: Path, report: Path, python: Path) -> None:

@@ -1,6 +1,6 @@
 """How many tokens a cut repeats: ours, the rules of others, and the best of all cuts where it can be had.
 
-    OMP_NUM_THREADS=1 python benchmarks/packing_gap.py [--trajectories FILE...] [--json FILE] [--markdown FILE]
+    OMP_NUM_THREADS=1 python -m benchmarks.packing_gap [--trajectories FILE...] [--json FILE] [--markdown FILE]
 
 Three tables. `small`: random trees of 4 to 8 leaves, whose divisions are all tried, and of 9 to 13, where the fewest
 tokens are those of our dynamic programming; for each rule the mean and the worst of tokens computed over the fewest
@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from packing_trees import SHAPES, Case, made, random_tree, real, star
 
+from benchmarks.packing_trees import SHAPES, Case, made, random_tree, real, star
 from katcore.pack_trie import cut as cut_module
 from katcore.pack_trie import cut_exact
 from katcore.pack_trie.cut import cut
@@ -294,7 +294,7 @@ def main() -> None:
     kinds |= {f"real: {cases[0].name.partition('/')[0]}": cases for cases in real(options.trajectories) if cases}
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     found = {
-        "command": " ".join(["benchmarks/packing_gap.py", *(Path(a).name for a in sys.argv[1:])]),
+        "command": " ".join(["python -m benchmarks.packing_gap", *(Path(a).name for a in sys.argv[1:])]),
         "commit": commit.stdout.strip(), "python": platform.python_version(), "numpy": np.__version__,
         "single": [case.name for cases in kinds.values() for case in cases if len(case.paths) < 2],
         "small": small(options.trees),

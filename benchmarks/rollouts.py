@@ -1,6 +1,6 @@
 """Hundreds of rollouts at once on one host: what each costs in memory, and how fast they come out.
 
-    python benchmarks/rollouts.py [-n ROLLOUTS] [-j JOBS] [--sleep SECONDS] [--json]
+    python -m benchmarks.rollouts [-n ROLLOUTS] [-j JOBS] [--sleep SECONDS] [--json]
 
 Runs `kat-rollout -j JOBS` with bash-loop and a script of three commands, the second of which sleeps, so that JOBS
 rollouts are alive together. Every half second the runner's resident memory is read, and the proportional share (PSS) of
@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rollout_start import archive
+from benchmarks.rollout_start import archive
 
 MIB = 1 << 20
 

@@ -1,6 +1,6 @@
 """What boxes started ahead are worth: one patch is graded again and again on a Docker engine with and without them.
 
-    DOCKER_HOST=$(scripts/docker-engine start /tmp/engine) python benchmarks/warm_boxes.py [--rounds 20] [--json FILE]
+    DOCKER_HOST=$(scripts/docker-engine start /tmp/engine) python -m benchmarks.warm_boxes [--rounds 20] [--json FILE]
 
 The task and the patch are those of `grade.py`: 20 modules, 200 tests, and each grading is three runs in boxes of their
 own, as those of a validation or of a group of attempts. `cold`: every box is started when it is wanted; `warm`: as
@@ -13,9 +13,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from grade import EACH, MODULES, make_task, patch, project, seconds
-from paired import compared, main
-
+from benchmarks.grade import EACH, MODULES, make_task, project, seconds
+from benchmarks.paired import compared, main
+from benchmarks.small_task import patch
 from katcore.sandbox import Box, Sandbox, Spec, sandbox
 from katcore.sandbox.warm import Warm
 from katcore.verify import grader

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "verify"))
-from scripted_endpoint import endpoint
-
 from katcore.errors import EngineError, UsageError
 from katcore.llm import BadAnswer, Budget, BudgetSpent, Client, json_in
+from tests.support.scripted_endpoint import endpoint
 
 HELLO = [{"role": "user", "content": "hello"}]
 

@@ -1,7 +1,8 @@
 """The output layer on a GPU: KAT's `fold` against all logits, Liger, torch's chunked loss and the four bare products.
 
-    python benchmarks/gpu/fused_head.py [--quick] [--json FILE]      needs a CUDA device and bf16; METHOD.md says how
+    scripts/from-source python3 benchmarks/gpu/fused_head.py [--quick] [--json FILE]
 
+Needs a CUDA device and bf16; METHOD.md says how it is measured.
 Shapes R,H,V in bf16: 4096,4096,151936 is the one that goals are set for; without --quick also fewer and more rows and
 another vocabulary. Then the same shape with tiles of 64 MiB to 1 GiB, which is how TILE_BYTES should be chosen, and
 what the two Triton kernels alone take, in bytes a second. Measuring is `benchmarks/linear_logprob.py`'s.
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,9 @@ import torch
 import triton
 from torch import Tensor
 
+from benchmarks.linear_logprob import Shape, measure, table, where
 from katkernels.linear_logprob import fold
 from katkernels.linear_logprob.fold_kernel import fold_tile, logit_gradient
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from linear_logprob import Shape, measure, table, where
 
 GOAL = "4096,4096,151936"
 MORE = ["1024,4096,151936", "16384,4096,151936", "4096,4096,128256", "8192,2048,262144"]

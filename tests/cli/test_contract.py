@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-COMMAND = [sys.executable, str(Path(__file__).with_name("sample_command.py"))]
+from tests.support import ROOT
+
+COMMAND = [sys.executable, str(ROOT / "tests/support/sample_command.py")]
 
 
 def samples(n: int, **texts: str) -> str:

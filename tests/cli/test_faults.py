@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage_inputs import GOLD, attempts, change, history, pack, real_changes, task, write
 
 from katcore.model.folder import load
 from katcore.records import Record, Trajectory, encode
+from tests.support.stage_inputs import GOLD, attempts, change, history, pack, real_changes, task, write
 
 pytestmark = pytest.mark.usefixtures("cache")
 

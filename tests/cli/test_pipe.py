@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from stage_inputs import real_changes
+
+from tests.support.stage_inputs import real_changes
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cache")]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 import torch
-from engine_contract import Bench
-from tiny_models import CONFIGS, Folder, Logprobs
 from transformers import AutoModelForCausalLM
 
 from katcore.engine.embedded.server import EmbeddedServer
 from katcore.model.folder import load
+from tests.support.engine_contract import Bench
+from tests.support.tiny_models import CONFIGS, Folder, Logprobs
 
 
 @pytest.fixture(scope="session")

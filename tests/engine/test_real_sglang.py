@@ -19,12 +19,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from engine_contract import CONTRACT, TOLERANCE, Bench, prompt, run
-from tiny_models import Folder
 
 from katcore.engine import SamplingParams
 from katcore.engine.launcher import CPU_ENVIRONMENT, ON_CPU, launch, launch_router
 from katcore.engine.sglang import SGLangEngine
+from tests.support.engine_contract import CONTRACT, TOLERANCE, Bench, prompt, run
+from tests.support.tiny_models import Folder
 
 NOT_ON_A_CPU = {
     "a_seed_repeats": "needs --enable-deterministic-inference, whose attention backends all need a GPU",

@@ -3,21 +3,16 @@ nothing behind, and is shown to work where the guard is missing."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / name) for name in ("verify", "sandbox", "gateway") if str(TESTS / name) not in sys.path]
-
-from grading import calm_task, environment_with_pytest  # noqa: E402
-from hostile_cases import Attack, running_boxes  # noqa: E402
-from sandbox_cases import KINDS, Make  # noqa: E402
-
-from katcore.records import Task  # noqa: E402
-from katcore.sandbox import Box, Sandbox, Spec, sandbox  # noqa: E402
+from katcore.records import Task
+from katcore.sandbox import Box, Sandbox, Spec, sandbox
+from tests.support.grading import calm_task, environment_with_pytest
+from tests.support.hostile_cases import Attack, running_boxes
+from tests.support.sandbox_cases import KINDS, Make
 
 
 @pytest.fixture(params=KINDS)

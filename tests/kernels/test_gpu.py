@@ -15,7 +15,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "check" in metafunc.fixturenames:
         found = []
         if torch.cuda.is_available():
-            import gpu_checks
+            from tests.support import gpu_checks
 
             found = list(gpu_checks.cases())
         metafunc.parametrize("check", [check for _, check in found], ids=[name for name, _ in found])

@@ -6,17 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from katcore.source import pip_session
+from tests.support.repos import forget_settings
 
 
 @pytest.fixture(autouse=True)
 def own_world(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing that the machine's user configured for pip, git or KAT."""
-    monkeypatch.setenv("KAT_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
-        monkeypatch.delenv(name, raising=False)
-    pip_session.settings.cache_clear()
+    forget_settings(monkeypatch, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from repos import Repo
 
 from katcore.errors import InputError, Rejected, UsageError
 from katcore.mine import history
 from katcore.mine.changes import Changes, Selection, commits, issues
 from katcore.records import Change, encode
+from tests.support.repos import Repo
 
 
 def mine(where: Path | str, with_tests: bool = False, **selection: str | bool) -> list[Change]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from repos import Index, Repo, sdist, served
 
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
 from katcore.mine.options import ReleasesOptions
@@ -20,6 +19,7 @@ from katcore.records import Change, encode
 from katcore.source import pip_session
 from katcore.source.archive import members, unpack
 from katcore.source.checkout import checkout, source_of
+from tests.support.repos import Index, Repo, sdist, served
 
 PY = {"pyproject.toml": '[project]\nname = "shop"\n', "LICENSE": "MIT"}
 

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from cuts import fewest, leaf_tokens, leaves_of, path, random_trie, trie_of
 
 from katcore.pack_trie import cut as cut_module
 from katcore.pack_trie.cut import Cut, cut, whole
@@ -16,6 +15,7 @@ from katcore.pack_trie.cut_exact import consecutive, lower_bound, partition
 from katcore.pack_trie.cut_greedy import improve, insertion, together
 from katcore.pack_trie.leaves import EQUAL_DEPTH, Leaves, total
 from katcore.pack_trie.trie import Trie
+from tests.support.cuts import fewest, leaf_tokens, leaves_of, path, random_trie, trie_of
 
 
 def budgets(rng: random.Random, leaves: Leaves) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trajectories import attempt, lines, node, token_trees
 
 from katcore.errors import RecordError
 from katcore.pack_trie.options import LayoutOptions
@@ -21,6 +20,7 @@ from katcore.pack_trie.stream import items
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node, Pack, Trajectory
 from tests.support.options import pack_options
+from tests.support.trajectories import attempt, lines, node, token_trees
 
 Term = tuple[tuple[int, ...], str, int, int, float, float, float, float | None]
 

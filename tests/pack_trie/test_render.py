@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models import BARE, FORGETFUL, OPEN_ENDED, ROLES, THINKING, model
-from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, RecordError
 from katcore.model.folder import ChatModel, load
@@ -15,7 +13,9 @@ from katcore.model.tokenizer import SMALL
 from katcore.pack_trie.stream import items
 from katcore.pool import Item
 from katcore.records import Call, Node, Pack, Sample, ToolCall, Trajectory
+from tests.support.chat_models import BARE, FORGETFUL, OPEN_ENDED, ROLES, THINKING, model
 from tests.support.options import pack_options
+from tests.support.trajectories import attempt, lines, node
 
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {}}}]
 

@@ -6,13 +6,13 @@ import random
 from typing import Any
 
 import pytest
-from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, UsageError
 from katcore.pack_trie.stream import items
 from katcore.pool import Item
 from katcore.records import Pack, Trajectory
 from tests.support.options import pack_options
+from tests.support.trajectories import attempt, lines, node
 
 
 def tried(sample: int, reward: float, tokens: list[int], **fields: Any) -> Trajectory:

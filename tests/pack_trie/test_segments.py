@@ -9,13 +9,13 @@ import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
-from models import model
 
 from katcore.model.folder import load
 from katcore.model.tokenizer import Tokenizer
 from katcore.pack_trie.render import Renderer
 from katcore.pack_trie.segments import Segments
 from katcore.records import Sample
+from tests.support.chat_models import model
 
 CHAT = load()
 PIECES = [

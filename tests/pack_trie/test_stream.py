@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
-from trajectories import attempt, lines, node
 
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pack_trie.packing import first_fit
@@ -18,6 +17,7 @@ from katcore.pool import Item, run
 from katcore.records import Pack, Sample, Task, TaskSource, Trajectory, Verdict, encode
 from katcore.streams import Line
 from tests.support.options import pack_options
+from tests.support.trajectories import attempt, lines, node
 
 TEN = pack_options(objective="sft", budget=10)
 

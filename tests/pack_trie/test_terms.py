@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trajectories import attempt, lines, node, token_trees
 
 from katcore.pack_trie.grpo import advantages
 from katcore.pack_trie.stream import emit, items
 from katcore.records import Node, Pack, ToolCall, Trajectory
 from tests.support.options import pack_options
+from tests.support.trajectories import attempt, lines, node, token_trees
 
 Occurrence = tuple[str, tuple[int, ...], float]  # trajectory, tokens up to the trained one, engine log-prob
 

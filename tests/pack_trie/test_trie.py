@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trajectories import attempt, node, token_trees
 
 from katcore.errors import RecordError
 from katcore.pack_trie.tree import TokenTree
 from katcore.pack_trie.trie import Trie, merge
 from katcore.records import Node
+from tests.support.trajectories import attempt, node, token_trees
 
 Prefix = tuple[int, ...]
 

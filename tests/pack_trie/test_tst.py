@@ -8,12 +8,12 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trajectories import attempt, lines, node, token_trees
 
 from katcore.pack_trie.stream import items
 from katcore.pack_trie.tree import TokenTree
 from katcore.records import Node, Pack, Trajectory
 from tests.support.options import pack_options
+from tests.support.trajectories import attempt, lines, node, token_trees
 
 Occurrence = tuple[tuple[int, ...], int, float]  # tokens up to the trained one, its turn, engine log-prob
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent_scenarios import HANDS, Played, play
 
 from katcore.disk.cache import cache_root
 from katcore.records import Node
 from katcore.scaffold.table import built_in
+from tests.support.agent_scenarios import HANDS, Played, play
 
 pytestmark = pytest.mark.slow
 IN_CI = ("claude-code", "codex", "opencode", "mini-swe-agent")

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sandbox_cases import ROOT, Make, Script
 
 from katcore.sandbox import Box, Sandbox, Spec, sandbox
+from tests.support import ROOT
+from tests.support.sandbox_cases import Make, Script
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from any_record import objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
@@ -18,6 +17,7 @@ from msgspec import inspect
 from katcore.errors import InputError, KatError
 from katcore.records import RECORDS, Call, Node, Sample, Scaffold, Task, TaskSource, Trajectory, encode, tag_of
 from katcore.streams import arrow, open_output, parquet, read_records
+from tests.support.any_record import objects
 
 GOLDEN = Path(__file__).parent / "golden"
 EPOCH = "1970-01-01T00:00:00+00:00"

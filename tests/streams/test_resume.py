@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import resumable
 
 from katcore.errors import UsageError
 from katcore.records import Sample, encode
 from katcore.streams import open_output, pace, read_records
+from tests.support import ROOT, resumable
 
-SCRIPT = Path(__file__).parent / "resumable.py"
+SCRIPT = ROOT / "tests/support/resumable.py"
 SUFFIXES = ("jsonl", "jsonl.zst", "parquet")
 
 

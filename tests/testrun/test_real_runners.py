@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from expected_outcomes import EXPECTED, NOT_RUN
-from real_runners import play, share_downloads
 
 from katcore.testrun.runners import RUNNERS, units_of
+from tests.support.expected_outcomes import EXPECTED, NOT_RUN
+from tests.support.real_runners import play, share_downloads
 
 pytestmark = pytest.mark.slow
 TABLE = os.environ.get("KAT_RUNNERS_TABLE")

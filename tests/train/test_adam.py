@@ -6,7 +6,6 @@ from copy import deepcopy
 
 import pytest
 import torch
-from random_packs import make_pack, tiny_model
 from torch import nn
 
 from katcore.model.tree_lm import TreeLM
@@ -14,6 +13,7 @@ from katcore.train.adam import Adam
 from katcore.train.objective import TrainObjective
 from katcore.train.options import Optimizer
 from katcore.train.trainer import Trainer
+from tests.support.random_packs import make_pack, tiny_model
 
 
 def test_steps_too_small_for_bf16_add_up() -> None:

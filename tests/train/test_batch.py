@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from random_packs import make_pack
 
 from katcore.errors import InputError
 from katcore.records import Pack, StepCounts
 from katcore.train.batch import counted, steps
+from tests.support.random_packs import make_pack
 
 
 def changed(pack: Pack, **fields: Any) -> Pack:

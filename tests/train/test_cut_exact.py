@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 import pytest
-from random_packs import VOCAB, tiny_model
 from torch import Tensor
 
 from katcore.model.tree_lm import TreeLM
@@ -18,6 +17,7 @@ from katcore.train.objective import TrainObjective
 from katcore.train.options import ObjectiveOptions, Optimizer
 from katcore.train.trainer import Trainer
 from tests.support.options import pack_options
+from tests.support.random_packs import VOCAB, tiny_model
 
 TOLERANCE = 1e-10
 REDUCERS = ("token-mean", "seq-mean-token-mean", "turn-mean", "constant")

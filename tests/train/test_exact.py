@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from random_packs import KINDS, Paths, make_pack, path_logprobs, tiny_model, varied
 from torch import Tensor
 
 from katcore.model.partition import partition
@@ -19,6 +18,7 @@ from katcore.train.losses import LossSettings
 from katcore.train.objective import TrainObjective
 from katcore.train.options import ObjectiveOptions, Optimizer
 from katcore.train.trainer import Trainer
+from tests.support.random_packs import KINDS, Paths, make_pack, path_logprobs, tiny_model, varied
 
 BACKENDS = ("reference", "segments")
 TOLERANCE = 1e-6  # transformers' norms and rotary positions are computed in fp32 whatever the model's dtype

@@ -6,7 +6,6 @@ import random
 
 import pytest
 import torch
-from random_packs import VOCAB, make_pack, tiny_model, varied
 from torch import Tensor
 
 from katcore.model.partition import Part, partition
@@ -14,6 +13,7 @@ from katcore.model.tree import Forest
 from katcore.model.tree_lm import TreeLM
 from katcore.model.walk import WalkPlan, walk
 from katcore.train.mcla import shuffled_siblings
+from tests.support.random_packs import VOCAB, make_pack, tiny_model, varied
 
 pytestmark = pytest.mark.usefixtures("model_in_fp64")
 

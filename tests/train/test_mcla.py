@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from random_packs import make_pack, tiny_model
 from torch import Tensor
 
 from katcore.errors import UsageError
 from katcore.model.tree_lm import Forest, TreeLM
 from katcore.train.mcla import Averaging, anchored, averaged, shuffled_siblings
+from tests.support.random_packs import make_pack, tiny_model
 
 
 class Noisy:

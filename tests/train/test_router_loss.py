@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from random_packs import Paths, make_pack, path_logprobs, tiny_model
 from torch import Tensor
 
 from katcore.errors import UsageError
@@ -16,6 +15,7 @@ from katcore.train.batch import steps
 from katcore.train.objective import TrainObjective
 from katcore.train.options import ObjectiveOptions, Optimizer
 from katcore.train.trainer import Trainer
+from tests.support.random_packs import Paths, make_pack, path_logprobs, tiny_model
 
 pytestmark = pytest.mark.usefixtures("model_in_fp64")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -14,7 +13,6 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from random_packs import make_pack
 
 from katcore import records
 from katcore.errors import InputError
@@ -22,20 +20,14 @@ from katcore.records import Pack
 from katcore.train.options import ObjectiveOptions, Optimizer, TrainOptions
 from katcore.train.run import Plateau, fit
 from katcore.train.trainer import Trainer
+from tests.support.random_packs import make_pack
+from tests.support.train_command import kat_train, metrics
 
 
 def write_packs(path: Path, count: int, **fields: Any) -> Path:
     packs = [msgspec.structs.replace(make_pack(seed)[0], objective="sft", step=seed, **fields) for seed in range(count)]
     path.write_bytes(b"".join(records.encode(pack) + b"\n" for pack in packs))
     return path
-
-
-def kat_train(*args: object, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["kat-train", *map(str, args)], capture_output=True, text=True, timeout=120, **kwargs)
-
-
-def metrics(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.slow

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from random_packs import make_pack
 
 from katcore.records import Pack
 from katcore.train.options import SaveOptions, TrainOptions
 from katcore.train.run import fit
+from tests.support.random_packs import make_pack
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Any]]:

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_run import kat_train, metrics
-from zero_worker import step_of
 
 from katcore import records
 from katcore.errors import InputError
 from katcore.train.options import TrainOptions
 from katcore.train.trainer import Trainer
+from tests.support import ROOT
+from tests.support.train_command import kat_train, metrics
+from tests.support.zero_worker import step_of
 
 TOLERANCE = 1e-5
 NEVER_FINALIZED = "import atexit, os; atexit.register(os.abort); from katcli.train import main; main()"
@@ -64,7 +65,7 @@ def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
 @pytest.mark.slow
 def test_two_processes_train_as_one() -> None:
     cases = ["1:qwen3:sft", "2:qwen3:sft", "3:qwen3:gspo", "3:qwen3-moe:grpo", "3:qwen3-moe:balanced"]
-    (code, out, err), other = ended(two(sys.executable, Path(__file__).with_name("zero_worker.py"), *cases))
+    (code, out, err), other = ended(two(sys.executable, "-m", "tests.support.zero_worker", *cases, cwd=ROOT))
     assert (code, other[0]) == (0, 0), err + other[2]
     found = [json.loads(line) for line in out.splitlines()]
     assert [each["case"] for each in found] == cases

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from random_packs import make_pack
 
 from katcore.errors import InputError, KatError, UsageError
 from katcore.train.batch import PackRow, Step
 from katcore.train.options import Optimizer
 from katcore.train.world import Costs, World, shares
 from katcore.train.zero_config import filled, read_deepspeed
+from tests.support.random_packs import make_pack
 
 WANTED = Optimizer(lr=3e-4, weight_decay=0.1, grad_clip=0.5)
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from attempts import branched, linear
-from foreign_rows import ATIF, MINI_SWE, OPENAI, ROWS, SWE_BENCH, VERIFIERS, Row
 from msgspec.structs import replace
 
 from katcore.errors import RecordError
@@ -19,6 +17,8 @@ from katcore.trajectory.convert import FORMATS, read_foreign, write_foreign
 from katcore.trajectory.formats.anthropic_messages import RAW
 from katcore.trajectory.paths import Paths
 from katcore.trajectory.trim import TrimLimits, trim
+from tests.support.attempts import branched, linear
+from tests.support.foreign_rows import ATIF, MINI_SWE, OPENAI, ROWS, SWE_BENCH, VERIFIERS, Row
 
 
 def reread(trajectory: Trajectory) -> Trajectory:

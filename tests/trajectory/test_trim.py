@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from attempts import Grower, attempt, branched, calls, linear, result, said
 from msgspec.structs import replace
 
 from katcore.errors import RecordError, Rejected
@@ -16,6 +15,7 @@ from katcore.records import Node, Scaffold, Trajectory, encode
 from katcore.trajectory.order import ordered
 from katcore.trajectory.paths import Paths, messages_of, tools_of
 from katcore.trajectory.trim import TrimLimits, trim
+from tests.support.attempts import Grower, attempt, branched, calls, linear, result, said
 
 
 def roles(trajectory: Trajectory) -> list[str]:

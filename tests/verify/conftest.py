@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "testrun"))
-
-from grading import calm_task, environment_with_pytest
-
 from katcore.records import Task
+from tests.support.grading import calm_task, environment_with_pytest
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ import time
 from typing import Any
 
 import pytest
-from grading import trajectory
 
 from katcore.records import Node, Task, TaskSource, Trajectory, Verification
 from katcore.verify.detect import flags_of
 from katcore.verify.verifier import Verifier
+from tests.support.grading import trajectory
 
 
 def attempt(*calls: tuple[str, dict[str, Any]]) -> Trajectory:

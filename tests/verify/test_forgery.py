@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from grading import archive, grade, patch
-from real_runners import DEBIAN, NPM, debian, environment_of, npm, share_downloads
 
 from katcore.records import Task, TaskSource, TestFile, Verdict, Verification
 from katcore.sandbox import Box, Mount, Sandbox, Spec, sandbox
@@ -19,6 +17,8 @@ from katcore.sandbox.bubblewrap import Bubblewrap
 from katcore.scaffold.install import NODE, ensure_node
 from katcore.verify import grader
 from katcore.verify.forgery import Finding
+from tests.support.grading import archive, grade, patch
+from tests.support.real_runners import DEBIAN, NPM, debian, environment_of, npm, share_downloads
 
 pytestmark = pytest.mark.slow
 PROJECTS = Path(__file__).parent / "forgeries"

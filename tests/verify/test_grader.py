@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from grading import BASE, CALM, F2P, FIXED, GOLD, P2P, calm_task, grade, item, patch, trajectory
 
 from katcore import sandbox
 from katcore.errors import RecordError
@@ -21,6 +20,7 @@ from katcore.sandbox.options import BoxOptions
 from katcore.verify.grader import Grader
 from katcore.verify.options import TestOptions
 from katcore.verify.verifier import Verifier
+from tests.support.grading import BASE, CALM, F2P, FIXED, GOLD, P2P, calm_task, grade, item, patch, trajectory
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The name of a sandbox whose boxes never start."""
-    monkeypatch.setitem(sandbox.SANDBOXES, "dead", "grading:Dead")
+    monkeypatch.setitem(sandbox.SANDBOXES, "dead", "tests.support.grading:Dead")
     yield "dead"
 
 

@@ -10,9 +10,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from grading import BASE, CALM, GOLD, TEST, calm_task, grade, patch
 
 from katcore.records import Task, Verdict
+from tests.support.grading import BASE, CALM, GOLD, TEST, calm_task, grade, patch
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from small_root import PROGRAMS, small_root
 
 from katcore.dataset.formats import FORMATS, line_of
 from katcore.environment.built import box_spec
@@ -26,6 +25,7 @@ from katcore.sandbox.options import BoxOptions
 from katcore.verify.grader import Grader
 from katcore.verify.options import TestOptions, ValidateOptions
 from katcore.verify.validation import Validator
+from tests.support.small_root import PROGRAMS, small_root
 
 pytestmark = pytest.mark.slow
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from grading import CALM, FIXED, archive, grade, patch
 
 from katcore.environment.built import this_base, this_platform
 from katcore.environment.pip import resolve
 from katcore.records import Environment, Report, Task, TaskSource, TestFile, Verification
+from tests.support.grading import CALM, FIXED, archive, grade, patch
 
 pytestmark = pytest.mark.slow
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from grading import archive, patch
 
 from katcore.errors import SandboxError
 from katcore.records import Scaffold, Task, TaskSource, Trajectory, Verdict, Verification
 from katcore.verify.verifier import Verifier
+from tests.support.grading import archive, patch
 
 pytestmark = pytest.mark.slow
 

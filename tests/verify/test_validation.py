@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from grading import BASE, CALM, FIXED, GOLD, calm_task, patch
 
 from katcore.environment.built import environment_mounts
 from katcore.errors import RecordError, Rejected
@@ -26,6 +25,7 @@ from katcore.verify import grader, probes
 from katcore.verify.forgery import Finding
 from katcore.verify.options import ValidateOptions
 from katcore.verify.validation import Validator
+from tests.support.grading import BASE, CALM, FIXED, GOLD, calm_task, patch
 
 TASKS = int(os.environ.get("KAT_VALIDATE_TASKS", "2"))
 KILLS = int(os.environ.get("KAT_VALIDATE_KILLS", "3"))

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from grading import CALM, FIXED, patch
 
 from katcore.records import Task, encode
 from katcore.sandbox.options import BoxOptions
@@ -18,6 +17,7 @@ from katcore.sandbox.warm import Warm
 from katcore.verify import grader
 from katcore.verify.grader import Grader
 from katcore.verify.options import TestOptions
+from tests.support.grading import CALM, FIXED, patch
 
 pytestmark = pytest.mark.slow
 

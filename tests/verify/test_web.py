@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grading import archive, patch, trajectory
-from scripted_endpoint import endpoint, honest
 
 from katcore.llm import Client
 from katcore.records import Task, TaskSource, Verdict, Verification
 from katcore.verify.grader import Grader
 from katcore.verify.judge import Judge
 from katcore.verify.verifier import Verifier
+from tests.support.grading import archive, patch, trajectory
+from tests.support.scripted_endpoint import endpoint, honest
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,165 @@
+"""Whole builds of small real projects, in real sandboxes, with a real environment."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from katcore.build_env.build import Builder, instance_id
+from katcore.build_env.options import BuildOptions
+from katcore.disk.cache import cache_dir
+from katcore.environment.built import ensure_environment, environment_mounts
+from katcore.environment.workspace import workspace
+from katcore.errors import RecordError, Rejected
+from katcore.records import Change, Task
+from katcore.sandbox import Spec, sandbox
+from katcore.testrun.grade import judge
+from katcore.testrun.run import prepare, run_tests
+from tests.support.projects import BASE, HEAD, change
+
+pytestmark = pytest.mark.slow
+
+ADD = "tests/test_add.py::"
+
+
+@pytest.fixture(scope="session")
+def mined(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Change:
+    return change(tmp_path_factory.mktemp("history") / "calm", BASE, HEAD)
+
+
+@pytest.fixture(scope="session")
+def task(mined: Change) -> Iterator[Task]:
+    yield Builder().build(mined)
+
+
+def grade(task: Task, patch: str) -> bool:
+    box = sandbox().create(
+        Spec("test", repo=workspace(task.source), mounts=environment_mounts(task.environment, sandbox()))
+    )
+    try:
+        prepare(box, task.environment, patch=patch, test_files=task.test_files)
+        run = run_tests(box, task.environment)
+        return judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS).passed
+    finally:
+        box.close()
+
+
+def test_lists_and_evidence(task: Task, mined: Change) -> None:
+    assert list(task.verification.FAIL_TO_PASS) == [f"{ADD}test_add[one and two]", f"{ADD}test_add[two::[two]]"]
+    assert list(task.verification.PASS_TO_PASS) == [
+        f"{ADD}test_metadata", f"{ADD}test_script", f"{ADD}test_zero[\\u4e03]", f"{ADD}test_zero[null]",
+    ]  # fmt: skip
+    assert len(task.evidence.flaky) == 6 and all("test_never_the_same" in test for test in task.evidence.flaky)
+    assert task.evidence.excluded == [f"{ADD}test_expected", f"{ADD}test_network", f"{ADD}test_skipped"]
+    assert [run["state"] for run in task.evidence.runs] == ["before"] * 3 + ["after"] * 3
+    assert task.instance_id == instance_id(mined) == f"calm-{mined.id[:12]}"
+
+
+def test_the_record_is_whole_and_carries_nothing_of_this_machine(task: Task, cache: Path) -> None:
+    text = msgspec.json.encode(task)
+    assert msgspec.json.decode(text, type=Task) == task
+    assert str(cache).encode() not in text and str(Path.home()).encode() + b"/" not in text
+    assert task.test_files["tests/test_add.py"].text == HEAD["tests/test_add.py"]
+    assert task.test_files["tests/data.bin"].base64 == "AP8="
+    assert (
+        task.test_files["conftest.py"].text is None and task.test_files["pyproject.toml"].text == BASE["pyproject.toml"]
+    )
+    assert all("==" in line and "--hash=sha256:" in line for line in task.environment.lock)
+    assert "Sums were differences." in task.problem_statement and "a + b" not in task.problem_statement
+    assert "Fixes #3" not in task.problem_statement
+
+
+def test_gold_passes_and_doing_nothing_fails(task: Task) -> None:
+    assert grade(task, task.patch)
+    assert not grade(task, "")
+
+
+def test_the_environment_is_built_again_from_the_lock_alone(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(cache_dir("env") / task.environment.digest)
+    monkeypatch.setattr("katcore.environment.pip.resolve", None)
+    made = ensure_environment(task.environment, sandbox())
+    assert (made / "bin" / "pytest").read_text().splitlines()[0] == "#!/opt/env/bin/python"
+    assert grade(task, task.patch)
+
+
+def test_a_lock_with_another_hash_is_not_installed(task: Task) -> None:
+    lock = [line[:-4] + "0000" for line in task.environment.lock]
+    with pytest.raises(RecordError, match="DO NOT MATCH THE HASHES"):
+        ensure_environment(msgspec.structs.replace(task.environment, lock=lock, digest=""), sandbox())
+
+
+def test_another_platform_is_refused_by_name(task: Task) -> None:
+    foreign = msgspec.structs.replace(task.environment, base="cpython-3.7", digest="")
+    with pytest.raises(RecordError, match=r"the task needs cpython-3\.7"):
+        ensure_environment(foreign, sandbox())
+
+
+def test_the_result_does_not_depend_on_when_it_is_built(task: Task, mined: Change) -> None:
+    again = Builder().build(mined)
+    assert [run["counts"] for run in again.evidence.runs] == [run["counts"] for run in task.evidence.runs]
+    again.evidence = task.evidence  # the ids of test_never_the_same
+    assert again == task
+
+
+def test_extension_modules_and_unittest(tmp_path: Path) -> None:
+    setup = (
+        "from setuptools import setup, Extension\n"
+        "setup(name='fast', version='1', py_modules=['fast'], ext_modules=[Extension('_fast', ['_fast.c'])])\n"
+    )
+    code = (
+        "#include <Python.h>\n"
+        "static PyObject *two(PyObject *s, PyObject *a) { return PyLong_FromLong(1); }\n"
+        'static PyMethodDef m[] = {{"two", two, METH_NOARGS, 0}, {0}};\n'
+        'static struct PyModuleDef d = {PyModuleDef_HEAD_INIT, "_fast", 0, -1, m};\n'
+        "PyMODINIT_FUNC PyInit__fast(void) { return PyModule_Create(&d); }\n"
+    )
+    test = (
+        "import unittest, fast\nclass Two(unittest.TestCase):\n"
+        "    def test_two(self): self.assertEqual(fast.two(), 2)\n"
+        "    def test_there(self): self.assertTrue(fast.two)\n"
+    )
+    base = {"setup.py": setup, "_fast.c": code, "fast.py": "from _fast import two\n", "tests/__init__.py": ""}
+    head = {"_fast.c": code.replace("FromLong(1)", "FromLong(2)"), "tests/testfast.py": test}
+    task = Builder(BuildOptions(runs=1)).build(change(tmp_path / "fast", base, head))
+    assert task.verification.FAIL_TO_PASS == ["tests/testfast.py::Two::test_two"]
+    assert task.verification.PASS_TO_PASS == ["tests/testfast.py::Two::test_there"]
+
+
+def rejected(mined: Change) -> tuple[str, str]:
+    with pytest.raises(Rejected) as caught:
+        Builder(BuildOptions(runs=1, timeout=20)).build(mined)
+    return caught.value.stage, caught.value.reason
+
+
+def test_changes_that_make_no_task(tmp_path: Path, mined: Change) -> None:
+    replace = msgspec.structs.replace
+    assert rejected(replace(mined, patch="")) == ("select", "no_source_patch")
+    assert rejected(replace(mined, test_patch="")) == ("select", "no_test_patch")
+    assert rejected(replace(mined, patch=mined.patch.replace(".py", ".rb"))) == ("select", "not_python")
+    assert rejected(replace(mined, patch=mined.patch.replace("a - b", "b - a"))) == ("source", "patch_does_not_apply")
+    test = "from calm_sums import add\ndef test_null(): assert add(1, 0) == 1\n"
+    assert rejected(change(tmp_path / "a", BASE, {**HEAD, "tests/test_add.py": test})) == ("f2p", "no_f2p")
+    test += "def test_new(): assert add(1, 1) == 2\ndef test_old(): assert add(3, 1) == 2\n"
+    assert rejected(change(tmp_path / "b", BASE, {**HEAD, "tests/test_add.py": test})) == ("p2p", "p2p_broken")
+    old = BASE["pyproject.toml"].replace('version = "2.5"', 'version = "2.5"\nrequires-python = "<3.0"')
+    assert rejected(change(tmp_path / "c", {**BASE, "pyproject.toml": old}, HEAD)) == ("recipe", "no_recipe")
+    none = BASE["pyproject.toml"].replace("dependencies = []", 'dependencies = ["pytest<1", "pytest>2"]')
+    assert rejected(change(tmp_path / "d", {**BASE, "pyproject.toml": none}, HEAD)) == ("environment", "unresolved")
+    hangs = {**HEAD, "src/calm_sums/__init__.py": "import os\nos._exit(0)\n"}
+    assert rejected(change(tmp_path / "e", BASE, hangs)) == ("after_run", "nothing_passes")
+
+
+def test_a_change_is_validated_as_attempts_are_graded(tmp_path: Path) -> None:
+    """A new tox.ini never reaches the grading box, so what works only with it is no task."""
+    source = BASE["src/calm_sums/__init__.py"].replace("a - b", "a + b if os.path.exists('tox.ini') else a - b")
+    zero = "from calm_sums import add\ndef test_zero(): assert add(1, 0) == 1\n"
+    base = {**BASE, "tests/test_add.py": zero}
+    head = {
+        "src/calm_sums/__init__.py": "import os\n" + source,
+        "tests/test_add.py": zero + "def test_two(): assert add(1, 1) == 2\n",
+    }
+    assert rejected(change(tmp_path / "tox", base, {**head, "tox.ini": "[tox]\n"})) == ("f2p", "no_f2p")

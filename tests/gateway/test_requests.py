@@ -1,0 +1,133 @@
+"""What a request asks for besides an answer: strings that end it, a tool that must be called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from katcore.gateway.external import ExternalModel
+from katcore.gateway.model import TokenModel
+from katcore.gateway.server import Gateway
+from katcore.gateway.session import Session
+from tests.support.gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, say, sse
+
+USER = {"role": "user", "content": "Fix it."}
+PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+
+
+def ask(session: Session, path: str, body: dict[str, Any]) -> tuple[int, Any]:
+    connection = Socket(str(session.socket))
+    connection.request("POST", path, json.dumps(body), {"x-api-key": session.key})
+    response = connection.getresponse()
+    raw = response.read()
+    streamed = response.headers.get_content_type() == "text/event-stream"
+    connection.close()
+    return response.status, raw if streamed else json.loads(raw)
+
+
+def opened(gateway: Gateway, engine: FakeEngine) -> Session:
+    return gateway.open("r", TokenModel(engine, engine.chat, "fake"))
+
+
+@pytest.mark.parametrize("make", [FakeEngine, StreamingFake])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_string_ends_the_answer(gateway: Gateway, make: type[FakeEngine], stream: bool) -> None:
+    engine = make(lambda n: "one two END three four" if n == 0 else "Done.")
+    session = opened(gateway, engine)
+    status, answer = ask(session, PATHS["chat"], {"messages": [USER], "stop": ["never", "END"], "stream": stream})
+    assert status == 200
+    if stream:
+        chunks = [json.loads(data)["choices"] for data in sse(answer) if data != "[DONE]"]
+        text = "".join(choice["delta"].get("content") or "" for choices in chunks for choice in choices)
+    else:
+        text = answer["choices"][0]["message"]["content"]
+        assert answer["choices"][0]["finish_reason"] == "stop"
+    assert text.strip() == "one two"
+    message = {"role": "assistant", "content": text}
+    say(session, [USER, message, {"role": "user", "content": "Go on."}])
+    trace = gateway.close_session(session)
+    first = trace.nodes[trace.calls[0].node or 0]
+    ((start, end),) = first.sampled
+    ids = (first.token_ids or [])[start:end]
+    sampled = engine.seen[0][1]
+    assert ids == sampled[: len(ids)] and engine.chat.decode(ids).endswith("END"), "no token behind the string"
+    assert len(first.engine_logprobs or []) == len(ids)
+    assert {node.lineage for node in trace.nodes} == {"main"}
+    before = engine.seen[0][0] + ids + [engine.chat.turn_end]
+    assert engine.seen[1][0][: len(before)] == before, "the next prompt goes on behind what was kept"
+
+
+def test_anthropic_clients_are_told_the_string(gateway: Gateway) -> None:
+    session = opened(gateway, FakeEngine(lambda n: "one END two"))
+    body = {"messages": [USER], "max_tokens": 99, "stop_sequences": ["END"]}
+    _, answer = ask(session, PATHS["messages"], body)
+    assert (answer["stop_reason"], answer["stop_sequence"]) == ("stop_sequence", "END")
+    _, raw = ask(session, PATHS["messages"], {**body, "stream": True})
+    (end,) = [event["delta"] for event in map(json.loads, sse(raw)) if event["type"] == "message_delta"]
+    assert end == {"stop_reason": "stop_sequence", "stop_sequence": "END"}
+
+
+def test_a_stop_string_takes_the_call_behind_it_away(gateway: Gateway) -> None:
+    session = opened(gateway, FakeEngine(lambda n: "I look. END " + bash_call("ls")))
+    message = say(session, [USER], stop="END")
+    assert message["content"].strip() == "I look." and not message.get("tool_calls")
+    trace = gateway.close_session(session)
+    assert trace.nodes[-1].tool_calls == []
+
+
+@pytest.mark.parametrize("stop", [3, [""], ["a", 1], {"a": 1}])
+def test_stop_strings_that_are_none_are_refused(gateway: Gateway, stop: Any) -> None:
+    status, answer = ask(opened(gateway, FakeEngine(lambda n: "x")), PATHS["chat"], {"messages": [USER], "stop": stop})
+    assert status == 400 and "stop must be strings" in answer["error"]["message"]
+
+
+FORCED: list[tuple[str, Any]] = [
+    ("chat", "required"),
+    ("chat", {"type": "function", "function": {"name": "bash"}}),
+    ("messages", {"type": "any"}),
+    ("messages", {"type": "tool", "name": "bash"}),
+    ("responses", "required"),
+    ("responses", {"type": "function", "name": "bash"}),
+]
+
+
+@pytest.mark.parametrize(("dialect", "choice"), FORCED)
+def test_a_forced_tool_is_refused_where_tokens_are_sampled(gateway: Gateway, dialect: str, choice: Any) -> None:
+    engine = FakeEngine(lambda n: "x")
+    session = opened(gateway, engine)
+    body = {"messages": [USER], "input": "Fix it.", "max_tokens": 9, "tool_choice": choice}
+    status, answer = ask(session, PATHS[dialect], body)
+    assert status == 400 and "tool_choice must be auto or none" in answer["error"]["message"]
+    assert engine.seen == []
+    trace = gateway.close_session(session)
+    assert trace.stop is None and trace.calls == []
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[Gateway]:
+    with Gateway(tmp_path / "provider", tcp=("127.0.0.1", 0)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+@pytest.mark.parametrize(("dialect", "choice"), FORCED)
+def test_outside_endpoints_get_the_choice_and_the_strings(
+    gateway: Gateway, provider: Gateway, kind: Any, dialect: str, choice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = opened(provider, FakeEngine(lambda n: "one END two"))
+    monkeypatch.setenv("TEACHER_KEY", theirs.key)
+    url = f"http://127.0.0.1:{provider.port}" + ("/v1" if kind == "openai" else "")
+    model = ExternalModel(kind, url, f"{kind}:teacher", "big", "TEACHER_KEY", first_pause_s=0.01)
+    session = gateway.open("ours", model, agent_sampling=True)
+    body = {"messages": [USER], "input": "Fix it.", "max_tokens": 9}
+    _, answer = ask(session, PATHS[dialect], {**body, "tool_choice": choice})
+    assert "tool_choice must be auto or none" in answer["error"]["message"], "the provider was asked, and refused"
+    if dialect != "responses":  # which has no stop strings
+        name = "stop_sequences" if dialect == "messages" else "stop"
+        _, answer = ask(session, PATHS[dialect], {**body, name: ["END"]})
+        assert "one" in json.dumps(answer) and "two" not in json.dumps(answer)
+    gateway.call(model.close())
