@@ -100,7 +100,7 @@ def _line(name: str, case: Mapping[str, Any]) -> str:
 def _base(name: str, case: Mapping[str, Any]) -> str:
     """Name, extras and versions; of alternatives that PEP 440 cannot write, the newest. ValueError."""
     if elsewhere := next((kind for kind in ELSEWHERE if kind in case), ""):
-        raise ValueError(f"lies at a {elsewhere}, in no index")
+        raise ValueError(f"comes by {elsewhere}, not from an index")
     version = _short(case.get("version"))
     wanted = Factory.create_dependency(name, {"version": version, "extras": strings(case.get("extras"))})
     if isinstance(wanted.constraint, VersionUnion) and "||" in wanted.base_pep_508_name:

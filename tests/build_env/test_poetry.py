@@ -79,10 +79,10 @@ def test_what_no_index_has_is_left_out_and_said_so() -> None:
     found = from_poetry({"dependencies": given})
     assert found.dependencies == ["e<2,>=1"]
     assert found.notes[:7] == [
-        "a: lies at a git, in no index",
-        "b: lies at a path, in no index",
-        "c: lies at a file, in no index",
-        "d: lies at a url, in no index",
+        "a: comes by git, not from an index",
+        "b: comes by path, not from an index",
+        "c: comes by file, not from an index",
+        "d: comes by url, not from an index",
         "f: Could not parse version constraint: latest",
         "g: no version is '>=2,<1'",
         "h: has no version",
