@@ -8,9 +8,7 @@ the environment and never kept. Rollouts do not come through here: their calls g
 from __future__ import annotations
 
 import os
-import random
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -23,8 +21,6 @@ from katcore.records import Json
 
 VERSION = "llm/1"
 """Part of every cached answer's name."""
-RETRIED = frozenset([408, 409, 425, 429, 500, 502, 503, 504, 529])
-LONGEST_PAUSE_S = 60.0
 KEY_VARIABLE = "OPENAI_API_KEY"
 
 T = TypeVar("T")
@@ -147,39 +143,33 @@ class Client:
 
     def _post(self, body: Json) -> Reply:
         """With retries; a field that the endpoint does not know is left out once it says so."""
-        problem = ""
-        for attempt in range(self.attempts):
-            self.budget.reserve()
-            status, data, wait = self._once(body)
-            if status == 200:
-                reply = _reply(data, self.model)
-                self.budget.charge(reply.usage)
-                return reply
-            problem = f"answered {status}: {data[:300]}" if status else data
-            if status == 400 and "response_format" in body and "response_format" in data:
-                body = {name: value for name, value in body.items() if name != "response_format"}
-                continue
-            if status and status not in RETRIED:
-                break
-            if attempt + 1 < self.attempts:
-                pause = self.first_pause_s * 2**attempt * random.uniform(0.75, 1.0)
-                time.sleep(min(LONGEST_PAUSE_S, max(wait, pause)))
-        raise EngineError(f"{self.model}: {problem}")
+        status, data = self._sent(body)
+        if status == 400 and "response_format" in body and "response_format" in data:
+            status, data = self._sent({name: value for name, value in body.items() if name != "response_format"})
+        if status != 200:
+            raise EngineError(f"{self.model}: answered {status}: {data[:300]}")
+        reply = _reply(data, self.model)
+        self.budget.charge(reply.usage)
+        return reply
 
-    def _once(self, body: Json) -> tuple[int, str, float]:
-        """Status (0: no answer), the answer or what went wrong, and the seconds that the endpoint asks to wait."""
+    def _sent(self, body: Json) -> tuple[int, str]:
+        """Status and text of the last answer. EngineError where none came, BudgetSpent."""
         import requests
+
+        from katcore.retries import Retries, post
 
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get(self.key_variable):
             headers["Authorization"] = f"Bearer {key}"
+        self.budget.reserve()
+        retries = Retries.of(self.attempts, self.first_pause_s, self.budget.reserve)
+        url, sent = self.url + "/chat/completions", msgspec.json.encode(body)
         try:
-            reply = requests.post(
-                self.url + "/chat/completions", data=msgspec.json.encode(body), headers=headers, timeout=self.timeout_s
-            )
+            answer = post(url, sent, headers, self.timeout_s, retries)
         except requests.RequestException as error:
-            return 0, f"does not answer ({type(error).__name__})", 0.0
-        return reply.status_code, reply.content.decode("utf-8", "replace"), _seconds(reply.headers.get("Retry-After"))
+            last = getattr(error.args[0] if error.args else None, "reason", error)
+            raise EngineError(f"{self.model}: does not answer ({type(last).__name__})") from None
+        return answer.status_code, answer.content.decode("utf-8", "replace")
 
 
 def json_in(text: str) -> str:
@@ -203,11 +193,3 @@ def _reply(data: str, name: str) -> Reply:
     usage = {key: value for key, value in (answer.usage or {}).items() if isinstance(value, int)}
     choice = answer.choices[0]
     return Reply(text=choice.message.content or "", finish_reason=choice.finish_reason or "", usage=usage)
-
-
-def _seconds(header: str | None) -> float:
-    """Retry-After as seconds; its other form, a date, is not worth a clock that may be wrong."""
-    try:
-        return max(0.0, float(header or 0))
-    except ValueError:
-        return 0.0

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import pickle
+import socket
+import struct
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from urllib3.exceptions import ProtocolError
 
 from katcore.errors import EngineError, UsageError
 from katcore.llm import BadAnswer, Budget, BudgetSpent, Client, json_in
 from tests.support.scripted_endpoint import endpoint
+from katcore.retries import LONGEST_PAUSE_S
+from katcore.retries import Retries
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -46,6 +55,110 @@ def test_busy_and_broken_servers_are_asked_again() -> None:
         started = time.monotonic()
         assert client(server.url).ask(HELLO).text == "at last"
         assert time.monotonic() - started > 0.3
+
+
+def test_a_date_to_come_back_at_is_waited_for() -> None:
+    script = iter([(503, "busy", {"Retry-After": formatdate(time.time() + 2, usegmt=True)}), "at last"])
+    with endpoint(lambda body: next(script)) as server:
+        started = time.monotonic()
+        assert client(server.url).ask(HELLO).text == "at last"
+        assert 0.9 < time.monotonic() - started < 4  # a date has whole seconds
+
+
+@pytest.mark.parametrize("asked", ["soon", "-3", "", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_time_that_is_none_or_gone_by_is_no_reason_to_wait_or_to_stop(asked: str) -> None:
+    script = iter([(429, "slow down", {"Retry-After": asked}), "at last"])
+    with endpoint(lambda body: next(script)) as server:
+        assert client(server.url).ask(HELLO).text == "at last"
+
+
+def test_no_endpoint_can_make_it_wait_for_hours() -> None:
+    retries = Retries.of(5, 0.5, lambda: None)
+    asked = ["86400", "99999.5", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"]
+    assert all(retries.parse_retry_after(header) <= LONGEST_PAUSE_S for header in asked)
+
+
+def test_pauses_double_and_are_not_the_same_for_all() -> None:
+    def pauses() -> list[float]:
+        left, out = Retries.of(5, 1.0, lambda: None), []
+        for _ in range(4):
+            left = left.increment("POST", "/", error=ProtocolError())
+            out.append(left.get_backoff_time())
+        return out
+
+    found = pauses()
+    assert 0.75 <= found[0] <= 1 and 2 <= found[1] <= 3 and 4 <= found[2] <= 5 and 8 <= found[3] <= 9
+    assert pauses() != found
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 529])
+def test_so_many_tries_and_then_what_the_last_one_said(status: int) -> None:
+    with endpoint(lambda body: (status, f"no {len(server.requests)}")) as server:
+        spender = client(server.url, attempts=3)
+        with pytest.raises(EngineError, match=f"^m: answered {status}: no 3$"):
+            spender.ask(HELLO)
+        assert len(server.requests) == spender.budget.spent_calls == 3
+
+
+def test_a_retry_costs_a_call_of_the_budget() -> None:
+    with endpoint(lambda body: (503, "busy")) as server:
+        with pytest.raises(BudgetSpent, match="2 model calls are used up"):
+            client(server.url, budget=Budget(calls=2)).ask(HELLO)
+        assert len(server.requests) == 2
+
+
+ANSWER = msgspec.json.encode({"choices": [{"message": {"content": "at last"}}]})
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
+
+
+@pytest.mark.parametrize("cut", [0, 5, len(WHOLE) - 3], ids=["before", "in the head", "in the body"])
+def test_a_connection_that_is_reset_is_made_again(cut: int) -> None:
+    with breaking([WHOLE[:cut], WHOLE[:cut], WHOLE]) as (url, seen):
+        spender = client(url)
+        assert spender.ask(HELLO).text == "at last"
+        assert seen[0] == seen[1] == seen[2] and b'"hello"' in seen[0] and spender.budget.spent_calls == 3
+
+
+@pytest.mark.parametrize("cut", [0, len(WHOLE) - 3], ids=["before", "in the body"])
+def test_a_connection_that_is_always_reset_is_given_up(cut: int) -> None:
+    with breaking([WHOLE[:cut]] * 9) as (url, seen):
+        with pytest.raises(EngineError, match=r"^m: does not answer \(\w+\)$"):
+            client(url, attempts=3).ask(HELLO)
+        assert len(seen) == 3
+
+
+@contextmanager
+def breaking(answers: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that answers each connection with the next bytes and resets it; with the requests' bodies."""
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for answer in answers:
+                try:
+                    connection = listening.accept()[0]
+                except OSError:
+                    return
+                with connection, connection.makefile("rb") as given:
+                    head = dict(line.lower().split(b": ", 1) for line in iter(given.readline, b"\r\n") if b": " in line)
+                    seen.append(given.read(int(head[b"content-length"])))
+                    connection.sendall(answer)
+                    if answer != WHOLE:
+                        time.sleep(0.05)  # else the reset overtakes what was sent
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1", seen
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def test_silence_is_called_by_its_name() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        with pytest.raises(EngineError, match=r"does not answer \(ReadTimeoutError\)"):
+            client(url, attempts=2, timeout_s=0.1).ask(HELLO)
 
 
 def test_a_refusal_is_not_repeated() -> None:

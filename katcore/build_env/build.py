@@ -176,8 +176,13 @@ def _environment(change: Change, recipe: Recipe, bench: _Bench, starts: str) -> 
                 return environment, resolution, run
             tried.append(evidence_of("after", run) | {"cap": resolution.cap, "log": run.log_tail[-1500:]})
     except Unresolved as error:
-        raise Rejected("environment", "unresolved", {"detail": str(error)[:2000]}) from error
-    raise Rejected("after_run", "nothing_passes", {"tried": tried})
+        raise Rejected("environment", "unresolved", {"detail": str(error)[:2000], **_left_out(recipe)}) from error
+    raise Rejected("after_run", "nothing_passes", {"tried": tried, **_left_out(recipe)})
+
+
+def _left_out(recipe: Recipe) -> Json:
+    """What the project asks for and the environment does not have, where there is such."""
+    return {"left_out": list(recipe.notes[:SHOWN])} if recipe.notes else {}
 
 
 def _record(recipe: Recipe, resolution: Resolution, starts: str) -> Environment:
@@ -217,6 +222,7 @@ def _evidence(finding: Finding, runs: list[Json], recipe: Recipe, resolution: Re
         "requirements": list(resolution.requirements),
         "uploaded_before": resolution.cap or None,
         "version": recipe.version,
+        **_left_out(recipe),
     }
     return Evidence(runs=runs, flaky=finding.flaky, excluded=finding.excluded, probes=probes, yields=counts)
 

@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from katcore.build_env.hints import Hints, hints
-from katcore.build_env.manifest import Manifest, from_pyproject, name_of, strings, table, toml_of
+from katcore.build_env.manifest import Manifest, name_of, strings, table, toml_of
+from katcore.build_env.pyproject import from_pyproject
 from katcore.build_env.setup_commands import setup_commands
 from katcore.build_env.setuptools import from_release, from_setup_cfg, from_setup_py, ini_of
 from katcore.sandbox import ENV, WORKDIR
@@ -55,7 +56,7 @@ class NoRecipe(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """`requirements` are candidate sets for the environment, best first."""
+    """`requirements` are candidate sets for the environment, best first; `notes` say what was left out of them."""
 
     kind: str
     name: str
@@ -65,6 +66,7 @@ class Recipe:
     test_command: str
     env: dict[str, str]
     source_dirs: tuple[str, ...] = (".",)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def detect(folder: Path, test_paths: Sequence[str], python: tuple[int, int] = sy
         test_command=test_command(config, default_paths(folder, config, test_paths)),
         env={"PYTHONPATH": ":".join(["/tmp/kat-site", *(f"{WORKDIR}/{d}".rstrip("/.") for d in dirs)])},
         source_dirs=tuple(dirs),
+        notes=tuple(manifest.notes),
     )
 
 

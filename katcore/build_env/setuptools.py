@@ -15,6 +15,9 @@ from typing import Any
 
 from katcore.build_env.manifest import Manifest, attr_version, requirements, strings, text_of, version_in
 
+LONGEST = 20_000
+"""Items or characters of a sum: a file that doubles one forty times would fill any memory."""
+
 
 def ini_of(path: Path) -> configparser.ConfigParser:
     """An INI file, empty when it is not one."""
@@ -75,9 +78,12 @@ def from_setup_py(folder: Path) -> Manifest:
     """The literal arguments of the call of `setup()`."""
     source = text_of(folder / "setup.py")
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+        return _from_tree(ast.parse(source), source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # MemoryError: the parser's stack is full
         return Manifest()
+
+
+def _from_tree(tree: ast.Module, source: str) -> Manifest:
     known = _assigned(tree)
     calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _called(n) == "setup"]
     if not calls:
@@ -89,9 +95,9 @@ def from_setup_py(folder: Path) -> Manifest:
     package_dir = arguments.get("package_dir")
     tests = requirements(_lines(arguments.get("tests_require")))
     return Manifest(
-        name=str(arguments.get("name") or ""),
+        name=_word(arguments.get("name")),
         version=version if isinstance(version, str) else version_in(source),
-        requires_python=str(arguments.get("python_requires") or ""),
+        requires_python=_word(arguments.get("python_requires")),
         dependencies=requirements(_lines(arguments.get("install_requires"))),
         extras={str(k): requirements(_lines(v)) for k, v in extras.items()} if isinstance(extras, dict) else {},
         groups={"test": tests} if tests else {},
@@ -101,6 +107,10 @@ def from_setup_py(folder: Path) -> Manifest:
         extensions="ext_modules" in arguments or "cffi_modules" in arguments,
         kinds=["setup.py"],
     )
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _called(call: ast.Call) -> str:
@@ -129,7 +139,9 @@ def _literal(node: ast.expr, known: dict[str, Any]) -> Any:
             return {k: v for k, v in pairs if isinstance(k, str)}
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             a, b = _literal(left, known), _literal(right, known)
-            return a + b if type(a) is type(b) and isinstance(a, list | str) else (a if b is None else b)
+            if type(a) is type(b) and isinstance(a, list | str):
+                return a + b if len(a) + len(b) <= LONGEST else a
+            return a if b is None else b
         case ast.Constant(value=value):
             return value
     return None

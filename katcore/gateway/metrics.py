@@ -1,17 +1,20 @@
-"""What the gateway counts, in Prometheus' text format (version 0.0.4).
+"""What the gateway counts, by prometheus-client: a registry of its own for each gateway, nothing global.
 
 kat_gateway_calls_total{dialect,result}   kat_gateway_tokens_total{kind}   kat_gateway_call_seconds (histogram)
-kat_gateway_retries_coalesced_total       kat_gateway_replaced_total       gauges given at the time of asking
+kat_gateway_retries_coalesced_total       kat_gateway_replaced_total       gauges asked for at the time of a scrape
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from katcore.records import Call
 
+if TYPE_CHECKING:
+    from prometheus_client import Counter
+
+PREFIX = "kat_gateway"
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds, in seconds."""
 HELP = {
@@ -24,56 +27,58 @@ class Metrics:
     """Counters of one gateway."""
 
     def __init__(self) -> None:
-        self.calls: Counter[tuple[str, str]] = Counter()
-        self.tokens: Counter[str] = Counter()
-        self.events: Counter[str] = Counter()
-        self._seconds = [0] * (len(BUCKETS) + 1)
-        self._sum = 0.0
+        from prometheus_client import CollectorRegistry, Counter, Histogram
+
+        own = self._registry = CollectorRegistry()
+        labels = ["dialect", "result"]
+        self._calls = Counter(f"{PREFIX}_calls", "Model calls that have ended.", labels, registry=own)
+        self._tokens = Counter(f"{PREFIX}_tokens", "Tokens of answered calls.", ["kind"], registry=own)
+        self._events = {name: Counter(f"{PREFIX}_{name}", said, registry=own) for name, said in HELP.items()}
+        self._seconds = Histogram(f"{PREFIX}_call_seconds", "Seconds that a call took.", buckets=BUCKETS, registry=own)
+        # Looking a child up by its labels costs more than counting does, so each is looked up once.
+        self._calls_of: dict[tuple[str, str], Counter] = {}
+        self._tokens_of: dict[str, Counter] = {}
+
+    def gauge(self, name: str, said: str, now: Callable[[], float]) -> None:
+        """Show a value that `now` tells when it is asked for."""
+        from prometheus_client import Gauge
+
+        Gauge(f"{PREFIX}_{name}", said, registry=self._registry).set_function(now)
 
     def add(self, event: str) -> None:
         """Count one of the events in HELP."""
-        self.events[event] += 1
+        self._events[event].inc()
 
     def answered(self, call: Call) -> None:
         """Count a call that has ended."""
         result = "ok" if call.error is None else call.error.partition(":")[0].lower()
-        self.calls[call.dialect, result] += 1
-        for kind, count in call.usage.items():
-            self.tokens[kind.removesuffix("_tokens")] += count
-        self._seconds[bisect_left(BUCKETS, call.seconds)] += 1
-        self._sum += call.seconds
+        counter = self._calls_of.get((call.dialect, result))
+        if counter is None:
+            counter = self._calls_of[call.dialect, result] = self._calls.labels(call.dialect, result)
+        counter.inc()
+        for usage, count in call.usage.items():
+            counter = self._tokens_of.get(usage)
+            if counter is None:
+                counter = self._tokens_of[usage] = self._tokens.labels(usage.removesuffix("_tokens"))
+            counter.inc(max(0, count))  # an endpoint may say anything
+        self._seconds.observe(call.seconds)
 
-    def text(self, gauges: Mapping[str, float] | None = None) -> str:
-        """All of it; `gauges` are what is true now, by name."""
-        return "\n".join([*self._counters(), *self._histogram(), *_gauges(gauges or {})]) + "\n"
+    def calls(self) -> int:
+        """Model calls that have ended; may be asked from any thread."""
+        return _total(self._calls)
 
-    def _counters(self) -> Iterator[str]:
-        yield from _head("calls_total", "counter", "Model calls that have ended.")
-        for (dialect, result), count in sorted(self.calls.items()):
-            yield f'kat_gateway_calls_total{{dialect="{dialect}",result="{result}"}} {count}'
-        yield from _head("tokens_total", "counter", "Tokens of answered calls.")
-        for kind, count in sorted(self.tokens.items()):
-            yield f'kat_gateway_tokens_total{{kind="{kind}"}} {count}'
-        for name, said in HELP.items():
-            yield from _head(f"{name}_total", "counter", said)
-            yield f"kat_gateway_{name}_total {self.events[name]}"
+    def tokens(self, kind: str) -> int:
+        """Tokens of answered calls of a kind: `prompt`, `completion`, `cached`; may be asked from any thread."""
+        return _total(self._tokens, kind=kind)
 
-    def _histogram(self) -> Iterator[str]:
-        yield from _head("call_seconds", "histogram", "Seconds that a call took.")
-        total = 0
-        for bound, count in zip((*BUCKETS, "+Inf"), self._seconds):
-            total += count
-            yield f'kat_gateway_call_seconds_bucket{{le="{bound}"}} {total}'
-        yield f"kat_gateway_call_seconds_sum {self._sum:.6f}"
-        yield f"kat_gateway_call_seconds_count {total}"
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """All of it and its content type: OpenMetrics for who accepts that, else Prometheus' text format 0.0.4."""
+        from prometheus_client.exposition import choose_encoder
+
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
 
 
-def _gauges(gauges: Mapping[str, float]) -> Iterator[str]:
-    for name, value in gauges.items():
-        yield from _head(name, "gauge", name.replace("_", " ").capitalize() + ".")
-        yield f"kat_gateway_{name} {value:g}"
-
-
-def _head(name: str, kind: str, said: str) -> Iterator[str]:
-    yield f"# HELP kat_gateway_{name} {said}"
-    yield f"# TYPE kat_gateway_{name} {kind}"
+def _total(counter: Counter, **labels: str) -> int:
+    samples = [sample for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")]
+    return int(sum(sample.value for sample in samples if labels.items() <= sample.labels.items()))

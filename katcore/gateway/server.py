@@ -72,6 +72,9 @@ class Gateway:
         self._sessions: dict[str, Session] = {}  # by key
         self._released: set[str] = set()
         self._tails: dict[str, IncrementalRenderer] = {}  # by tokenizer and template
+        self.metrics.gauge("sessions_open", "Sessions open.", lambda: len(self._sessions))
+        self.metrics.gauge("calls_in_flight", "Calls in flight.", self._in_flight)
+        self.metrics.gauge("paused", "Paused.", lambda: float(self.gate.paused))
         self._sites: dict[str, web.UnixSite] = {}
         self._folder = new_folder()
         self._loop = uvloop.new_event_loop()
@@ -275,12 +278,11 @@ class Gateway:
         return await _refusing(DIALECTS[1], handle)(request)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        now = {
-            "sessions_open": len(self._sessions),
-            "calls_in_flight": sum(session.in_flight for session in self._sessions.values()),
-            "paused": float(self.gate.paused),
-        }
-        return web.Response(text=self.metrics.text(now), headers={"Content-Type": "text/plain; version=0.0.4"})
+        body, content_type = self.metrics.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    def _in_flight(self) -> int:
+        return sum(session.in_flight for session in self._sessions.values())
 
 
 def _refusing(dialect: Dialect, handle: Handler) -> Handler:

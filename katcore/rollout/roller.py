@@ -66,9 +66,9 @@ class Roller:
         metrics = service.gateway.metrics
         return {
             "running": len(service.gateway.sessions()),
-            "calls": sum(metrics.calls.values()),
-            "prompt_tokens": metrics.tokens["prompt"],
-            "sampled_tokens": metrics.tokens["completion"],
+            "calls": metrics.calls(),
+            "prompt_tokens": metrics.tokens("prompt"),
+            "sampled_tokens": metrics.tokens("completion"),
         }
 
     def close(self) -> None:

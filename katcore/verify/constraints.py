@@ -1,28 +1,30 @@
 """The 25 verifiable instructions of IFEval (Zhou et al. 2023, arXiv:2311.07911) by their published names and arguments.
 
 In: a name such as `keywords:existence`, its arguments, a response. Out: whether the response breaks it, in the paper's
-strict sense. Differences from the authors' program: sentences and words are found by regular expressions where it has
-NLTK's, and the language by `language.py` where it has langdetect.
+strict sense. With the extra `ifeval` sentences, words and languages are found by the libraries of the authors' program
+(NLTK, langdetect), without it by `counting.py` and `language.py` alone; `found_by` says which of them it was.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from katcore.errors import RecordError
 from katcore.records import Json
-from katcore.verify.language import written_in
+from katcore.verify.counting import counter, sentences, words
+from katcore.verify.language import detected, detector, written_in
 
 Kwargs = Json
 OPTIONS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 """One of which a constrained response contains."""
 
-_SENTENCE = re.compile(
-    r"(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bMrs)(?<!\bvs)(?<!\be\.g)(?<!\bi\.e)(?<![.!?])[.!?]+[\"')\]]*(?=\s|$)"
+COUNTED = frozenset(["length_constraints:number_sentences", "change_case:capital_word_frequency"])
+"""What the counter of sentences or words decides; `number_words` is one expression in both programs."""
+IN_A_LANGUAGE = frozenset(
+    ["language:response_language", "change_case:english_capital", "change_case:english_lowercase"]
 )
-_TOKEN = re.compile(r"[A-Za-z]+(?:[-'][A-Za-z]+)*|\S")
 
 
 def broken(name: str, kwargs: Kwargs, response: str) -> bool:
@@ -35,6 +37,21 @@ def broken(name: str, kwargs: Kwargs, response: str) -> bool:
         return not (response.strip() and follows(response, given))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordError("task", f"instruction {name}: bad arguments {given}: {error!r}") from error
+
+
+def found_by(names: Iterable[str], response: str) -> Json:
+    """Who counted for these instructions and who told the language, and whether a language could be told at all."""
+    found: Json = {}
+    asked = set(names)
+    if asked & COUNTED:
+        found["counter"] = counter().name
+        if counter().reason:
+            found["counter_reason"] = counter().reason
+    if asked & IN_A_LANGUAGE:
+        found["detector"] = detector()
+        if not detected(response):
+            found["undetermined"] = sorted(asked & IN_A_LANGUAGE)
+    return found
 
 
 def _relation(count: int, wanted: int, relation: str) -> bool:
@@ -59,13 +76,6 @@ def _frequency(text: str, given: Kwargs) -> bool:
 def _letters(text: str, given: Kwargs) -> bool:
     count = text.lower().count(given["letter"].lower())
     return _relation(count, given["let_frequency"], given["let_relation"])
-
-
-def sentences(text: str) -> int:
-    """How many sentences there are: ends of sentences, and the rest after the last."""
-    ends = list(_SENTENCE.finditer(text))
-    rest = text[ends[-1].end() :] if ends else text
-    return len(ends) + bool(rest.strip())
 
 
 def _paragraphs(text: str, given: Kwargs) -> bool:
@@ -137,7 +147,7 @@ def _ends(text: str, given: Kwargs) -> bool:
 
 
 def _capitals(text: str, given: Kwargs) -> bool:
-    count = sum(token.isupper() for token in _TOKEN.findall(text))
+    count = sum(token.isupper() for token in words(text))
     return _relation(count, given["capital_frequency"], given["capital_relation"])
 
 

@@ -22,7 +22,7 @@ from msgspec import Meta, Struct
 from katcore.errors import RecordError
 from katcore.records import Json, Task, Trajectory, Verdict
 from katcore.verify.answer import answer_of
-from katcore.verify.constraints import Kwargs, broken
+from katcore.verify.constraints import Kwargs, broken, found_by
 
 LONGEST = 1_000_000
 """Characters of an answer that rules look at."""
@@ -209,8 +209,10 @@ def _constraints(rule: Constraints, answer: str) -> Outcome:
     kwargs = rule.kwargs or [{}] * len(names)
     if len(kwargs) != len(names) or not names:
         raise RecordError("task", f"rubric.rules: {len(names)} instructions with {len(kwargs)} kwargs")
-    failed = [name for name, given in zip(names, kwargs) if broken(name, given, answer[:LONGEST_CONSTRAINED])]
+    answer = answer[:LONGEST_CONSTRAINED]
+    failed = [name for name, given in zip(names, kwargs) if broken(name, given, answer)]
     penalty = 1 / len(names) if rule.penalty is None else rule.penalty
     reason = f"{len(failed)} of {len(names)} constraints broken: {', '.join(failed)}" if failed else ""
     score = max(0.0, 1 - penalty * len(failed))
-    return Outcome("constraints", score, not failed, {"broken": failed, "of": len(names), "reason": reason})
+    seen: Json = {"broken": failed, "of": len(names), "reason": reason, **found_by(names, answer)}
+    return Outcome("constraints", score, not failed, seen)

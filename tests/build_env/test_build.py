@@ -148,7 +148,11 @@ def test_changes_that_make_no_task(tmp_path: Path, mined: Change) -> None:
     old = BASE["pyproject.toml"].replace('version = "2.5"', 'version = "2.5"\nrequires-python = "<3.0"')
     assert rejected(change(tmp_path / "c", {**BASE, "pyproject.toml": old}, HEAD)) == ("recipe", "no_recipe")
     none = BASE["pyproject.toml"].replace("dependencies = []", 'dependencies = ["pytest<1", "pytest>2"]')
-    assert rejected(change(tmp_path / "d", {**BASE, "pyproject.toml": none}, HEAD)) == ("environment", "unresolved")
+    none += '[tool.poetry.dependencies]\nelsewhere = {git = "https://example.org/elsewhere.git"}\n'
+    with pytest.raises(Rejected) as caught:
+        Builder().build(change(tmp_path / "d", {**BASE, "pyproject.toml": none}, HEAD))
+    assert (caught.value.stage, caught.value.reason) == ("environment", "unresolved")
+    assert caught.value.evidence["left_out"] == ["elsewhere: comes by git, not from an index"]
     hangs = {**HEAD, "src/calm_sums/__init__.py": "import os\nos._exit(0)\n"}
     assert rejected(change(tmp_path / "e", BASE, hangs)) == ("after_run", "nothing_passes")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -51,23 +52,44 @@ def test_pep_621_with_extras_that_name_each_other(tmp_path: Path) -> None:
     assert any("bin/thing" in command for command in found.setup)
 
 
-def test_pep_735_groups_include_each_other_and_do_not_loop(tmp_path: Path) -> None:
+def test_pep_735_groups_include_each_other(tmp_path: Path) -> None:
     toml = """
     [project]
     name = "x"
     [dependency-groups]
-    base = ["attrs", {include-group = "tests"}]
-    tests = ["pytest-mock", {include-group = "base"}]
+    Base_Things = ["attrs", {include-group = "more"}]
+    more = ["six"]
+    tests = ["pytest-mock", {include-group = "base.things"}]
     """
-    assert needs(project(tmp_path, pyproject_dot_toml=toml)) == {"attrs", "pytest-mock", "pytest"}
+    assert needs(project(tmp_path, pyproject_dot_toml=toml)) == {"attrs", "six", "pytest-mock", "pytest"}
+
+
+@pytest.mark.parametrize(
+    ("group", "reason"),
+    [
+        ('[{include-group = "tests"}]', "group dev: Cyclic dependency group include while resolving dev: "),
+        ('[{include-group = "nowhere"}]', "group dev: Dependency group 'nowhere' not found"),
+        ('["six", 3]', "group dev: Invalid dependency group item: 3"),
+        ('["six", "not a line"]', "group dev: Expected"),
+        ('"six"', "group dev: Dependency group 'dev' contained a string"),
+        ('[]\nDEV = ["six"]', r"dependency-groups: Duplicate dependency group names: dev \(dev, DEV\)"),
+    ],
+)
+def test_a_group_that_cannot_be_resolved_is_left_out_and_said_so(tmp_path: Path, group: str, reason: str) -> None:
+    toml = f'[dependency-groups]\ntests = [{{include-group = "dev"}}]\nci = ["attrs"]\ndev = {group}\n'
+    found = recipe(project(tmp_path, pyproject_dot_toml=toml))
+    assert any(re.match(reason, note) for note in found.notes)
+    assert set(found.requirements[0]) == ({"pytest"} if "Duplicate" in reason else {"attrs", "pytest"})
 
 
 @pytest.mark.parametrize(
     ("poetry", "pep"),
     [
-        ("^1.2.3", "x<2,>=1.2.3"), ("^0.2.3", "x<0.3,>=0.2.3"), ("^0.0.3", "x<0.0.4,>=0.0.3"), ("^1", "x<2,>=1"),
-        ("~1.2.3", "x<1.3,>=1.2.3"), ("~1", "x<2,>=1"), ("*", "x"), ("1.2.*", "x==1.2.*"), (">=1,<3", "x<3,>=1"),
-        ("1.0", "x==1.0"), ("^1.0 || ^2.0", "x<3,>=2.0"), (">=1.0 <2.0", "x<2.0,>=1.0"), ("~=1.2", "x~=1.2"),
+        ("^1.2.3", "x<2.0.0,>=1.2.3"), ("^0.2.3", "x<0.3.0,>=0.2.3"), ("^0.0.3", "x<0.0.4,>=0.0.3"),
+        ("^1", "x<2,>=1"), ("~1.2.3", "x<1.3.0,>=1.2.3"), ("~1", "x<2,>=1"), ("*", "x"), ("1.2.*", "x==1.2.*"),
+        (">=1,<3", "x<3,>=1"), ("1.0", "x==1.0"), ("^1.0 || ^3.0", "x<4.0,>=3.0"), (">=1.0 <2.0", "x<2.0,>=1.0"),
+        ("~=1.2", "x<2.0,>=1.2"), ("^1.0b1", "x<2.0,>=1.0b1"), ("!=1.5", "x!=1.5"), ("^1!2.0", "x<1!3.0,>=1!2.0"),
+        (">=1,!=1.5,!=1.6.*,<2", "x!=1.5,!=1.6.*,<2,>=1"), ("", "x"), ("v1.0", "x==1.0"), ("=1.0", "x==1.0"),
     ],
 )  # fmt: skip
 def test_poetry_ranges(tmp_path: Path, poetry: str, pep: str) -> None:
@@ -91,7 +113,7 @@ def test_poetry_groups_and_optional_dependencies(tmp_path: Path) -> None:
     d = "*"
     """
     found = needs(project(tmp_path, pyproject_dot_toml=toml))
-    assert found == {'a[fast]<2,>=1.0; python_version > "3.0"', "d", "pytest"}
+    assert found == {'a[fast]<2.0,>=1.0; python_version > "3.0"', "d", "pytest"}
 
 
 def test_flit_reads_the_version_from_the_module(tmp_path: Path) -> None:

@@ -325,14 +325,16 @@ def test_metrics_have_an_address_of_their_own(tmp_path: Path) -> None:
         assert get(gateway.port, "/metrics")[0] == 404
         status, text = get(gateway.metrics_port, "/metrics")
         assert status == 200
-        samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        samples = {name: float(value) for name, _, value in lines}
         assert all(re.fullmatch(r'[a-z_]+(\{([a-z]+="[^"]*",?)+\})?', name) for name in samples)
-        assert samples['kat_gateway_calls_total{dialect="openai-chat",result="ok"}'] == "1"
-        assert samples['kat_gateway_calls_total{dialect="openai-chat",result="unavailable"}'] == "1"
-        assert samples['kat_gateway_tokens_total{kind="prompt"}'] == str(len(engine.seen[0][0]))
-        assert samples["kat_gateway_sessions_open"] == "1" and samples["kat_gateway_paused"] == "0"
-        counts = [int(count) for name, count in samples.items() if "_bucket" in name]
-        assert counts == sorted(counts) and counts[-1] == int(samples["kat_gateway_call_seconds_count"]) == 2
+        assert samples['kat_gateway_calls_total{dialect="openai-chat",result="ok"}'] == 1
+        assert samples['kat_gateway_calls_total{dialect="openai-chat",result="unavailable"}'] == 1
+        assert samples['kat_gateway_tokens_total{kind="prompt"}'] == len(engine.seen[0][0])
+        assert samples["kat_gateway_sessions_open"] == 1 and samples["kat_gateway_paused"] == 0
+        assert samples["kat_gateway_retries_coalesced_total"] == samples["kat_gateway_replaced_total"] == 0
+        counts = [count for name, count in samples.items() if "_bucket" in name]
+        assert counts == sorted(counts) and counts[-1] == samples["kat_gateway_call_seconds_count"] == 2
 
 
 def get(port: int | None, path: str) -> tuple[int, str]:

@@ -11,7 +11,8 @@ from katcore.errors import RecordError
 from katcore.records import Node, Scaffold, Task, TaskSource, Trajectory, Verification
 from katcore.verify import rules
 from katcore.verify.answer import answer_of, code_of
-from katcore.verify.constraints import INSTRUCTIONS, broken, sentences
+from katcore.verify.constraints import INSTRUCTIONS, broken
+from katcore.verify.counting import own_sentences
 from katcore.verify.language import language_of
 
 
@@ -160,7 +161,7 @@ def test_each_violation_costs() -> None:
 
 def test_sentences() -> None:
     texts = ("One", "One. Two? Three!", "v1.2 is out", "e.g. this one.", 'He said "no." So')
-    assert [sentences(text) for text in texts] == [1, 3, 1, 1, 2]
+    assert [own_sentences(text) for text in texts] == [1, 3, 1, 1, 2]
 
 
 @pytest.mark.parametrize(
