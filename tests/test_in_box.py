@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from katcore.disk.in_box import program
+from katcore.testrun.reports.junit import NODE_ID
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = sorted(path for path in ROOT.glob("katcore/**/in_box/*.py") if path.name != "__init__.py")
@@ -53,6 +54,10 @@ def _imported(node: ast.AST) -> list[str]:
 def test_a_program_is_read_as_it_stands(path: Path) -> None:
     package = ".".join(path.relative_to(ROOT).parent.parent.parts)
     assert program(package, path.stem) == path.read_text("utf-8")
+
+
+def test_the_plugin_names_its_property_as_the_reader_does() -> None:
+    assert f'"{NODE_ID}"' in program("katcore.testrun", "kat_nodeid")
 
 
 def programs_in(source: str) -> Iterator[str]:
