@@ -13,6 +13,7 @@ from collections.abc import Callable
 from katcore.dataset import files
 from katcore.dataset.inline import archive
 from katcore.dataset.rows import EPOCH, text
+from katcore.disk.in_box import program
 from katcore.records import Environment, Instruction, Json, Labels, Task, TaskSource, TestFile, Verification
 from katcore.sandbox import PYTHON
 
@@ -20,30 +21,6 @@ RECIPE = "functions"
 NEEDS: tuple[str, ...] = ("test", "prompt", "entry_point", "canonical_solution")
 NEEDS_MBPP = ("task_id", "code", "test_list")
 SOLUTION, TESTS = "solution.py", "test_solution.py"
-RUNNER = """import os, sys, traceback, xml.sax.saxutils as sax
-sys.path.insert(0, os.getcwd())
-lines, bad, tests = [], 0, {}
-try:
-    scope = {"__name__": "test_solution"}
-    exec(compile(open("test_solution.py").read(), "test_solution.py", "exec"), scope)
-    tests = {name: value for name, value in scope.items() if name.startswith("test_") and callable(value)}
-except BaseException:
-    traceback.print_exc()
-    lines.append('<testcase name="test_solution.py"><error/></testcase>')
-    bad = 1
-for name, test in tests.items():
-    try:
-        test()
-        inner = ""
-    except BaseException:
-        traceback.print_exc()
-        inner, bad = "<failure/>", 1
-    where = sax.quoteattr("test_solution.py::" + name)
-    lines.append(f"<testcase name={where}>{inner}</testcase>")
-with open(os.environ["KAT_REPORT"] + "/report.xml", "w") as file:
-    file.write("<testsuite>" + "".join(lines) + "</testsuite>")
-sys.exit(bad)
-"""
 
 
 def to_task(row: Json) -> Task:
@@ -75,6 +52,7 @@ def _mbpp(row: Json) -> Task:
 
 
 def _task(kind: str, name: str, shown: str, stub: str, solved: str, tests: str, names: list[str], entry: str) -> Task:
+    runner = program("katcore.dataset", "function_tests")
     return Task(
         instance_id=f"{kind}-{name.removeprefix('HumanEval/')}",
         repo="",
@@ -85,7 +63,7 @@ def _task(kind: str, name: str, shown: str, stub: str, solved: str, tests: str, 
         problem_statement=shown,
         instruction=Instruction(kind="human", variant=kind),
         source=TaskSource(kind="inline", url=archive({SOLUTION: files.entry(stub.encode())})),
-        environment=Environment(recipe=RECIPE, test_command=f"{PYTHON} -c {_quoted(RUNNER)}"),
+        environment=Environment(recipe=RECIPE, test_command=f"{PYTHON} -c {_quoted(runner)}"),
         verification=Verification(FAIL_TO_PASS=[f"{TESTS}::{one}" for one in names], answer=entry or None),
         patch=_diff(stub, solved),
         test_files={TESTS: TestFile(text=tests)},

@@ -19,6 +19,7 @@ from pathlib import Path
 from katcore.dataset import files
 from katcore.dataset.inline import archive
 from katcore.dataset.rows import EPOCH, LocatedRow, when
+from katcore.disk.in_box import program
 from katcore.errors import InputError
 from katcore.records import Environment, Instruction, Json, Labels, Task, TaskSource, Verification
 
@@ -27,27 +28,11 @@ REWARD = "harbor::reward"
 KEPT = ".harbor-tests/"
 """Where the test files lie in the repository until the test command moves them to `/tests`."""
 NAME = "."
-_RUN = """
+_RUN = """export KAT_PYTHON=/opt/python/bin/python3
 mkdir -p /tmp/tests /tmp/logs/verifier /tmp/logs/agent /tmp/logs/artifacts
 rm -f /tmp/logs/verifier/reward.*
 cp -a .harbor-tests/. /tmp/tests/ && rm -rf .harbor-tests
 bash /tests/test.sh
-exec "$KAT_PYTHON" -I - "$KAT_REPORT" <<'END'
-import json, math, pathlib, sys
-logs = pathlib.Path("/logs/verifier")
-try:
-    if (logs / "reward.json").exists():
-        found = json.loads((logs / "reward.json").read_text())
-        reward = float(found["reward"] if isinstance(found, dict) else found)
-    else:
-        reward = float((logs / "reward.txt").read_text())
-except (OSError, ValueError, KeyError, TypeError) as error:
-    sys.exit("no reward: %s" % error)
-good = math.isfinite(reward) and reward >= 1
-case = '<testcase name="harbor::reward">%s</testcase>' % ("" if good else '<failure message="%s"/>' % reward)
-pathlib.Path(sys.argv[1], "report.xml").write_text("<testsuite>%s</testsuite>" % case)
-sys.exit(0 if good else 1)
-END
 """
 
 
@@ -105,7 +90,7 @@ def to_task(row: Json) -> Task:
         environment=Environment(
             recipe=RECIPE,
             workdir=workdir,
-            test_command=f"export KAT_PYTHON=/opt/python/bin/python3{_RUN}",
+            test_command=_test_command(),
             env=env,
             dockerfile=docker,
             image=place.get("docker_image"),
@@ -115,6 +100,12 @@ def to_task(row: Json) -> Task:
         ),
         test_files={KEPT + path: files.as_test_file(file) for path, file in _below(row, "tests/").items()},
     )
+
+
+def _test_command() -> str:
+    """Harbor's test, and then what says its reward as a report."""
+    told = shlex.quote(program("katcore.dataset", "harbor_reward"))
+    return f'{_RUN}exec "$KAT_PYTHON" -I -c {told} "$KAT_REPORT"\n'
 
 
 def _source(image: str | None, workdir: str, shown: Mapping[str, Json]) -> TaskSource:

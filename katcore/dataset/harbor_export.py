@@ -17,6 +17,7 @@ from pathlib import Path
 
 from katcore.dataset import files
 from katcore.dataset.harbor import NAME, RECIPE, toml_of
+from katcore.disk.in_box import program
 from katcore.environment import pip
 from katcore.environment.clock import CLOCK
 from katcore.environment.patch import GIT_ENV
@@ -74,7 +75,7 @@ def folder(task: Task, *, image: str = "", wheels: bool = False) -> Json:
         "task.toml": _file(toml_of(task, built=True)),
         "instruction.md": _file(task.problem_statement),
         "tests/test.sh": _file(TEST_SH, "100755"),
-        "tests/run_tests.py": _file(_resource("katcore.dataset", "harbor_runner.py")),
+        "tests/run_tests.py": _file(program("katcore.dataset", "harbor_runner")),
         "tests/task.json": _file(encode(task).decode()),
         "tests/config.json": _file(json.dumps(_config(task), indent=1)),
         "tests/katcore/__init__.py": _file(""),

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from katcore.disk.in_box import program
 from katcore.environment.patch import paths
 from katcore.errors import RecordError
 from katcore.records import Json
@@ -25,39 +26,6 @@ TELLING, ALONE = 16, 40
 MOST_LINES = 64
 SECONDS = 300.0
 PLACES = (ENV, SCAFFOLD, "/home", "/root", "/srv", "/tmp", "/var/tmp", "/usr/local", "/usr/src")
-
-_WALK = r"""
-import json, os, re, sys
-asked = json.load(sys.stdin)
-lines = [line.encode() for line in asked["lines"]]
-package = re.compile(r"(.+?)-(\d[^-]*)(?:-py[\d.]+)?\.(?:dist-info|egg-info)")
-copies, versions = [], []
-for folder, inner, files in os.walk("/"):
-    if folder in asked["skip"]:
-        inner[:] = []
-        continue
-    for name in inner + files:
-        found = package.fullmatch(name)
-        if found and re.sub("[-_.]+", "-", found[1]).lower() == asked["project"]:
-            versions.append([os.path.join(folder, name), found[2]])
-    whole = any(folder == place or folder.startswith(place + "/") for place in asked["places"])
-    for name in files if lines else ():
-        if not (name in asked["names"] or name.endswith((".patch", ".diff", ".orig", ".rej"))
-                or whole and name.endswith(tuple(asked["kinds"]))):
-            continue
-        path = os.path.join(folder, name)
-        try:
-            if os.path.islink(path) or not os.path.isfile(path) or os.path.getsize(path) > 8 << 20:
-                continue
-            with open(path, "rb") as file:
-                data = file.read()
-        except OSError:
-            continue
-        held = sum(line in data for line in lines)
-        if held >= asked["least"]:
-            copies.append([path, held])
-json.dump([sorted(copies), sorted(versions)], sys.stdout)
-"""
 
 
 def leaks(box: Box, patch: str, project: str = "", version: str = "") -> list[Json]:
@@ -76,9 +44,8 @@ def leaks(box: Box, patch: str, project: str = "", version: str = "") -> list[Js
         "skip": ["/proc", "/sys", "/dev", box.spec.workdir],
         "project": canonicalize_name(project) if project else "",
     }
-    done = box.exec(
-        [PYTHON, "-I", "-S", "-c", _WALK], cwd="/", stdin=json.dumps(asked).encode(), timeout_s=SECONDS
-    )  # fmt: skip
+    walk = [PYTHON, "-I", "-S", "-c", program("katcore.environment", "scan")]
+    done = box.exec(walk, cwd="/", stdin=json.dumps(asked).encode(), timeout_s=SECONDS)
     if done.code != 0:
         raise RecordError("scan", f"looking for the answer ended with {done.code}: {done.stderr[-500:]!r}")
     copies, versions = json.loads(done.stdout)

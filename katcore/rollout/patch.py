@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from katcore.disk.in_box import program
 from katcore.disk.scratch import passing_folder
 from katcore.errors import SandboxError
 from katcore.sandbox import PYTHON, Box
@@ -23,23 +24,6 @@ from katcore.source.git import neutral
 JUNK = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".eggs"}
 LARGEST_NEW = 1 << 20
 CHUNK = 1000
-
-_LOOK = """
-import json, os, stat, sys
-found = {}
-top = os.path.realpath(".")
-for name in json.load(sys.stdin):
-    folder = os.path.dirname(name)
-    try:
-        if os.path.realpath(folder) != os.path.join(top, folder).rstrip("/"):
-            continue  # what lies behind a link is somewhere else
-        mode = os.lstat(name).st_mode
-    except OSError:
-        continue
-    link = os.readlink(name) if stat.S_ISLNK(mode) else None
-    found[name] = [mode, link]
-json.dump(found, sys.stdout)
-"""
 
 
 @dataclass(frozen=True)
@@ -100,7 +84,7 @@ def _modes(box: Box, names: Sequence[str]) -> dict[str, tuple[int, str | None]]:
     found: dict[str, tuple[int, str | None]] = {}
     for start in range(0, len(names), CHUNK):
         asked = json.dumps(names[start : start + CHUNK]).encode()
-        done = box.exec([PYTHON, "-I", "-c", _LOOK], stdin=asked, timeout_s=60)
+        done = box.exec([PYTHON, "-I", "-c", program("katcore.rollout", "modes")], stdin=asked, timeout_s=60)
         if done.code != 0:
             raise SandboxError(f"the box's files cannot be read: {done.stderr[-300:].decode('utf-8', 'replace')}")
         found |= {name: (mode, link) for name, (mode, link) in json.loads(done.stdout).items()}

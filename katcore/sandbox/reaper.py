@@ -2,7 +2,8 @@
 
 In: the runner's folder for boxes; the end of standard input says that the runner is gone (the kernel closes the pipe,
 also after `kill -9`). The boxes' processes have died with the runner by then; folders, cgroups and the gateway's
-sockets have not. Containers need no reaper: their own first process sees the same end (`supervisor.py`).
+sockets have not. What it does is `reaper_process.py`. Containers need none: their own first process sees the same end
+(`docker/in_box/supervisor.py`).
 """
 
 from __future__ import annotations
@@ -14,27 +15,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[2]
-_SOURCE = """
-import os, sys, signal
-if os.fork():
-    os._exit(0)  # nobody's child: what ends a runner may end its children with it, as Ray does
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, signal.SIG_IGN)
-if os.read(0, 1):
-    os._exit(0)  # an orderly end
-sys.path.insert(0, sys.argv[1])
-import time
-from katcore.disk import scratch
-from katcore.sandbox import owner
-from katcore.sandbox.limits import parents
-for _ in range(100):  # the kernel may still be closing what the runner held
-    owner.sweep(parents())
-    scratch.sweep()
-    if not os.path.exists(sys.argv[2]):
-        break
-    time.sleep(0.1)
-"""
+_PROCESS = Path(__file__).resolve().with_name("reaper_process.py")
+_ROOT = _PROCESS.parents[2]
 
 
 def start(cache: Path, folder: Path) -> None:
@@ -42,7 +24,7 @@ def start(cache: Path, folder: Path) -> None:
 
     It lives in a session of its own, with nothing of ours open.
     """
-    command = [sys.executable, "-I", "-S", "-c", _SOURCE, str(_ROOT), str(folder)]
+    command = [sys.executable, "-I", "-S", str(_PROCESS), str(_ROOT), str(folder)]
     process = subprocess.Popen(
         command,
         env={"KAT_CACHE": str(cache), "PATH": os.environ.get("PATH", os.defpath)},

@@ -1,6 +1,6 @@
 """bash-loop: the white-box scaffold. One tool, `bash`; an answer without a tool call ends the run.
 
-Here: how it is started and how its results are read. The loop itself is `bash_loop_agent.py`, a program of the
+Here: how it is started and how its results are read. The loop itself is `in_box/bash_loop_agent.py`, a program of the
 standard library alone that runs inside the box. Prompts are data: `bash_loop_system.txt`, `bash_loop_tools.json`.
 """
 
@@ -15,6 +15,7 @@ from katcore.records import Exit, Outcome
 from katcore.scaffold import Job, Launch
 
 HERE = Path(__file__).parent
+IN_BOX = HERE / "in_box"
 AGENT = "bash_loop_agent.py"
 QUIET = {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat", "TERM": "dumb", "PIP_PROGRESS_BAR": "off"}
 HEAD = re.compile(r"\[(?:exit (\d+)|(timeout|invalid_arguments|unknown_tool|tool_error))\b")
@@ -27,7 +28,7 @@ class BashLoop:
 
     def files(self) -> Mapping[str, Path]:
         """The agent's program."""
-        return {AGENT: HERE / AGENT}
+        return {AGENT: IN_BOX / AGENT}
 
     def launch(self, job: Job) -> Launch:
         """Everything goes in through standard input, so that neither a file nor the environment holds the key."""

@@ -1,7 +1,7 @@
 """Any agent that is a command line, from its row of the table: how it is mounted, started and read.
 
-In: a row and a job. Out: what to mount and one process for the box, `agent_runner.py`, which starts the agent's own
-program there. Nothing here knows any agent: what they need is in the table.
+In: a row and a job. Out: what to mount and one process for the box, `in_box/agent_runner.py`, which starts the agent's
+own program there. Nothing here knows any agent: what they need is in the table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from katcore.scaffold import Job, Launch
 from katcore.scaffold.install import ensure, ensure_node
 from katcore.scaffold.table import Agent, arch, cpu, fill
 
-HERE = Path(__file__).parent
+IN_BOX = Path(__file__).parent / "in_box"
 RUNNER = "agent_runner.py"
 URL = "http://127.0.0.1:{port}"
 PORT = 8484
@@ -36,7 +36,7 @@ class CommandAgent:
 
     def files(self) -> Mapping[str, Path]:
         """The runner, the installed agent, and node where the row needs one."""
-        files = {RUNNER: HERE / RUNNER}
+        files = {RUNNER: IN_BOX / RUNNER}
         if self.row.installed:
             files["agent"] = ensure(self.name, self.row)
         if self.row.node:

@@ -18,12 +18,12 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from katcore.disk.cache import digest_of
+from katcore.disk.in_box import program
 from katcore.environment.patch import apply_in_box
 from katcore.environment.variables import run_env
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Environment, TestFile
 from katcore.sandbox import PYTHON, Box, Result
-from katcore.testrun.reports.junit import NODE_ID
 from katcore.testrun.reports.outcome import BROKEN, BadReport, Outcomes, Status
 from katcore.testrun.runners import Runner, runner_of, units_of
 
@@ -33,36 +33,7 @@ PLUGIN = "kat_nodeid"
 """The name of the pytest plugin that writes node ids into the report; on the path of every run."""
 LOG_TAIL = 4000
 
-PLUGIN_SOURCE = f'''
-def pytest_collection_modifyitems(items):
-    for item in items:
-        item.user_properties.append(("{NODE_ID}", item.nodeid))
-'''
-
-# a parent folder that an attempt turned into a link would lead the content astray: links are never followed
-_RESTORE = """
-import base64, json, os, shutil, sys
-for name, (data, mode) in json.load(sys.stdin).items():
-    at = "."
-    for part in name.split("/")[:-1]:
-        at = os.path.join(at, part)
-        if os.path.lexists(at) and (os.path.islink(at) or not os.path.isdir(at)):
-            os.unlink(at)
-    if os.path.isdir(name) and not os.path.islink(name):
-        shutil.rmtree(name)
-    elif os.path.lexists(name):
-        os.unlink(name)
-    if data is None:
-        continue
-    os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
-    content = base64.b64decode(data)
-    if mode == "120000":
-        os.symlink(content, name)
-        continue
-    with open(name, "wb") as file:
-        file.write(content)
-    os.chmod(name, 0o755 if mode == "100755" else 0o644)
-"""
+PLUGIN_SOURCE = program("katcore.testrun", PLUGIN)
 
 
 @dataclass(frozen=True)
@@ -133,7 +104,8 @@ def restore(box: Box, test_files: Mapping[str, TestFile]) -> None:
         wanted[name] = (data, file.mode)
     if not wanted:
         return
-    done = box.exec([PYTHON, "-I", "-c", _RESTORE], stdin=json.dumps(wanted).encode(), timeout_s=300)
+    command = [PYTHON, "-I", "-c", program("katcore.testrun", "restore")]
+    done = box.exec(command, stdin=json.dumps(wanted).encode(), timeout_s=300)
     if done.code != 0:
         raise _Unwritable(f"test files could not be restored: {done.stderr.decode('utf-8', 'replace')[-300:]}")
 

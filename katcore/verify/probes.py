@@ -93,7 +93,7 @@ def cheats(task: Task, base: Path) -> dict[str, str]:
     ]
     for name, text in APPENDED.items() if touched else ():
         ids = [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]
-        code = text.replace("@TESTS@", repr(ids[:500]))
+        code = f"\n_kat_tests = {ids[:500]!r}\n{text}"
         files = {file: (base / file).read_text("utf-8", "replace") + code for file in touched[:FILES_CHANGED]}
         out[name] = _over(base, files)
     tests = [name for name in task.test_files if name.endswith(".py") and (base / name).is_file()]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Any
 
+from katcore.disk.in_box import program
 from katcore.environment.built import box_spec
 from katcore.environment.patch import BadPatch, apply_in_box
 from katcore.environment.workspace import workspace
@@ -26,20 +27,6 @@ BUILD_S = 120.0
 SLACK_S = 0.25
 """Seconds of a case's wall time that the box itself may take; not the program's fault."""
 PATH = "/tmp/judge-bin:/opt/env/bin:/usr/local/bin:/usr/bin:/bin"
-
-# The value goes out on a descriptor of its own: what a solution prints is nobody's answer.
-_CALL = """
-import base64, importlib.util, json, os, sys
-out = os.dup(1)
-os.dup2(2, 1)
-path, name, arguments = json.loads(base64.b64decode(sys.argv[1]))
-spec = importlib.util.spec_from_file_location("solution", path)
-module = importlib.util.module_from_spec(spec)
-sys.modules["solution"] = module
-spec.loader.exec_module(module)
-holder = module.Solution() if hasattr(module, "Solution") and not hasattr(module, name) else module
-os.write(out, json.dumps(getattr(holder, name)(*arguments)).encode())
-"""
 
 
 @dataclass(frozen=True)
@@ -87,7 +74,7 @@ def _run(box: Box, rule: Program, case: Case) -> str:
     command: Sequence[str] | str = rule.command
     if case.call:
         given = json.dumps([rule.file, case.call, case.arguments]).encode()
-        command = [PYTHON, "-c", _CALL, base64.b64encode(given).decode()]
+        command = [PYTHON, "-c", program("katcore.verify", "call"), base64.b64encode(given).decode()]
     done = box.exec(command, env=env, stdin=case.stdin.encode(), timeout_s=rule.time_s + SLACK_S)
     if done.timed_out or done.seconds > rule.time_s + SLACK_S:
         return "TLE"

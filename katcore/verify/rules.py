@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isclose
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -35,7 +36,7 @@ REGEX_S = 10.0
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+(?:[eE][-+]?\d+)?")
 _BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
-_MATCH = "import json,re,sys;p,t,f=json.load(sys.stdin);sys.exit(not getattr(re.compile(p,re.S),f)(t))"
+_MATCH = Path(__file__).resolve().with_name("match_process.py")
 
 
 NotNegative = Annotated[float, Meta(ge=0, le=MOST)]
@@ -196,7 +197,7 @@ def _matches(rule: Regex, answer: str) -> tuple[bool, str]:
     except re.error as error:
         raise RecordError("task", f"rubric.rules: bad pattern: {error}") from error
     given = json.dumps([rule.pattern, answer.strip(), "fullmatch" if rule.whole else "search"]).encode()
-    command = [sys.executable, "-I", "-S", "-c", _MATCH]
+    command = [sys.executable, "-I", "-S", str(_MATCH)]
     try:
         done = subprocess.run(command, input=given, capture_output=True, timeout=REGEX_S, check=False)
     except subprocess.TimeoutExpired:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from importlib.resources import files
 from pathlib import PurePosixPath
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from katcore.disk.in_box import program
 from katcore.environment.built import box_spec
 from katcore.environment.patch import BadPatch, apply_in_box
 from katcore.environment.workspace import workspace
@@ -103,7 +103,7 @@ def rendered(task: Task, patch: str, page: Page, boxes: Sandbox) -> tuple[Look |
 
 
 def _look(box: Box, page: Page) -> Look:
-    box.put("/tmp/web_driver.py", _driver())
+    box.put("/tmp/web_driver.py", program("katcore.verify", "web_driver").encode())
     box.put("/tmp/fonts.conf", FONTS)
     settings = {
         "browser": _browser(box), "page": page.page, "out": OUT, "width": WIDTH, "height": HEIGHT,
@@ -123,10 +123,6 @@ def _look(box: Box, page: Page) -> Look:
     except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError) as error:
         said = done.stderr.decode("utf-8", "replace").strip()[-300:]
         raise SandboxError(f"the browser ended with {done.code}: {said or error}") from error
-
-
-def _driver() -> bytes:
-    return files("katcore.verify").joinpath("web_driver.py").read_bytes()
 
 
 def _browser(box: Box) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from katcore.scaffold.command_agent import HERE, RUNNER
+from katcore.scaffold.command_agent import IN_BOX, RUNNER
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -60,7 +60,7 @@ def ran(tmp_path: Path, socket: Path, *lines: list[str], **more: Any) -> dict[st
         "socket": str(socket), "port": 0, "home": str(home), "cwd": str(tmp_path), "files": {}, "env": {},
         "lines": lines, **more,
     }  # fmt: skip
-    argv = [sys.executable, "-I", "-S", str(HERE / RUNNER)]
+    argv = [sys.executable, "-I", "-S", str(IN_BOX / RUNNER)]
     done = subprocess.run(argv, input=json.dumps(config).encode(), capture_output=True, timeout=30)
     assert done.returncode == 0 and done.stderr == b"", done.stderr.decode()
     said: dict[str, Any] = json.loads(done.stdout)

@@ -17,7 +17,7 @@ from katcore.gateway.session import Caps, Trace
 from katcore.model.folder import load
 from katcore.records import Exit, Task, TaskSource
 from katcore.scaffold import Job
-from katcore.scaffold.bash_loop import AGENT, HERE, BashLoop
+from katcore.scaffold.bash_loop import AGENT, IN_BOX, BashLoop
 
 TASK = Task(
     instance_id="t", repo="r", base_commit="0", created_at="2020-01-01T00:00:00Z", source=TaskSource(kind="inline")
@@ -37,7 +37,7 @@ def ran(tmp_path: Path, *messages: dict[str, Any], caps: Caps | None = None, **m
     with Gateway(tmp_path / "journal") as gateway:
         model = ScriptedModel(script(f"scripted:{file}"), load(), TASK, 0)
         session = gateway.open("r", model, caps=caps, outcome=BashLoop().outcome)
-        job = Job("Do it.", session.key, "m", sys.executable, str(HERE), str(session.socket), str(work), **more)
+        job = Job("Do it.", session.key, "m", sys.executable, str(IN_BOX), str(session.socket), str(work), **more)
         launch = BashLoop().launch(job)
         done = subprocess.run(launch.argv, input=launch.stdin, capture_output=True, timeout=60, cwd=work)
         return BashLoop().exit(done.returncode, done.stdout, done.stderr), gateway.close_session(session)
@@ -148,7 +148,7 @@ def test_a_dead_agent_is_no_submission() -> None:
 def test_the_program_is_alone(tmp_path: Path) -> None:
     """It runs with nothing but an interpreter's standard library beside it."""
     copy = tmp_path / AGENT
-    copy.write_bytes((HERE / AGENT).read_bytes())
+    copy.write_bytes((IN_BOX / AGENT).read_bytes())
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(copy)], input=b'{"max_turns": 0, "messages": []}', capture_output=True
     )

@@ -8,6 +8,7 @@ import random
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from katcore.records import Task, Verdict, encode
 from katcore.sandbox import sandbox
 from katcore.sandbox.options import BoxOptions
 from katcore.testrun.guard import Guard
+from katcore.testrun.reports.junit import read_junit
 from katcore.verify import grader, probes
 from katcore.verify.forgery import Finding
 from katcore.verify.options import ValidateOptions
@@ -144,6 +146,23 @@ def test_cheats_apply_to_the_base(task: Task, tmp_path: Path) -> None:
     for name, change in made.items():
         done = subprocess.run(["git", "apply", "--check", "-"], input=change.encode(), cwd=tmp_path, check=False)
         assert done.returncode == 0, name
+
+
+@pytest.mark.parametrize("name", ["forged_report", "report_daemon"])
+def test_a_forged_report_names_the_tests(task: Task, tmp_path: Path, name: str) -> None:
+    """Where nobody stops it: else a cheat that earns nothing might only be broken."""
+    for path, text in BASE.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    change = probes.cheats(with_gold(task), tmp_path)[name]
+    subprocess.run(["git", "apply", "-"], input=change.encode(), cwd=tmp_path, check=True)
+    report = tmp_path / "report.xml"
+    env = {"KAT_REPORT": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "import calm"], cwd=tmp_path, env=env, check=True)
+    while not (report.is_file() and report.read_bytes().endswith(b"</testsuites>")):
+        time.sleep(0.01)
+    tests = [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]
+    assert read_junit(report.read_bytes()).statuses == dict.fromkeys(tests, "PASSED")
 
 
 def validated(path: Path) -> list[Any]:

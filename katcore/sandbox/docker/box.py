@@ -1,8 +1,8 @@
 """One box of Docker: a warm container, and how processes run in it one after the other.
 
-In: a started container whose first process is `supervisor.py`, attached. Every `exec` is an exec of the engine, behind
-a shell that sets limits and the environment; after it the supervisor ends whatever it left behind, so that nothing runs
-between two calls. Closing the attached connection, or dying, ends the container.
+In: a started container whose first process is `in_box/supervisor.py`, attached. Every `exec` is an exec of the engine,
+behind a shell that sets limits and the environment; after it the supervisor ends whatever it left behind, so that
+nothing runs between two calls. Closing the attached connection, or dying, ends the container.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from katcore.disk.in_box import program
 from katcore.errors import SandboxError
 from katcore.sandbox import PYTHON, Limits, Result, Snapshot, Spec, Status, network, rootfs
 from katcore.sandbox.box import FIXED_ENV, READ, WRITE
 from katcore.sandbox.docker import files
 from katcore.sandbox.docker.engine_api import api_errors
 from katcore.sandbox.docker.hijack import Stream, expect, pump
-from katcore.sandbox.docker.supervisor import KILL
+from katcore.sandbox.docker.in_box.supervisor import KILL
 from katcore.sandbox.overlay import GET_MAX
 from katcore.sandbox.process import Head
 
@@ -102,7 +103,8 @@ class DockerBox:
                     if "file name too long" not in str(error.__cause__):
                         raise
             env = {"PATH": "/usr/bin:/bin"}
-            done = self._run([PYTHON, "-I", "-c", files.WALK], self.spec.workdir, env, None, _FILE_S, GET_MAX)
+            walk = [PYTHON, "-I", "-c", program("katcore.sandbox.docker", "walk")]
+            done = self._run(walk, self.spec.workdir, env, None, _FILE_S, GET_MAX)
             if done.code != 0:
                 raise SandboxError("a box's changes cannot be read")
             return files.walked(done.stdout, self.spec.repo)

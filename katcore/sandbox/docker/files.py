@@ -23,37 +23,6 @@ ONE_BY_ONE = 20
 _SPOOL = 8 << 20
 MOST = 256 << 20
 """Bytes that are read out of a container; files with holes have no end."""
-HOLLOW = 64 << 20
-"""Bytes of a file that may be mostly holes and is read nevertheless, inside."""
-DEEPEST = 3000
-"""Characters of a path; hostile trees are deeper than what the engine can name."""
-WALK = f"""
-import hashlib, json, os, stat
-found, waiting = {{}}, ["."]
-while waiting:
-    at = waiting.pop()
-    if len(at) > {DEEPEST}:
-        found[at[2:]] = [0, ""]
-        continue
-    try:
-        entries = list(os.scandir(at))
-    except OSError:
-        continue
-    for entry in entries:
-        path, status = f"{{at}}/{{entry.name}}", entry.stat(follow_symlinks=False)
-        mode, hollow = status.st_mode, status.st_size > {HOLLOW} + 1024 * status.st_blocks
-        if stat.S_ISDIR(mode):
-            waiting.append(path)
-        elif stat.S_ISLNK(mode):
-            found[path[2:]] = [stat.S_IFLNK, os.fsencode(os.readlink(path)).hex()]
-        elif stat.S_ISREG(mode) and os.access(path, os.R_OK) and not hollow:
-            with open(path, "rb") as file:
-                found[path[2:]] = [mode, hashlib.file_digest(file, "sha256").hexdigest()]
-        else:
-            found[path[2:]] = [mode, ""]
-print(json.dumps(found))
-"""
-"""For the box's own interpreter, in its working folder: every file and link, where the engine's answer is an error."""
 
 
 class Unreadable(Exception):
@@ -78,7 +47,7 @@ def changed(client: Any, container: str, workdir: str, repo: Path | None) -> lis
 
 
 def walked(said: bytes, repo: Path | None) -> list[str]:
-    """The same from what `WALK` said."""
+    """The same from what `in_box/walk.py` said."""
     now = {path: (mode, bytes.fromhex(data)) for path, (mode, data) in json.loads(said).items()}
     suspects = {*now, *(_files_below(repo, [""]) if repo else ())}
     return sorted(path for path in suspects if now.get(path) != _entry_here(repo, path))

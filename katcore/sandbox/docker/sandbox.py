@@ -3,7 +3,7 @@
 In: a spec. Out: a warm container, its repository copied on write from an image. Inside: user nobody, no capability, no
 new privileges, system calls filtered, no network. A local engine mounts this machine's programs, interpreter and
 environments read-only, as bubblewrap does, and the gateway's socket; a remote one gets them as layers of an image.
-Limits are the engine's. A container ends with its runner, however that dies (`supervisor.py`).
+Limits are the engine's. A container ends with its runner, however that dies (`in_box/supervisor.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from katcore.disk.in_box import program
 from katcore.errors import SandboxError
 from katcore.sandbox import ENV, GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec, network, owner, rootfs, seccomp
 from katcore.sandbox.docker import exported
@@ -25,7 +26,7 @@ from katcore.sandbox.docker.box import DockerBox
 from katcore.sandbox.docker.engine_api import api_errors, connect, is_local
 from katcore.sandbox.docker.hijack import Stream, expect
 from katcore.sandbox.docker.images import Images, skeleton
-from katcore.sandbox.docker.supervisor import READY, SOURCE
+from katcore.sandbox.docker.in_box.supervisor import READY
 from katcore.sandbox.interpreter import Python
 from katcore.sandbox.limits import OPEN_FILES
 
@@ -188,7 +189,7 @@ class Docker:
     def _container(self, spec: Spec, image: str) -> str:
         made = self.client.create_container(
             image,
-            entrypoint=[PYTHON, "-I", "-S", "-c", SOURCE],
+            entrypoint=[PYTHON, "-I", "-S", "-c", program("katcore.sandbox.docker", "supervisor")],
             command=[],
             name=f"kat-{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}",
             hostname="box",

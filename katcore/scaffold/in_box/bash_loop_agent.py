@@ -1,8 +1,9 @@
 """The loop of bash-loop, run inside a box: ask the model, run its command, show it the result, until it is done.
 
-Standard library only, started with `python -I`. In: one JSON object on standard input (socket, key, model, tools,
-messages, limits). Out: one JSON line `{"exit": submitted|turns|agent_error, "detail": …}`. The first line of every
-tool result is for machines as well: `[exit N]`, `[timeout after N s]`, `[invalid_arguments] …`, `[unknown_tool] …`.
+Python 3.8 or later, standard library alone, started with `python -I`. In: one JSON object on standard input (socket,
+key, model, tools, messages, limits). Out: one JSON line `{"exit": submitted|turns|agent_error, "detail": …}`. The first
+line of every tool result is for machines as well: `[exit N]`, `[timeout after N s]`, `[invalid_arguments] …`,
+`[unknown_tool] …`.
 """
 
 from __future__ import annotations

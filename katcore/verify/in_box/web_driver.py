@@ -1,6 +1,6 @@
 """Runs inside a box: show a page in headless Chromium, scroll, hover, click, and write down what was seen.
 
-Standard library only, since a box has nothing else; it speaks the DevTools protocol over Chromium's own pipe. In:
+Python 3.8 or later, standard library alone; it speaks the DevTools protocol over Chromium's own pipe. In:
 `python3 web_driver.py SETTINGS`, a JSON object with `browser`, `page` (under the working folder), `out`, `width`,
 `height`, `screens`, `hovers`, `clicks`, `settle_s`, `seconds`. Out: `OUT/NAME.png` and `OUT/seen.json`. The page may
 be hostile: it is asked in a world that its scripts cannot reach, and one that stops the browser is told from a browser

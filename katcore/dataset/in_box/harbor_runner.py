@@ -1,8 +1,8 @@
-"""What `tests/test.sh` of an exported task runs inside the container, with nothing but the standard library.
+"""What `tests/test.sh` of an exported task runs inside the container.
 
-In: `config.json` and `katcore/` beside this file. Out: 1 or 0 in `/logs/verifier/reward.txt`. The task's own test files
-are written over what the agent left, then the tests run, and exit status and report must agree. This module is copied
-into each exported task; KAT itself does not run it.
+Python 3.9 or later, standard library alone. In: `config.json` and `katcore/` beside this file. Out: 1 or 0 in
+`/logs/verifier/reward.txt`. The task's own test files are written over what the agent left, then the tests run, and
+exit status and report must agree. This program is copied into each exported task; KAT itself does not run it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Runs somebody else's agent inside a box: writes its files, forwards its requests, and sees it to its end.
 
-Standard library only, started with `python -I`. In: one JSON object on standard input (socket, port, files, env, cwd,
-lines, timeouts). A port of the box's own loopback is joined to the gateway's unix socket, byte for byte: agents speak
-HTTP to it and the box needs no network. Each line runs in a session of its own with its input closed; when it ends, its
-whole process group is killed. Out: one JSON line `{"code": …, "stdout": …, "stderr": …}` with the ends of what the last
-line said. The gateway's key is nowhere but in the memory, the environment and the files of the agent.
+Python 3.9 or later, standard library alone, started with `python -I`. In: one JSON object on standard input (socket,
+port, files, env, cwd, lines, timeouts). A port of the box's own loopback is joined to the gateway's unix socket, byte
+for byte: agents speak HTTP to it and the box needs no network. Each line runs in a session of its own with its input
+closed; when it ends, its whole process group is killed. Out: one JSON line `{"code": …, "stdout": …, "stderr": …}` with
+the ends of what the last line said.
 """
 
 from __future__ import annotations

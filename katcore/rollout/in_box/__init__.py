@@ -1,0 +1,1 @@
+"""What runs in an agent's box when the agent has ended."""
