@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_recipe import project, recipe
 
 from katcore.build_env.poetry import from_poetry
+from tests.support.manifests import project, recipe
 
 OLD = """
 [tool.poetry]

@@ -11,10 +11,10 @@ from typing import Any
 import langdetect
 import nltk
 import pytest
-from test_rules import FOLLOWED, said, task
 
 from katcore.verify import counting, language, rules
 from katcore.verify.constraints import broken
+from tests.support.constraints import FOLLOWED, said, task
 
 ENGLISH = {
     "abbrev_types.txt": "approx\ndr\nu.s\n",

@@ -6,12 +6,12 @@ import http.client
 from pathlib import Path
 
 import pytest
-from gateway_fakes import FakeEngine, say
 
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.records import Call
+from tests.support.gateway_fakes import FakeEngine, say
 
 
 def test_two_gateways_count_apart(tmp_path: Path) -> None:
