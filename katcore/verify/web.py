@@ -103,7 +103,7 @@ def rendered(task: Task, patch: str, page: Page, boxes: Sandbox) -> tuple[Look |
 
 
 def _look(box: Box, page: Page) -> Look:
-    box.put("/tmp/web_driver.py", program("katcore.verify", "web_driver").encode())
+    box.put("/tmp/web_driver.py", _driver())
     box.put("/tmp/fonts.conf", FONTS)
     settings = {
         "browser": _browser(box), "page": page.page, "out": OUT, "width": WIDTH, "height": HEIGHT,
@@ -123,6 +123,10 @@ def _look(box: Box, page: Page) -> Look:
     except (FileNotFoundError, msgspec.DecodeError, msgspec.ValidationError) as error:
         said = done.stderr.decode("utf-8", "replace").strip()[-300:]
         raise SandboxError(f"the browser ended with {done.code}: {said or error}") from error
+
+
+def _driver() -> bytes:
+    return program("katcore.verify", "web_driver").encode()
 
 
 def _browser(box: Box) -> str:
