@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from katcore.errors import UsageError
-from katcore.options import Option, check, without_none
+from katcore.options import Option, Struct, check, without_none
 
 
-@dataclass(frozen=True)
-class ConfiguredValue:
+class ConfiguredValue(Struct, frozen=True):
     """A value and the place that it was read from."""
 
     value: Any
     source: str
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """One configuration file: its name for people and its content."""
 
     name: str

@@ -16,13 +16,11 @@ import os
 import signal
 import sys
 import typing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
 import typer
-from msgspec import NODEFAULT
 from typer.exceptions import TyperException
 
 from katcli import config as configuration
@@ -31,7 +29,7 @@ from katcli.options import UNCONFIGURABLE, Kind, parameter, shared_for
 from katcli.run import Run, TooManyFailures
 from katcore import __version__
 from katcore.errors import KatError, ReaderLeft, UsageError
-from katcore.options import Option, Options, build, check, options_of
+from katcore.options import NODEFAULT, Option, Options, build, check, options_of
 
 EXIT_STATUS = (
     (0, "Done; also when the reader of the output left."),
@@ -45,18 +43,41 @@ EXIT_STATUS = (
 )
 
 
-@dataclass(frozen=True)
 class Command:
-    """One command or subcommand: its function, the arguments, and the options, its own ahead of the shared ones."""
+    """One command or subcommand: its function, the arguments, and the options, its own ahead of the shared ones.
 
-    name: str
-    function: Callable[..., None]
-    kind: Kind
-    arguments: Mapping[str, inspect.Parameter]
-    groups: Mapping[str, type[Options]]
-    """The function's parameters that are structs of options."""
-    own: tuple[Option, ...]
-    shared: tuple[Option, ...]
+    Read off the function at first use: a program looks at the one that was called.
+    """
+
+    def __init__(self, name: str, function: Callable[..., None], kind: Kind) -> None:
+        self.name, self.function, self.kind = name, function, kind
+
+    @functools.cached_property
+    def _parameters(self) -> dict[str, inspect.Parameter]:
+        """Of the function, but for the first, which is the `Run`."""
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        own = list(inspect.signature(self.function).parameters.values())[1:]
+        return {p.name: p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own}
+
+    @functools.cached_property
+    def groups(self) -> dict[str, type[Options]]:
+        """The parameters that are structs of options."""
+        return {name: p.annotation for name, p in self._parameters.items() if _is_options(p.annotation)}
+
+    @functools.cached_property
+    def arguments(self) -> dict[str, inspect.Parameter]:
+        """The other parameters."""
+        return {name: p for name, p in self._parameters.items() if name not in self.groups}
+
+    @functools.cached_property
+    def own(self) -> tuple[Option, ...]:
+        """Options that the command declares."""
+        return tuple(option for group in self.groups.values() for option in options_of(group))
+
+    @functools.cached_property
+    def shared(self) -> tuple[Option, ...]:
+        """Options that it has by what it puts out."""
+        return shared_for(self.kind, frozenset(option.key for option in self.own))
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -67,6 +88,10 @@ class Command:
     def summary(self) -> str:
         """The first line of the docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+
+def _is_options(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Options)
 
 
 class Program:
@@ -84,7 +109,7 @@ class Program:
         """Make a function the default action, or the subcommand `name`. Its first parameter is the `Run`."""
 
         def add(function: Callable[..., None]) -> Callable[..., None]:
-            self.commands[name] = _command(name, function, Kind(output))
+            self.commands[name] = Command(name, function, Kind(output))
             return function
 
         return add
@@ -158,22 +183,6 @@ def _help(program: Program, command: Command) -> str:
     if command.name == "" and others:
         text += "\n\nSubcommands:\n\n" + "\n\n".join(f"{program.prog} {other}" for other in others)
     return text
-
-
-def _command(name: str, function: Callable[..., None], kind: Kind) -> Command:
-    """Read a function's parameters: the first is the `Run`, structs are options, the others arguments."""
-    hints = typing.get_type_hints(function, include_extras=True)
-    arguments: dict[str, inspect.Parameter] = {}
-    groups: dict[str, type[Options]] = {}
-    for parameter_ in list(inspect.signature(function).parameters.values())[1:]:
-        hint = hints[parameter_.name]
-        if isinstance(hint, type) and issubclass(hint, Options):
-            groups[parameter_.name] = hint
-        else:
-            arguments[parameter_.name] = parameter_.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
-    own = tuple(option for group in groups.values() for option in options_of(group))
-    shared = shared_for(kind, frozenset(option.key for option in own))
-    return Command(name, function, kind, arguments, groups, own, shared)
 
 
 def _wrapped(program: Program, command: Command) -> Callable[..., None]:
@@ -274,8 +283,9 @@ def _resolve(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Every option's value, checked, and where it came from; by field."""
     files = configuration.layers(values["config"], not values["no_config"])
-    every = {option.key for other in program.commands.values() for option in other.options}
-    configuration.check_keys(program.key, every, files, UNCONFIGURABLE)
+    if files:
+        every = {option.key for other in program.commands.values() for option in other.options}
+        configuration.check_keys(program.key, every, files, UNCONFIGURABLE)
     options: dict[str, Any] = {name: values[name] for name in command.arguments}
     sources: dict[str, str] = dict.fromkeys(command.arguments, "flag")
     for option in command.options:

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
-from msgspec import NODEFAULT
 
-from katcore.options import Option, Options, options_of, without_none
+from katcore.options import NODEFAULT, Option, Options, options_of, without_none
 from katcore.options.shared import FolderShared, RecordsShared, TextShared
 
 Files = Annotated[

@@ -35,10 +35,12 @@ def imported(path: Path) -> set[str]:
 
 
 def with_search_paths(root: Path) -> list[str]:
-    """Code that reads or changes where Python looks for modules."""
+    """Code that reads or changes where Python looks for modules, but for `monkeypatch.setitem`, which is undone."""
     found = []
     for path in (path for folder in ("tests", "benchmarks", "scripts") for path in modules(root / folder)):
-        attributes = [node for node in nodes(path) if isinstance(node, ast.Attribute)]
+        calls = [node for node in nodes(path) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+        undone = [call.args[0] for call in calls if call.func.attr == "setitem" and call.args]  # type: ignore[attr-defined]
+        attributes = [node for node in nodes(path) if isinstance(node, ast.Attribute) and node not in undone]
         names = {f"{node.value.id}.{node.attr}" for node in attributes if isinstance(node.value, ast.Name)}
         patched = {node.attr for node in attributes} & {"syspath_prepend", "addsitedir"}
         if patched or {"sys.path", "sys.modules"} & (names | imported(path)):

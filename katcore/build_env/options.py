@@ -1,12 +1,10 @@
 """Options of kat-build-env."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from katcore.dataset.options import DatasetName
 from katcore.options import Options, opt
-from katcore.sandbox.options import BoxOptions
+from katcore.options.boxes import BoxOptions
 
 
 class BuildOptions(Options, frozen=True):

@@ -1,7 +1,5 @@
 """The formats of other people's datasets, by name, as options take them; `formats.FORMATS` has one entry for each."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 DatasetName = Literal[

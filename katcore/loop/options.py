@@ -1,7 +1,5 @@
 """Options of kat-train loop, and RUN.toml's own table."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

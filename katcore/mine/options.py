@@ -1,7 +1,5 @@
 """Options of kat-mine."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from msgspec import field

@@ -1,7 +1,5 @@
 """The options that all commands share, in groups: where output goes, what is resumed, how much is done at a time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

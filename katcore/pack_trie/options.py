@@ -1,7 +1,5 @@
 """Options of kat-pack-trie and its subcommands."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

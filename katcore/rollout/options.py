@@ -1,14 +1,12 @@
 """Options of kat-rollout and its subcommands."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import field
 
 from katcore.options import Options, opt
-from katcore.sandbox.options import BoxOptions
+from katcore.options.boxes import BoxOptions
 
 HistoryName = Literal["sampled", "template"]
 """What becomes of earlier turns that the chat template would write differently now."""

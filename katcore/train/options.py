@@ -1,7 +1,5 @@
 """Options of kat-train and kat-train init."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Annotated, Literal

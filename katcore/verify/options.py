@@ -1,14 +1,12 @@
 """Options of kat-verify and its subcommands."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import field
 
 from katcore.options import Options, opt
-from katcore.sandbox.options import BoxOptions
+from katcore.options.boxes import BoxOptions
 
 
 class TestOptions(Options, frozen=True):

@@ -15,11 +15,11 @@ import msgspec
 import pytest
 
 from katcore.engine.scripted import bash
+from katcore.options.boxes import BoxOptions
 from katcore.records import Task, encode
 from katcore.rollout.attempts import attempts_at
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
-from katcore.sandbox.options import BoxOptions
 from katcore.verify.grader import Grader
 from katcore.verify.options import TestOptions
 from tests.support.options import setup

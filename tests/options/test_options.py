@@ -84,5 +84,5 @@ def test_what_does_not_fit_is_told_by_name(values: dict[str, Any], message: str)
     with pytest.raises(UsageError) as told:
         build(Command, values)
     assert str(told.value).startswith(message)
-    with pytest.raises(UsageError, match="^RUN.toml"):
+    with pytest.raises(UsageError, match=r"^RUN\.toml"):
         build(Command, values, lambda key: f"RUN.toml: {key}")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from katcore.options.boxes import BoxOptions
 from katcore.records import Task, Verdict
 from katcore.sandbox import limits, owner
-from katcore.sandbox.options import BoxOptions
 from katcore.testrun.guard import Guard
 from katcore.verify import grader
 from katcore.verify.forgery import Finding

@@ -14,9 +14,9 @@ import pytest
 
 from katcore import sandbox
 from katcore.errors import RecordError
+from katcore.options.boxes import BoxOptions
 from katcore.pool import run
 from katcore.records import Environment, Exit, Node, Task, TaskSource, Timing, Trajectory, encode
-from katcore.sandbox.options import BoxOptions
 from katcore.verify.grader import Grader
 from katcore.verify.options import TestOptions
 from katcore.verify.verifier import Verifier

@@ -18,10 +18,10 @@ from katcore.dataset.formats import FORMATS, line_of
 from katcore.environment.built import box_spec
 from katcore.environment.workspace import workspace
 from katcore.errors import SandboxError
+from katcore.options.boxes import BoxOptions
 from katcore.records import Json, Task, Verdict
 from katcore.sandbox import sandbox
 from katcore.sandbox.docker import exported
-from katcore.sandbox.options import BoxOptions
 from katcore.verify.grader import Grader
 from katcore.verify.options import TestOptions, ValidateOptions
 from katcore.verify.validation import Validator

@@ -18,9 +18,9 @@ import pytest
 
 from katcore.environment.built import environment_mounts
 from katcore.errors import RecordError, Rejected
+from katcore.options.boxes import BoxOptions
 from katcore.records import Task, Verdict, encode
 from katcore.sandbox import sandbox
-from katcore.sandbox.options import BoxOptions
 from katcore.testrun.guard import Guard
 from katcore.testrun.reports.junit import read_junit
 from katcore.verify import grader, probes

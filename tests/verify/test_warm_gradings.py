@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from katcore.options.boxes import BoxOptions
 from katcore.records import Task, encode
-from katcore.sandbox.options import BoxOptions
 from katcore.sandbox.warm import Warm
 from katcore.verify import grader
 from katcore.verify.grader import Grader

@@ -1,11 +1,8 @@
 """Options of every command that makes boxes."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from katcore.options import Options, opt
-from katcore.sandbox import sandbox_name
 
 
 class BoxOptions(Options, frozen=True):
@@ -17,4 +14,6 @@ class BoxOptions(Options, frozen=True):
     @property
     def name(self) -> str:
         """The sandbox's whole name. UsageError for one that is none."""
+        from katcore.sandbox import sandbox_name
+
         return sandbox_name(self.sandbox, self.runtime)
