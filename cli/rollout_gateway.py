@@ -174,9 +174,10 @@ def _watch(served: Served) -> None:
 
 def _items(trajectories: Iterable[Trajectory]) -> Iterator[Item]:
     from katcore.pool import Item
+    from katcore.records import key_of
 
     for trajectory in trajectories:
-        yield Item(f"kat.trajectory/1:{trajectory.id}", trajectory)
+        yield Item(key_of(trajectory), trajectory)
 
 
 def _payload(item: Item) -> list[Trajectory]:

@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from katcore.errors import InputError, KatError, UsageError
 from katcore.pool import Item, run
-from katcore.records import Pack, Task, Trajectory, encode, tag_of
+from katcore.records import Pack, Task, Trajectory, encode, item_key, key_of, tag_of
 from katcore.references import Rules
 from katcore.streams import Line, open_output, read_records
 
@@ -272,7 +272,7 @@ class Collector:
             for record in self._graded(iteration):
                 raw = encode(record)
                 writer.write(raw, tag_of(type(record)))
-                writer.commit(f"{tag_of(type(record))}:{_name(record)}")
+                writer.commit(key_of(record))
                 lines.append(Line(record, raw, len(lines) + 1, path.name))
             writer.finish()
             finished = True
@@ -301,7 +301,7 @@ class Collector:
             outcomes = run(whole, (item_of(task, options) for task in tasks), jobs)
         else:
             each = (attempt for task in tasks for attempt in attempts_at(task, options))
-            items = (Item(f"kat.trajectory/1:{one.id}", one, shard=one.task.instance_id) for one in each)
+            items = (Item(item_key(Trajectory, one.id), one, shard=one.task.instance_id) for one in each)
             outcomes = run(roll_and_grade, items, jobs)
         for done in outcomes:
             if done.failed is not None:
@@ -323,10 +323,6 @@ def _turn(tasks: Sequence[Task], count: int, iteration: int) -> list[Task]:
         return list(tasks)
     start = iteration * count
     return [tasks[(start + i) % len(tasks)] for i in range(count)]
-
-
-def _name(record: Task | Trajectory) -> str:
-    return record.instance_id if isinstance(record, Task) else record.id
 
 
 def _train(trainer: Any, graded: Iterable[Line], plan: RunPlan) -> Metrics:

@@ -32,6 +32,8 @@ from katcore.records import (
     TaskSource,
     TestFile,
     Verification,
+    item_key,
+    key_of,
 )
 from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, sandbox
 from katcore.source.checkout import source_of
@@ -53,10 +55,10 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
     for line in lines:
         record = line.record
         if isinstance(record, Change):
-            key = f"kat.task/1:{instance_id(record)}"
+            key = item_key(Task, instance_id(record))
             yield Item(key, payload=record, shard=record.id, raw=line.raw, line=line.number)
         elif isinstance(record, Task):
-            yield Item(f"kat.task/1:{record.instance_id}", shard=record.instance_id, forward=line.raw, line=line.number)
+            yield Item(key_of(record), shard=record.instance_id, forward=line.raw, line=line.number)
         else:
             raise InputError(f"{line.source}:{line.number}: kat-build-env takes kat.change records, not {line.kind}")
 

@@ -20,7 +20,7 @@ from katcore.mine.history import Commit, Selection, history
 from katcore.mine.license import FILES, spdx
 from katcore.mine.patches import diff_again
 from katcore.pool import Item
-from katcore.records import Change, ChangeSource, Issue, content_id
+from katcore.records import Change, ChangeSource, Issue, content_id, item_key
 from katcore.source.git import Repository, git, open_repository, remember
 
 _FIXES = re.compile(
@@ -96,7 +96,7 @@ def commits(repositories: Iterable[str], selection: Selection = ALL) -> Iterator
         for commit in history(repository, tips, selection):
             mined = Mined(repository, license, commit)
             id = content_id(repository.name, mined.base, commit.head)
-            yield Item(f"kat.change/1:{id}", mined, shard=id)
+            yield Item(item_key(Change, id), mined, shard=id)
 
 
 def _resolve(repository: Repository, where: str, revisions: str) -> list[str]:

@@ -25,7 +25,7 @@ from katcore.mine.assemble import clean, parts_of
 from katcore.mine.license import FILES, spdx
 from katcore.mine.patches import DIFF_OPTIONS, FileDiff, diff_again, quoted
 from katcore.pool import Item
-from katcore.records import Change, ChangeSource, content_id
+from katcore.records import Change, ChangeSource, content_id, item_key
 from katcore.source.archive import Member, members
 from katcore.source.checkout import PURL
 from katcore.source.git import Repository, git, last_line, neutral
@@ -71,7 +71,7 @@ def pairs(
         ]
         for base, head in pairwise(listed):
             pair = Pair(head.project, base, head)
-            yield Item(f"kat.change/1:{pair.id}", pair, shard=pair.id)
+            yield Item(item_key(Change, pair.id), pair, shard=pair.id)
 
 
 def _selected(project: str, listed: list[Release], first: str, last: str, pre: bool) -> list[Release]:

@@ -12,7 +12,7 @@ from katcore.errors import UsageError
 from katcore.gateway.external import check_key
 from katcore.gateway.prompt import History
 from katcore.pool import Item
-from katcore.records import Task, content_id
+from katcore.records import Task, Trajectory, content_id, item_key, key_of
 from katcore.references import IDLE, Rules
 from katcore.sandbox import sandbox_name
 from katcore.scaffold import check, script_of
@@ -135,11 +135,10 @@ def attempts(lines: Iterable[Line], options: Options) -> Iterator[Item]:
         if not isinstance(task, Task) or task.instance_id in passed:
             continue
         passed.add(task.instance_id)
-        yield Item(f"kat.task/1:{task.instance_id}", shard=task.instance_id, forward=line.raw)
+        yield Item(key_of(task), shard=task.instance_id, forward=line.raw)
         for attempt in attempts_at(task, options):
-            yield Item(
-                f"kat.trajectory/1:{attempt.id}", attempt, shard=task.instance_id, raw=line.raw, line=line.number
-            )
+            key = item_key(Trajectory, attempt.id)
+            yield Item(key, attempt, shard=task.instance_id, raw=line.raw, line=line.number)
 
 
 def attempts_at(task: Task, options: Options) -> Iterator[Attempt]:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from katcore.errors import InputError, KatError, UsageError
-from katcore.records import Task, json_object, record_id, tag_of
+from katcore.records import Task, json_object, key_of, tag_of
 from katcore.streams import zst
 from katcore.streams.grow import (
     Entry,
@@ -101,7 +101,7 @@ class FileOutput:
         for name in (*self._names, *stale):
             name.unlink(missing_ok=True)
         for line in read_records([self.path]):
-            self.finished.add(f"{line.kind}:{record_id(line.record)}")
+            self.finished.add(key_of(line.record))
         if self._rejects_path and self._rejects_path.is_file():
             self.finished.update(_keys_of_rejects(self._rejects_path))
 

@@ -20,7 +20,7 @@ from katcore.environment.scan import leaks
 from katcore.environment.workspace import workspace
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pool import Item
-from katcore.records import Json, Task, Verdict
+from katcore.records import Json, Task, Verdict, key_of
 from katcore.sandbox import sandbox
 from katcore.streams import Line, splice
 from katcore.testrun.test_files import with_test_files
@@ -36,8 +36,7 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
     for line in lines:
         record = line.record
         if isinstance(record, Task):
-            key = f"kat.task/1:{record.instance_id}"
-            yield Item(key, (record, line.raw), shard=record.instance_id, raw=line.raw, line=line.number)
+            yield Item(key_of(record), (record, line.raw), shard=record.instance_id, raw=line.raw, line=line.number)
 
 
 @dataclass
