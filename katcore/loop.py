@@ -19,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from katcore.disk.whole import write_whole
 from katcore.errors import InputError, KatError, UsageError
 from katcore.pool import Item, run
 from katcore.records import Pack, Task, Trajectory, encode, item_key, key_of, tag_of
@@ -359,6 +360,4 @@ def _note(out: Path, metrics: Metrics, iteration: int) -> None:
     """Add the iteration's line to metrics.jsonl, in place of one that a crash left for the same iteration."""
     path = out / "metrics.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    part = path.with_name("metrics.jsonl.tmp")
-    part.write_text("".join(line + "\n" for line in [*lines[:iteration], json.dumps(metrics)]), encoding="utf-8")
-    part.replace(path)
+    write_whole(path, "".join(line + "\n" for line in [*lines[:iteration], json.dumps(metrics)]))

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from katcore.disk.cache import cache_dir, digest_of, fresh, locked, publish
+from katcore.disk.whole import write_whole
 from katcore.errors import InputError, KatError
 
 EMPTY_TREE = {
@@ -217,9 +218,7 @@ def remember(repository: Repository) -> None:
     with locked(notes):
         known = notes.read_text().splitlines() if notes.exists() else []
         if str(repository.folder) not in known:
-            part = notes.with_name(notes.name + ".part")
-            part.write_text("\n".join([*known, str(repository.folder)]) + "\n")
-            publish(part, notes)
+            write_whole(notes, "\n".join([*known, str(repository.folder)]) + "\n")
 
 
 def locate(url: str, commit: str) -> Repository:

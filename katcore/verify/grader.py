@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 import msgspec
 
 from katcore.disk.cache import cache_dir, digest_of, locked
+from katcore.disk.whole import write_whole
 from katcore.environment.built import box_spec
 from katcore.environment.patch import BadPatch, apply_in_box
 from katcore.environment.workspace import workspace
@@ -72,9 +73,7 @@ class Grader:
                 return msgspec.json.decode(final.read_bytes(), type=Verdict)
             verdict = self._grade(task, guard, kept, boxes)
             verdict.evidence["grading"] = name
-            part = final.with_suffix(".new")
-            part.write_bytes(msgspec.json.encode(verdict))
-            part.replace(final)
+            write_whole(final, msgspec.json.encode(verdict))
         return verdict
 
     def _grade(self, task: Task, guard: Guard, kept: GuardedPatch, boxes: Sandbox) -> Verdict:

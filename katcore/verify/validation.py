@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from katcore.disk.cache import cache_dir, digest_of, locked
+from katcore.disk.whole import write_whole
 from katcore.environment.built import box_spec
 from katcore.environment.scan import leaks
 from katcore.environment.workspace import workspace
@@ -109,9 +110,7 @@ class Validator:
             verdict = Grader(self.sandbox, self.timeout_s, reuse=False).grade(task, probe.patch)
             if verdict.masked:
                 raise RecordError(probe.name, verdict.reason)
-            part = final.with_suffix(".new")
-            part.write_bytes(msgspec.json.encode(verdict))
-            part.replace(final)
+            write_whole(final, msgspec.json.encode(verdict))
         return verdict
 
 
