@@ -7,29 +7,14 @@ patch is applied whole or not at all.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from katcore.sandbox import Box
-
-GIT_ENV = {
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_SYSTEM": "/dev/null",
-    "GIT_CONFIG_COUNT": "3",
-    "GIT_CONFIG_KEY_0": "safe.directory",
-    "GIT_CONFIG_VALUE_0": "*",
-    "GIT_CONFIG_KEY_1": "core.hooksPath",
-    "GIT_CONFIG_VALUE_1": "/dev/null",
-    "GIT_CONFIG_KEY_2": "core.fsmonitor",
-    "GIT_CONFIG_VALUE_2": "false",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C.UTF-8",
-}
-"""Git without anybody's configuration or hooks."""
+from katcore.source.git import GIT_ENV, ended, isolated
 
 Exec = Callable[[Sequence[str], bytes], tuple[int, str]]
 
@@ -115,10 +100,14 @@ def apply_here(folder: Path, patch: str) -> str:
 
     def run(command: Sequence[str], data: bytes) -> tuple[int, str]:
         # a ceiling at the parent keeps git out of a repository that the folder may lie in
-        env = {**_path(), **GIT_ENV, "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
-        if shutil.which(command[0]) is None:
-            return 127, f"{command[0]}: not installed"
-        done = subprocess.run(command, input=data, cwd=folder, env=env, capture_output=True, check=False, timeout=300)
+        env = {**isolated(), "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
+        program, *args = command
+        if shutil.which(program) is None:
+            return 127, f"{program}: not installed"
+        if program == "git":
+            done = ended(*args, env=env, data=data, cwd=folder, timeout=300)
+        else:
+            done = subprocess.run(command, input=data, cwd=folder, env=env, capture_output=True, timeout=300)
         return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
 
     return _climb(patch, run)
@@ -132,7 +121,3 @@ def apply_in_box(box: Box, patch: str) -> str:
         return done.code, (done.stdout + done.stderr).decode("utf-8", "replace")
 
     return _climb(patch, run)
-
-
-def _path() -> Mapping[str, str]:
-    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}

@@ -105,10 +105,10 @@ def _resolve(repository: Repository, where: str, revisions: str) -> list[str]:
     if any(word.startswith("-") for word in words):
         raise UsageError(f"--range {revisions}: revisions only, no options")
     try:
-        out = git(f"--git-dir={repository.folder}", "rev-parse", "--revs-only", *words).decode("ascii", "replace")
+        out = git(f"--git-dir={repository.folder}", "rev-parse", "--revs-only", *words, where=where)
     except KatError:
-        out = ""
-    found = [line for line in out.split() if re.fullmatch(r"\^?[0-9a-f]{40,64}", line)]
+        out = b""
+    found = [line for line in out.decode("ascii", "replace").split() if re.fullmatch(r"\^?[0-9a-f]{40,64}", line)]
     if len(found) < max(1, len(words)) or all(line.startswith("^") for line in found):
         if revisions == "HEAD":
             raise InputError(f"{where}: has no commits")

@@ -10,7 +10,6 @@ the patch is git's own and as exact as that of a commit.
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from katcore.disk.cache import fresh
-from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
+from katcore.errors import InputError, RecordError, Rejected, UsageError
 from katcore.mine.assemble import clean, parts_of
 from katcore.mine.license import FILES, spdx
 from katcore.mine.patches import DIFF_OPTIONS, FileDiff, diff_again, quoted
@@ -28,7 +27,7 @@ from katcore.pool import Item
 from katcore.records import Change, ChangeSource, content_id, item_key
 from katcore.source.archive import Member, members
 from katcore.source.checkout import PURL
-from katcore.source.git import Repository, git, last_line, neutral
+from katcore.source.git import Repository, new_store
 from katcore.source.index import Release, fetch, releases, uploaded
 
 _GENERATED = re.compile(r"(.*/)?(PKG-INFO|[^/]+\.(egg-info|dist-info)(/.*)?|\.hgtags|\.hg_archival\.txt|\.git(/.*)?)")
@@ -186,14 +185,12 @@ def compare(base: list[Member], head: list[Member]) -> list[FileDiff]:
 
 def _store(folder: Path, base: list[Member], head: list[Member]) -> Repository:
     """A bare repository with the two trees as tags `base` and `head`, and no configuration but ours."""
-    git("init", "--quiet", "--bare", "--template=", "--object-format=sha1", str(folder))
+    repository = Repository("releases to compare", None, folder, folder, folder / "objects")
+    new_store(folder)
     (folder / "binary.attributes").write_text("* -diff\n")
     stream = b"".join(_tag("base", base)) + b"".join(_tag("head", head)) + b"done\n"
-    argv = ["git", f"--git-dir={folder}", "fast-import", "--quiet", "--done"]
-    done = subprocess.run(argv, input=stream, env=neutral(), capture_output=True, check=False)
-    if done.returncode:
-        raise KatError(f"git fast-import: {last_line(done.stderr)}")
-    return Repository("", None, folder, folder, folder / "objects")
+    repository.git("fast-import", "--quiet", "--done", data=stream)
+    return repository
 
 
 def _tag(name: str, files: list[Member]) -> Iterator[bytes]:

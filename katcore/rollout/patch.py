@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from katcore.disk.scratch import passing_folder
 from katcore.errors import SandboxError
 from katcore.sandbox import PYTHON, Box
-from katcore.source.git import neutral
+from katcore.source.git import ended, isolated, reason
 
 JUNK = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".eggs"}
 LARGEST_NEW = 1 << 20
@@ -159,7 +158,7 @@ def _ignored(repo: Path, names: Sequence[str]) -> set[str]:
     if not names:
         return set()
     asked = b"".join(os.fsencode(name) + b"\0" for name in names)
-    done = _git(["-C", str(repo), "check-ignore", "-z", "--stdin"], asked)
+    done = _git(repo, "-C", str(repo), "check-ignore", "-z", "--stdin", data=asked)
     return {os.fsdecode(name) for name in done.split(b"\0") if name}
 
 
@@ -176,14 +175,14 @@ def _diff(pairs: Mapping[str, tuple[File | None, File | None]], attributes: str)
     if not pairs:
         return b""
     with passing_folder() as folder:
-        where = f"--git-dir={folder}/git"
-        _git(["init", "--quiet", "--bare", "--template=", f"{folder}/git"])
+        place = f"--git-dir={folder}/git"
+        _git(folder, "init", "--quiet", "--bare", "--template=", f"{folder}/git")
         stated = Path(folder, "attributes")
         stated.write_text(attributes, encoding="utf-8")
-        _git([where, "fast-import", "--quiet"], b"".join(_import(pairs)))
+        _git(folder, place, "fast-import", "--quiet", data=b"".join(_import(pairs)))
         names = ["refs/heads/old", "refs/heads/new"]
         flags = ["-r", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"]
-        return _git([where, "-c", f"core.attributesFile={stated}", "diff-tree", *flags, *names])
+        return _git(folder, place, "-c", f"core.attributesFile={stated}", "diff-tree", *flags, *names)
 
 
 def _import(pairs: Mapping[str, tuple[File | None, File | None]]) -> Iterator[bytes]:
@@ -202,9 +201,8 @@ def _quoted(name: bytes) -> bytes:
     return b'"' + b"".join(bytes([c]) if c in plain else b"\\%03o" % c for c in name) + b'"'
 
 
-def _git(arguments: Iterable[str], data: bytes = b"") -> bytes:
-    safe = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    done = subprocess.run(["git", *safe, *arguments], input=data, env=neutral(), capture_output=True, check=False)
+def _git(where: Path, *arguments: str, data: bytes = b"") -> bytes:
+    done = ended(*arguments, env=isolated(), data=data)
     if done.returncode not in (0, 1):  # check-ignore: 1 is "none"
-        raise SandboxError(f"git: {done.stderr.decode('utf-8', 'replace').strip()[-300:]}")
+        raise SandboxError(f"{where}: {reason(done.stderr, done.returncode)}")
     return done.stdout

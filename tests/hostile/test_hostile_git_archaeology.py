@@ -9,8 +9,8 @@ import pytest
 from hostile_cases import Attack
 from sandbox_cases import Make, said
 
-from katcore.environment.patch import GIT_ENV
 from katcore.environment.workspace import one_commit, workspace
+from katcore.source.git import GIT_ENV
 
 LOOK = """
 git log --all -p; git reflog --all -p; git stash list -p; git tag; git branch -a; git remote -v

@@ -7,9 +7,9 @@ from grading import TEST
 from hostile_cases import Attack, patch
 from sandbox_cases import Make, said
 
-from katcore.environment.patch import GIT_ENV
 from katcore.environment.workspace import workspace
 from katcore.rollout.patch import read_changes
+from katcore.source.git import GIT_ENV
 
 WEAK = TEST.replace("== 3", "!= 3")
 
