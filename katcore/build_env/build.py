@@ -17,7 +17,7 @@ from katcore.build_env.test_files import wanted_files
 from katcore.build_env.validate import RUNS, Finding, compare, evidence_of
 from katcore.environment import clock
 from katcore.environment.built import box_spec, environment_digest, this_base, this_platform
-from katcore.environment.patch import BadPatch, paths
+from katcore.environment.patch import BadPatch
 from katcore.environment.scan import leaks
 from katcore.environment.workspace import patched, workspace
 from katcore.errors import InputError, RecordError, Rejected
@@ -37,6 +37,7 @@ from katcore.records import (
 )
 from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, sandbox
 from katcore.source.checkout import source_of
+from katcore.source.diff import paths
 from katcore.streams import Line
 from katcore.testrun.guard import Guard, source_folders
 from katcore.testrun.run import TestRun, prepare, run_tests

@@ -76,8 +76,8 @@ def items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
             except RecordError as error:
                 yield Item(f"row:{found.where}", error, raw=json.dumps(found.row).encode())
                 continue
-            name = msgspec.json.decode(line, type=_Named).instance_id
-            yield Item(item_key(Task, name), line, shard=name)
+            id = msgspec.json.decode(line, type=_Named).instance_id
+            yield Item(item_key(Task, id), line, shard=id)
 
 
 class _Named(msgspec.Struct):

@@ -22,13 +22,15 @@ from katcore.disk.cache import fresh
 from katcore.errors import InputError, RecordError, Rejected, UsageError
 from katcore.mine.assemble import clean, parts_of
 from katcore.mine.license import FILES, spdx
-from katcore.mine.patches import DIFF_OPTIONS, FileDiff, diff_again, quoted
+from katcore.mine.patches import DIFF_OPTIONS, added, diff_again
 from katcore.pool import Item
 from katcore.records import Change, ChangeSource, content_id, item_key
 from katcore.source.archive import Member, members
 from katcore.source.checkout import PURL
+from katcore.source.diff import FileDiff
 from katcore.source.git import Repository, new_store
 from katcore.source.index import Release, fetch, releases, uploaded
+from katcore.source.quoting import quoted
 
 _GENERATED = re.compile(r"(.*/)?(PKG-INFO|[^/]+\.(egg-info|dist-info)(/.*)?|\.hgtags|\.hg_archival\.txt|\.git(/.*)?)")
 _ONLY_EGG_INFO = re.compile(rb"\s*\[egg_info\]\s*(tag_(build|date|svn_revision)\s*=[^\n]*\s*)*")
@@ -169,7 +171,8 @@ def _is_generated(file: Member) -> bool:
 
 def _log_text(logs: list[FileDiff]) -> str:
     """What the change log gained."""
-    return "\n\n".join(text for diff in logs if (text := diff.added.decode("utf-8", "replace").strip("\r\n")))
+    texts = (b"\n".join(added(diff)).decode("utf-8", "replace").strip("\r\n") for diff in logs)
+    return "\n\n".join(filter(None, texts))
 
 
 # ------------------------------------------------------------------------------- comparing two trees

@@ -18,6 +18,7 @@ from katcore.disk.scratch import passing_folder
 from katcore.errors import SandboxError
 from katcore.sandbox import PYTHON, Box
 from katcore.source.git import ended, isolated, reason
+from katcore.source.quoting import quoted
 
 JUNK = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".eggs"}
 LARGEST_NEW = 1 << 20
@@ -191,14 +192,9 @@ def _import(pairs: Mapping[str, tuple[File | None, File | None]]) -> Iterator[by
         for name, pair in sorted(pairs.items()):
             file = pair[side]
             if file is not None:
-                head = f"M {file.mode} inline ".encode() + _quoted(os.fsencode(name))
+                head = f"M {file.mode} inline ".encode() + quoted(os.fsencode(name))
                 yield head + f"\ndata {len(file.data)}\n".encode() + file.data + b"\n"
         yield b"\n"
-
-
-def _quoted(name: bytes) -> bytes:
-    plain = bytes(range(0x20, 0x7F)).replace(b'"', b"").replace(b"\\", b"")
-    return b'"' + b"".join(bytes([c]) if c in plain else b"\\%03o" % c for c in name) + b'"'
 
 
 def _git(where: Path, *arguments: str, data: bytes = b"") -> bytes:
