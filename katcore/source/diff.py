@@ -43,11 +43,9 @@ class Hunk(NamedTuple):
     @property
     def after(self) -> bytes:
         """What is there after the change."""
-        out = b""
-        for line, following in pairwise([*self.lines, b""]):
-            if not line.startswith((b"-", b"\\")):
-                out += line[1:] + (b"" if following.startswith(b"\\") else b"\n")
-        return out
+        lines = pairwise([*self.lines, b""])
+        kept = ((line[1:], following) for line, following in lines if not line.startswith((b"-", b"\\")))
+        return b"".join(line + (b"" if following.startswith(b"\\") else b"\n") for line, following in kept)
 
 
 class FileDiff(NamedTuple):
@@ -97,7 +95,7 @@ class FileDiff(NamedTuple):
         """The names in git's first line as they stand there, quotes and all; renamed ones are known from elsewhere."""
         first = self.raw.partition(b"\n")[0].rstrip(b"\r")
         old, new = b"a/" + (self.old or b""), b"b/" + (self.new or b"")
-        return (old, new) if first == GIT + old + b" " + new else both(first)
+        return (old, new) if first == GIT + old + b" " + new else _both(first)
 
     @property
     def binary(self) -> bool:
@@ -121,15 +119,7 @@ def read_patch(patch: bytes) -> list[FileDiff]:
     found = [] if start == 0 else _plain_files(patch[:start], 0)
     while start < len(patch):
         end = patch.find(b"\n" + GIT, start) + 1 or len(patch)
-        diff = _file(patch[start:end])
-        if (
-            diff.hunks_at >= 0 and diff.raw.count(b"\n+++ ") > 1
-        ):  # content that looks so, or a file without a line of git's
-            later = _plain_files(diff.raw, diff.hunks_at)
-            found.append(_file(diff.raw[: len(diff.raw) - sum(len(each.raw) for each in later)]))
-            found += later
-        else:
-            found.append(diff)
+        found += _files(patch[start:end])
         start = end
     return found
 
@@ -158,44 +148,24 @@ def content(patch: str) -> Iterator[tuple[int, str]]:
 def names_in(line: bytes) -> list[bytes]:
     """The names that a line of a header states, unquoted, with their `a/` or `b/`; of any other line none."""
     if line.startswith(GIT):
-        return [unquoted(name) for name in both(line) if name]
+        return [unquoted(name) for name in _both(line) if name]
     found = _NAMED.match(line)
     name = _spelt(found[1]) if found else b""
     return [name] if name not in (b"", b"/dev/null") else []
 
 
-def both(line: bytes) -> tuple[bytes, bytes]:
-    """The two names of git's first line, quotes and all.
-
-    Unquoted ones that differ and have ` b/` in them are told apart by the lines `rename from` and `--- a/` alone.
-    """
-    text = line.removeprefix(GIT).rstrip(b"\r")
-    if found := QUOTED.match(text):
-        return found[0], text[found.end() + 1 :]
-    half = len(text) // 2
-    if text.endswith(b'"') and b' "' in text:
-        at = text.index(b' "')
-    elif text[half : half + 1] == b" " and _below(text[:half]) == _below(text[half + 1 :]):
-        at = half
-    elif (at := text.find(b" b/")) < 0:
-        at = text.find(b" ")
-    return (text[:at], text[at + 1 :]) if at >= 0 else (text, b"")
-
-
 def write_diff(name: str, old: str | None, new: str | None, context: int = 3) -> str:
     """git's patch of one text file, null where there is none."""
-    sides = [_shown(f"{side}/{name}") for side in "ab"]
     if old == new:
         return ""
+    sides = [_shown(f"{side}/{name}") for side in "ab"]
     head = f"diff --git {sides[0]} {sides[1]}\n"
     head += "new file mode 100644\n" if old is None else "deleted file mode 100644\n" if new is None else ""
     before, after = (re.findall(r"[^\n]*\n|[^\n]+", text or "") for text in (old, new))
     lines = list(difflib.unified_diff(before, after, n=context))[2:]
-    if lines:
-        named = [side + "\t" * (" " in side) for side in sides]
-        head += (
-            f"--- {named[0] if old is not None else '/dev/null'}\n+++ {named[1] if new is not None else '/dev/null'}\n"
-        )
+    if lines:  # none for a file that is empty
+        left, right = (side + "\t" * (" " in side) for side in sides)
+        head += f"--- {'/dev/null' if old is None else left}\n+++ {'/dev/null' if new is None else right}\n"
     return head + "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
 
 
@@ -206,6 +176,15 @@ def _shown(name: str) -> str:
 
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def _files(part: bytes) -> list[FileDiff]:
+    """The file that begins with git's line, and those behind it that have none."""
+    diff = _file(part)
+    if diff.hunks_at < 0 or part.find(b"\n+++ ", diff.hunks_at) < 0:
+        return [diff]
+    later = _plain_files(part, diff.hunks_at)  # none where content looks so
+    return [_file(part[: len(part) - sum(len(each.raw) for each in later)]), *later]
 
 
 def _file(raw: bytes) -> FileDiff:
@@ -221,7 +200,7 @@ def _file(raw: bytes) -> FileDiff:
         if b"---" in said and b"+++" in said:
             old, new = _spelt(said[b"---"]), _spelt(said[b"+++"])
         else:
-            old, new = (unquoted(name) for name in both(raw.partition(b"\n")[0]))
+            old, new = (unquoted(name) for name in _both(raw.partition(b"\n")[0]))
         old = None if old == b"/dev/null" or b"new file mode" in said else _below(old)
         new = None if new == b"/dev/null" or b"deleted file mode" in said else _below(new)
     return FileDiff(raw, old or None, new or None, hunks)
@@ -264,10 +243,26 @@ def _lines(data: bytes) -> list[bytes]:
 
 def _data_at(raw: bytes) -> int:
     """Where the data of a binary file starts, or what is said in its place; the end when there is none."""
-    return min(
-        (at + 1 for mark in (b"\nGIT binary patch", b"\nBinary files ") if (at := raw.find(mark)) >= 0),
-        default=len(raw),
-    )
+    found = (raw.find(mark) for mark in (b"\nGIT binary patch", b"\nBinary files "))
+    return min((at + 1 for at in found if at >= 0), default=len(raw))
+
+
+def _both(line: bytes) -> tuple[bytes, bytes]:
+    """The two names of git's first line, quotes and all.
+
+    Unquoted ones that differ and have ` b/` in them are told apart by the lines `rename from` and `--- a/` alone.
+    """
+    text = line.removeprefix(GIT).rstrip(b"\r")
+    if found := QUOTED.match(text):
+        return found[0], text[found.end() + 1 :]
+    half = len(text) // 2
+    if text.endswith(b'"') and b' "' in text:
+        at = text.index(b' "')
+    elif text[half : half + 1] == b" " and _below(text[:half]) == _below(text[half + 1 :]):
+        at = half
+    elif (at := text.find(b" b/")) < 0:
+        at = text.find(b" ")
+    return (text[:at], text[at + 1 :]) if at >= 0 else (text, b"")
 
 
 def _spelt(text: bytes) -> bytes:

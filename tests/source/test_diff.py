@@ -176,6 +176,7 @@ def test_a_hunk_ends_where_it_must() -> None:
     assert [hunk.lines for hunk in diff.hunks] == [[b" a", b"-b", b"+c"]] and diff.tail == b"no sign\n+d\n"
     (diff,) = read_patch(damaged.replace(b"-1,9", b"-0,0"))
     assert diff.hunks[0].lines == []
+    assert [diff.path for diff in read_patch(b"diff --git a/x b/x\n@@ -junk\n" + PLAIN)] == [b"x", b"p"]
 
 
 def test_places_of_lines(tmp_path: Path) -> None:
