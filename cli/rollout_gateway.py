@@ -84,19 +84,16 @@ def _until_interrupted(run: Run, running: Gateway, served: Served, keys: Path | 
 
 
 def _hand_out(run: Run, served: Served, keys: Path | None) -> None:
-    import os
-
     import msgspec
+
+    from katcore.disk.whole import write_whole
 
     lines = [msgspec.json.encode(line).decode() for line in served.access()]
     if keys is None:
         for line in lines:
             run.log(line)
         return
-    part = keys.with_name(keys.name + ".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
-    part.replace(keys)
+    write_whole(keys, "\n".join(lines) + "\n", mode=0o600)
 
 
 def _watch(served: Served) -> None:
@@ -117,9 +114,10 @@ def _watch(served: Served) -> None:
 
 def _items(trajectories: Iterable[Trajectory]) -> Iterator[Item]:
     from katcore.pool import Item
+    from katcore.records import key_of
 
     for trajectory in trajectories:
-        yield Item(f"kat.trajectory/1:{trajectory.id}", trajectory)
+        yield Item(key_of(trajectory), trajectory)
 
 
 def _payload(item: Item) -> list[Trajectory]:

@@ -6,17 +6,17 @@ letters, commit. Nothing here knows what a record means.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from katcli.log import Log
+from katcore.disk.lock import take
+from katcore.disk.whole import write_whole
 from katcore.errors import BusyError, UsageError
 
 if TYPE_CHECKING:
@@ -276,12 +276,7 @@ class Run:
         if path in (None, Path("-")):
             sys.stdout.write(text if text.endswith("\n") else text + "\n")
             return
-        part = path.with_name(path.name + ".part")
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text if text.endswith("\n") else text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, text if text.endswith("\n") else text + "\n")
 
     @contextmanager
     def folder(self, lock: bool = True) -> Iterator[Path]:
@@ -323,32 +318,14 @@ def locked(path: Path | None, wait: float) -> Iterator[None]:
         yield
         return
     name = path.with_name(path.name + ".lock")
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            lock = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            if time.monotonic() >= deadline:
-                raise BusyError(f"{path} is being written by another run", hint="--lock-wait SECONDS waits") from None
-            time.sleep(0.05)
-            continue
-        if _same(lock, name):
-            break
-        os.close(lock)  # the holder before us removed the name: take the lock on the new one
+    try:
+        lock = take(name, wait)
+    except BlockingIOError:
+        raise BusyError(f"{path} is being written by another run", hint="--lock-wait SECONDS waits") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
     try:
         yield
     finally:
         name.unlink(missing_ok=True)
         os.close(lock)
-
-
-def _same(lock: int, name: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(lock), name.stat())
-    except FileNotFoundError:
-        return False

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from katcore.disk.cache import cache_dir, digest_of, locked
+from katcore.disk.whole import write_whole
 from katcore.errors import EngineError, UsageError
 from katcore.records import Json
 
@@ -119,9 +120,7 @@ class Client:
             if self.reuse and final.is_file():
                 return msgspec.json.decode(final.read_bytes(), type=Reply)
             reply = self._post(body)
-            part = final.with_suffix(".new")
-            part.write_bytes(msgspec.json.encode(reply))
-            part.replace(final)
+            write_whole(final, msgspec.json.encode(reply))
         return reply
 
     def json(self, messages: Sequence[Json], kind: type[T], *, tries: int = 3, **parameters: Any) -> T:

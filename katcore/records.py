@@ -421,6 +421,16 @@ def record_id(record: Record) -> str:
     return record.instance_id if isinstance(record, Task) else record.id
 
 
+def item_key(kind: type[Struct], name: str) -> str:
+    """What a work item is called whose record of this type and id is still to be made, such as `kat.task/1:calm-1`."""
+    return f"{tag_of(kind)}:{name}"
+
+
+def key_of(record: Record) -> str:
+    """What a record's work item is called."""
+    return item_key(type(record), record_id(record))
+
+
 def encode(record: Record) -> bytes:
     """One JSON object without a newline."""
     return msgspec.json.encode(record)

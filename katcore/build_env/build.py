@@ -18,7 +18,7 @@ from katcore.build_env.test_files import wanted_files
 from katcore.build_env.validate import Finding, compare, evidence_of
 from katcore.environment import clock
 from katcore.environment.built import box_spec, environment_digest, this_base, this_platform
-from katcore.environment.patch import BadPatch, paths
+from katcore.environment.patch import BadPatch
 from katcore.environment.scan import leaks
 from katcore.environment.workspace import patched, workspace
 from katcore.errors import InputError, RecordError, Rejected
@@ -33,9 +33,12 @@ from katcore.records import (
     TaskSource,
     TestFile,
     Verification,
+    item_key,
+    key_of,
 )
-from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, sandbox
+from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, name_of, sandbox
 from katcore.source.checkout import source_of
+from katcore.source.diff import paths
 from katcore.streams import Line
 from katcore.testrun.guard import Guard, source_folders
 from katcore.testrun.run import TestRun, prepare, run_tests
@@ -54,10 +57,10 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
     for line in lines:
         record = line.record
         if isinstance(record, Change):
-            key = f"kat.task/1:{instance_id(record)}"
+            key = item_key(Task, instance_id(record))
             yield Item(key, payload=record, shard=record.id, raw=line.raw, line=line.number)
         elif isinstance(record, Task):
-            yield Item(f"kat.task/1:{record.instance_id}", shard=record.instance_id, forward=line.raw, line=line.number)
+            yield Item(key_of(record), shard=record.instance_id, forward=line.raw, line=line.number)
         else:
             raise InputError(f"{line.source}:{line.number}: kat-build-env takes kat.change records, not {line.kind}")
 
@@ -112,7 +115,7 @@ class Builder:
 
     def __post_init__(self) -> None:
         """A name or a time that is none is told before any work."""
-        _ = self.options.boxes.name
+        _ = name_of(self.options.boxes)
         if self.options.clock != "change":
             clock.chosen(self.options.clock, "")
 
@@ -126,7 +129,7 @@ class Builder:
         source = source_of(change)
         recipe, files = _look(change, source)
         limits = Limits(memory_mib=self.options.memory)
-        bench = _Bench(source, sandbox(self.options.boxes.name), files, self.options.timeout, limits, change.patch)
+        bench = _Bench(source, sandbox(name_of(self.options.boxes)), files, self.options.timeout, limits, change.patch)
         environment, resolution, first = _environment(
             change, recipe, bench, clock.chosen(self.options.clock, change.created_at)
         )

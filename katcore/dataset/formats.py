@@ -31,7 +31,7 @@ from katcore.dataset.origin import FIELD, origin_of, remember, restore
 from katcore.dataset.rows import LocatedRow
 from katcore.errors import RecordError
 from katcore.pool import Item
-from katcore.records import Json, Task, encode
+from katcore.records import Json, Task, encode, item_key
 from katcore.streams import Line, splice
 
 KAT_TASK = "tests/task.json"
@@ -76,8 +76,8 @@ def items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
             except RecordError as error:
                 yield Item(f"row:{found.where}", error, raw=json.dumps(found.row).encode())
                 continue
-            key = msgspec.json.decode(line, type=_Named).instance_id
-            yield Item(f"kat.task/1:{key}", line, shard=key)
+            id = msgspec.json.decode(line, type=_Named).instance_id
+            yield Item(item_key(Task, id), line, shard=id)
 
 
 class _Named(msgspec.Struct):

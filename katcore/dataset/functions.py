@@ -7,7 +7,6 @@ the standard library that writes JUnit, so that such a task needs no environment
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from katcore.dataset import files
@@ -16,11 +15,14 @@ from katcore.dataset.rows import EPOCH, text
 from katcore.disk.in_box import program
 from katcore.records import Environment, Instruction, Json, Labels, Task, TaskSource, TestFile, Verification
 from katcore.sandbox import PYTHON
+from katcore.source.diff import read_patch, write_diff
 
 RECIPE = "functions"
 NEEDS: tuple[str, ...] = ("test", "prompt", "entry_point", "canonical_solution")
 NEEDS_MBPP = ("task_id", "code", "test_list")
 SOLUTION, TESTS = "solution.py", "test_solution.py"
+WHOLE = 1 << 20
+"""Lines of context: one hunk over the whole file, so that the patch tells the whole solution."""
 
 
 def to_task(row: Json) -> Task:
@@ -65,7 +67,7 @@ def _task(kind: str, name: str, shown: str, stub: str, solved: str, tests: str, 
         source=TaskSource(kind="inline", url=archive({SOLUTION: files.entry(stub.encode())})),
         environment=Environment(recipe=RECIPE, test_command=f"{PYTHON} -c {_quoted(runner)}"),
         verification=Verification(FAIL_TO_PASS=[f"{TESTS}::{one}" for one in names], answer=entry or None),
-        patch=_diff(stub, solved),
+        patch=write_diff(SOLUTION, stub, solved, context=WHOLE),
         test_files={TESTS: TestFile(text=tests)},
     )
 
@@ -103,26 +105,8 @@ def _as_mbpp(task: Task) -> Json:
 
 def _solved(task: Task) -> str:
     """What the patch makes of the one file: everything in it that is not removed."""
-    lines: list[str] = []
-    inside = False
-    for line in task.patch.splitlines(keepends=True):
-        if line.startswith("@@"):
-            inside = True
-        elif inside and line.startswith("\\"):
-            lines[-1] = lines[-1].removesuffix("\n")
-        elif inside and line[:1] in "+ ":
-            lines.append(line[1:])
-    return "".join(lines)
-
-
-def _diff(old: str, new: str) -> str:
-    """One hunk over the whole file, so that the patch tells the whole solution."""
-    body = []
-    for line in difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{SOLUTION}", f"b/{SOLUTION}", n=1 << 20
-    ):
-        body.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
-    return f"diff --git a/{SOLUTION} b/{SOLUTION}\n" + "".join(body)
+    diffs = read_patch(task.patch.encode("utf-8", "surrogateescape"))
+    return b"".join(hunk.after for diff in diffs for hunk in diff.hunks).decode("utf-8", "surrogateescape")
 
 
 def _quoted(value: str) -> str:

@@ -20,12 +20,12 @@ from katcore.dataset.harbor import NAME, RECIPE, toml_of
 from katcore.disk.in_box import program
 from katcore.environment import pip
 from katcore.environment.clock import CLOCK
-from katcore.environment.patch import GIT_ENV
 from katcore.environment.variables import RUN_ENV
 from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
 from katcore.records import Json, Task, encode
 from katcore.sandbox import ENV, PYTHON
+from katcore.source.git import GIT_ENV
 from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE, REPORT_VARIABLE
 
 IMAGES = {"cpython": "python:{version}-slim-bookworm"}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from katcore.difference import apply, difference
 from katcore.records import Json
+from katcore.streams.merge import difference, merge
 
 FIELD = "dataset"
 """The top-level field of a task's line that is not one of the record's own."""
@@ -39,5 +39,5 @@ def remember(kind: str, row: Json, given: Json) -> Origin:
 
 def restore(origin: Origin, given: Json) -> Json:
     """The row again, with what has changed in the task since."""
-    row: Json = apply(origin.difference, given)
+    row: Json = merge(origin.difference, given)
     return row

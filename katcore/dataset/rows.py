@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from katcore.disk.whole import whole
 from katcore.errors import InputError
 from katcore.records import Json
 
@@ -105,11 +106,12 @@ def write_rows(rows: Iterable[Json], path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        pq.write_table(pa.Table.from_pylist(list(rows)), path, compression="zstd")
+        with whole(path) as file:
+            pq.write_table(pa.Table.from_pylist(list(rows)), file, compression="zstd")
         return
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with whole(path) as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
 def text(row: Json, name: str, default: str | None = None) -> str:

@@ -10,12 +10,12 @@ import msgspec
 
 from katcore.dataset import files
 from katcore.environment.built import box_spec
-from katcore.environment.patch import GIT_ENV
 from katcore.environment.variables import run_env
 from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
 from katcore.records import Task
 from katcore.sandbox import Sandbox
+from katcore.source.git import GIT_ENV
 
 _DIFF = "git add --all --force . && git diff --cached --binary --full-index --no-renames --no-ext-diff HEAD"
 

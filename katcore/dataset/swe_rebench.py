@@ -13,8 +13,8 @@ from typing import Any
 
 from katcore.dataset.rows import text, texts, when
 from katcore.dataset.swe_bench import WORKDIR, image_name
-from katcore.environment.patch import paths
 from katcore.records import Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
+from katcore.source.diff import paths
 
 RECIPE = "swe-rebench"
 _CONDA = "[ ! -f /opt/miniconda3/bin/activate ] || . /opt/miniconda3/bin/activate testbed"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from katcore.dataset import files
 from katcore.dataset.rows import LocatedRow, plain
+from katcore.disk.whole import write_whole
 from katcore.errors import InputError
 from katcore.records import Json
 
@@ -88,5 +89,5 @@ def write_swe_tree(rows: Iterable[Json], folder: Path) -> int:
                 files.write_folder(place, {name: value})
         count += 1
     if not (folder / "sweb.yaml").exists():
-        (folder / "sweb.yaml").write_text(yaml.safe_dump(TREE), encoding="utf-8")
+        write_whole(folder / "sweb.yaml", yaml.safe_dump(TREE))
     return count

@@ -1,1 +1,1 @@
-"""Files of this machine: the cache of what can be made again, and folders that live as long as their process."""
+"""Files of this machine: whole or not there, locked, cached, and folders that live as long as their process."""

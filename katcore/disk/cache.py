@@ -6,7 +6,6 @@ not at all, whoever else makes the same one at the same time. Nothing is ever ev
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from katcore.disk.lock import take
+from katcore.disk.whole import put, sync
 
 
 def cache_root() -> Path:
@@ -53,7 +55,10 @@ def fresh(kind: str) -> Iterator[Path]:
 
 
 def publish(made: Path, final: Path) -> Path:
-    """Rename a finished file or folder to its place; when somebody was faster, theirs stays and ours is removed."""
+    """Rename a finished file or folder to its place; when somebody was faster, theirs stays and ours is removed.
+
+    A file is brought to the disk. A folder is not: an environment has thousands of files, and can be made again.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
     if made.is_dir():
         try:
@@ -63,7 +68,8 @@ def publish(made: Path, final: Path) -> Path:
                 raise
             shutil.rmtree(made, ignore_errors=True)
     else:
-        made.replace(final)
+        sync(made)
+        put(made, final)
     return final
 
 
@@ -71,9 +77,8 @@ def publish(made: Path, final: Path) -> Path:
 def locked(final: Path) -> Iterator[None]:
     """One maker at a time for an entry, among threads and processes of this machine."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(final.parent / f".{final.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = take(final.parent / f".{final.name}.lock")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

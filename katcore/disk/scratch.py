@@ -8,7 +8,6 @@ the path of a Unix socket has at most 107 bytes.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import shutil
 import tempfile
@@ -16,6 +15,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from katcore.disk.lock import claim, seize
 
 TOP = Path("/tmp")
 PREFIX = "kat-run-"
@@ -66,9 +67,10 @@ def sweep() -> int:
 
 
 def _remove(folder: Path) -> bool:
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    descriptor = seize(folder / LOCK)
+    if descriptor is None:
+        return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(descriptor)
@@ -77,10 +79,8 @@ def _remove(folder: Path) -> bool:
 
 def _claim() -> Path | None:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=TOP))
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    if not (folder / LOCK).exists():  # a sweep was faster
-        os.close(descriptor)
+    descriptor = claim(folder / LOCK)
+    if descriptor is None:
         return None
     _locks[folder] = descriptor
     return folder

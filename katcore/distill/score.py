@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from katcore.errors import InputError, RecordError, UsageError
 from katcore.pool import Item
-from katcore.records import Pack, PackSample, Task, Teacher
+from katcore.records import Pack, PackSample, Task, Teacher, key_of
 from katcore.streams import Line, splice
 
 if TYPE_CHECKING:
@@ -27,10 +27,9 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
     """An item a pack; tasks pass through."""
     for line in lines:
         if isinstance(line.record, Task):
-            name = line.record.instance_id
-            yield Item(f"kat.task/1:{name}", shard=name, forward=line.raw)
+            yield Item(key_of(line.record), shard=line.record.instance_id, forward=line.raw)
         elif isinstance(line.record, Pack):
-            yield Item(f"kat.pack/1:{line.record.id}", payload=line.record, raw=line.raw, line=line.number)
+            yield Item(key_of(line.record), payload=line.record, raw=line.raw, line=line.number)
 
 
 @dataclass(frozen=True)

@@ -13,126 +13,74 @@ import base64
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from katcore.errors import InputError
+from katcore.source.diff import FileDiff, Hunk, read_patch
 
-HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
-PLAIN_NAME = re.compile(r"[\w./+@-]+\Z")
+PLAIN_NAME = re.compile(rb"[\w./+@-]+\Z")
 LOOKS = 2  # places of one file that a sample may look at
 LOOKED_AT = 3  # lines of a place
-EXTENDED = ("old mode", "new mode", "rename ", "copy ", "similarity", "GIT binary patch", "Binary files")
-
-
-@dataclass
-class Hunk:
-    """Where a hunk starts in the old and the new file, and its lines (`\\ No newline` stays with the line above)."""
-
-    old: int
-    new: int
-    lines: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Section:
-    """What a diff says about one file: the lines before the first hunk, the hunks, and its text as it was."""
-
-    header: list[str]
-    hunks: list[Hunk]
-    text: str
-
-
-def _read_hunk(lines: list[str], at: int) -> tuple[Hunk, int]:
-    """The hunk whose `@@` line is `lines[at]`, and the index after it. Counted, so that content is never a header."""
-    found = HUNK.match(lines[at])
-    if found is None:
-        raise InputError(f"not a hunk header: {lines[at][:80]!r}")
-    old_start, new_start = int(found[1]), int(found[3])
-    old_left, new_left = int(found[2] or 1), int(found[4] or 1)
-    # With a count of 0 the header names the line before.
-    hunk = Hunk(old_start + (old_left == 0), new_start + (new_left == 0))
-    at += 1
-    while at < len(lines) and (old_left > 0 or new_left > 0 or lines[at].startswith("\\")):
-        line = lines[at]
-        if line.startswith("\\"):
-            hunk.lines[-1] += "\n" + line
-        else:
-            hunk.lines.append(line or " ")
-            old_left -= line[:1] != "+"
-            new_left -= line[:1] != "-"
-        at += 1
-    return hunk, at
-
-
-def sections(patch: str) -> Iterator[Section]:
-    """The files of a diff, in order."""
-    lines = patch.split("\n")
-    if lines and lines[-1] == "":
-        lines.pop()
-    at = 0
-    while at < len(lines) and not lines[at].startswith("diff --git "):
-        at += 1
-    while at < len(lines):
-        start, header, hunks = at, [lines[at]], []
-        at += 1
-        while at < len(lines) and not lines[at].startswith("diff --git "):
-            if lines[at].startswith("@@ "):
-                hunk, at = _read_hunk(lines, at)
-                hunks.append(hunk)
-            else:
-                header.append(lines[at])
-                at += 1
-        yield Section(header, hunks, "\n".join(lines[start:at]) + "\n")
+EXTENDED = (b"old mode", b"new mode", b"rename ", b"copy ", b"similarity")
 
 
 def _span(start: int, count: int) -> str:
     return f"{start - (count == 0)}" + ("" if count == 1 else f",{count}")
 
 
-def without_context(hunk: Hunk) -> Iterator[str]:
+def without_context(hunk: Hunk) -> Iterator[bytes]:
     """The changed runs of a hunk, each as a hunk of its own."""
     old, new = hunk.old, hunk.new
-    run: list[str] = []
-    for line in [*hunk.lines, " "]:
-        if line[0] != " ":
+    run: list[bytes] = []
+    for line in [*hunk.lines, b" "]:
+        if line.startswith((b"-", b"+")) or (run and line.startswith(b"\\")):
             run.append(line)
             continue
         if run:
-            removed, added = (sum(1 for each in run if each[0] == sign) for sign in "-+")
-            yield "\n".join([f"@@ -{_span(old, removed)} +{_span(new, added)} @@", *run])
+            removed, added = (sum(1 for each in run if each.startswith(sign)) for sign in (b"-", b"+"))
+            header = f"@@ -{_span(old, removed)} +{_span(new, added)} @@".encode()
+            yield b"\n".join([header, *run])
             old, new, run = old + removed, new + added, []
-        old, new = old + 1, new + 1
+        if not line.startswith(b"\\"):
+            old, new = old + 1, new + 1
 
 
-def _minimal(section: Section) -> str | None:
-    """The section with two header lines and no context; None when it says more than hunks can."""
-    names = [line for line in section.header if line.startswith(("--- ", "+++ "))]
-    if len(names) != 2 or not section.hunks or any(line.startswith(EXTENDED) for line in section.header):
+def _minimal(diff: FileDiff) -> bytes | None:
+    """The diff with two header lines and no context; None when it says more than hunks can."""
+    header = diff.header.split(b"\n")
+    names = [line for line in header if line.startswith((b"--- ", b"+++ "))]
+    if len(names) != 2 or not diff.hunks or diff.tail or any(line.startswith(EXTENDED) for line in header):
         return None
     if not all(PLAIN_NAME.match(name[4:]) for name in names):
         return None
-    special = [line for line in section.header if line.startswith(("new file mode", "deleted file mode"))]
-    if special and special != ["new file mode 100644"] and not special[0].startswith("deleted"):
+    special = [line for line in header if line.startswith((b"new file mode", b"deleted file mode"))]
+    if special and special != [b"new file mode 100644"] and not special[0].startswith(b"deleted"):
         return None
-    return "\n".join([*names, *(text for hunk in section.hunks for text in without_context(hunk))]) + "\n"
+    runs = [run for hunk in diff.hunks for run in without_context(hunk)]
+    if any(_cuts_newline(run) for run in runs):
+        return None
+    return b"\n".join([*names, *runs]) + b"\n"
 
 
-def _carried(text: str) -> bool:
-    """Whether a here-document in a JSON string carries the text unchanged."""
+def _cuts_newline(run: bytes) -> bool:
+    """Whether git, which sees no context, would take the newline of the line before away too."""
+    return b"\n\\ " in run and b"\n+" not in run
+
+
+def _carried(data: bytes) -> str | None:
+    """The text, if a here-document in a JSON string carries it unchanged."""
     try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text and "\r" not in text
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text or "\r" in text else text
 
 
-def command(section: Section) -> str:
-    """One shell command that makes the section's change."""
-    minimal = _minimal(section)
-    text, flag = (section.text, "") if minimal is None else (minimal, " --unidiff-zero")
-    if not _carried(text):
-        packed = base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
-        return f"base64 -d <<'EOF' | git apply{flag}\n{packed}\nEOF"
+def command(diff: FileDiff) -> str:
+    """One shell command that makes a file's change."""
+    minimal = _minimal(diff)
+    data, flag = (diff.raw, "") if minimal is None else (minimal, " --unidiff-zero")
+    text = _carried(data)
+    if text is None:
+        return f"base64 -d <<'EOF' | git apply{flag}\n{base64.b64encode(data).decode()}\nEOF"
     end = "EOF"
     while end in text.split("\n"):
         end += "F"
@@ -141,16 +89,15 @@ def command(section: Section) -> str:
 
 def edits(patch: str) -> list[str]:
     """The commands that turn the base into the gold tree."""
-    return [command(section) for section in sections(patch)]
+    return [command(diff) for diff in _files(patch)]
 
 
-def looks(section: Section) -> list[str]:
-    """Commands that show the first places of a file that the section changes; none for a new file."""
-    named = [line[4:] for line in section.header if line.startswith("--- a/")]
-    path = named[0].removeprefix("a/") if named else ""
-    if not PLAIN_NAME.match(path):
+def looks(diff: FileDiff) -> list[str]:
+    """Commands that show the first places of a file that the diff changes; none for a new file."""
+    if diff.old is None or not diff.hunks or not PLAIN_NAME.match(diff.old):
         return []
-    return [f"sed -n '{hunk.old},{hunk.old + LOOKED_AT - 1}p' {path}" for hunk in section.hunks[:LOOKS]]
+    name = diff.old.decode()
+    return [f"sed -n '{hunk.old},{hunk.old + LOOKED_AT - 1}p' {name}" for hunk in diff.hunks[:LOOKS]]
 
 
 def attempt(patch: str, sample: int, key: str) -> list[str]:
@@ -159,7 +106,12 @@ def attempt(patch: str, sample: int, key: str) -> list[str]:
         return edits(patch)
     coin = random.Random(f"{key}\0{sample}")
     commands: list[str] = []
-    for section in sections(patch):
-        commands += [look for look in looks(section) if coin.random() < 0.5]
-        commands.append(command(section))
+    for diff in _files(patch):
+        commands += [look for look in looks(diff) if coin.random() < 0.5]
+        commands.append(command(diff))
     return commands
+
+
+def _files(patch: str) -> list[FileDiff]:
+    """The last line may have lost its newline on the way."""
+    return read_patch((patch if patch.endswith("\n") else patch + "\n").encode("utf-8", "surrogateescape"))

@@ -7,38 +7,22 @@ patch is applied whole or not at all.
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from katcore.sandbox import Box
-
-GIT_ENV = {
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_SYSTEM": "/dev/null",
-    "GIT_CONFIG_COUNT": "3",
-    "GIT_CONFIG_KEY_0": "safe.directory",
-    "GIT_CONFIG_VALUE_0": "*",
-    "GIT_CONFIG_KEY_1": "core.hooksPath",
-    "GIT_CONFIG_VALUE_1": "/dev/null",
-    "GIT_CONFIG_KEY_2": "core.fsmonitor",
-    "GIT_CONFIG_VALUE_2": "false",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C.UTF-8",
-}
-"""Git without anybody's configuration or hooks."""
+from katcore.source.diff import content, names_in
+from katcore.source.git import GIT_ENV, ended, isolated
 
 Exec = Callable[[Sequence[str], bytes], tuple[int, str]]
 
+# No other format than the one that `source/diff.py` reads: `patch` knows more, up to scripts of an editor.
+_PATCH = ("patch", "-p1", "--unified", "--batch", "--forward", "--fuzz=5", "--no-backup-if-mismatch", "-r", "-")
 LADDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "git": (("git", "apply", "--whitespace=nowarn", "-"),),
-    "patch": (
-        ("patch", "-p1", "--batch", "--forward", "--fuzz=5", "--no-backup-if-mismatch", "-r", "-", "--dry-run"),
-        ("patch", "-p1", "--batch", "--forward", "--fuzz=5", "--no-backup-if-mismatch", "-r", "-"),
-    ),
+    "patch": ((*_PATCH, "--dry-run"), _PATCH),
 }
 """Rung -> commands, each of which must end with 0."""
 
@@ -47,50 +31,15 @@ class BadPatch(Exception):
     """The patch does not apply, or tries to leave the repository."""
 
 
-_HEADER = re.compile(rb"^(?:---|\+\+\+|rename from|rename to|copy from|copy to|diff --git) (.+)$", re.MULTILINE)
-
-
 def check(patch: bytes) -> None:
-    """Refuse paths that are absolute, climb out, or touch git's own folder."""
-    for found in _HEADER.finditer(patch):
-        line = found.group(1).split(b"\t")[0]
-        if found.group(0)[:3] in (b"---", b"+++") and not line.startswith((b'"', b"a/", b"b/")):
-            continue  # /dev/null, or a removed or added line that merely looks like a header
-        # git and patch read quoted names, in which any letter can be an octal escape
-        plain = re.sub(rb"\\([0-3][0-7]{2})", lambda octal: bytes([int(octal[1], 8)]), line)
-        parts = re.split(rb'[/ "]', plain.lower())
-        if line.startswith(b"/") or b".." in parts or b".git" in parts:
-            raise BadPatch("the patch leaves the repository or touches .git")
-
-
-def paths(patch: str) -> list[str]:
-    """The files that a patch in git's format touches, old and new names, sorted."""
-    found: set[str] = set()
-    for match in re.finditer(r"^diff --git (.+)$", patch, re.MULTILINE):
-        found.update(_both(match.group(1)))
-    return sorted(found)
-
-
-def _both(names: str) -> Iterable[str]:
-    if names.startswith('"') or names.endswith('"'):
-        for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', names):
-            yield (_unquote(quoted) if quoted else plain)[2:]
-        return
-    half = len(names) // 2
-    if names[2:half] == names[half + 3 :]:  # the same name twice, spaces in it or not
-        yield names[2:half]
-        return
-    old, _, new = names.partition(" b/")
-    yield from (old.removeprefix("a/"), new)
-
-
-def _unquote(text: str) -> str:
-    """Undo git's C-style quoting, in which bytes beyond ASCII are octal escapes."""
-    plain = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "a": "\a", "b": "\b", "f": "\f", "r": "\r", "v": "\v"}
-    out = bytearray()
-    for octal, escape, char in re.findall(r"\\([0-7]{3})|\\(.)|([^\\]+)", text):
-        out += bytes([int(octal, 8)]) if octal else (plain.get(escape, escape) if escape else char).encode()
-    return out.decode("utf-8", "surrogateescape")
+    """Refuse names that are absolute, climb out, or touch git's own folder, wherever a header may stand."""
+    inside = {place for place, _ in content(patch.decode("utf-8", "surrogateescape"))}
+    for place, line in enumerate(patch.split(b"\n")):
+        for name in names_in(line) if place not in inside else ():
+            top, _, below = name.lower().partition(b"/")
+            parts = (top, *below.split(b"/"))
+            if not top or below.startswith(b"/") or b".." in parts or b".git" in parts:
+                raise BadPatch("the patch leaves the repository or touches .git")
 
 
 def _climb(patch: str, run: Exec) -> str:
@@ -115,10 +64,14 @@ def apply_here(folder: Path, patch: str) -> str:
 
     def run(command: Sequence[str], data: bytes) -> tuple[int, str]:
         # a ceiling at the parent keeps git out of a repository that the folder may lie in
-        env = {**_path(), **GIT_ENV, "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
-        if shutil.which(command[0]) is None:
-            return 127, f"{command[0]}: not installed"
-        done = subprocess.run(command, input=data, cwd=folder, env=env, capture_output=True, check=False, timeout=300)
+        env = {**isolated(), "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
+        program, *args = command
+        if shutil.which(program) is None:
+            return 127, f"{program}: not installed"
+        if program == "git":
+            done = ended(*args, env=env, data=data, cwd=folder, timeout=300)
+        else:
+            done = subprocess.run(command, input=data, cwd=folder, env=env, capture_output=True, timeout=300)
         return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
 
     return _climb(patch, run)
@@ -132,7 +85,3 @@ def apply_in_box(box: Box, patch: str) -> str:
         return done.code, (done.stdout + done.stderr).decode("utf-8", "replace")
 
     return _climb(patch, run)
-
-
-def _path() -> Mapping[str, str]:
-    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}

@@ -16,10 +16,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from katcore.disk.in_box import program
-from katcore.environment.patch import paths
 from katcore.errors import RecordError
 from katcore.records import Json
 from katcore.sandbox import ENV, PYTHON, SCAFFOLD, Box
+from katcore.source.diff import content, paths
 
 TELLING, ALONE = 16, 40
 """Characters of a line that tells something, and of one that does so by itself."""
@@ -56,11 +56,8 @@ def leaks(box: Box, patch: str, project: str = "", version: str = "") -> list[Js
 def telling(patch: str) -> list[str]:
     """The lines that a change adds, the longest first, without those that say little or that it also shows as old."""
     added, old = set[str](), set[str]()
-    for line in patch.splitlines():
-        if line.startswith("+") and not line.startswith("+++ "):
-            added.add(line[1:].strip())
-        elif line.startswith((" ", "-")):
-            old.add(line[1:].strip())
+    for _, line in content(patch):
+        (added if line.startswith("+") else old).add(line[1:].strip())
     found = [line for line in added - old if len(line) >= TELLING and not _common(line)]
     return sorted(found, key=lambda line: (-len(line), line))[:MOST_LINES]
 

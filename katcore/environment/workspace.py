@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,11 @@ from datetime import datetime
 from pathlib import Path
 
 from katcore.disk.cache import cache_dir, digest_of, fresh, locked, publish
-from katcore.environment.patch import GIT_ENV, apply_here
-from katcore.errors import KatError
+from katcore.environment.patch import apply_here
 from katcore.records import TaskSource
 from katcore.sandbox.docker import exported
 from katcore.source.checkout import checkout
-from katcore.source.git import EXACT
+from katcore.source.git import EXACT, isolated, run
 
 WHEN = "2000-01-01T00:00:00+0000"
 
@@ -63,7 +61,6 @@ def one_commit(folder: Path) -> None:
     (history / "info").mkdir(parents=True)
     (history / "info" / "attributes").write_text(EXACT, encoding="utf-8")
     who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in _WHO.items()}
-    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent", **GIT_ENV, **who}
     config = ["-c", "core.logAllRefUpdates=false", "-c", "gc.auto=0", "-c", "core.autocrlf=false"]
     for arguments in (
         ["init", "--quiet", "--initial-branch=main", "--template="],
@@ -71,10 +68,7 @@ def one_commit(folder: Path) -> None:
         ["commit", "--quiet", "--allow-empty", "--no-verify", "--no-gpg-sign", "--message=base"],
         ["update-index", "-q", "--really-refresh"],
     ):
-        done = subprocess.run(["git", *config, *arguments], cwd=folder, env=env, capture_output=True, check=False)
-        if done.returncode != 0:
-            said = done.stderr.decode("utf-8", "replace").strip()
-            raise KatError(f"git {arguments[0]} failed in a task's workspace: {said[-300:]}")
+        run(*config, *arguments, where=f"a task's workspace: git {arguments[0]}", env=isolated() | who, cwd=folder)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from katcore.errors import KatError
 from katcore.loop.graded import stage_of
 from katcore.loop.plan import RunPlan
 from katcore.pool import run
-from katcore.records import Task, Trajectory, encode, tag_of
+from katcore.records import Task, Trajectory, encode, key_of, tag_of
 from katcore.rollout.attempts import Setup
 from katcore.rollout.roller import Roller
 from katcore.rollout.service import Service
@@ -50,7 +50,7 @@ class Collector:
             for record in self._graded(iteration):
                 raw = encode(record)
                 writer.write(raw, tag_of(type(record)))
-                writer.commit(f"{tag_of(type(record))}:{_name(record)}")
+                writer.commit(key_of(record))
                 lines.append(Line(record, raw, len(lines) + 1, path.name))
             writer.finish()
             finished = True
@@ -88,7 +88,3 @@ def _turn(tasks: Sequence[Task], count: int, iteration: int) -> list[Task]:
         return list(tasks)
     start = iteration * count
     return [tasks[(start + i) % len(tasks)] for i in range(count)]
-
-
-def _name(record: Task | Trajectory) -> str:
-    return record.instance_id if isinstance(record, Task) else record.id

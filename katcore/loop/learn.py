@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from katcore.disk.whole import write_whole
 from katcore.errors import UsageError
 from katcore.loop.collector import Collector
 from katcore.loop.plan import RunPlan
@@ -91,6 +92,4 @@ def _note(out: Path, metrics: Metrics, iteration: int) -> None:
     """Add the iteration's line to metrics.jsonl, in place of one that a crash left for the same iteration."""
     path = out / "metrics.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    part = path.with_name("metrics.jsonl.tmp")
-    part.write_text("".join(line + "\n" for line in [*lines[:iteration], json.dumps(metrics)]), encoding="utf-8")
-    part.replace(path)
+    write_whole(path, "".join(line + "\n" for line in [*lines[:iteration], json.dumps(metrics)]))

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from katcore.mine.languages import AMBIGUOUS, language, main_language
-from katcore.mine.patches import FileDiff, Redo, file_diffs, lossless, readable
+from katcore.mine.patches import Redo, added, lossless, shown
 from katcore.mine.testfiles import is_test
 from katcore.records import Labels
+from katcore.source.diff import FileDiff, read_patch
+from katcore.source.quoting import readable
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def parts(patch: bytes, redo: Redo) -> Parts:
 
 def clean(patch: bytes, redo: Redo) -> list[FileDiff]:
     """The files of a patch, each valid UTF-8 and each either source or test."""
-    return lossless(file_diffs(patch), _crosses, redo)
+    return lossless(read_patch(patch), _crosses, redo)
 
 
 def parts_of(diffs: list[FileDiff]) -> Parts:
@@ -71,16 +73,16 @@ def _languages(diffs: list[FileDiff], every: list[FileDiff]) -> dict[str, int]:
     found: dict[str, int] = {}
     for diff in diffs:
         if name := _language(diff, every):
-            found[name] = found.get(name, 0) + diff.size
+            found[name] = found.get(name, 0) + sum(len(line) + 1 for line in added(diff))
     return found
 
 
 def _language(diff: FileDiff, every: list[FileDiff]) -> str:
     suffix = _suffix(diff.path)
     if not suffix:
-        return language(diff.name, diff.added[:200])
+        return language(diff.name, b"\n".join(added(diff))[:200])
     if suffix in AMBIGUOUS:
-        return language(diff.name, diff.content, {_suffix(other.path) for other in every})
+        return language(diff.name, shown(diff), {_suffix(other.path) for other in every})
     return _by_name(diff.name)
 
 

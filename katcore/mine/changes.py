@@ -20,7 +20,7 @@ from katcore.mine.history import Commit, Selection, history
 from katcore.mine.license import FILES, spdx
 from katcore.mine.patches import diff_again
 from katcore.pool import Item
-from katcore.records import Change, ChangeSource, Issue, content_id
+from katcore.records import Change, ChangeSource, Issue, content_id, item_key
 from katcore.source.git import Repository, git, open_repository, remember
 
 _FIXES = re.compile(
@@ -96,7 +96,7 @@ def commits(repositories: Iterable[str], selection: Selection = ALL) -> Iterator
         for commit in history(repository, tips, selection):
             mined = Mined(repository, license, commit)
             id = content_id(repository.name, mined.base, commit.head)
-            yield Item(f"kat.change/1:{id}", mined, shard=id)
+            yield Item(item_key(Change, id), mined, shard=id)
 
 
 def _resolve(repository: Repository, where: str, revisions: str) -> list[str]:
@@ -105,10 +105,10 @@ def _resolve(repository: Repository, where: str, revisions: str) -> list[str]:
     if any(word.startswith("-") for word in words):
         raise UsageError(f"--range {revisions}: revisions only, no options")
     try:
-        out = git(f"--git-dir={repository.folder}", "rev-parse", "--revs-only", *words).decode("ascii", "replace")
+        out = git(f"--git-dir={repository.folder}", "rev-parse", "--revs-only", *words, where=where)
     except KatError:
-        out = ""
-    found = [line for line in out.split() if re.fullmatch(r"\^?[0-9a-f]{40,64}", line)]
+        out = b""
+    found = [line for line in out.decode("ascii", "replace").split() if re.fullmatch(r"\^?[0-9a-f]{40,64}", line)]
     if len(found) < max(1, len(words)) or all(line.startswith("^") for line in found):
         if revisions == "HEAD":
             raise InputError(f"{where}: has no commits")

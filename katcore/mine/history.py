@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import os
 import re
-import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from typing import IO
 
 from katcore.errors import KatError
 from katcore.mine.patches import DIFF_OPTIONS
-from katcore.source.git import Repository, last_line
+from katcore.source.git import Repository, reason
 
 CHUNK = 32
 """Commits that a process gets at a time: few enough that their patches mostly fit into its pipe."""
@@ -112,10 +111,8 @@ class _Git:
 
     def __init__(self, repository: Repository, *args: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        self._process = subprocess.Popen(
-            repository.command(*args), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            env=repository.environ(),
-        )  # fmt: skip
+        self._name = repository.name
+        self._process = repository.start(*args, errors=self._errors)
         assert self._process.stdin and self._process.stdout
         self.stdin: IO[bytes] = self._process.stdin
         self.stdout: IO[bytes] = self._process.stdout
@@ -137,7 +134,7 @@ class _Git:
         """Raise what git complained about."""
         if self._process.wait():
             self._errors.seek(0)
-            raise KatError(f"git: {last_line(self._errors.read()) or f'status {self._process.returncode}'}")
+            raise KatError(f"{self._name}: {reason(self._errors.read(), self._process.returncode)}")
 
 
 class _Differ(_Git):
@@ -180,6 +177,6 @@ class _Differ(_Git):
             more = os.read(self.stdout.fileno(), _PIPE)
             if not more:
                 self.finish()
-                raise KatError("git diff-tree ended early")
+                raise KatError(f"{self._name}: git diff-tree ended early")
             self._rest += more
         return found

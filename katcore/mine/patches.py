@@ -1,6 +1,6 @@
-"""Git's patch format, byte-exact: taking a commit's patch apart into files, and making every part valid UTF-8.
+"""How patches are asked of git, and made byte-exact text.
 
-In: the output of `git … -p --binary --full-index`. Out: one `FileDiff` a file. A record is JSON and holds text, so a
+In: the `FileDiff`s of `git … -p --binary --full-index`. Out: the same change. A record is JSON and holds text, so a
 file whose patch is not UTF-8 (Latin-1 sources, NUL bytes) is asked for again as a `GIT binary patch`, which is ASCII
 and applies to the very bytes. Names that are not ASCII are quoted by git itself. `git apply` takes every part as it is.
 """
@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple
 
+from katcore.source.diff import FileDiff, read_patch
 from katcore.source.git import Repository
 
 DIFF_OPTIONS = (
@@ -28,55 +27,16 @@ Redo = Callable[[list[bytes], bool], bytes]
 
 _ADDED = re.compile(rb"\n\+([^\n]*)")
 _SIGN = re.compile(rb"^([-+ ]|@@ [^@]*@@ ?)", re.M)
-_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.S)
-_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
 
-class FileDiff(NamedTuple):
-    """The part of a patch about one file.
+def added(diff: FileDiff) -> list[bytes]:
+    """The lines that git's patch of a file adds; none for a binary one."""
+    return _ADDED.findall(diff.raw, diff.hunks_at) if diff.hunks_at >= 0 else []
 
-    `old` and `new` are its paths in bytes, null where there is no file; `hunks` is where the hunks start, -1 when there
-    are none.
-    """
 
-    raw: bytes
-    old: bytes | None
-    new: bytes | None
-    hunks: int
-
-    @property
-    def path(self) -> bytes:
-        """The path after the change, or before it when the file is gone."""
-        return self.new if self.new is not None else self.old or b""
-
-    @property
-    def paths(self) -> set[bytes]:
-        """Both paths."""
-        return {path for path in (self.old, self.new) if path is not None}
-
-    @property
-    def name(self) -> str:
-        """The path as text; quoted as git does where it is not UTF-8."""
-        return readable(self.path)
-
-    @property
-    def added(self) -> bytes:
-        """The text that the change adds; empty for a binary patch."""
-        return b"".join(line + b"\n" for line in self._added_lines())
-
-    @property
-    def size(self) -> int:
-        """The bytes that the change adds."""
-        lines = self._added_lines()
-        return sum(map(len, lines)) + len(lines)
-
-    @property
-    def content(self) -> bytes:
-        """All lines that the patch shows, without their signs."""
-        return _SIGN.sub(b"", self.raw[self.hunks :]) if self.hunks >= 0 else b""
-
-    def _added_lines(self) -> list[bytes]:
-        return _ADDED.findall(self.raw, self.hunks) if self.hunks >= 0 else []
+def shown(diff: FileDiff) -> bytes:
+    """All lines that git's patch of a file shows, without their signs."""
+    return _SIGN.sub(b"", diff.raw[diff.hunks_at :]) if diff.hunks_at >= 0 else b""
 
 
 def is_text(patch: bytes) -> bool:
@@ -86,66 +46,6 @@ def is_text(patch: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return b"\0" not in patch
-
-
-def file_diffs(patch: bytes) -> list[FileDiff]:
-    """The parts of a patch. Content is indented by a sign, so none of it looks like the first line of a part."""
-    start = patch.find(b"diff --git ")
-    if start < 0:
-        return []
-    return [_file_diff(b"diff --git " + part) for part in _split(patch[start + 11 :])]
-
-
-def _split(patch: bytes) -> list[bytes]:
-    parts = patch.split(b"\ndiff --git ")
-    return [part + b"\n" for part in parts[:-1]] + [parts[-1] if parts[-1].endswith(b"\n") else parts[-1] + b"\n"]
-
-
-def _file_diff(raw: bytes) -> FileDiff:
-    hunks = raw.find(b"\n@@ -") + 1 or -1
-    head = raw[: hunks if hunks >= 0 else 20000]
-    if b"\nrename from " in head:
-        return FileDiff(raw, unquoted(_line(head, b"rename from ")), unquoted(_line(head, b"rename to ")), hunks)
-    path = _same(head[11 : head.find(b"\n")])
-    if b"\nnew file mode " in head:
-        return FileDiff(raw, None, path, hunks)
-    return FileDiff(raw, path, None if b"\ndeleted file mode " in head else path, hunks)
-
-
-def _line(head: bytes, start: bytes) -> bytes:
-    at = head.index(b"\n" + start) + 1 + len(start)
-    end = head.find(b"\n", at)
-    return head[at:end] if end >= 0 else head[at:]
-
-
-def _same(names: bytes) -> bytes:
-    """The path of `a/PATH b/PATH`: both halves are equal but for their first letter, quoted or not."""
-    half = names[len(names) // 2 + 1 :]
-    return unquoted(half)[2:]
-
-
-def unquoted(name: bytes) -> bytes:
-    """A path as git prints it, without the quoting of special characters."""
-    if not name.startswith(b'"'):
-        return name
-    return _ESCAPE.sub(
-        lambda m: bytes([int(m[1], 8)]) if len(m[1]) == 3 else _ESCAPES.get(m[1], m[1]),
-        name[1:-1],
-    )
-
-
-def quoted(path: bytes) -> bytes:
-    """A path in double quotes, as git reads it back."""
-    return b'"' + b"".join(b"\\%03o" % c if c < 32 or c > 126 or c in b'"\\' else bytes([c]) for c in path) + b'"'
-
-
-@lru_cache(maxsize=1 << 16)
-def readable(path: bytes) -> str:
-    """A path as text: itself where it is UTF-8, else git's quoted form."""
-    try:
-        return path.decode()
-    except UnicodeDecodeError:
-        return quoted(path).decode("ascii")
 
 
 def lossless(diffs: list[FileDiff], split: Callable[[FileDiff], bool], redo: Redo) -> list[FileDiff]:
@@ -168,7 +68,7 @@ def _again(diffs: list[FileDiff], wanted: list[FileDiff], redo: Redo, binary: bo
     while more := [diff for diff in diffs if diff.paths & paths and not diff.paths <= paths]:
         paths = paths.union(*(diff.paths for diff in more))
     kept = [diff for diff in diffs if not diff.paths & paths]
-    return kept + file_diffs(redo(sorted(paths), binary))
+    return kept + read_patch(redo(sorted(paths), binary))
 
 
 def diff_again(repository: Repository, base: str, head: str, paths: list[bytes], binary: bool) -> bytes:

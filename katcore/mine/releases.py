@@ -10,7 +10,6 @@ the patch is git's own and as exact as that of a commit.
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,17 +19,19 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from katcore.disk.cache import fresh
-from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
+from katcore.errors import InputError, RecordError, Rejected, UsageError
 from katcore.mine.assemble import clean, parts_of
 from katcore.mine.license import FILES, spdx
 from katcore.mine.options import ReleasesOptions
-from katcore.mine.patches import DIFF_OPTIONS, FileDiff, diff_again, quoted
+from katcore.mine.patches import DIFF_OPTIONS, added, diff_again
 from katcore.pool import Item
-from katcore.records import Change, ChangeSource, content_id
+from katcore.records import Change, ChangeSource, content_id, item_key
 from katcore.source.archive import Member, members
 from katcore.source.checkout import PURL
-from katcore.source.git import Repository, git, last_line, neutral
+from katcore.source.diff import FileDiff
+from katcore.source.git import Repository, new_store
 from katcore.source.index import Release, fetch, releases, uploaded
+from katcore.source.quoting import quoted
 
 _GENERATED = re.compile(r"(.*/)?(PKG-INFO|[^/]+\.(egg-info|dist-info)(/.*)?|\.hgtags|\.hg_archival\.txt|\.git(/.*)?)")
 _ONLY_EGG_INFO = re.compile(rb"\s*\[egg_info\]\s*(tag_(build|date|svn_revision)\s*=[^\n]*\s*)*")
@@ -67,7 +68,7 @@ def pairs(
         listed = [_hashed(r, which.offline) for r in _selected(project, known, which.first, which.last, which.pre)]
         for base, head in pairwise(listed):
             pair = Pair(head.project, base, head)
-            yield Item(f"kat.change/1:{pair.id}", pair, shard=pair.id)
+            yield Item(item_key(Change, pair.id), pair, shard=pair.id)
 
 
 def _selected(project: str, listed: list[Release], first: str, last: str, pre: bool) -> list[Release]:
@@ -166,7 +167,8 @@ def _is_generated(file: Member) -> bool:
 
 def _log_text(logs: list[FileDiff]) -> str:
     """What the change log gained."""
-    return "\n\n".join(text for diff in logs if (text := diff.added.decode("utf-8", "replace").strip("\r\n")))
+    texts = (b"\n".join(added(diff)).decode("utf-8", "replace").strip("\r\n") for diff in logs)
+    return "\n\n".join(filter(None, texts))
 
 
 # ------------------------------------------------------------------------------- comparing two trees
@@ -182,14 +184,12 @@ def compare(base: list[Member], head: list[Member]) -> list[FileDiff]:
 
 def _store(folder: Path, base: list[Member], head: list[Member]) -> Repository:
     """A bare repository with the two trees as tags `base` and `head`, and no configuration but ours."""
-    git("init", "--quiet", "--bare", "--template=", "--object-format=sha1", str(folder))
+    repository = Repository("releases to compare", None, folder, folder, folder / "objects")
+    new_store(folder)
     (folder / "binary.attributes").write_text("* -diff\n")
     stream = b"".join(_tag("base", base)) + b"".join(_tag("head", head)) + b"done\n"
-    argv = ["git", f"--git-dir={folder}", "fast-import", "--quiet", "--done"]
-    done = subprocess.run(argv, input=stream, env=neutral(), capture_output=True, check=False)
-    if done.returncode:
-        raise KatError(f"git fast-import: {last_line(done.stderr)}")
-    return Repository("", None, folder, folder, folder / "objects")
+    repository.git("fast-import", "--quiet", "--done", data=stream)
+    return repository
 
 
 def _tag(name: str, files: list[Member]) -> Iterator[bytes]:

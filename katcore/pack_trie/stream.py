@@ -23,7 +23,7 @@ from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.packing import packs
 from katcore.pack_trie.tree import TokenTree
 from katcore.pool import Item
-from katcore.records import Node, Pack, Sample, Scaffold, Trajectory
+from katcore.records import Node, Pack, Sample, Scaffold, Trajectory, key_of
 from katcore.streams import Line
 
 if TYPE_CHECKING:
@@ -220,9 +220,9 @@ def _settled(group: Group, settings: PackOptions, count: Count) -> tuple[GroupTr
 
 def _step(trees: list[GroupTree], step: int, tokenizer: str, settings: PackOptions, count: Count) -> Iterator[Item]:
     for pack in packs(trees, step, tokenizer, settings, count):
-        yield Item(f"kat.pack/1:{pack.id}", payload=pack)
+        yield Item(key_of(pack), payload=pack)
 
 
 def _away(line: Line, reason: RecordError | Rejected) -> Item:
     record: Any = line.record
-    return Item(f"{line.kind}:{record.id}", payload=reason, raw=line.raw, line=line.number)
+    return Item(key_of(record), payload=reason, raw=line.raw, line=line.number)

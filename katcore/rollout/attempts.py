@@ -11,9 +11,10 @@ from katcore.engine.names import parse
 from katcore.errors import UsageError
 from katcore.gateway.external import check_key
 from katcore.pool import Item
-from katcore.records import Task, content_id
+from katcore.records import Task, Trajectory, content_id, item_key, key_of
 from katcore.references import Rules
 from katcore.rollout.options import RolloutOptions
+from katcore.sandbox import name_of
 from katcore.scaffold import check, script_of
 from katcore.streams import Line
 
@@ -36,7 +37,7 @@ class Setup:
     @property
     def sandbox(self) -> str:
         """The sandbox's whole name."""
-        return self.options.boxes.name
+        return name_of(self.options.boxes)
 
     @property
     def rules(self) -> Rules:
@@ -122,11 +123,10 @@ def attempts(lines: Iterable[Line], setup: Setup) -> Iterator[Item]:
         if not isinstance(task, Task) or task.instance_id in passed:
             continue
         passed.add(task.instance_id)
-        yield Item(f"kat.task/1:{task.instance_id}", shard=task.instance_id, forward=line.raw)
+        yield Item(key_of(task), shard=task.instance_id, forward=line.raw)
         for attempt in attempts_at(task, setup):
-            yield Item(
-                f"kat.trajectory/1:{attempt.id}", attempt, shard=task.instance_id, raw=line.raw, line=line.number
-            )
+            key = item_key(Trajectory, attempt.id)
+            yield Item(key, attempt, shard=task.instance_id, raw=line.raw, line=line.number)
 
 
 def attempts_at(task: Task, setup: Setup) -> Iterator[Attempt]:

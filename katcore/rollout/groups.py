@@ -17,7 +17,7 @@ from functools import cache
 import msgspec
 
 from katcore.pool import Item
-from katcore.records import Task, Trajectory
+from katcore.records import Task, Trajectory, item_key, key_of
 from katcore.rollout.attempts import Attempt, Setup, attempt_at
 from katcore.streams import Line
 
@@ -58,7 +58,7 @@ class Groups:
         return [trajectory for made in found for trajectory in made]
 
     def _one(self, attempt: Attempt) -> list[Trajectory]:
-        item = Item(f"kat.trajectory/1:{attempt.id}", attempt)
+        item = Item(item_key(Trajectory, attempt.id), attempt)
         return [self.grade(made, attempt.task) for made in self.roll(item)]
 
 
@@ -84,13 +84,13 @@ def groups(lines: Iterable[Line], setup: Setup) -> Iterator[Item]:
         if not isinstance(task, Task) or task.instance_id in passed:
             continue
         passed.add(task.instance_id)
-        yield Item(f"kat.task/1:{task.instance_id}", shard=task.instance_id, forward=line.raw)
+        yield Item(key_of(task), shard=task.instance_id, forward=line.raw)
         yield replace(item_of(task, setup), raw=line.raw, line=line.number)
 
 
 def item_of(task: Task, setup: Setup) -> Item:
     """All samples of a task as one item."""
-    return Item(f"kat.trajectory/1:{attempt_at(task, setup, 0).id}", task, task.instance_id)
+    return Item(item_key(Trajectory, attempt_at(task, setup, 0).id), task, task.instance_id)
 
 
 def _drawn(made: Iterable[Trajectory]) -> int:

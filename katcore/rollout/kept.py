@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from katcore.disk.whole import PART, write_whole
 from katcore.gateway import journal
 from katcore.pool import Done, Item, Settle
 from katcore.records import Trajectory, encode
@@ -43,7 +44,7 @@ class KeptAttempts:
     def begin(self, resume: bool) -> None:
         """Look at what is there; without `resume` finished trajectories belong to another run and go."""
         self.folder.mkdir(exist_ok=True)
-        for path in self.folder.glob("*.new"):
+        for path in self.folder.glob(f"*{PART}*"):
             path.unlink()
         for path in self.folder.glob(f"*{DONE}"):
             if resume:
@@ -78,9 +79,7 @@ class KeptAttempts:
             return Done(item, list(_read(path)))
         done = settle(item)
         if done.output:
-            part = path.with_suffix(".new")
-            part.write_bytes(b"".join(encode(record) + b"\n" for record in done.output))
-            part.replace(path)
+            write_whole(path, b"".join(encode(record) + b"\n" for record in done.output))
             self._unlink_journals(done.output)
         return done
 

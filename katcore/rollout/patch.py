@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,8 @@ from katcore.disk.in_box import program
 from katcore.disk.scratch import passing_folder
 from katcore.errors import SandboxError
 from katcore.sandbox import PYTHON, Box
-from katcore.source.git import neutral
+from katcore.source.git import ended, isolated, reason
+from katcore.source.quoting import quoted
 
 JUNK = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".eggs"}
 LARGEST_NEW = 1 << 20
@@ -143,7 +143,7 @@ def _ignored(repo: Path, names: Sequence[str]) -> set[str]:
     if not names:
         return set()
     asked = b"".join(os.fsencode(name) + b"\0" for name in names)
-    done = _git(["-C", str(repo), "check-ignore", "-z", "--stdin"], asked)
+    done = _git(repo, "-C", str(repo), "check-ignore", "-z", "--stdin", data=asked)
     return {os.fsdecode(name) for name in done.split(b"\0") if name}
 
 
@@ -160,14 +160,14 @@ def _diff(pairs: Mapping[str, tuple[File | None, File | None]], attributes: str)
     if not pairs:
         return b""
     with passing_folder() as folder:
-        where = f"--git-dir={folder}/git"
-        _git(["init", "--quiet", "--bare", "--template=", f"{folder}/git"])
+        place = f"--git-dir={folder}/git"
+        _git(folder, "init", "--quiet", "--bare", "--template=", f"{folder}/git")
         stated = Path(folder, "attributes")
         stated.write_text(attributes, encoding="utf-8")
-        _git([where, "fast-import", "--quiet"], b"".join(_import(pairs)))
+        _git(folder, place, "fast-import", "--quiet", data=b"".join(_import(pairs)))
         names = ["refs/heads/old", "refs/heads/new"]
         flags = ["-r", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"]
-        return _git([where, "-c", f"core.attributesFile={stated}", "diff-tree", *flags, *names])
+        return _git(folder, place, "-c", f"core.attributesFile={stated}", "diff-tree", *flags, *names)
 
 
 def _import(pairs: Mapping[str, tuple[File | None, File | None]]) -> Iterator[bytes]:
@@ -176,19 +176,13 @@ def _import(pairs: Mapping[str, tuple[File | None, File | None]]) -> Iterator[by
         for name, pair in sorted(pairs.items()):
             file = pair[side]
             if file is not None:
-                head = f"M {file.mode} inline ".encode() + _quoted(os.fsencode(name))
+                head = f"M {file.mode} inline ".encode() + quoted(os.fsencode(name))
                 yield head + f"\ndata {len(file.data)}\n".encode() + file.data + b"\n"
         yield b"\n"
 
 
-def _quoted(name: bytes) -> bytes:
-    plain = bytes(range(0x20, 0x7F)).replace(b'"', b"").replace(b"\\", b"")
-    return b'"' + b"".join(bytes([c]) if c in plain else b"\\%03o" % c for c in name) + b'"'
-
-
-def _git(arguments: Iterable[str], data: bytes = b"") -> bytes:
-    safe = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    done = subprocess.run(["git", *safe, *arguments], input=data, env=neutral(), capture_output=True, check=False)
+def _git(where: Path, *arguments: str, data: bytes = b"") -> bytes:
+    done = ended(*arguments, env=isolated(), data=data)
     if done.returncode not in (0, 1):  # check-ignore: 1 is "none"
-        raise SandboxError(f"git: {done.stderr.decode('utf-8', 'replace').strip()[-300:]}")
+        raise SandboxError(f"{where}: {reason(done.stderr, done.returncode)}")
     return done.stdout

@@ -23,7 +23,7 @@ from katcore.errors import RecordError, SandboxError
 from katcore.gateway.session import Session, Trace, cut_off
 from katcore.pool import Item
 from katcore.pool import run as run_pool
-from katcore.records import Exit, Scaffold, Task, Timing, Trajectory
+from katcore.records import Exit, Scaffold, Task, Timing, Trajectory, item_key
 from katcore.rollout.attempts import Attempt, Setup, attempts_at
 from katcore.rollout.groups import CUT
 from katcore.rollout.patch import Changes, diff, read_changes
@@ -87,9 +87,8 @@ def rollouts(
     """
     used = Service(setup) if service is None else service.at(setup)
     try:
-        items = (
-            Item(f"kat.trajectory/1:{attempt.id}", attempt) for task in tasks for attempt in attempts_at(task, setup)
-        )
+        each = (attempt for task in tasks for attempt in attempts_at(task, setup))
+        items = (Item(item_key(Trajectory, attempt.id), attempt) for attempt in each)
         for done in run_pool(Roller(setup, used), items, jobs):
             if done.failed is not None:
                 raise done.failed

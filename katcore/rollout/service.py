@@ -27,7 +27,7 @@ from katcore.gateway.session import Caps, Session
 from katcore.model.files import read_json
 from katcore.model.folder import ChatModel, load
 from katcore.pool import seed_for
-from katcore.records import Task
+from katcore.records import Task, Trajectory, item_key
 from katcore.references import references_of
 from katcore.rollout.attempts import Attempt, Setup
 from katcore.rollout.correction import Correction
@@ -84,7 +84,7 @@ class Service:
             self._model(attempt),
             caps=self.caps,
             sampling=sampling,
-            seed=seed_for(self.setup.seed, f"kat.trajectory/1:{attempt.name}"),
+            seed=seed_for(self.setup.seed, item_key(Trajectory, attempt.name)),
             outcome=self.scaffold.outcome,
             agent_sampling=options.agent_sampling or self.external is not None,
             history=options.history,

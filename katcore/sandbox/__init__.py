@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from katcore.options.boxes import BoxOptions
+
 PYTHON = "/opt/python/bin/python3"
 """A Python interpreter in every box, without anybody's site-packages."""
 ENV = "/opt/env"
@@ -168,6 +170,11 @@ def sandbox_name(name: str, runtime: str = "") -> str:
     if colon and (kind != "docker" or not after or ":" in after):
         raise UsageError(f"{whole!r} is no sandbox: only docker has runtimes, and a box has one")
     return whole
+
+
+def name_of(boxes: BoxOptions) -> str:
+    """The whole name that the options give. UsageError for one that is none."""
+    return sandbox_name(boxes.sandbox, boxes.runtime)
 
 
 def sandbox(name: str = "bubblewrap") -> Sandbox:

@@ -8,7 +8,6 @@ lock however a process ends, also across containers and reboots, where process i
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import secrets
 import tempfile
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from katcore.disk.cache import cache_dir, cache_root
+from katcore.disk.lock import claim, seize
 from katcore.sandbox import reaper
 from katcore.sandbox.limits import leftovers, parents
 from katcore.sandbox.overlay import remove
@@ -87,10 +87,8 @@ def empty_folder() -> Iterator[Path]:
 
 def _claim(top: Path) -> Path | None:
     folder = Path(tempfile.mkdtemp(prefix="", suffix=secrets.token_hex(4), dir=top))
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    if not (folder / LOCK).exists():  # a sweep was faster
-        os.close(descriptor)
+    descriptor = claim(folder / LOCK)
+    if descriptor is None:
         return None
     (folder / "merged").mkdir()
     _locks[folder] = descriptor
@@ -100,19 +98,14 @@ def _claim(top: Path) -> Path | None:
 def _lock(folder: Path) -> int | None:
     """The lock of a folder that nobody holds, else None."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        return seize(folder / LOCK)
     except FileNotFoundError:
-        try:
-            young = time.time() - folder.stat().st_mtime < _YOUNG_S
-            return None if young else os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
+        pass
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+        young = time.time() - folder.stat().st_mtime < _YOUNG_S
+        return None if young else seize(folder)
+    except FileNotFoundError:
         return None
-    return descriptor
 
 
 def _leave(pid: int, folder: Path) -> None:

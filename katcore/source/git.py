@@ -1,8 +1,10 @@
-"""Git as a subprocess, and a neutral way to look at a repository.
+"""Git as a subprocess, started here alone, and a neutral way to look at a repository.
 
 In: a local repository or a URL. Out: a `Repository`, whose `view` is a bare git folder of ours that borrows the
 repository's objects and nothing else: neither its configuration, attributes, hooks, grafts and replacements nor the
-user's change what we read. Clones of URLs lie in `$KAT_CACHE/git/`. Needs git 2.31 or newer.
+user's change what we read. Clones of URLs lie in `$KAT_CACHE/git/`. Three environments: the user's own (`git`), one in
+which nothing changes what git prints (`neutral`), one for folders that nobody trusts (`isolated`). Errors name the
+repository. Needs git 2.31 or newer.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit, urlunsplit
 
 from katcore.disk.cache import cache_dir, digest_of, fresh, locked, publish
+from katcore.disk.whole import write_whole
 from katcore.errors import InputError, KatError
 
 EMPTY_TREE = {
@@ -35,6 +39,21 @@ LOCAL = frozenset(
 )  # fmt: skip
 """What git tells a hook about the hook's own repository."""
 
+GIT_ENV = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_CONFIG_COUNT": "3",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+    "GIT_CONFIG_KEY_1": "core.hooksPath",
+    "GIT_CONFIG_VALUE_1": "/dev/null",
+    "GIT_CONFIG_KEY_2": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_2": "false",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C.UTF-8",
+}
+"""Git without anybody's configuration or hooks, in a box too."""
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -53,23 +72,27 @@ class Repository:
         """The id of the tree without files, which is the base of a root commit."""
         return EMPTY_TREE[self.format]
 
-    def command(self, *args: str) -> list[str]:
-        """The argv of a git command that reads this repository through the view."""
-        return ["git", f"--git-dir={self.view}", "-c", "core.attributesFile=/dev/null", *args]
+    def git(self, *args: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
+        """The standard output of a git command that reads this repository through the view. KatError."""
+        return run(*self._through(args), where=self.name, env={**self._environ(), **(env or {})}, data=data)
 
-    def environ(self) -> dict[str, str]:
-        """The environment that goes with `command`."""
-        shallow = {"GIT_SHALLOW_FILE": str(self.folder / "shallow")} if self.shallow else {}
-        return {**neutral(), "GIT_OBJECT_DIRECTORY": str(self.objects), **shallow}
-
-    def git(self, *args: str, env: Mapping[str, str] | None = None) -> bytes:
-        """The standard output of a git command that reads this repository through the view."""
-        return _run(self.command(*args), {**self.environ(), **(env or {})})
+    def start(self, *args: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        """A git process that reads this repository through the view."""
+        return start(*self._through(args), env=self._environ(), errors=errors)
 
     def has(self, commit: str) -> bool:
         """Whether a commit or tree is here."""
-        argv = self.command("cat-file", "-e", commit)
-        return subprocess.run(argv, env=self.environ(), capture_output=True, check=False).returncode == 0
+        return ended(*self._through(("cat-file", "-e", commit)), env=self._environ()).returncode == 0
+
+    def _through(self, args: tuple[str, ...]) -> tuple[str, ...]:
+        return f"--git-dir={self.view}", "-c", "core.attributesFile=/dev/null", *args
+
+    def _environ(self) -> dict[str, str]:
+        shallow = {"GIT_SHALLOW_FILE": str(self.folder / "shallow")} if self.shallow else {}
+        return {**neutral(), "GIT_OBJECT_DIRECTORY": str(self.objects), **shallow}
+
+
+# ----------------------------------------------------------------------------------------- starting git
 
 
 def neutral() -> dict[str, str]:
@@ -85,27 +108,58 @@ def neutral() -> dict[str, str]:
     }
 
 
-def git(*args: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
-    """The standard output of a git command under the user's own configuration (credentials, proxies)."""
+def isolated() -> dict[str, str]:
+    """No more than git needs in a folder that nobody trusts: neither its user's nor its own configuration counts."""
+    own = {"GIT_ATTR_NOSYSTEM": "1", "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent", **GIT_ENV, **own}
+
+
+def git(*args: str, where: str) -> bytes:
+    """The standard output of a git command under the user's own configuration (credentials, proxies). KatError."""
     base = {name: value for name, value in os.environ.items() if name not in LOCAL}
-    return _run(["git", *args], {**base, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})}, data)
+    return run(*args, where=where, env={**base, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"})
 
 
-def _run(argv: Sequence[str], env: Mapping[str, str], data: bytes = b"") -> bytes:
-    try:
-        done = subprocess.run(argv, input=data, env=dict(env), capture_output=True, check=False)
-    except FileNotFoundError:
-        raise KatError("git is not installed", hint="apt-get install git") from None
+def run(*args: str, where: str, env: Mapping[str, str], data: bytes = b"", cwd: Path | None = None) -> bytes:
+    """The standard output of a git command. KatError: `where`, the repository, and what git complained about."""
+    done = ended(*args, env=env, data=data, cwd=cwd)
     if done.returncode:
-        raise KatError(last_line(done.stderr) or f"git ended with status {done.returncode}")
+        raise KatError(f"{where}: {reason(done.stderr, done.returncode)}")
     return done.stdout
 
 
-def last_line(stderr: bytes) -> str:
+def ended(
+    *args: str, env: Mapping[str, str], data: bytes = b"", cwd: Path | None = None, timeout: float | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """A git command at its end, whichever that was."""
+    with start(*args, env=env, cwd=cwd) as process:
+        try:
+            out, errors = process.communicate(data, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(args, process.returncode, out, errors)
+
+
+def start(
+    *args: str, env: Mapping[str, str], cwd: Path | None = None, errors: IO[bytes] | int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
+    """A git process with pipes to talk to it."""
+    try:
+        return subprocess.Popen(
+            ["git", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=dict(env), cwd=cwd
+        )
+    except FileNotFoundError as error:
+        if error.filename != "git":
+            raise
+        raise KatError("git is not installed", hint="apt-get install git") from None
+
+
+def reason(stderr: bytes, code: int) -> str:
     """What git complained about, in one line and without credentials."""
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return re.sub(r"(\w://)[^/@\s]+@", r"\1", (fatal or lines or [""])[0])
+    return re.sub(r"(\w://)[^/@\s]+@", r"\1", (fatal or lines or [f"git ended with status {code}"])[0])
 
 
 # ------------------------------------------------------------------------------------------ opening
@@ -127,26 +181,27 @@ def is_url(where: str) -> bool:
 
 def mirror(url: str, *, update: bool = True) -> Repository:
     """A bare clone of a URL in the cache: made when it is not there, else (with `update`) fetched."""
-    home = cache_dir("git") / digest_of(public_url(url) or url)
+    shown = public_url(url) or url
+    home = cache_dir("git") / digest_of(shown)
     with locked(home):
         if not home.is_dir():
             with fresh("git") as new:
-                git("clone", "--quiet", "--bare", "--", url, str(new / "clone"))
-                git(f"--git-dir={new / 'clone'}", "config", "remote.origin.url", public_url(url) or url)
+                git("clone", "--quiet", "--bare", "--", url, str(new / "clone"), where=shown)
+                git(f"--git-dir={new / 'clone'}", "config", "remote.origin.url", shown, where=shown)
                 publish(new / "clone", home)
         elif update:
             refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-            git(f"--git-dir={home}", "-c", "gc.auto=0", "fetch", "--quiet", "--prune", "--", url, *refs)
+            git(f"--git-dir={home}", "-c", "gc.auto=0", "fetch", "--quiet", "--prune", "--", url, *refs, where=shown)
     return _look(home, url)
 
 
 def _look(folder: Path, url: str = "") -> Repository:
     """Find a repository's objects and make the view through which they are read."""
-    at = ("-C", str(folder), "rev-parse", "--path-format=absolute")
+    asked = ("--git-common-dir", "--git-path", "objects", "--show-object-format", "--git-path", "shallow")
     try:
-        out = git(*at, "--git-common-dir", "--git-path", "objects", "--show-object-format", "--git-path", "shallow")
+        out = git("-C", str(folder), "rev-parse", "--path-format=absolute", *asked, where=str(folder))
     except KatError as error:
-        raise InputError(f"{folder}: {error}") from error
+        raise InputError(str(error), hint=error.hint) from error
     common, objects, kind, shallow = out.decode("utf-8", "surrogateescape").split("\n")[:4]
     if _config(folder, "extensions.partialclone"):
         raise InputError(f"{folder}: a partial clone lacks blobs", hint="mine its URL, or a full clone")
@@ -158,12 +213,18 @@ def _look(folder: Path, url: str = "") -> Repository:
     )
 
 
+def new_store(folder: Path, kind: str = "sha1") -> None:
+    """Make a bare git folder that has nothing but what git itself puts there."""
+    run("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(folder), where=str(folder),
+        env=neutral())  # fmt: skip
+
+
 def _view(objects: Path, kind: str) -> Path:
     view = cache_dir("git") / "view" / digest_of(str(objects), kind)
     with locked(view):
         if not view.is_dir():
             with fresh("git") as new:
-                git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", str(new / "view"))
+                new_store(new / "view", kind)
                 (new / "view" / "info").mkdir(exist_ok=True)
                 (new / "view" / "info" / "attributes").write_text(EXACT)
                 (new / "view" / "binary.attributes").write_text("* -diff\n")
@@ -174,9 +235,10 @@ def _view(objects: Path, kind: str) -> Path:
 def _config(folder: Path, key: str) -> str:
     """A value as written: `remote get-url` would apply the user's insteadOf rules, which may hold tokens."""
     try:
-        return git("-C", str(folder), "config", "--get", key).decode("utf-8", "surrogateescape").strip()
+        value = git("-C", str(folder), "config", "--get", key, where=str(folder))
     except KatError:
         return ""
+    return value.decode("utf-8", "surrogateescape").strip()
 
 
 # -------------------------------------------------------------------------------------------- names
@@ -217,9 +279,7 @@ def remember(repository: Repository) -> None:
     with locked(notes):
         known = notes.read_text().splitlines() if notes.exists() else []
         if str(repository.folder) not in known:
-            part = notes.with_name(notes.name + ".part")
-            part.write_text("\n".join([*known, str(repository.folder)]) + "\n")
-            publish(part, notes)
+            write_whole(notes, "\n".join([*known, str(repository.folder)]) + "\n")
 
 
 def locate(url: str, commit: str) -> Repository:

@@ -18,7 +18,8 @@ import msgspec
 from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
 
-from katcore.disk.cache import cache_dir, fresh, locked, publish
+from katcore.disk.cache import cache_dir, fresh, publish
+from katcore.disk.whole import write_whole
 from katcore.errors import InputError, KatError
 from katcore.source.archive import members
 from katcore.source.pip_session import session, settings
@@ -60,9 +61,7 @@ def releases(name: str, *, offline: bool = False, warn: Callable[[str], None] | 
         if warn:
             warn(f"{project}: {error}; taking the page kept from before")
         return msgspec.json.decode(kept.read_bytes(), type=list[Release])
-    with locked(kept), fresh("index") as new:
-        (new / "page").write_bytes(msgspec.json.encode(found))
-        publish(new / "page", kept)
+    write_whole(kept, msgspec.json.encode(found))
     return found
 
 

@@ -2,14 +2,12 @@
 
 A schema is never inferred from data: a batch in which a field happens to be null has the type of all others. What a
 column cannot hold (fields that the struct does not know, a time written in another way, a float that is not a
-float32) lies in `kat.residual`: a JSON overlay on what the columns give back. In an overlay an object descends into an
-object or, by index, into a list; a list of one element replaces.
+float32) lies in `kat.residual`: a JSON overlay on what the columns give back (`overlay.py`).
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -22,6 +20,7 @@ import katcore
 from katcore.errors import InputError
 from katcore.records import CallTime, Int32, Time, json_object, tag_of
 from katcore.streams.lines import TAGS, Line
+from katcore.streams.overlay import lay_over, overlay
 
 KINDS = {tag: kind for kind, tag in TAGS.items()}
 RESIDUAL = "kat.residual"
@@ -104,7 +103,7 @@ def to_batch(lines: list[Line]) -> pa.RecordBatch:
         for name, of in _fields(kind)
     ]
     rebuilt = _rows(kind, columns)
-    residuals = [_overlay(_untagged(line.raw), row) for line, row in zip(lines, rebuilt)]
+    residuals = [overlay(_untagged(line.raw), row) for line, row in zip(lines, rebuilt)]
     texts = [msgspec.json.encode(one).decode() if one is not None else None for one in residuals]
     tags = pa.array([tag_of(kind)] * len(lines), pa.string())
     return pa.record_batch([tags, *columns, pa.array(texts, pa.string())], schema=schema(kind))
@@ -168,7 +167,7 @@ def from_batch(batch: pa.RecordBatch, kind: type[Struct], source: str) -> list[b
     if RESIDUAL in there:
         for row, text in zip(rows, batch.column(RESIDUAL).to_pylist()):
             if text is not None:
-                _lay_over(row, msgspec.json.decode(text))
+                lay_over(row, msgspec.json.decode(text))
     return [msgspec.json.encode(row) for row in rows]
 
 
@@ -234,37 +233,3 @@ def _spread(column: pa.Array, values: list[Any]) -> list[list[Any]]:
     ends = column.offsets.to_pylist()
     first = ends[0] if ends else 0
     return [values[a - first : b - first] for a, b in pairwise(ends)]
-
-
-# ------------------------------------------------------------------------------------------------------ residuals
-
-
-def _overlay(wanted: Any, there: Any) -> Any:
-    """What turns `there` into `wanted`; None when nothing does. What only `there` has are defaults: they may stay."""
-    if isinstance(wanted, dict) and isinstance(there, dict):
-        return _changes(
-            (key, _overlay(value, there[key]) if key in there else [value]) for key, value in wanted.items()
-        )
-    if wanted == there:
-        return None
-    if isinstance(wanted, list) and isinstance(there, list) and _has_parts(wanted):
-        return _changes((str(i), _overlay(one, other)) for i, (one, other) in enumerate(zip(wanted, there)))
-    return [wanted]
-
-
-def _changes(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any] | None:
-    return {key: change for key, change in pairs if change is not None} or None
-
-
-def _has_parts(values: list[Any]) -> bool:
-    """Whether it pays to look inside: a list of numbers is replaced as a whole."""
-    return any(isinstance(one, dict | list) for one in values)
-
-
-def _lay_over(value: Any, overlay: Any) -> Any:
-    if isinstance(overlay, list):
-        return overlay[0]
-    for key, change in overlay.items():
-        at = int(key) if isinstance(value, list) else key
-        value[at] = change[0] if isinstance(change, list) else _lay_over(value[at], change)
-    return value

@@ -8,7 +8,6 @@ final form (the same records always give the same bytes) and renames it into pla
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -18,8 +17,9 @@ from typing import Any
 
 import msgspec
 
+from katcore.disk.whole import put, synced, writing
 from katcore.errors import InputError, KatError, UsageError
-from katcore.records import Task, json_object, record_id, tag_of
+from katcore.records import Task, json_object, key_of, tag_of
 from katcore.streams import zst
 from katcore.streams.grow import (
     Entry,
@@ -27,10 +27,7 @@ from katcore.streams.grow import (
     Journal,
     SideFile,
     load_journal,
-    replace,
     with_suffix,
-    write_all,
-    writing,
 )
 from katcore.streams.lines import Line, decode, split_lines, tasks_beside
 from katcore.streams.pace import Pace
@@ -101,7 +98,7 @@ class FileOutput:
         for name in (*self._names, *stale):
             name.unlink(missing_ok=True)
         for line in read_records([self.path]):
-            self.finished.add(f"{line.kind}:{record_id(line.record)}")
+            self.finished.add(key_of(line.record))
         if self._rejects_path and self._rejects_path.is_file():
             self.finished.update(_keys_of_rejects(self._rejects_path))
 
@@ -192,7 +189,7 @@ class FileOutput:
         made = self._make(part)
         self._finish_sides()
         for new, place in made:
-            replace(new, place)
+            put(new, place)
         for name in (part, journal):
             name.unlink(missing_ok=True)
 
@@ -243,14 +240,8 @@ class FileOutput:
 
 
 def _write(path: Path, pieces: Iterable[bytes]) -> None:
-    with writing(path):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        try:
-            for piece in pieces:
-                write_all(fd, piece)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+    with writing(path), synced(path) as file:
+        file.writelines(pieces)
 
 
 def _lines(part: Path) -> Iterator[bytes]:

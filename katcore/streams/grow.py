@@ -9,25 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from katcore.errors import KatError, ReaderLeft
-
-
-@contextmanager
-def writing(name: str | Path) -> Iterator[None]:
-    """Turn what the system says about a failed write into one line that names the file."""
-    try:
-        yield
-    except BrokenPipeError as error:
-        raise ReaderLeft from error
-    except OSError as error:
-        raise KatError(f"cannot write {name}: {error.strerror}") from error
+from katcore.disk.whole import put, writing
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -40,17 +27,6 @@ def write_all(fd: int, data: bytes) -> None:
 def with_suffix(path: Path, suffix: str) -> Path:
     """`FILE` and something after its whole name: `FILE.part`."""
     return path.with_name(path.name + suffix)
-
-
-def replace(new: Path, path: Path) -> None:
-    """Rename a synced file into place, and sync the folder so that the rename itself is on the disk."""
-    with writing(path):
-        new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 class Growing:
@@ -115,7 +91,7 @@ class SideFile:
         self._file.sync()
         self._file.close()
         if self._part != self.path:
-            replace(self._part, self.path)
+            put(self._part, self.path)
 
     def leave(self) -> None:
         """Let the part lie for --resume."""

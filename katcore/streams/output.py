@@ -12,8 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
+from katcore.disk.whole import writing
 from katcore.errors import KatError, UsageError
-from katcore.streams.grow import SideFile, write_all, writing
+from katcore.streams.grow import SideFile, write_all
 from katcore.streams.pace import Pace
 
 FORMATS = ("jsonl", "zst", "parquet")

@@ -6,14 +6,16 @@ was cut cannot be opened; pages carry checksums.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa  # noqa: TID253
 import pyarrow.parquet as pq  # noqa: TID253
 from msgspec import Struct
 
+from katcore.disk.whole import synced
 from katcore.errors import InputError, KatError
 from katcore.records import Task, tag_of
 from katcore.streams import arrow
@@ -28,20 +30,17 @@ _KNOWN = "this version of KAT reads " + ", ".join(arrow.KINDS)
 def write_parquet(lines: Iterable[Line], path: Path, tasks: Path) -> bool:
     """Write the records to `path`; tasks among records of another type go to `tasks`, and then this returns True."""
     files: dict[type[Struct], _File] = {}
-    try:
+    with ExitStack() as opened:
         for line in lines:
             kind = type(line.record)
             if kind not in files:
-                files[kind] = _File(tasks if kind is Task else path, arrow.schema(kind))
+                files[kind] = opened.enter_context(_file(tasks if kind is Task else path, arrow.schema(kind)))
                 if len(files.keys() - {Task}) > 1:
                     names = " and ".join(tag_of(kind) for kind in files)
                     raise KatError(f"{path}: a Parquet file holds records of one type, not {names}")
             files[kind].add(line)
         if not files:
-            files[Struct] = _File(path, pa.schema([]))
-    finally:
-        for file in files.values():
-            file.close()
+            opened.enter_context(_file(path, pa.schema([])))
     if set(files) == {Task}:
         tasks.replace(path)
         return False
@@ -51,9 +50,8 @@ def write_parquet(lines: Iterable[Line], path: Path, tasks: Path) -> bool:
 class _File:
     """A Parquet file being written: a row group goes out when enough JSON has come."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._stream = path.open("wb")
-        self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd", write_page_checksum=True)
+    def __init__(self, stream: BinaryIO, schema: pa.Schema) -> None:
+        self._writer = pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True)
         self._lines: list[Line] = []
         self._size = 0
 
@@ -64,17 +62,24 @@ class _File:
             self._flush()
 
     def close(self) -> None:
-        """Write the rest and the index, and bring it all to the disk."""
-        with self._stream:
-            self._flush()
-            self._writer.close()
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+        """Write the rest and the index."""
+        self._flush()
+        self._writer.close()
 
     def _flush(self) -> None:
         if self._lines:
             self._writer.write_batch(arrow.to_batch(self._lines), row_group_size=len(self._lines))
         self._lines, self._size = [], 0
+
+
+@contextmanager
+def _file(path: Path, schema: pa.Schema) -> Iterator[_File]:
+    with synced(path) as stream:
+        file = _File(stream, schema)
+        try:
+            yield file
+        finally:
+            file.close()
 
 
 def read_parquet(path: Path) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ headers are only what its author says: what it really changed is asked of the bo
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Container, Iterator
@@ -16,8 +17,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from katcore.environment.patch import paths
 from katcore.records import Environment
+from katcore.source.diff import paths, read_patch
+from katcore.source.quoting import readable
 from katcore.testrun.runners import runner_of
 
 HOOKS = frozenset(
@@ -53,8 +55,6 @@ FOLDERS = frozenset(
 )
 """Folders whose files say what tests expect, be they listed with the task or not: a change of one weakens a test."""
 
-_FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
-
 
 @dataclass(frozen=True)
 class GuardedPatch:
@@ -76,14 +76,15 @@ class Guard:
 
     def keep(self, patch: str) -> GuardedPatch:
         """Drop the files of a patch that are tests or could reach into the test run."""
-        kept, dropped = [], []
-        for part in _FILE.split(patch):
-            names = paths(part)
-            if any(self.reaches(name) for name in names):
-                dropped += names
+        data = patch.encode("utf-8", "surrogateescape")
+        diffs, dropped = read_patch(data), set[bytes]()
+        kept = data[: len(data) - sum(len(diff.raw) for diff in diffs)]
+        for diff in diffs:
+            if any(self.reaches(os.fsdecode(name)) for name in diff.claimed):
+                dropped |= diff.claimed
             else:
-                kept.append(part)
-        return GuardedPatch("".join(kept), sorted(set(dropped)))
+                kept += diff.raw
+        return GuardedPatch(kept.decode("utf-8", "surrogateescape"), sorted(readable(name) for name in dropped))
 
     def reaches(self, name: str) -> bool:
         """Whether a file is a test of the task, or decides how a test run goes."""

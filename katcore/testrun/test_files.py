@@ -14,10 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from katcore.environment.patch import BadPatch, apply_here, paths
+from katcore.environment.patch import BadPatch, apply_here
 from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
 from katcore.records import Task, TestFile
+from katcore.source.diff import paths
 
 
 def read_test_file(path: Path) -> TestFile:
@@ -39,6 +40,10 @@ def with_test_files(task: Task) -> Task:
     if task.test_files or not task.test_patch.strip():
         return task
     base, names = workspace(task.source), paths(task.test_patch)
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        raise RecordError("test_patch", "it changes a file whose name is not UTF-8") from error
     with tempfile.TemporaryDirectory(prefix="kat-tests-") as top:
         folder = Path(top) / "repo"
         folder.mkdir()
@@ -54,8 +59,8 @@ def with_test_files(task: Task) -> Task:
 
 def _copy(base: Path, name: str, folder: Path) -> None:
     """One file, if the base has it below real folders: a link would lead out of the repository."""
-    path = base / name
-    if ".." in Path(name).parts or any((base / parent).is_symlink() for parent in Path(name).parents):
+    path, parts = base / name, Path(name).parts
+    if parts[:1] == ("/",) or ".." in parts or any((base / parent).is_symlink() for parent in Path(name).parents):
         return
     if path.is_symlink() or path.is_file():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ model as transformers loads it, and `trainer.pt`: optimiser, random state, posit
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from katcore.disk.whole import put, sync_tree
 from katcore.errors import InputError, KatError
 from katcore.train.world import ALONE, World
 
@@ -51,16 +51,15 @@ def _fresh(part: Path) -> None:
 def _finish(out: Path, step: int, part: Path, state: dict[str, Any], keep: int) -> None:
     with _writing(part):
         torch.save(state, part / "trainer.pt")
-    _sync(part)
+    sync_tree(part)
     final = out / f"step-{step}"
     if final.exists():
         _remove(final)
-    part.rename(final)
+    put(part, final)
     link = out / "latest.tmp"
     link.unlink(missing_ok=True)
     link.symlink_to(final.name)
-    link.replace(out / "latest")
-    _sync_folder(out)
+    put(link, out / "latest")
     for _, old in sorted(_checkpoints(out))[:-keep]:
         _remove(old)
 
@@ -109,11 +108,10 @@ def publish(out: Path, write_model: Callable[[Path], None], world: World = ALONE
 
 
 def _place(out: Path, part: Path) -> None:
-    _sync(part)
+    sync_tree(part)
     for path in sorted(part.iterdir(), key=lambda path: path.suffix == ".safetensors"):  # weights mean: it is whole
-        path.replace(out / path.name)
+        put(path, out / path.name)
     part.rmdir()
-    _sync_folder(out)
 
 
 def _checkpoints(out: Path) -> Iterator[tuple[int, Path]]:
@@ -121,21 +119,3 @@ def _checkpoints(out: Path) -> Iterator[tuple[int, Path]]:
         match = _STEP.fullmatch(path.name)
         if match and path.is_dir():
             yield int(match[1]), path
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir():
-            _sync(path)
-            continue
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
+from katcore.disk.whole import write_whole
 from katcore.errors import InputError, UsageError
 from katcore.records import Pack
 from katcore.train import checkpoint, zero
@@ -252,10 +252,5 @@ def _metrics(out: Path, steps_done: int) -> TextIO:
     path = out / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     whole = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= steps_done]
-    part = path.with_name("metrics.jsonl.tmp")
-    with part.open("w", encoding="utf-8") as file:
-        file.writelines(whole)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_whole(path, "".join(whole))
     return path.open("a", encoding="utf-8")

@@ -17,7 +17,7 @@ import msgspec
 
 from katcore.errors import RecordError
 from katcore.pool import Item
-from katcore.records import Json, Trajectory, encode
+from katcore.records import Json, Trajectory, encode, key_of
 from katcore.streams import Line
 from katcore.trajectory.foreign import rows
 from katcore.trajectory.formats import (
@@ -139,4 +139,4 @@ def foreign_items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
         except RecordError as error:
             yield Item(f"row:{where}", error, raw=msgspec.json.encode(row))
         else:
-            yield Item(f"kat.trajectory/1:{made.id}", made, shard=made.task_id)
+            yield Item(key_of(made), made, shard=made.task_id)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from katcore.difference import apply, difference
 from katcore.records import Json, Trajectory
+from katcore.streams.merge import difference, merge
 
 FIELD = "origin"
 """The member of `artifacts`."""
@@ -25,5 +25,5 @@ def restore(trajectory: Trajectory, name: str, given: Json) -> Json:
     found = trajectory.artifacts.get(FIELD)
     if not isinstance(found, dict) or found.get("format") != name:
         return given
-    row: Json = apply(found.get("difference"), given)
+    row: Json = merge(found.get("difference"), given)
     return row

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from katcore.pool import Item
-from katcore.records import Task, Trajectory, encode
+from katcore.records import Task, Trajectory, encode, key_of
 from katcore.streams import Line, splice
 from katcore.trajectory.order import ordered
 from katcore.trajectory.trim import TrimLimits, trim
@@ -22,9 +22,9 @@ def items(lines: Iterable[Line], *, tasks: bool = True) -> Iterator[Item]:
         if isinstance(record, Task):
             if tasks and record.instance_id not in passed:
                 passed.add(record.instance_id)
-                yield Item(f"{line.kind}:{record.instance_id}", shard=record.instance_id, forward=line.raw)
+                yield Item(key_of(record), shard=record.instance_id, forward=line.raw)
         elif isinstance(record, Trajectory):
-            key = f"{line.kind}:{record.id}"
+            key = key_of(record)
             yield Item(key, line, shard=record.task_id, raw=line.raw, line=line.number)
 
 

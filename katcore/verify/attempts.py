@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from katcore.pool import Item
-from katcore.records import Task, Trajectory
+from katcore.records import Task, Trajectory, key_of
 from katcore.streams import Line
 
 
@@ -37,10 +37,10 @@ def attempts(lines: Iterable[Line], tasks: Mapping[str, Task] | None = None) -> 
             known[record.instance_id] = record
             if record.instance_id not in passed:
                 passed.add(record.instance_id)
-                yield Item(f"kat.task/1:{record.instance_id}", shard=record.instance_id, forward=line.raw)
+                yield Item(key_of(record), shard=record.instance_id, forward=line.raw)
         elif isinstance(record, Trajectory):
             yield Item(
-                f"kat.trajectory/1:{record.id}",
+                key_of(record),
                 Attempt(record, line.raw, known.get(record.task_id)),
                 shard=record.task_id,
                 raw=line.raw,

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from katcore.records import Trajectory
+from katcore.source.diff import content
 
 _LOCAL = r"(?![^\n;|&]{0,300}(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]))"
 _HOOKS = (
@@ -68,16 +69,15 @@ FORGES = re.compile(
 def flags_of(trajectory: Trajectory) -> list[str]:
     """`looks:KIND:CALLS` for each kind that was seen, sorted; `looks:forgery:LINES` for a patch."""
     seen: Counter[str] = Counter()
-    for line in (trajectory.patch or "").splitlines():
-        if line.startswith("+") and not line.startswith("+++ ") and FORGES.search(line[:LONGEST]):
-            seen["forgery"] += 1
+    added = (line for _, line in content(trajectory.patch or "") if line.startswith("+"))
+    seen["forgery"] += sum(bool(FORGES.search(line[:LONGEST])) for line in added)
     for name, arguments in _calls(trajectory):
         text = "\n".join(_texts(arguments))[:LONGEST]
         seen.update(kind for kind, sign in SIGNS.items() if sign.search(text))
         looks = isinstance(arguments, dict) and arguments.get("command") == "view"  # one tool for both
         if WRITES.search(name) and not looks and any(HOOK.search(value) for value in _texts(arguments)):
             seen["test_hooks"] += 1
-    return [f"looks:{kind}:{count}" for kind, count in sorted(seen.items())]
+    return [f"looks:{kind}:{count}" for kind, count in sorted(seen.items()) if count]
 
 
 def _calls(trajectory: Trajectory) -> Iterator[tuple[str, Any]]:

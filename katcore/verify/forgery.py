@@ -23,6 +23,7 @@ from random import SystemRandom
 import msgspec
 
 from katcore.disk.cache import cache_dir, locked
+from katcore.disk.whole import write_whole
 from katcore.records import Task, TestFile
 from katcore.testrun import control
 from katcore.testrun.reports.outcome import BROKEN
@@ -71,9 +72,7 @@ def remembered(name: str, run: Callable[[], TestRun]) -> TestRun:
             return msgspec.json.decode(final.read_bytes(), type=TestRun)
         made = run()
         if not made.problem:
-            part = final.with_suffix(".new")
-            part.write_bytes(msgspec.json.encode(made))
-            part.replace(final)
+            write_whole(final, msgspec.json.encode(made))
         return made
 
 

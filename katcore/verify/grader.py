@@ -15,12 +15,13 @@ from functools import lru_cache, partial
 import msgspec
 
 from katcore.disk.cache import cache_dir, digest_of, locked
+from katcore.disk.whole import write_whole
 from katcore.environment.built import box_spec
 from katcore.environment.patch import BadPatch, apply_in_box
 from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
-from katcore.sandbox import Sandbox, sandbox
+from katcore.sandbox import Sandbox, name_of, sandbox
 from katcore.sandbox.warm import warm
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, GuardedPatch, source_folders
@@ -49,7 +50,7 @@ class Grader:
     @property
     def sandbox(self) -> str:
         """The sandbox's whole name."""
-        return self.options.boxes.name
+        return name_of(self.options.boxes)
 
     def grade(self, task: Task, patch: str) -> Verdict:
         """The verdict on a patch; masked when the box, and not the patch, is at fault."""
@@ -76,9 +77,7 @@ class Grader:
                 return msgspec.json.decode(final.read_bytes(), type=Verdict)
             verdict = self._grade(task, guard, kept, boxes)
             verdict.evidence["grading"] = name
-            part = final.with_suffix(".new")
-            part.write_bytes(msgspec.json.encode(verdict))
-            part.replace(final)
+            write_whole(final, msgspec.json.encode(verdict))
         return verdict
 
     def _grade(self, task: Task, guard: Guard, kept: GuardedPatch, boxes: Sandbox) -> Verdict:

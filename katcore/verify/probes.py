@@ -7,15 +7,14 @@ run here.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from katcore.environment.patch import paths
 from katcore.records import Task
+from katcore.source.diff import content, paths, read_patch, write_diff
 from katcore.verify.probes_cheats import APPENDED, FILES
 
 Kind = Literal["noop", "gold", "wrong", "cheat"]
@@ -27,8 +26,6 @@ RUNS = 3
 """How often the known change must pass."""
 NOOP_FILE = "kat_validate_noop.txt"
 
-_FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
-_HUNK = re.compile(r"^(?=@@ )", re.MULTILINE)
 _TURNED = (
     (re.compile(r"=="), "!="), (re.compile(r"!="), "=="), (re.compile(r"<="), ">"), (re.compile(r">="), "<"),
     (re.compile(r"(?<![-<=>])<(?![<=])"), ">="), (re.compile(r"(?<![-=>])>(?![=>])"), "<="),
@@ -52,7 +49,7 @@ class Probe:
 
 def probes(task: Task, base: Path) -> Iterator[Probe]:
     """All probes of a task, in the order in which they are worth running."""
-    yield Probe("noop", "noop", diff({NOOP_FILE: ("", "nothing\n")}))
+    yield Probe("noop", "noop", write_diff(NOOP_FILE, None, "nothing\n"))
     for run in range(RUNS):
         yield Probe("gold", f"gold-{run + 1}", task.patch, run)
     for name, patch in wrong(task.patch).items():
@@ -94,49 +91,31 @@ def cheats(task: Task, base: Path) -> dict[str, str]:
     for name, text in APPENDED.items() if touched else ():
         ids = [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]
         code = f"\n_kat_tests = {ids[:500]!r}\n{text}"
-        files = {file: (base / file).read_text("utf-8", "replace") + code for file in touched[:FILES_CHANGED]}
+        files = {file: _text(base / file) + code for file in touched[:FILES_CHANGED]}
         out[name] = _over(base, files)
     tests = [name for name in task.test_files if name.endswith(".py") and (base / name).is_file()]
     if tests:
-        out["deleted_tests"] = diff({name: ((base / name).read_text("utf-8", "replace"), None) for name in tests})
+        out["deleted_tests"] = _over(base, dict.fromkeys(tests))
     return out
 
 
-def diff(files: Mapping[str, tuple[str, str | None]]) -> str:
-    """A patch in git's format from old to new texts; an old one of "" makes the file, a new one of None deletes it."""
-    out = []
-    for name, (old, new) in sorted(files.items()):
-        head = [f"diff --git a/{name} b/{name}\n"]
-        if not old:
-            head.append("new file mode 100644\n")
-        elif new is None:
-            head.append("deleted file mode 100644\n")
-        sides = ("/dev/null" if not old else f"a/{name}", "/dev/null" if new is None else f"b/{name}")
-        lines = difflib.unified_diff(_lines(old), _lines(new or ""), *sides)
-        body = "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
-        out.append("".join(head) + body)
-    return "".join(out)
+def _over(base: Path, files: Mapping[str, str | None]) -> str:
+    """A patch that writes these files over the base's; None deletes one."""
+    old = {name: _text(base / name) for name in files if (base / name).is_file()}
+    return "".join(write_diff(name, old.get(name), text) for name, text in sorted(files.items()))
 
 
-def _lines(text: str) -> list[str]:
-    return re.findall(r"[^\n]*\n|[^\n]+", text)
-
-
-def _over(base: Path, files: Mapping[str, str]) -> str:
-    """A patch that writes these files over the base's."""
-    return diff({
-        name: ((base / name).read_text("utf-8", "replace") if (base / name).is_file() else "", text)
-        for name, text in files.items()
-    })  # fmt: skip
+def _text(path: Path) -> str:
+    """Every byte of it, whatever its lines end with and its letters are."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
 
 
 def _split(patch: str) -> list[tuple[str, str]]:
     """(file header, hunk) in the order of the patch; a file without hunks (binary, renamed) is one of its own."""
-    found = []
-    for part in filter(None, _FILE.split(patch)):
-        head, *hunks = _HUNK.split(part)
-        found += [(head, hunk) for hunk in hunks] or [(head, "")]
-    return found
+    found: list[tuple[bytes, bytes]] = []
+    for diff in read_patch(patch.encode("utf-8", "surrogateescape")):
+        found += [(diff.header, hunk.raw) for hunk in diff.hunks] or [(diff.raw, b"")]
+    return [(head.decode("utf-8", "surrogateescape"), hunk.decode("utf-8", "surrogateescape")) for head, hunk in found]
 
 
 def _joined(hunks: Sequence[tuple[str, str]]) -> str:
@@ -149,12 +128,12 @@ def _joined(hunks: Sequence[tuple[str, str]]) -> str:
 
 
 def _mutants(patch: str) -> Iterator[tuple[int, str]]:
-    lines = patch.splitlines(keepends=True)
-    for i, line in enumerate(lines):
-        if not line.startswith("+") or line.startswith("+++") or line[1:].lstrip().startswith(("#", '"', "'")):
+    lines = patch.split("\n")
+    for i, line in content(patch):
+        if not line.startswith("+") or line[1:].lstrip().startswith(("#", '"', "'")):
             continue
         for pattern, turned in _TURNED:
-            mutant = pattern.sub(turned, line.rstrip("\n"), count=1)
-            if mutant != line.rstrip("\n"):
-                yield i + 1, "".join([*lines[:i], mutant + "\n", *lines[i + 1 :]])
+            mutant = pattern.sub(turned, line, count=1)
+            if mutant != line:
+                yield i + 1, "\n".join([*lines[:i], mutant, *lines[i + 1 :]])
                 break

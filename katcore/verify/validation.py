@@ -15,13 +15,14 @@ from pathlib import Path
 import msgspec
 
 from katcore.disk.cache import cache_dir, digest_of, locked
+from katcore.disk.whole import write_whole
 from katcore.environment.built import box_spec
 from katcore.environment.scan import leaks
 from katcore.environment.workspace import workspace
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pool import Item
-from katcore.records import Json, Task, Verdict
-from katcore.sandbox import sandbox
+from katcore.records import Json, Task, Verdict, key_of
+from katcore.sandbox import name_of, sandbox
 from katcore.streams import Line, splice
 from katcore.testrun.test_files import with_test_files
 from katcore.verify.grader import VERSION, Grader
@@ -37,8 +38,7 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
     for line in lines:
         record = line.record
         if isinstance(record, Task):
-            key = f"kat.task/1:{record.instance_id}"
-            yield Item(key, (record, line.raw), shard=record.instance_id, raw=line.raw, line=line.number)
+            yield Item(key_of(record), (record, line.raw), shard=record.instance_id, raw=line.raw, line=line.number)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Validator:
     @property
     def sandbox(self) -> str:
         """The sandbox's whole name."""
-        return self.options.boxes.name
+        return name_of(self.options.boxes)
 
     def __call__(self, item: Item) -> Iterator[bytes]:
         task, raw = item.payload
@@ -120,9 +120,7 @@ class Validator:
             )
             if verdict.masked:
                 raise RecordError(probe.name, verdict.reason)
-            part = final.with_suffix(".new")
-            part.write_bytes(msgspec.json.encode(verdict))
-            part.replace(final)
+            write_whole(final, msgspec.json.encode(verdict))
         return verdict
 
 

@@ -110,6 +110,13 @@ def test_a_smith_patch_brings_the_bug_in_and_the_tasks_removes_it(tmp_path: Path
     assert reverse(reverse(bug)) == bug and reverse(reverse(PATCH)) == PATCH
 
 
+@pytest.mark.parametrize("prompt", ["def f():\n", 'def f():\n    """x\f\x85y\r\n"""', ""])
+@pytest.mark.parametrize("rest", ["\n    return '\u2028'\n", "    return 1"])
+def test_a_solution_comes_back_whatever_its_lines_end_with(prompt: str, rest: str) -> None:
+    row = {**HUMANEVAL, "prompt": prompt, "canonical_solution": rest}
+    assert FORMATS["functions"].from_task(FORMATS["functions"].to_task(row)) == row
+
+
 def test_hidden_cases_are_unpacked_without_running_anything() -> None:
     task = FORMATS["livecodebench"].to_task(LIVECODEBENCH)
     (rule,) = rules_of(task)

@@ -76,6 +76,7 @@ CASES: dict[str, tuple[State, State]] = {
     "binary": ({"a.bin": (bytes(range(256)), 0o644)}, {"a.bin": (bytes(range(255, -1, -1)), 0o644)}),
     "new_binary": ({}, {"a.bin": (b"\0\1\2" * 99, 0o644)}),
     "no_newline_at_end": ({"a": (b"x\ny", 0o644)}, {"a": (b"x\nz", 0o644)}),
+    "last_line_without_newline_goes": ({"a": (b"x\ny", 0o644)}, {"a": (b"x\n", 0o644)}),
     "newline_added_at_end": ({"a": (b"x\ny", 0o644)}, {"a": (b"x\ny\n", 0o644)}),
     "windows_lines": ({"a": (b"x\r\ny\r\n", 0o644)}, {"a": (b"x\r\nz\r\n", 0o644)}),
     "latin_1": ({"a": (b"caf\xe9\nx\n", 0o644)}, {"a": (b"caf\xe9\ny\n", 0o644)}),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from katcore.environment.patch import BadPatch, apply_here, check, paths
+from katcore.environment.patch import BadPatch, apply_here, check
+from katcore.source.diff import write_diff
 
 
 def diff(name: str, old: str, new: str) -> str:
@@ -60,14 +61,31 @@ def test_half_a_patch_is_no_patch(folder: Path) -> None:
         diff(".GIT/hooks/x", "one", "two"),
         "diff --git a/a.txt b/a.txt\nrename from a.txt\nrename to /tmp/kat-stolen\n",
         'diff --git "a/../x" "b/../x"\n--- "a/../x"\n+++ "b/../x"\n@@ -1 +1 @@\n-one\n+two\n',
+        'diff --git "a/.\\147it/x" "b/.\\147it/x"\nnew file mode 100644\n',
+        "--- a/.git/config\n+++ b/.git/config\n@@ -1 +1 @@\n-one\n+two\n",
+        diff("a.txt", "one", "two") + "Index: .git/config\n--- /dev/null\n+++ /dev/null\n@@ -0,0 +1 @@\n+x\n",
+        diff("a.txt", "one", "two").replace("@@ -1 +1 @@", "@@ -1,9 +1,9 @@") + diff(".git/config", "one", "two"),
+        diff("/etc/passwd", "one", "two"),
     ],
-    ids=["up", "up-and-up", "git", "git-in-capitals", "rename-away", "quoted"],
+    ids=[
+        "up",
+        "up-and-up",
+        "git",
+        "git-in-capitals",
+        "rename-away",
+        "quoted",
+        "octal",
+        "plain",
+        "index",
+        "long",
+        "root",
+    ],
 )
 def test_a_patch_that_leaves_is_refused(folder: Path, text: str) -> None:
     (folder.parent / "outside.txt").write_text("one\n")
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_text("one\n")
-    with pytest.raises(BadPatch):
+    with pytest.raises(BadPatch, match="leaves the repository or touches"):
         apply_here(folder, text)
     assert (folder / ".git" / "config").read_text() == "one\n"
     assert (folder.parent / "outside.txt").read_text() == "one\n"
@@ -89,11 +107,20 @@ def test_lines_that_look_like_headers_are_content() -> None:
     check(b"diff --git a/x.sql b/x.sql\n--- a/x.sql\n+++ b/x.sql\n@@ -1 +1 @@\n--- /etc/../passwd\n+++ ../x\n")
 
 
-def test_names_of_files() -> None:
-    text = (
-        "diff --git a/plain.py b/plain.py\n"
-        "diff --git a/with space.py b/with space.py\n"
-        "diff --git a/old.py b/new.py\n"
-        'diff --git "a/\\303\\244.py" "b/\\303\\244.py"\n'
-    )
-    assert paths(text) == ["new.py", "old.py", "plain.py", "with space.py", "ä.py"]
+@pytest.mark.parametrize("name", ["docs/about .git dirs.md", ".gitignore", "a..b/c", "x/.github/y", ".. b/z"])
+def test_names_that_only_look_like_it_are_fine(folder: Path, name: str) -> None:
+    apply_here(folder, write_diff(name, None, "x\n"))
+    assert (folder / name).read_text() == "x\n"
+
+
+def test_without_prefixes_the_reason_says_so(folder: Path) -> None:
+    with pytest.raises(BadPatch, match="lacks filename information when removing 1 leading pathname component"):
+        apply_here(folder, diff("a.txt", "one", "two").replace("a/", "").replace("b/", ""))
+
+
+def test_no_other_format_than_the_one_that_is_read(folder: Path) -> None:
+    other = "*** a/a.txt\t1\n--- b/a.txt\t1\n***************\n*** 1 ****\n! one\n--- 1 ----\n! two\n"
+    for text in (other, "Index: a.txt\n1c1\n< one\n---\n> two\n", "Index: a.txt\n0a\nx\n.\n"):
+        with pytest.raises(BadPatch):
+            apply_here(folder, text)
+    assert (folder / "a.txt").read_text() == "one\n"

@@ -59,6 +59,13 @@ def test_lines_that_tell() -> None:
     assert telling("") == []
 
 
+def test_a_line_is_a_line_whatever_it_holds() -> None:
+    head = "--- a/k.py\n+++ b/k.py\n@@ -1,2 +1,2 @@\n"
+    shown = "-old_name = compute(first, second)\f- third\n+++ counter_of(every, single) + 1\n"
+    shown += " context of_it all\f+ more of it\n"
+    assert telling(head + shown) == ["++ counter_of(every, single) + 1"]
+
+
 @pytest.mark.parametrize("kind", ["bubblewrap", pytest.param("docker", marks=pytest.mark.slow)])
 def test_a_copy_and_a_newer_release_are_found(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
     if kind == "docker":

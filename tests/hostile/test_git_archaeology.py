@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from katcore.environment.patch import GIT_ENV
 from katcore.environment.workspace import one_commit, workspace
+from katcore.source.git import GIT_ENV
 from tests.support.hostile_cases import Attack
 from tests.support.sandbox_cases import Make, said
 

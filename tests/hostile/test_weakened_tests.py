@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from katcore.environment.patch import GIT_ENV
 from katcore.environment.workspace import workspace
 from katcore.rollout.patch import read_changes
+from katcore.source.git import GIT_ENV
 from tests.support.grading import TEST
 from tests.support.hostile_cases import Attack, patch
 from tests.support.sandbox_cases import Make, said

@@ -6,8 +6,8 @@ import pytest
 
 from katcore.mine.languages import MAIN, facts, language, main_language
 from katcore.mine.license import of_text, spdx
-from katcore.mine.patches import quoted, unquoted
 from katcore.mine.testfiles import is_test
+from katcore.source.quoting import quoted, unquoted
 
 TESTS = """
 tests/test_a.py test_a.py pkg/a_test.py conftest.py app/tests.py pkg/tests/data/x.bin

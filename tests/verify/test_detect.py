@@ -116,6 +116,7 @@ def test_a_patch_that_asks_who_runs_it() -> None:
         "import _pytest.runner",
     ):
         assert flags_of(trajectory(f"{head}+{line}\n+x = 1\n")) == ["looks:forgery:1"]
+    assert flags_of(trajectory(f"{head}+++ os._exit(0)\n+x = 1\f+os._exit(1)\n")) == ["looks:forgery:2"]
     assert flags_of(trajectory(f"{head}+import pytest  # for its own tests\n+os.path.exists('tests')\n")) == []
 
 

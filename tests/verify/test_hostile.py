@@ -150,12 +150,18 @@ PLAIN = HIDDEN[HIDDEN.index("---") :]
     ids=["no-git-header", "second-file-without-one", "rename", "copy"],
 )
 def test_headers_that_lie_about_the_file(task: Task, attack: str) -> None:
-    assert "'tests/conftest.py', which its headers do not name" in attacked(task, attack).reason
+    lies = ["calm/__init__.py", "calm/a.py", "calm/b.py"] if "calm/a.py" in attack else []
+    dropped(task, attack, *lies, "tests/conftest.py")
 
 
 def test_headers_that_contradict_each_other(task: Task) -> None:
     first, _, rest = HIDDEN.partition("\n")
-    assert attacked(task, first.replace("tests/conftest.py", "calm/x.py") + "\n" + rest).reason == FAILS
+    dropped(task, first.replace("tests/conftest.py", "calm/x.py") + "\n" + rest, "calm/x.py", "tests/conftest.py")
+
+
+def test_a_file_that_only_another_program_finds_in_the_patch(task: Task) -> None:
+    attack = "".join(f"  {line}\n" for line in HIDDEN.splitlines())
+    assert "'tests/conftest.py', which its headers do not name" in attacked(task, attack).reason
 
 
 @pytest.mark.parametrize("name", [".git/hooks/post-checkout", ".GIT/config", "calm/.git/config", "../outside.py"])

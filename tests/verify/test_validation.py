@@ -165,6 +165,16 @@ def test_a_forged_report_names_the_tests(task: Task, tmp_path: Path, name: str) 
     assert read_junit(report.read_bytes()).statuses == dict.fromkeys(tests, "PASSED")
 
 
+def test_cheats_on_files_of_another_kind_apply(task: Task, tmp_path: Path) -> None:
+    for name, text in BASE.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(text.replace("\n", "\f\r\n").encode() + b"# caf\xe9")
+    for name, change in probes.cheats(with_gold(task), tmp_path).items():
+        command = ["git", "apply", "--check", "-"]
+        done = subprocess.run(command, input=change.encode("utf-8", "surrogateescape"), cwd=tmp_path, check=False)
+        assert done.returncode == 0, name
+
+
 def validated(path: Path) -> list[Any]:
     return [json.loads(line)["evidence"]["probes"]["validation"] for line in path.read_text().splitlines()]
 

@@ -1,7 +1,9 @@
-"""What makes one JSON value of another, as JSON; and that change made again on a value that may be another by then.
+"""Three-way merge of JSON: what makes one value of another, and that change made again on one that has changed since.
 
-In: a row as it was read, and the row that its record would give by itself. Out: their difference. A place where the
-record has changed since is as the record says, and loses what was remembered of it; every other place is as it was.
+In: a row as it was read, and the row that its record would give by itself. Out: their difference, which travels with
+the record. A place where the record has changed since is as the record says, and loses what was remembered of it: each
+place carries a digest of what it was laid on. Every other place is as it was, the order of names included. Columns of
+a Parquet file cannot change in between: there `overlay.py` needs neither digests nor an order.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 import msgspec
 
 from katcore.records import Json
+from katcore.streams.overlay import has_parts
 
 
 def difference(row: Any, given: Any) -> Json | None:
@@ -26,14 +29,14 @@ def difference(row: Any, given: Any) -> Json | None:
             "inner": {name: each for name, each in inner.items() if each is not None},
         }
         change = {name: value for name, value in found.items() if value}
-        return change if list(apply(change, given)) == list(row) else change | {"names": list(row)}
-    if isinstance(row, list) and isinstance(given, list) and len(row) == len(given) and _holds_more(given):
+        return change if list(merge(change, given)) == list(row) else change | {"names": list(row)}
+    if isinstance(row, list) and isinstance(given, list) and len(row) == len(given) and has_parts(given):
         changes = [(place, new, difference(old, new)) for place, (old, new) in enumerate(zip(row, given))]
         return {"items": [[place, _digest(new), change] for place, new, change in changes if change is not None]}
     return {"value": row, "of": _digest(given)}
 
 
-def apply(change: Json | None, given: Any) -> Any:
+def merge(change: Json | None, given: Any) -> Any:
     """The inverse of `difference`, wherever `given` is still what it was."""
     if not change:
         return given
@@ -43,23 +46,18 @@ def apply(change: Json | None, given: Any) -> Any:
         made = list(given)
         for place, digest, inner in change["items"]:
             if place < len(made) and _digest(made[place]) == digest:
-                made[place] = apply(inner, made[place])
+                made[place] = merge(inner, made[place])
         return made
     if not isinstance(given, dict):
         return given
     absent, inner = change.get("absent", {}), change.get("inner", {})
     row = {
-        name: apply(inner.get(name), value)
+        name: merge(inner.get(name), value)
         for name, value in given.items()
         if absent.get(name) is None or absent[name] != _digest(value)
     }
     row |= {name: value for name, value in change.get("fields", {}).items() if name not in given}
     return {name: row[name] for name in change.get("names", ()) if name in row} | row
-
-
-def _holds_more(values: list[Any]) -> bool:
-    """Whether a list has objects or lists in it; one of numbers or words is remembered as a whole."""
-    return any(isinstance(value, dict | list) for value in values)
 
 
 def _encoded(value: Any) -> bytes:

@@ -1,0 +1,88 @@
+"""Files that are whole or not there: written beside their place, brought to the disk, renamed.
+
+In: a path and what it shall hold, or a block that writes. Out: a file that readers, crashes and losses of power find as
+it was or as it shall be. A device or a pipe is written to as it is, a link stays and what it names is written. What it
+does not do: keep apart two that write the same file (`lock.py`); the later one wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from katcore.errors import KatError, ReaderLeft
+
+PART = ".part-"
+"""After a file's name, with some letters more: what a process that was killed left half written."""
+
+
+@contextmanager
+def writing(name: str | Path) -> Iterator[None]:
+    """Turn what the system says about a failed write into one line that names the file."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderLeft from error
+    except OSError as error:
+        raise KatError(f"cannot write {name}: {error.strerror}") from error
+
+
+def write_whole(path: Path, data: bytes | str, mode: int = 0o666) -> None:
+    """Replace a file by these bytes (text: UTF-8). `mode` holds from its making on, less the umask. KatError."""
+    with whole(path, mode) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def whole(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A file to write into that replaces the one at `path` when the block ends, and is gone when it raises."""
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        with writing(path), place.open("wb") as device:
+            yield device
+        return
+    part = place.with_name(f"{place.name}{PART}{os.urandom(4).hex()}")
+    try:
+        with writing(path), synced(part, mode) as file:
+            yield file
+        put(part, place)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def synced(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A new file at this very name, all of it on the disk when the block ends."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, mode), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def put(new: Path, path: Path) -> None:
+    """Rename what is whole and synced (a file, a folder, a link) to its place, and bring the renaming to the disk."""
+    with writing(path):
+        new.replace(path)
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Bring a file to the disk, or which names a folder holds."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Bring a folder to the disk with everything in it."""
+    for path in folder.iterdir():
+        if not path.is_symlink():
+            sync_tree(path) if path.is_dir() else sync(path)
+    sync(folder)

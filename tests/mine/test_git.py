@@ -1,0 +1,63 @@
+"""Git is started in one place: what ends it is told with the repository's name, and nobody's configuration counts."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from katcore.errors import InputError, KatError
+from katcore.mine.changes import commits
+from katcore.mine.history import Selection, history
+from katcore.source import git
+from tests.support.repos import Repo
+
+
+def test_an_error_names_the_repository_and_the_reason(folder: Path) -> None:
+    repo = Repo(folder)
+    repo.commit(files={"a.py": "x = 1\n"})
+    opened = git.open_repository(str(folder))
+    with pytest.raises(KatError, match=r"^shop: fatal: Needed a single revision$"):
+        opened.git("rev-parse", "--verify", "nonsense")
+    with pytest.raises(KatError, match=r"^shop: fatal: "):
+        list(history(opened, ["0" * 39 + "1"], Selection()))
+    with pytest.raises(InputError, match=rf"^{folder.parent}: fatal: not a git repository"):
+        git.open_repository(str(folder.parent))
+
+
+def test_a_url_that_leads_nowhere_is_named_without_its_credentials(tmp_path: Path) -> None:
+    with pytest.raises(KatError, match=r"^http://127\.0\.0\.1:9/shop: fatal: ") as caught:
+        git.open_repository("http://me:secret@127.0.0.1:9/shop")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_head_at_a_branch_that_is_not_there(folder: Path) -> None:
+    repo = Repo(folder)
+    repo.commit(files={"a.py": "x = 1\n"})
+    repo.git("symbolic-ref", "HEAD", "refs/heads/gone")
+    with pytest.raises(InputError, match=f"^{folder}: has no commits$"):
+        next(iter(commits([str(folder)])))
+
+
+def test_without_git_that_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(KatError, match="git is not installed"):
+        git.run("version", where="here", env=git.isolated())
+    with pytest.raises(FileNotFoundError, match="none"):
+        git.run("version", where="here", env=git.isolated(), cwd=tmp_path / "none")
+
+
+def test_what_takes_too_long_is_killed() -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        git.ended("-c", "alias.wait=!exec sleep 100", "wait", env=git.isolated(), timeout=0.2)
+
+
+@pytest.mark.parametrize("make", [git.neutral, git.isolated])
+def test_nobody_s_configuration_counts(make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / ".gitconfig").write_text("[user]\n\tname = somebody\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "somebody")
+    assert git.ended("config", "--get", "user.name", env=make(), cwd=tmp_path).returncode == 1
