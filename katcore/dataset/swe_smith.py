@@ -2,7 +2,7 @@
 
 In: a row, or a task. Out: the other. Two traps: a row's `patch` *brings the bug in*, so a task's patch, which removes
 it, is the reverse; and the state to start from is the branch `instance_id` of the mirror `repo`. Some 18,000 rows of
-the released set have no problem statement: `kat-build-env instruction` writes one.
+the released set have no problem statement, and neither have their tasks: nothing here writes one yet.
 """
 
 from __future__ import annotations
