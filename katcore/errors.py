@@ -7,7 +7,7 @@ from __future__ import annotations
 
 EXTRAS = {
     "torch": "train", "transformers": "train", "safetensors": "train", "tensorboardX": "train",
-    "deepspeed": "deepspeed", "ray": "ray",
+    "deepspeed": "deepspeed", "ray": "ray", "langdetect": "ifeval", "nltk": "ifeval",
 }  # fmt: skip
 """Packages that the base install does without, by name of import, and the extra that brings each."""
 
