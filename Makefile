@@ -1,4 +1,5 @@
 # make demo    the main job, from a package's history to a trained, better policy (DEMO=small: a short one)
+# make venv    KAT with torch for CPUs and what its tests need, in .venv
 # make test    all tests          make check   format, lint, types, imports, drift, fast tests
 # make test-agents                other people's agents, all of them, for real (installs 2.5 GB once)
 # make test-datasets              the real harbor and swebench packages on tasks of ours (installs 1 GB once)
@@ -25,7 +26,7 @@ export KAT_SEED ?= 0
 JOBS ?= $(shell nproc)
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 6
+	@sed -n 's/^# //p' Makefile | head -n 7
 
 $(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
 	scripts/system-packages run
@@ -34,6 +35,9 @@ $(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e '.[train,deepspeed,dev]'
 	touch $@
+
+.PHONY: venv
+venv: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(MAKE) --no-print-directory -C reproduce demo BIN=$(CURDIR)/$(BIN) DEMO=$(DEMO)

@@ -16,9 +16,10 @@ def register(kat: Program) -> None:
 def report(run: Run, options: ReportOptions, files: Files = None) -> None:
     """Tabulate verdicts: pass@1, mean, best, pass^k with 95 % intervals, and what they cost.
 
-    One row for each benchmark (the trajectories' domain), scaffold and model. Masked attempts are counted and left out
-    of every rate. pass@1 has two intervals, both Wilson's: over attempts for these tasks, and over tasks for more
-    tasks of the kind; the mean reward has a bootstrap over tasks. The page is one file: tables, and plots as SVG.
+    One row for each benchmark (name, version and split, as the stream's tasks say), domain, scaffold and model. Masked
+    attempts are counted and left out of every rate. pass@1 has two intervals, both Wilson's: over attempts for these
+    tasks, and over tasks for more tasks of the kind; the mean reward has a bootstrap over tasks. The page is one file:
+    tables, and plots as SVG.
     """
     import msgspec
 
@@ -29,9 +30,8 @@ def report(run: Run, options: ReportOptions, files: Files = None) -> None:
 
     if options.as_json and options.as_html:
         raise UsageError("--json or --html, not both")
-    lines = run.read(files, Task, Trajectory)
-    trajectories = (line.record for line in lines if isinstance(line.record, Trajectory))
-    found = rows(trajectories, prices=_prices(options.price), seed=run.seed)
+    records = (line.record for line in run.read(files, Task, Trajectory) if isinstance(line.record, Task | Trajectory))
+    found = rows(records, prices=_prices(options.price), seed=run.seed)
     if not found:
         raise InputError("no graded trajectories in the input", hint="kat-verify writes them")
     if options.as_html:

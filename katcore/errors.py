@@ -1,9 +1,20 @@
-"""Errors that people see, and the two ordinary ways in which one record leaves a stage early.
+"""Errors that people see, what to install when something is missing, and how one record leaves a stage early.
 
 Raise them where the fact is known; `cli/contract.py` turns them into one line and the right exit code.
 """
 
 from __future__ import annotations
+
+EXTRAS = {
+    "torch": "train", "transformers": "train", "safetensors": "train", "tensorboardX": "train",
+    "deepspeed": "deepspeed", "ray": "ray", "langdetect": "ifeval", "nltk": "ifeval",
+}  # fmt: skip
+"""Packages that the base install does without, by name of import, and the extra that brings each."""
+
+
+def extra_hint(extra: str) -> str:
+    """How to get what an extra brings. No package index has KAT, so it is by the checkout (README.md, Install)."""
+    return f"pip install -e '.[{extra}]', in KAT's checkout"
 
 
 class KatError(Exception):
@@ -20,6 +31,11 @@ class UsageError(KatError):
     """The command was called wrongly, or something it needs is not configured."""
 
     code = 2
+
+
+def not_installed(package: str) -> UsageError:
+    """The error for one of `EXTRAS` that is not there."""
+    return UsageError(f"{package} is not installed", hint=extra_hint(EXTRAS[package]))
 
 
 class InputError(KatError):

@@ -180,6 +180,17 @@ class Evidence(Struct, kw_only=True, gc=False):
     yields: Json = {}
 
 
+class Benchmark(Struct, kw_only=True, gc=False):
+    """What a report groups by, beside the domain: the name as the field writes it, in lower case.
+
+    `version` and `split` are null where nobody said.
+    """
+
+    name: str
+    version: str | None = None
+    split: str | None = None
+
+
 class Task(Struct, kw_only=True, gc=False, tag_field="schema", tag="kat.task/1"):
     """The 5-tuple of environment, toolset, scaffold, instruction and verification."""
 
@@ -188,6 +199,7 @@ class Task(Struct, kw_only=True, gc=False, tag_field="schema", tag="kat.task/1")
     base_commit: str
     created_at: Time
     domain: str = "swe"
+    benchmark: Benchmark | None = None
     labels: Labels = field(default_factory=Labels)
     difficulty: float | None = None
     license: str | None = None

@@ -1,5 +1,7 @@
 """docs/formats.md from the structs: a table of fields for every record and every struct inside it.
 
+What nothing here writes yet is marked, so that nobody waits for it (`NOT_PRODUCED`; a test holds it against the code).
+
 Usage: python scripts/formats.py [--check]
 """
 
@@ -14,6 +16,19 @@ import drift
 import msgspec
 
 from katcore import records
+
+NOT_PRODUCED: dict[type[msgspec.Struct], tuple[str, ...]] = {
+    records.Issue: ("title", "body", "relevance"),
+    records.Instruction: ("language",),
+    records.Task: ("tools", "scaffold"),
+    records.Node: ("routed_experts",),
+    records.Sampling: ("penalties", "grammar"),
+    records.Verdict: ("turn_rewards",),
+    records.Pack: ("old_logprob", "ref_logprob"),
+    records.Sample: tuple(records.Sample.__struct_fields__),
+}
+"""Fields that are read, kept and passed on, and that no command fills: they have their default unless others do."""
+MARK = "not produced yet"
 
 
 def name_of(kind: Any) -> str:
@@ -54,20 +69,33 @@ def inside(kind: Any) -> Iterator[type[msgspec.Struct]]:
 
 
 def table(kind: type[msgspec.Struct]) -> str:
-    """The fields of one struct."""
+    """The fields of one struct; those of a struct that nothing produces at all are not marked one by one."""
+    unmade = () if is_unmade(kind) else NOT_PRODUCED.get(kind, ())
     rows = ["| field | type | |", "|---|---|---|"]
     for field in msgspec.structs.fields(kind):
         required = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
-        rows.append(f"| `{field.encode_name}` | {name_of(field.type)} | {'required' if required else ''} |")
+        notes = ["required"] * required + [MARK] * (field.name in unmade)
+        rows.append(f"| `{field.encode_name}` | {name_of(field.type)} | {', '.join(notes)} |")
     return "\n".join(rows)
+
+
+def is_unmade(kind: type[msgspec.Struct]) -> bool:
+    """Whether nothing produces any of its fields."""
+    return set(NOT_PRODUCED.get(kind, ())) == set(kind.__struct_fields__)
+
+
+def about(kind: type[msgspec.Struct]) -> str:
+    """What a struct is, before its table."""
+    said = inspect.getdoc(kind)
+    return f"{said}\n\n*{MARK.capitalize()}*: yours to write." if is_unmade(kind) else f"{said}"
 
 
 def main() -> int:
     parts = [(drift.ROOT / "docs" / "formats.md.in").read_text(encoding="utf-8").rstrip()]
     for record in records.RECORDS:
-        parts.append(f"### {records.tag_of(record)}\n\n{inspect.getdoc(record)}\n\n{table(record)}")
+        parts.append(f"### {records.tag_of(record)}\n\n{about(record)}\n\n{table(record)}")
         for kind in dict.fromkeys(k for field in msgspec.structs.fields(record) for k in inside(field.type)):
-            parts.append(f"#### {kind.__name__}\n\n{inspect.getdoc(kind)}\n\n{table(kind)}")
+            parts.append(f"#### {kind.__name__}\n\n{about(kind)}\n\n{table(kind)}")
     return drift.settle({"docs/formats.md": "\n\n".join(parts) + "\n"}, sys.argv[1:])
 
 

@@ -30,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", out, tree]
     done = subprocess.run(build, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (made,) = out.glob("kat-*.whl")
+    (made,) = out.glob("kat_toolchain-*.whl")
     return zipfile.ZipFile(made)
 
 
@@ -51,6 +51,15 @@ def test_the_wheel_has_every_module_and_data_file(wheel: zipfile.ZipFile, packag
 def test_the_wheel_has_nothing_else(wheel: zipfile.ZipFile) -> None:
     top = {name.partition("/")[0].rpartition(".")[2] for name in wheel.namelist()}
     assert top == {*PACKAGES, "data", "dist-info"}
+
+
+@pytest.mark.slow
+def test_the_wheel_says_what_it_is_called_and_under_which_license(wheel: zipfile.ZipFile) -> None:
+    """`kat` is somebody else's on the index."""
+    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    head = wheel.read(name).decode().partition("\n\n")[0].splitlines()
+    assert {"Name: kat-toolchain", "License-Expression: Apache-2.0", "License-File: LICENSE"} <= set(head)
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel.namelist())
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
-from katcore.records import RECORDS, Record, tag_of
+from katcore.records import RECORDS, Record, Task, tag_of
 from tests.support import ROOT
 from tests.support.any_record import objects
 
@@ -63,6 +63,14 @@ def test_golden_records_are_valid_and_full(name: str) -> None:
         assert msgspec_takes(record)
     assert set(full) == set(validator(name).schema["properties"])
     assert set(least) == set(validator(name).schema["required"])
+
+
+def test_a_task_of_before_benchmarks_is_read() -> None:
+    """A minor addition: the record without it is valid, and what it lacks is null."""
+    old = {name: value for name, value in golden("task-1")[0].items() if name != "benchmark"}
+    validator("task-1").validate(old)
+    task = msgspec.json.decode(json.dumps(old).encode(), type=Task)
+    assert task.benchmark is None and task.instance_id == old["instance_id"]
 
 
 def damages(record: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

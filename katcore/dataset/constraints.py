@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from katcore.dataset.rows import EPOCH, text
-from katcore.records import Environment, Instruction, Json, Task, TaskSource, Verification
+from katcore.records import Benchmark, Environment, Instruction, Json, Task, TaskSource, Verification
 
 RECIPE = "ifeval"
 NEEDS = ("prompt", "instruction_id_list", "kwargs")
@@ -30,6 +30,7 @@ def to_task(row: Json) -> Task:
         base_commit="",
         created_at=EPOCH,
         domain="general",
+        benchmark=Benchmark(name="ifeval"),
         problem_statement=text(row, "prompt"),
         instruction=Instruction(kind="human"),
         source=TaskSource(kind="inline"),

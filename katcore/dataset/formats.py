@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from katcore.dataset import (
+    benchmark,
     constraints,
     functions,
     harbor,
@@ -72,7 +73,7 @@ def items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
     for path in paths:
         for found in FORMATS[name].read(path):
             try:
-                line = line_of(name, found.row, found.where)
+                line = line_of(name, found.row, found.where, found.path)
             except RecordError as error:
                 yield Item(f"row:{found.where}", error, raw=json.dumps(found.row).encode())
                 continue
@@ -91,8 +92,8 @@ def read(item: Item) -> Iterator[bytes]:
     yield item.payload
 
 
-def line_of(name: str, row: Json, where: str = "a row") -> bytes:
-    """The line of a row's task."""
+def line_of(name: str, row: Json, where: str = "a row", path: Path | None = None) -> bytes:
+    """The line of a row's task; `path`, where the row was read, may tell which benchmark it is of."""
     if name == "harbor" and KAT_TASK in row:
         return _own(row)
     kind = FORMATS[name]
@@ -104,6 +105,7 @@ def line_of(name: str, row: Json, where: str = "a row") -> bytes:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise RecordError("dataset", f"{where}: {what}") from error
+    task.benchmark = benchmark.benchmark_of(name, task.benchmark, path)
     return splice(encode(task), **{FIELD: remember(name, row, kind.from_task(task))})
 
 

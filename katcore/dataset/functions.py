@@ -13,13 +13,15 @@ from katcore.dataset import files
 from katcore.dataset.inline import archive
 from katcore.dataset.rows import EPOCH, text
 from katcore.disk.in_box import program
-from katcore.records import Environment, Instruction, Json, Labels, Task, TaskSource, TestFile, Verification
+from katcore.records import Benchmark, Environment, Instruction, Json, Labels, Task, TaskSource, TestFile, Verification
 from katcore.sandbox import PYTHON
 from katcore.source.diff import read_patch, write_diff
 
 RECIPE = "functions"
 NEEDS: tuple[str, ...] = ("test", "prompt", "entry_point", "canonical_solution")
 NEEDS_MBPP = ("task_id", "code", "test_list")
+MBPP_SPLITS = {"prompt": (1, 10), "test": (11, 510), "validation": (511, 600), "train": (601, 974)}
+"""MBPP's splits by task id, first and last (Austin et al. 2021, arXiv 2108.07732)."""
 SOLUTION, TESTS = "solution.py", "test_solution.py"
 WHOLE = 1 << 20
 """Lines of context: one hunk over the whole file, so that the patch tells the whole solution."""
@@ -27,7 +29,22 @@ WHOLE = 1 << 20
 
 def to_task(row: Json) -> Task:
     """KeyError, TypeError or ValueError name the field that is not as it should be."""
-    return _mbpp(row) if "test_list" in row else _humaneval(row)
+    task = _mbpp(row) if "test_list" in row else _humaneval(row)
+    task.benchmark = _benchmark(row)
+    return task
+
+
+def _benchmark(row: Json) -> Benchmark | None:
+    """By the first part of the id, `HumanEval/0`; of MBPP, by its columns and by where its splits begin."""
+    named, slash, _ = str(row["task_id"]).partition("/")
+    if slash:
+        return Benchmark(name=named.lower())
+    if "test_list" not in row:
+        return None
+    version = "sanitized" if "test_imports" in row else "full" if "challenge_test_list" in row else None
+    number = int(named) if named.isdigit() else 0
+    split = next((split for split, (first, last) in MBPP_SPLITS.items() if first <= number <= last), None)
+    return Benchmark(name="mbpp", version=version, split=split)
 
 
 def _humaneval(row: Json) -> Task:

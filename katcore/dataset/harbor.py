@@ -17,11 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from katcore.dataset import files
+from katcore.dataset.benchmark import told_by_name
 from katcore.dataset.inline import archive
 from katcore.dataset.rows import EPOCH, LocatedRow, when
 from katcore.disk.in_box import program
 from katcore.errors import InputError
-from katcore.records import Environment, Instruction, Json, Labels, Task, TaskSource, Verification
+from katcore.records import Benchmark, Environment, Instruction, Json, Labels, Task, TaskSource, Verification
 
 RECIPE = "harbor"
 REWARD = "harbor::reward"
@@ -49,7 +50,7 @@ def read_harbor(path: Path) -> Iterator[LocatedRow]:
     if not folders:
         raise InputError(f"{path}: no task.toml in it")
     for folder in folders:
-        yield LocatedRow({NAME: folder.name} | files.read_folder(folder), str(folder))
+        yield LocatedRow({NAME: folder.name} | files.read_folder(folder), str(folder), folder)
 
 
 def write_harbor(rows: Iterable[Json], folder: Path) -> int:
@@ -83,6 +84,7 @@ def to_task(row: Json) -> Task:
         base_commit="",
         created_at=when(metadata.get("created_at")) if metadata.get("created_at") else EPOCH,
         domain="terminal",
+        benchmark=_benchmark(name),
         labels=Labels(context=str(metadata.get("category", ""))),
         problem_statement=_text(row, "instruction.md"),
         instruction=Instruction(kind="human"),
@@ -106,6 +108,12 @@ def _test_command() -> str:
     """Harbor's test, and then what says its reward as a report."""
     told = shlex.quote(program("katcore.dataset", "harbor_reward"))
     return f'{_RUN}exec "$KAT_PYTHON" -I -c {told} "$KAT_REPORT"\n'
+
+
+def _benchmark(name: str) -> Benchmark | None:
+    """By the organisation that a task's name begins with, where that is a benchmark's: `terminal-bench/…`."""
+    told = told_by_name("harbor", name.rpartition("/")[0])
+    return Benchmark(name=told.name, version=told.version) if told.name else None
 
 
 def _source(image: str | None, workdir: str, shown: Mapping[str, Json]) -> TaskSource:

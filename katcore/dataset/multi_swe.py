@@ -3,14 +3,15 @@
 In: a row, or a task. Out: the other. The tests that tell are those that do not pass before the fix and do after it:
 `f2p_tests`, and also `s2p_tests` (skipped before) and `n2p_tests` (not there before). `p2p_tests` must stay. Each is an
 object test -> {run, test, fix}; that, and the logs' summaries, are kept by `origin.py`. Its harness has a parser for
-each repository, which no row names: such a task is not graded here.
+each repository, which no row names: such a task is not graded here. Nor does a row tell the benchmark from the training
+set: it is of `multi-swe`, unless the file's name says which.
 """
 
 from __future__ import annotations
 
 from katcore.dataset.rows import EPOCH, text
 from katcore.dataset.swe_bench import github
-from katcore.records import Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
+from katcore.records import Benchmark, Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
 
 RECIPE = "multi-swe"
 NEEDS = ("org", "repo", "number", "base", "fix_patch", "test_patch")
@@ -31,6 +32,7 @@ def to_task(row: Json) -> Task:
         repo=f"{org}/{name}",
         base_commit=commit,
         created_at=EPOCH,
+        benchmark=Benchmark(name="multi-swe"),
         labels=Labels(language=text(row, "lang", "")),
         problem_statement=statement or f"{text(row, 'title', '')}\n{text(row, 'body', '')}".strip(),
         instruction=Instruction(kind="human"),

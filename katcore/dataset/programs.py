@@ -17,7 +17,7 @@ import zlib
 from typing import Any
 
 from katcore.dataset.rows import text, when
-from katcore.records import Environment, Instruction, Json, Labels, Task, TaskSource, Verification
+from katcore.records import Benchmark, Environment, Instruction, Json, Labels, Task, TaskSource, Verification
 
 RECIPE = "livecodebench"
 NEEDS = ("question_id", "question_content", "public_test_cases", "private_test_cases")
@@ -37,6 +37,7 @@ def to_task(row: Json) -> Task:
         base_commit="",
         created_at=when(row.get("contest_date")),
         domain="code",
+        benchmark=Benchmark(name="livecodebench"),
         labels=Labels(language="Python", context="algorithms", archetype="code generation"),
         difficulty=DIFFICULTY.get(level),
         problem_statement=text(row, "question_content"),

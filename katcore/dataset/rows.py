@@ -27,6 +27,7 @@ class LocatedRow(NamedTuple):
 
     row: Json
     where: str
+    path: Path
 
 
 def read_rows(path: Path) -> Iterator[LocatedRow]:
@@ -50,13 +51,13 @@ def _read_file(path: Path) -> Iterator[LocatedRow]:
         yield from _parquet(path)
     elif head.lstrip()[:1] == b"[":
         for number, row in enumerate(_json(path.read_text(encoding="utf-8"), str(path)), 1):
-            yield LocatedRow(_object(row, where := f"{path}: element {number}"), where)
+            yield LocatedRow(_object(row, where := f"{path}: element {number}"), where, path)
     else:
         with path.open(encoding="utf-8", newline="\n") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     where = f"{path}: line {number}"
-                    yield LocatedRow(_object(_json(line, where), where), where)
+                    yield LocatedRow(_object(_json(line, where), where), where, path)
 
 
 def _json(text: str, where: str) -> Any:
@@ -82,7 +83,8 @@ def _parquet(path: Path) -> Iterator[LocatedRow]:
             for batch in file.iter_batches(64):
                 for row in batch.to_pylist():
                     number += 1
-                    yield LocatedRow({name: plain(value) for name, value in row.items()}, f"{path}: row {number}")
+                    plainly = {name: plain(value) for name, value in row.items()}
+                    yield LocatedRow(plainly, f"{path}: row {number}", path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: damaged Parquet: {str(error).splitlines()[0]}") from error
 

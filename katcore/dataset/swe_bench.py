@@ -9,19 +9,32 @@ from __future__ import annotations
 
 import base64
 import posixpath
+import re
 from collections.abc import Iterator
 
 from katcore.dataset.files import content, from_test_file
 from katcore.dataset.rows import text, texts, when
 from katcore.environment.clock import CLOCK
 from katcore.errors import RecordError
-from katcore.records import Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
+from katcore.records import Benchmark, Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
 
 RECIPE = "swe-bench"
 WORKDIR = "/testbed"
 NEEDS = ("instance_id", "repo", "base_commit", "patch", "problem_statement")
 DIFFICULTY = {"<15 min fix": 0.1, "15 min - 1 hour": 0.35, "1-4 hours": 0.65, ">4 hours": 0.9}
 """Verified's four answers to how long an engineer takes, as places on our scale from 0 to 1."""
+REPOSITORIES = {
+    "test": (
+        "astropy/astropy", "django/django", "matplotlib/matplotlib", "mwaskom/seaborn", "pallets/flask", "psf/requests",
+        "pydata/xarray", "pylint-dev/pylint", "pytest-dev/pytest", "scikit-learn/scikit-learn", "sphinx-doc/sphinx",
+        "sympy/sympy",
+    ),
+    "dev": (
+        "sqlfluff/sqlfluff", "marshmallow-code/marshmallow", "pvlib/pvlib-python", "pylint-dev/astroid",
+        "pyvista/pyvista", "pydicom/pydicom",
+    ),
+}  # fmt: skip
+"""SWE-bench's own, by split; its variants are drawn from them. Many other sets have its fields."""
 START, END, CODE = ">>>>> Start Test Output", ">>>>> End Test Output", ">>>>> Test Exit Code"
 
 
@@ -44,6 +57,7 @@ def to_task(row: Json) -> Task:
         repo=repo,
         base_commit=commit,
         created_at=when(row.get("created_at")),
+        benchmark=_benchmark(row),
         labels=Labels(language=text(row, "language", "")),
         difficulty=DIFFICULTY.get(level) if isinstance(level, str) else level,
         problem_statement=text(row, "problem_statement"),
@@ -61,6 +75,20 @@ def to_task(row: Json) -> Task:
         patch=text(row, "patch"),
         test_patch=text(row, "test_patch", ""),
     )
+
+
+def _benchmark(row: Json) -> Benchmark | None:
+    """By the data set that a row of 5.x names, else by the repository; Verified alone tells how hard a task is."""
+    sets, split = row.get("datasets"), text(row, "split", "") or None
+    named = [name for name in sets if isinstance(name, str) and name != "kat"] if isinstance(sets, list) else []
+    if len(named) == 1:
+        return Benchmark(name=named[0].rpartition("/")[2].lower().replace("_", "-"), split=split)
+    repo, numbered = text(row, "repo"), re.fullmatch(r".+-\d+", text(row, "instance_id"))
+    for part, repositories in REPOSITORIES.items():
+        if repo in repositories and numbered:
+            verified = row.get("difficulty") in DIFFICULTY
+            return Benchmark(name="swe-bench-verified" if verified else "swe-bench", split=split or part)
+    return Benchmark(name="swe-bench-multimodal", split=split) if row.get("image_assets") else None
 
 
 def from_task(task: Task) -> Json:

@@ -13,7 +13,7 @@ from typing import Any
 
 from katcore.dataset.rows import text, texts, when
 from katcore.dataset.swe_bench import WORKDIR, image_name
-from katcore.records import Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
+from katcore.records import Benchmark, Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
 from katcore.source.diff import paths
 
 RECIPE = "swe-rebench"
@@ -34,6 +34,7 @@ def to_task(row: Json) -> Task:
         repo=repo,
         base_commit=commit,
         created_at=when(row.get("created_at")),
+        benchmark=_benchmark(image),
         labels=Labels(language=text(row, "language", "")),
         license=text(row, "license", "") or text(row, "license_name", "") or None,
         problem_statement=text(row, "problem_statement", ""),
@@ -51,6 +52,13 @@ def to_task(row: Json) -> Task:
         patch=text(row, "patch"),
         test_patch=text(row, "test_patch", ""),
     )
+
+
+def _benchmark(image: str) -> Benchmark | None:
+    """By whose image it is; the second version has a name of its own in the images alone."""
+    if "swerebenchv2/" in image:
+        return Benchmark(name="swe-rebench", version="v2")
+    return Benchmark(name="swe-rebench") if "swerebench/" in image else None
 
 
 def _script(row: Json, commands: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 In: a row, or a task. Out: the other. Two traps: a row's `patch` *brings the bug in*, so a task's patch, which removes
 it, is the reverse; and the state to start from is the branch `instance_id` of the mirror `repo`. Some 18,000 rows of
-the released set have no problem statement: `kat-build-env instruction` writes one.
+the released set have no problem statement, and neither have their tasks: nothing here writes one yet.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from katcore.dataset.reverse import reverse
 from katcore.dataset.rows import EPOCH, text, texts
 from katcore.dataset.swe_bench import WORKDIR, github
-from katcore.records import Environment, Instruction, Json, Report, Task, TaskSource, Verification
+from katcore.records import Benchmark, Environment, Instruction, Json, Report, Task, TaskSource, Verification
 
 RECIPE = "swe-smith"
 NEEDS = ("instance_id", "repo", "patch", "image_name", "FAIL_TO_PASS", "PASS_TO_PASS")
@@ -24,6 +24,7 @@ def to_task(row: Json) -> Task:
         repo=repo,
         base_commit=name,
         created_at=EPOCH,
+        benchmark=Benchmark(name="swe-smith") if repo.startswith("swesmith/") else None,
         problem_statement=text(row, "problem_statement", ""),
         instruction=Instruction(kind="llm"),
         source=TaskSource(kind="git", url=github(repo), ref=name),

@@ -41,7 +41,7 @@ def read_swe_tree(path: Path) -> Iterator[LocatedRow]:
     folders = [path] if (path / "task.yaml").is_file() else sorted((path / "tasks").iterdir())
     for folder in folders:
         if (folder / "task.yaml").is_file():
-            yield LocatedRow(_read_task(folder), str(folder))
+            yield LocatedRow(_read_task(folder), str(folder), folder)
 
 
 def _read_task(folder: Path) -> Json:

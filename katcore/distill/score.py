@@ -15,12 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from katcore.errors import InputError, RecordError, UsageError
+from katcore.model.placement import Placement
 from katcore.pool import Item
 from katcore.records import Pack, PackSample, Task, Teacher, key_of
 from katcore.streams import Line, splice
 
 if TYPE_CHECKING:
     from katcore.model.tree_lm import Forest, TreeLM
+
+
+EXACT = Placement(dtype="float32")
+"""A loss subtracts these log-probs from the student's: they are not rounded unless somebody asks for it."""
 
 
 def items(lines: Iterable[Line]) -> Iterator[Item]:
@@ -37,13 +42,14 @@ class Scorer:
     """Scores packs. `experts` are (name, model folder); `choices` maps task ids to names.
 
     Without choices, every expert scores every token: a row of `teacher_logprob` each. With them there is one row, in
-    which each tree was scored by its own task's expert.
+    which each tree was scored by its own task's expert. All experts run at `placement`.
     """
 
     experts: tuple[tuple[str, str], ...]
     choices: Mapping[str, str] | None = None
     temperature: float = 1.0
     backend: str = "auto"
+    placement: Placement = EXACT
     _models: dict[str, Model] = field(default_factory=dict, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -57,7 +63,7 @@ class Scorer:
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs; it loads its own models."""
-        return {name: getattr(self, name) for name in ("experts", "choices", "temperature", "backend")}
+        return {name: getattr(self, name) for name in ("experts", "choices", "temperature", "backend", "placement")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _models={}, _lock=threading.Lock())
@@ -126,7 +132,7 @@ class Scorer:
     def _model(self, name: str) -> Model:
         with self._lock:
             if name not in self._models:
-                self._models[name] = Model.load(dict(self.experts)[name], self.backend)
+                self._models[name] = Model.load(dict(self.experts)[name], self.backend, self.placement)
             return self._models[name]
 
 
@@ -139,12 +145,13 @@ class Model:
     version: str
 
     @classmethod
-    def load(cls, folder: str, backend: str) -> Model:
-        """The expert of a model folder."""
+    def load(cls, folder: str, backend: str, placement: Placement) -> Model:
+        """The expert of a model folder; UsageError for a device that is not there."""
         from katcore.model.folder import load
         from katcore.model.tree_lm import TreeLM
 
-        lm = TreeLM.load(folder, backend=backend)
+        device, dtype = placement.resolve()
+        lm = TreeLM.load(folder, dtype=dtype, device=str(device), backend=backend)
         lm.model.eval()
         return cls(lm, load(Path(folder)).digest, _version(Path(folder)))
 

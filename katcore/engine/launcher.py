@@ -1,8 +1,8 @@
 """Starts SGLang's own server, and its router, as processes of ours, and ends them.
 
 In: the python that has `sglang` (its own environment: it pins another torch), a model folder, more flags. Out: a URL
-that answers. `scripts/sglang/install` makes an environment that runs on a CPU, for tests; on a GPU it is `pip install
-'kat[sglang]'`.
+that answers. `scripts/sglang/install` makes an environment that runs on a CPU, for tests; docs/engines.md says how one
+for a GPU is made.
 """
 
 from __future__ import annotations

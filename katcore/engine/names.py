@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from katcore.disk.scratch import new_folder
 from katcore.engine import KINDS
 from katcore.errors import UsageError
+from katcore.model.placement import AUTO, Placement
 
 if TYPE_CHECKING:
     from katcore.engine.sglang import SGLangEngine
@@ -54,21 +55,26 @@ def parse(name: str) -> EngineName:
     return EngineName(kind, value)
 
 
-async def open_engine(name: str) -> SGLangEngine:
-    """A running engine; closing it also stops an embedded one. UsageError for engines that do not speak tokens."""
+async def open_engine(name: str, placement: Placement = AUTO) -> SGLangEngine:
+    """A running engine; closing it also stops an embedded one. UsageError for engines that do not speak tokens.
+
+    `placement` is an embedded engine's; where any other's weights lie is its own server's affair: UsageError.
+    """
     from katcore.engine.sglang import SGLangEngine
 
     engine = parse(name)
+    if engine.kind != "embedded" and placement != AUTO:
+        raise UsageError(f"{name}: its server chose its device and dtype", hint="they are for embedded:DIR alone")
     if engine.kind == "sglang":
         return SGLangEngine(engine.value.split(","), name)
     if engine.kind == "embedded":
-        return await asyncio.to_thread(_embedded, engine)
+        return await asyncio.to_thread(_embedded, engine, placement)
     if engine.scripted:
         raise UsageError(f"{name}: a scripted engine hands out messages, it does not speak tokens")
     raise UsageError(f"{name}: an outside endpoint tells no tokens", hint="use embedded:DIR or sglang:URL")
 
 
-def _embedded(engine: EngineName) -> SGLangEngine:
+def _embedded(engine: EngineName, placement: Placement) -> SGLangEngine:
     """A server in this process, on a Unix socket that nobody else on the machine can reach."""
     from katcore.engine.embedded.server import EmbeddedServer
     from katcore.engine.sglang import SGLangEngine
@@ -76,7 +82,7 @@ def _embedded(engine: EngineName) -> SGLangEngine:
     if not Path(engine.value).is_dir():
         raise UsageError(f"{engine}: no such folder")
     folder = str(new_folder())
-    server = EmbeddedServer(engine.value, socket=str(Path(folder) / "s"))
+    server = EmbeddedServer(engine.value, socket=str(Path(folder) / "s"), placement=placement)
 
     def close() -> None:
         server.close()

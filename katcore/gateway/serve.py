@@ -24,6 +24,7 @@ from katcore.gateway.prompt import History
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, Trace, cut_off
 from katcore.model.folder import ChatModel, load
+from katcore.model.placement import AUTO, Placement
 from katcore.records import Call, Exit, Json, Scaffold, Task, TaskSource, Trajectory, content_id
 
 SCAFFOLD = "external"
@@ -34,7 +35,8 @@ SCAFFOLD = "external"
 class Serving:
     """What to serve. `upstream_model` is the model's name at an outside endpoint; empty: what the agent asks for.
 
-    `key_variable` names the environment variable with the endpoint's key; empty: the provider's usual one.
+    `key_variable` names the environment variable with the endpoint's key; empty: the provider's usual one. `placement`
+    is the embedded engine's.
     """
 
     engine: str
@@ -47,6 +49,7 @@ class Serving:
     agent_sampling: bool
     history: History
     seed: int
+    placement: Placement = AUTO
 
 
 class Served:
@@ -120,7 +123,7 @@ class Served:
             )
             return ScriptedModel(script(self.serving.engine), chat, task, 0)
         if self._engine is None:
-            self._engine = self.gateway.call(open_engine(self.serving.engine))
+            self._engine = self.gateway.call(open_engine(self.serving.engine, self.serving.placement))
         return TokenModel(self._engine, chat, folder.resolve().name if folder else engine.kind)
 
 

@@ -3,8 +3,8 @@
 In: a model folder, and trees in the layout of kat.pack (tokens in depth-first order, parent, depth, end). Out: hidden
 states, and log-probs and entropies of chosen tokens. The model's code is untouched: its attention goes through
 transformers' attention interface to `katkernels.tree_attention`, and positions are depths. No loss and no optimiser
-here. A model whose layers do more than full softmax attention with rotary positions is refused by name, and the first
-thing a loaded model does is to agree with its own linear forward on a small tree.
+here. A model whose layers do more than full softmax attention with rotary positions is refused by name
+(`supported.py`), and the first thing a loaded model does is to agree with its own linear forward on a small tree.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint  # noqa: TID253
 from katcore.errors import InputError, UsageError
 from katcore.model.partition import partition
 from katcore.model.seams import Seam, Shown
+from katcore.model.supported import refuse_config, refuse_unsupported
 from katcore.model.tree import Forest
 from katkernels.linear_logprob import linear_logprob
 from katkernels.tree_attention import tree_attention
@@ -73,14 +74,22 @@ class TreeLM:
     def load(
         cls, folder: str | Path, *, dtype: torch.dtype = torch.float32, device: str = "", backend: str = "auto"
     ) -> TreeLM:
-        """The model of a folder that transformers can load; `device` defaults to the accelerator, if there is one."""
-        from transformers import AutoModelForCausalLM
+        """The model of a folder that transformers can load; `device` defaults to the accelerator, if there is one.
+
+        UsageError for a model that does not run over a tree, InputError for a folder that cannot be loaded.
+        """
+        from safetensors import SafetensorError
+        from transformers import AutoConfig, AutoModelForCausalLM
         from transformers.utils import logging
 
         logging.disable_progress_bar()
         if not (Path(folder) / "config.json").is_file():
             raise UsageError(f"no model in {folder}", hint="kat-train init --out DIR makes a small one")
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        try:
+            refuse_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
+            raise InputError(f"{folder}: cannot load the model: {str(reason).splitlines()[0]}") from reason
         return cls(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), backend)
 
     @property
@@ -158,16 +167,26 @@ class TreeLM:
             torch.tensor([0, 1, 2, 3, 4, 3, 4]),
             torch.tensor([7] * 3 + [5] * 2 + [7] * 2),
         ).to(self.device)
-        with torch.no_grad():
-            got, _ = self.logprobs(tree, torch.arange(1, 7, device=self.device))
-            worst = 0.0
-            for path in ([0, 1, 2, 3, 4], [0, 1, 2, 5, 6]):
-                expected = self.linear_logprobs(tree.tokens[path])
-                worst = max(worst, float((got[[i - 1 for i in path[1:]]] - expected).abs().max()))
+        kind = self.model.config.model_type
+        try:
+            with torch.no_grad():
+                worst = self._difference(tree)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:  # out of the model's code
+            raise UsageError(f"{kind} does not run over a tree: {str(error).splitlines()[0]}") from error
         limit = 1e-3 if self.model.dtype in (torch.float32, torch.float64) else 0.1
         if not worst <= limit:
-            kind = self.model.config.model_type
             raise UsageError(f"{kind} does not run over a tree: log-probs differ by {worst:.2g} from a linear forward")
+
+    def _difference(self, tree: Forest) -> float:
+        """The largest one between the log-probs of the tree of `check` and those of its two paths."""
+        got, _ = self.logprobs(tree, torch.arange(1, 7, device=self.device))
+        worst = 0.0
+        for path in ([0, 1, 2, 3, 4], [0, 1, 2, 5, 6]):
+            expected = self.linear_logprobs(tree.tokens[path])
+            worst = max(worst, float((got[[i - 1 for i in path[1:]]] - expected).abs().max()))
+        return worst
 
     def linear_logprobs(self, ids: Tensor) -> Tensor:
         """log p of ids[1:] by the model's own forward over one sequence: what every tree result must equal."""
@@ -176,27 +195,3 @@ class TreeLM:
         return torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), -1).gather(
             1, ids[1:, None]
         )[:, 0]
-
-
-def refuse_unsupported(model: Any) -> None:
-    """UsageError, naming model type and reason, for what a tree mask and explicit positions cannot express."""
-    config = model.config
-    reasons = []
-    kinds = set(getattr(config, "layer_types", None) or [])
-    if others := sorted(kinds - {"full_attention", "sliding_attention"}):
-        reasons.append(f"has {', '.join(others)} layers")
-    if not getattr(model, "_supports_attention_backend", False):
-        reasons.append("does not let its attention be replaced")
-    if getattr(config, "is_encoder_decoder", False):
-        reasons.append("is an encoder-decoder")
-    if any(name.rsplit(".", 1)[-1] == "sinks" for name, _ in model.named_parameters()):
-        reasons.append("has attention sinks")
-    dropouts = [k for k, v in config.to_dict().items() if k.endswith(("dropout", "_pdrop", "jitter_noise")) and v]
-    reasons += [f"{name} is not 0" for name in sorted(dropouts)]
-    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    if rope in ("dynamic", "longrope"):
-        reasons.append(f"scales its rotary positions by the sequence length ({rope})")
-    if getattr(model.get_output_embeddings(), "bias", None) is not None:
-        reasons.append("has a bias on its output embedding")
-    if reasons:
-        raise UsageError(f"{config.model_type} is not supported: it {' and '.join(reasons)}")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from katcore.errors import KatError, UsageError
+from katcore.errors import KatError, not_installed
 
 ANSWER_S = 10.0
 """For a connection to the head node."""
@@ -108,7 +108,7 @@ def cluster(process: Any, settle: Callable[[Any, Any], Any], address: str, jobs:
     try:
         import ray
     except ImportError:
-        raise UsageError("--ray needs the ray package", hint="pip install 'kat[ray]'") from None
+        raise not_installed("ray") from None
     _answers(address)
     with redirect_stdout(sys.stderr):  # Ray prints what it has to say of its nodes, into the records otherwise
         yield from _running(ray, process, settle, address, jobs)

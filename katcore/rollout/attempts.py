@@ -10,6 +10,7 @@ from typing import Literal
 from katcore.engine.names import parse
 from katcore.errors import UsageError
 from katcore.gateway.external import check_key
+from katcore.model.placement import AUTO, Placement
 from katcore.pool import Item
 from katcore.records import Task, Trajectory, content_id, item_key, key_of
 from katcore.references import Rules
@@ -25,7 +26,7 @@ class Setup:
 
     `label` names the model in records, by default its folder's name. `table` is a JSON object of the user's own
     scaffolds. `journals` is a folder for the calls of rollouts under way, which the caller looks after; without one it
-    is in the cache and goes with the service.
+    is in the cache and goes with the service. `placement` is the embedded engine's.
     """
 
     options: RolloutOptions = RolloutOptions()
@@ -33,6 +34,7 @@ class Setup:
     seed: int = 0
     table: str = ""
     journals: str = ""
+    placement: Placement = AUTO
 
     @property
     def sandbox(self) -> str:

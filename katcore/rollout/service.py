@@ -67,7 +67,7 @@ class Service:
                 made = ExternalModel(kind, parse(name).value, label, asked.upstream_model, asked.key_variable)
                 self._ours = self.external = made
             elif engine is None and self.script is None:
-                engine = self._ours = self.gateway.call(open_engine(name))
+                engine = self._ours = self.gateway.call(open_engine(name, setup.placement))
             self.engine = engine
             self._check_tokenizer()
         except BaseException:

@@ -158,23 +158,49 @@ class Step:
         return sum(int(((row.rl_weight != 0) | (row.ce_weight != 0) | (row.kl_weight != 0)).sum()) for row in self.rows)
 
 
-def steps(packs: Iterable[Pack], reducer: str, constant: int = 1024, batch_packs: int = 0) -> Iterator[Step]:
+def steps(
+    packs: Iterable[Pack], reducer: str, constant: int = 1024, batch_packs: int = 0, *, by_objective: bool = False
+) -> Iterator[Step]:
     """Consecutive packs of one step number, whole steps only; or `batch_packs` at a time whatever they say.
 
-    InputError when a step's packs are not all there: its denominators would be wrong.
+    `by_objective`: packs made for several objectives under one step number are one step, wherever they lie in the
+    input, which is read whole first; each objective keeps its own denominators. InputError when a step's packs are not
+    all there: its denominators would be wrong.
     """
+    groups = _groups(packs, batch_packs)
+    if not by_objective:
+        yield from (_whole(group, reducer, constant, bool(batch_packs)) for group in groups)
+        return
+    found: dict[tuple[int, int], list[Step]] = {}
+    seen: Counter[tuple[int, str]] = Counter()
+    for number, group in enumerate(groups):
+        for part in _by_objective(group):
+            name = number if batch_packs else part[0].step, part[0].objective
+            found.setdefault((seen[name], name[0]), []).append(_whole(part, reducer, constant, bool(batch_packs)))
+            seen[name] += 1  # a second step of the same number and objective is another file's
+    yield from (_together(found[key]) for key in sorted(found))
+
+
+def _groups(packs: Iterable[Pack], batch_packs: int) -> Iterator[list[Pack]]:
     group: list[Pack] = []
     for pack in packs:
         group.append(pack)
         if (group[0].step, group[0].step_counts) != (pack.step, pack.step_counts) and not batch_packs:
             raise _incomplete(group[:-1])
         if len(group) == batch_packs or (not batch_packs and _terms(group) == pack.step_counts.trained_tokens):
-            yield _whole(group, reducer, constant, bool(batch_packs))
+            yield group
             group = []
     if group and not batch_packs:
         raise _incomplete(group)
     if group:
-        yield _whole(group, reducer, constant, True)
+        yield group
+
+
+def _by_objective(packs: Sequence[Pack]) -> list[list[Pack]]:
+    found: dict[str, list[Pack]] = {}
+    for pack in packs:
+        found.setdefault(pack.objective, []).append(pack)
+    return list(found.values())
 
 
 def _terms(packs: Sequence[Pack]) -> int:
@@ -223,6 +249,30 @@ def _step(rows: Sequence[PackRow], reducer: str, constant: int, counts: StepCoun
     return Step(
         tuple(replace(r, scale=s, flat_scale=torch.full_like(s, mean)) for r, s in zip(rows, scales)), counts
     )  # fmt: skip
+
+
+def _together(parts: Sequence[Step]) -> Step:
+    """Steps of several objectives as one: each term keeps its own step's coefficient, samples stay apart."""
+    rows: list[PackRow] = []
+    ages = [row.newest for part in parts for row in part.rows if not math.isnan(row.newest)]
+    samples = turns = 0
+    for part in parts:
+        for row in part.rows:
+            sample, turn = row.segment_sample + samples, row.segment_turn + turns
+            moved = replace(row, segment_sample=sample, segment_turn=turn, newest=max(ages, default=math.nan))
+            rows.append(_without_policy(moved))
+        samples += 1 + max(int(row.segment_sample.max()) for row in part.rows)
+        turns += 1 + max(int(row.segment_turn.max()) for row in part.rows)
+    names = StepCounts.__struct_fields__
+    return Step(tuple(rows), StepCounts(**{name: sum(getattr(part.counts, name) for part in parts) for name in names}))
+
+
+def _without_policy(row: PackRow) -> PackRow:
+    """A row of demonstrations says NaN of the policies that its terms are not compared with: no loss looks there."""
+    if bool(row.rl_weight.any() or row.kl_weight.any()):
+        return row
+    term, token = torch.full_like(row.scale, math.nan), torch.full((len(row.tree),), math.nan, dtype=torch.float64)
+    return replace(row, engine_logprob=term, version=term, teacher_logprob=token, ref_logprob=token)
 
 
 def _scales(rows: Sequence[PackRow], reducer: str, constant: int, counts: StepCounts) -> list[Tensor]:

@@ -46,8 +46,13 @@ class TrainObjective:
 
     @property
     def on_policy(self) -> bool:
-        """Whether it learns from what an engine sampled, so that every token needs the engine's log-prob."""
+        """Whether it learns from what an engine sampled, so that each such token needs the engine's log-prob."""
         return OBJECTIVES[self.name].weight != "ce_weight"
+
+    @property
+    def by_objective(self) -> bool:
+        """Whether packs made for several objectives make one step."""
+        return self.name == "mixed"
 
     @property
     def coupled(self) -> bool:

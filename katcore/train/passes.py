@@ -175,20 +175,25 @@ class Passes:
         return TermTensors.of_row(moved, self.budget, self.lm.device, weighted=not self.objective.coupled)
 
     def _rescale(self, step: Step, seen: PassResults) -> None:
-        """Difficulty- and entropy-aware advantages, over all samples of the step that are trained on."""
+        """Difficulty- and entropy-aware advantages, over all samples of the step that have one and are trained on."""
         told = self.objective.options
         if not self.objective.rescaled:
             return
         of_term = torch.cat([terms.columns.segment_sample for terms in seen.terms])  # type: ignore[misc]
-        sample, local = of_term.unique(return_inverse=True)
+        advised = torch.cat([terms.columns.rl_weight != 0 for terms in seen.terms])
+        sample = of_term[advised].unique()  # a demonstration's success says nothing of how hard its task is
+        if not len(sample):
+            return
+        local = torch.searchsorted(sample, of_term).clamp(max=len(sample) - 1)
+        among = sample[local] == of_term
         facts = {number: fact for row in step.rows for number, fact in row.facts()}
         groups = {name: i for i, name in enumerate(dict.fromkeys(facts[n][0] for n in sample.tolist()))}
         group = torch.tensor([groups[facts[n][0]] for n in sample.tolist()], device=sample.device)
         success = torch.tensor([facts[n][1] for n in sample.tolist()], dtype=torch.float64, device=sample.device)
         success = success.clamp(0.0, 1.0)
-        entropy = sample_entropy(torch.cat(seen.entropy), local, len(sample))
+        entropy = sample_entropy(torch.cat(seen.entropy)[among], local[among], len(sample))
         done = rescaled(torch.ones_like(success), group, success, entropy, told.difficulty_weight, told.entropy_weight)
-        factors = done.advantage[local].split([len(terms) for terms in seen.terms])
+        factors = torch.where(among, done.advantage[local], 1.0).split([len(terms) for terms in seen.terms])
         seen.terms = [terms.with_advantages(factor) for terms, factor in zip(seen.terms, factors)]
         seen.metrics |= {name: float(values.mean()) for name, values in done.metrics().items()}
 

@@ -178,7 +178,10 @@ def _batches(packs: Iterable[Pack], trainer: Trainer, options: TrainOptions) -> 
     """The steps of every epoch. A stream is read once: its packs stay in memory when there is another epoch."""
     objective = trainer.objective
     kept: list[Step] = []
-    read = steps(_accepted(packs, trainer), objective.reducer, objective.options.constant, options.batch_packs)
+    read = steps(
+        _accepted(packs, trainer), objective.reducer, objective.options.constant, options.batch_packs,
+        by_objective=objective.by_objective,
+    )  # fmt: skip
     for step in trainer.world.stream(read):
         if options.optimizer.epochs != 1:
             kept.append(step)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from katcore.errors import UsageError
+from katcore.errors import not_installed
 
 
 class Writer(Protocol):
@@ -32,7 +32,7 @@ def events(folder: Path, steps_done: int) -> Iterator[Writer]:
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
-        raise UsageError("--tensorboard needs tensorboardX", hint="pip install 'kat[train]'") from error
+        raise not_installed("tensorboardX") from error
     files = len(list(folder.glob("events.*")))
     resumed = {"purge_step": steps_done + 1, "filename_suffix": f".{files}"} if files else {}  # names have seconds only
     with SummaryWriter(str(folder), **resumed) as writer:

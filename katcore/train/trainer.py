@@ -108,7 +108,8 @@ class Trainer:
         """Update the weights on the packs of one step, and say what happened. InputError for packs of several."""
         for pack in packs:
             self.accept(pack)
-        batches = list(steps(packs, self.objective.reducer, self.objective.options.constant))
+        how = self.objective
+        batches = list(steps(packs, how.reducer, how.options.constant, by_objective=how.by_objective))
         if len(batches) != 1:
             raise InputError("no packs" if not batches else f"packs of {len(batches)} steps, where one is wanted")
         return self.take(batches[0])
@@ -123,7 +124,8 @@ class Trainer:
             )
         if pack.objective != name and not any(any(getattr(pack, weight)) for weight in OBJECTIVES[name].weights):
             raise InputError(f"pack {pack.id} was packed for {pack.objective}: nothing in it trains {name}")
-        if self.objective.on_policy and pack.engine_logprob is None:
+        sampled = any(pack.rl_weight) or any(pack.kl_weight)
+        if self.objective.on_policy and sampled and pack.engine_logprob is None:
             raise InputError(f"pack {pack.id} has no engine log-probs: {name} learns only from what an engine sampled")
 
     def take(self, step: Step) -> dict[str, float]:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from katcore.errors import KatError, UsageError
+from katcore.errors import KatError, not_installed
 from katcore.model.seams import Seam
 from katcore.model.tree_lm import TreeLM
 from katcore.train.world import World
@@ -144,7 +144,7 @@ def start(world: World) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "deepspeed":
             raise
-        raise UsageError("deepspeed is not installed", hint="pip install 'kat[deepspeed]'") from error
+        raise not_installed("deepspeed") from error
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     with _quiet():
         if not torch.cuda.is_available():

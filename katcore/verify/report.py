@@ -1,8 +1,8 @@
 """Tables over graded trajectories: benchmark x scaffold x model with pass@k, pass^k, mean, intervals and cost.
 
-In: trajectories with verdicts. Out: rows, as a table for people or as JSON; `report_page.py` makes a page of them. A
-benchmark is what trajectories call their domain. Masked attempts say nothing about the policy: they are counted and
-left out of every rate.
+In: trajectories with verdicts, and their tasks, which say what benchmark they are of. Out: rows, as a table for people
+or as JSON; `report_page.py` makes a page of them. Without a benchmark the trajectories' domain stands alone. Masked
+attempts say nothing about the policy: they are counted and left out of every rate.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import comb, sqrt
 
-from katcore.records import Trajectory
+from katcore.records import Benchmark, Task, Trajectory
 
 Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
@@ -98,20 +98,57 @@ class ReportRow:
     flagged: int = 0
     cost: Cost = field(default_factory=Cost)
     by_task: dict[str, tuple[int, int]] = field(default_factory=dict)
+    benchmark: Benchmark | None = None
+
+    @property
+    def benchmark_name(self) -> str:
+        """Its name, version and split, for people; empty where the tasks name none."""
+        of = self.benchmark
+        return "" if of is None else " ".join(filter(None, (of.name, of.version, of.split)))
+
+    @property
+    def kind(self) -> str:
+        """What the row's tasks are, for people: the benchmark with the domain, or the domain alone."""
+        if self.benchmark is None:
+            return self.domain or "-"
+        return f"{self.benchmark_name} ({self.domain})" if self.domain else self.benchmark_name
+
+
+Key = tuple[tuple[str, ...], str, str, str]
+"""Benchmark (empty, or name, version and split, "" for null), domain, scaffold, model."""
 
 
 def rows(
-    trajectories: Iterable[Trajectory], *, prices: tuple[float, float] | None = None, seed: int = 0
+    records: Iterable[Task | Trajectory], *, prices: tuple[float, float] | None = None, seed: int = 0
 ) -> list[ReportRow]:
-    """One row for each domain, scaffold and model, sorted; only attempts with a verdict count.
+    """One row for each benchmark, domain, scaffold and model, sorted; only attempts with a verdict count.
 
-    `prices`: dollars for a million prompt and sampled tokens.
+    Each attempt is of its task as it was last seen ahead of it, or of one that came later. `prices`: dollars for a
+    million prompt and sampled tokens.
     """
-    groups: dict[tuple[str, str, str], list[_Attempt]] = defaultdict(list)
-    for t in trajectories:
-        if t.verdict is not None:
-            groups[t.domain, f"{t.scaffold.name} {t.scaffold.version}".strip(), t.model].append(_attempt(t))
+    groups: dict[Key, list[_Attempt]] = defaultdict(list)
+    early: list[tuple[tuple[str, str, str], _Attempt]] = []
+    benchmarks: dict[str, tuple[str, ...]] = {}
+    for record in records:
+        if isinstance(record, Task):
+            benchmarks[record.instance_id] = _names(record.benchmark)
+        elif record.verdict is not None:
+            attempt, who = _attempt(record), _who(record)
+            if attempt.task in benchmarks:
+                groups[benchmarks[attempt.task], *who].append(attempt)
+            else:
+                early.append((who, attempt))
+    for who, attempt in early:
+        groups[benchmarks.get(attempt.task, ()), *who].append(attempt)
     return [_row(key, groups[key], prices, seed) for key in sorted(groups)]
+
+
+def _names(benchmark: Benchmark | None) -> tuple[str, ...]:
+    return () if benchmark is None else (benchmark.name, benchmark.version or "", benchmark.split or "")
+
+
+def _who(t: Trajectory) -> tuple[str, str, str]:
+    return t.domain, f"{t.scaffold.name} {t.scaffold.version}".strip(), t.model
 
 
 @dataclass(frozen=True)
@@ -144,9 +181,8 @@ def _attempt(t: Trajectory) -> _Attempt:
     )
 
 
-def _row(
-    key: tuple[str, str, str], graded: Sequence[_Attempt], prices: tuple[float, float] | None, seed: int
-) -> ReportRow:
+def _row(key: Key, graded: Sequence[_Attempt], prices: tuple[float, float] | None, seed: int) -> ReportRow:
+    names, domain, scaffold, model = key
     by_task: dict[str, list[_Attempt]] = defaultdict(list)
     for attempt in graded:
         if not attempt.masked:
@@ -158,7 +194,9 @@ def _row(
     solved = sum(c > 0 for c, _ in counts.values())
     fewest = min((of for _, of in counts.values()), default=0)
     return ReportRow(
-        *key,
+        domain,
+        scaffold,
+        model,
         tasks=tasks,
         attempts=n,
         masked=len(graded) - n,
@@ -175,6 +213,7 @@ def _row(
         flagged=sum(attempt.flagged for attempt in graded),
         cost=_cost(graded, prices),
         by_task=counts,
+        benchmark=Benchmark(name=names[0], version=names[1] or None, split=names[2] or None) if names else None,
     )
 
 
@@ -194,23 +233,29 @@ def _cost(graded: Sequence[_Attempt], prices: tuple[float, float] | None) -> Cos
 
 
 HEAD = (
-    "domain", "scaffold", "model", "tasks", "attempts", "masked", "pass@1", "95 %", "mean", "95 %", "best", "95 %",
-    "pass^k", "tokens", "minutes", "$",
+    "benchmark", "domain", "scaffold", "model", "tasks", "attempts", "masked", "pass@1", "95 %", "mean", "95 %", "best",
+    "95 %", "pass^k", "tokens", "minutes", "$",
 )  # fmt: skip
 
 
 def table(found: Sequence[ReportRow]) -> str:
-    """The rows as a text table with aligned columns; tokens, minutes and dollars are of one attempt."""
-    cells = [HEAD] + [
+    """The rows as a text table with aligned columns; tokens, minutes and dollars are of one attempt.
+
+    Where no task names a benchmark there is no column for it.
+    """
+    cells: Sequence[tuple[str, ...]] = [HEAD] + [
         (
-            row.domain or "-", row.scaffold, row.model or "-", str(row.tasks), str(row.attempts), str(row.masked),
+            row.benchmark_name or "-", row.domain or "-", row.scaffold, row.model or "-",
+            str(row.tasks), str(row.attempts), str(row.masked),
             f"{row.pass_at_1:.3f}", interval(row.pass_at_1_interval), f"{row.mean:.3f}", interval(row.mean_interval),
             f"{row.best:.3f}", interval(row.best_interval), f"{row.all_passed:.3f}",
             short(row.cost.prompt_tokens + row.cost.sampled_tokens), f"{row.cost.minutes:.1f}", money(row.cost.dollars),
         )
         for row in found
     ]  # fmt: skip
-    widths = [max(len(line[i]) for line in cells) for i in range(len(HEAD))]
+    if not any(row.benchmark for row in found):
+        cells = [line[1:] for line in cells]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells)
 
 

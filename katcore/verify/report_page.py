@@ -97,9 +97,9 @@ def page(found: Sequence[ReportRow], title: str = "Verdicts") -> str:
 
 def _grids(found: Sequence[ReportRow]) -> list[str]:
     """One for each benchmark: they have no tasks in common."""
-    kinds = sorted({row.domain for row in found})
+    kinds = sorted({row.kind for row in found})
     caption = "Each column is a task. Hatched: not tried by that row."
-    return [_figure(grid([row for row in found if row.domain == kind]), f"{kind or '-'}. {caption}") for kind in kinds]
+    return [_figure(grid([row for row in found if row.kind == kind]), f"{kind}. {caption}") for kind in kinds]
 
 
 def _figure(svg: str, caption: str) -> str:
@@ -108,9 +108,9 @@ def _figure(svg: str, caption: str) -> str:
 
 def _tables(found: Sequence[ReportRow]) -> str:
     """The rates, then the costs."""
-    best = {row.domain: max(other.pass_at_1 for other in found if other.domain == row.domain) for row in found}
-    several = {row.domain for row in found if sum(other.domain == row.domain for other in found) > 1}
-    rates = [_rates(row, row.domain in several and row.pass_at_1 == best[row.domain]) for row in found]
+    best = {row.kind: max(other.pass_at_1 for other in found if other.kind == row.kind) for row in found}
+    several = {row.kind for row in found if sum(other.kind == row.kind for other in found) > 1}
+    rates = [_rates(row, row.kind in several and row.pass_at_1 == best[row.kind]) for row in found]
     return "\n".join(
         f"<h2>Table {i}. {title}</h2>\n<div class=wide>{_table(found, columns, cells)}</div>"
         for i, title, columns, cells in (
@@ -124,9 +124,7 @@ def _table(found: Sequence[ReportRow], columns: Sequence[str], cells: Sequence[S
     head = "".join(f"<th class=text>{name}</th>" for name in NAMES) + "".join(f"<th>{name}</th>" for name in columns)
     lines = []
     for row, given in zip(found, cells):
-        names = "".join(
-            f"<td class=text>{escape(text)}</td>" for text in (row.domain or "-", row.scaffold, row.model or "-")
-        )
+        names = "".join(f"<td class=text>{escape(text)}</td>" for text in (row.kind, row.scaffold, row.model or "-"))
         lines.append(f"<tr>{names}{''.join(f'<td>{text}</td>' for text in given)}</tr>")
     body = "\n".join(lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"

@@ -18,7 +18,7 @@ LEFT, TOP, RIGHT, BOTTOM = 64, 16, 20, 44
 
 def name_of(row: ReportRow) -> str:
     """How a row is called in a legend."""
-    return " · ".join(part for part in (row.domain or "-", row.scaffold, row.model or "-") if part)
+    return " · ".join(part for part in (row.kind, row.scaffold, row.model or "-") if part)
 
 
 def colour(i: int) -> str:

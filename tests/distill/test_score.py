@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from katcore import records
-from katcore.distill.score import Scorer, items
-from katcore.errors import InputError, RecordError
+from katcore.distill.score import EXACT, Scorer, items
+from katcore.errors import InputError, RecordError, UsageError
 from katcore.model.folder import load
+from katcore.model.placement import Placement
 from katcore.pool import Item
 from katcore.records import Pack, PackSample, StepCounts
 from katcore.streams import read_records
@@ -153,3 +154,20 @@ def test_score_and_choose_as_commands(experts: dict[str, str], tmp_path: Path) -
     assert (done.returncode, done.stdout) == (4, ""), done.stderr
     done = subprocess.run(["kat-distill", "choose"], input="", capture_output=True, text=True)
     assert done.returncode == 4
+
+
+def test_experts_in_bfloat16_say_nearly_the_same(experts: dict[str, str]) -> None:
+    given = Item("kat.pack/1:p", payload=pack(), raw=line(pack()))
+    one = (("swe", experts["swe"]),)
+    scores = [
+        json.loads(next(iter(Scorer(one, placement=placement)(given))))["teacher_logprob"][0]
+        for placement in (EXACT, Placement("cpu", "bfloat16"))
+    ]
+    assert scores[1] == pytest.approx(scores[0], abs=0.1) and scores[1] != pytest.approx(scores[0], abs=1e-5)
+    assert pickle.loads(pickle.dumps(Scorer(one, placement=Placement("cpu")))).placement == Placement("cpu")
+
+
+def test_experts_on_a_device_that_is_not_there(experts: dict[str, str]) -> None:
+    given = Item("kat.pack/1:p", payload=pack(), raw=line(pack()))
+    with pytest.raises(UsageError, match="no CUDA device"):
+        next(iter(Scorer((("swe", experts["swe"]),), placement=Placement("cuda:99"))(given)))

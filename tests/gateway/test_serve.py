@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from katcore.errors import UsageError
+
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'kat-rollout'; from katcli.rollout import main; main()"]
 
 
@@ -92,3 +94,32 @@ def test_after_kill_9_the_journals_give_the_trajectories(tmp_path: Path) -> None
 def test_a_wrong_call_is_one_line(arguments: list[str], said: str) -> None:
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) <= 2
+
+
+def test_an_embedded_engine_is_served_where_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from katcore.engine import SamplingParams
+    from katcore.gateway import serve
+    from katcore.gateway.server import Gateway
+    from katcore.gateway.session import Caps
+    from katcore.model.folder import load
+    from katcore.model.placement import Placement
+
+    told: list[object] = []
+
+    async def opened(name: str, placement: Placement) -> object:
+        told.append((name, placement))
+        raise UsageError("enough")
+
+    monkeypatch.setattr(serve, "open_engine", opened)
+    load().save(tmp_path / "M")
+    gateway = Gateway(tmp_path / "journals")
+    wanted = f"embedded:{tmp_path / 'M'}", Placement("cpu", "bfloat16")
+    serving = serve.Serving(
+        wanted[0], None, 1, "", "", Caps(), SamplingParams(), False, "sampled", seed=0, placement=wanted[1]
+    )
+    try:
+        with pytest.raises(UsageError, match="enough"):
+            serve.Served(gateway, serving)
+    finally:
+        gateway.close()
+    assert told == [wanted]

@@ -117,6 +117,13 @@ def test_a_full_record_needs_no_residual(tmp_path: Path) -> None:
         assert table.column(arrow.RESIDUAL).to_pylist() == [None], golden.name
 
 
+def test_a_file_from_before_a_field_was_added_is_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.parquet", encode(TASK))
+    pq.write_table(pq.read_table(path).drop_columns(["benchmark"]), path)
+    (line,) = read_records([path])
+    assert line.record == TASK
+
+
 def test_types_come_from_the_structs_not_from_the_data(tmp_path: Path) -> None:
     schema = pq.read_schema(save(tmp_path / "x.parquet", encode(TRAJECTORY)))
     node = schema.field("nodes").type.value_type

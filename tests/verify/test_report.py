@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from katcore.records import Call, Scaffold, Timing, Trajectory, Verdict
+from katcore.records import Benchmark, Call, Scaffold, Task, TaskSource, Timing, Trajectory, Verdict
 from katcore.verify.report import bootstrap, pass_at_k, pass_hat_k, rows, table, wilson
 from katcore.verify.report_page import page
 
@@ -63,6 +63,50 @@ def test_one_row_for_each_model_and_nothing_without_a_verdict() -> None:
     found = rows([attempt("a", 0, 1, model="z"), attempt("a", 0, 0, model="b"), unseen])
     assert [(row.model, row.attempts) for row in found] == [("b", 1), ("z", 1)]
     assert table(found).splitlines()[0].split()[:3] == ["domain", "scaffold", "model"]
+
+
+def task(name: str, benchmark: Benchmark | None) -> Task:
+    return Task(
+        instance_id=name, repo="", base_commit="", created_at="2025-01-01T00:00:00Z", source=TaskSource(kind="inline"),
+        benchmark=benchmark,
+    )  # fmt: skip
+
+
+VERIFIED, LITE = Benchmark(name="swe-bench-verified", split="test"), Benchmark(name="swe-bench-lite", version="2")
+
+
+def test_two_benchmarks_of_one_domain_give_two_rows() -> None:
+    attempts = [attempt("v", 0, 1), attempt("v", 1, 0), attempt("l", 0, 1), attempt("own", 0, 0)]
+    tasks = [task("v", VERIFIED), task("l", LITE), task("own", None)]
+    found = rows([*tasks, *attempts])
+    assert [(row.benchmark, row.domain, row.pass_at_1) for row in found] == [
+        (None, "swe", 0.0), (LITE, "swe", 1.0), (VERIFIED, "swe", 0.5),
+    ]  # fmt: skip
+    lines = table(found).splitlines()
+    assert lines[0].startswith("benchmark") and lines[1].startswith("-  ")
+    assert lines[2].startswith("swe-bench-lite 2") and lines[3].startswith("swe-bench-verified test")
+    text = page(found)
+    assert "swe-bench-verified test (swe)" in text and "swe-bench-lite 2 (swe)" in text
+    assert text.count("Each column is a task") == 3
+    assert rows([*attempts, *tasks]) == found, "tasks may come behind what refers to them"
+
+
+def test_a_version_or_a_split_more_is_another_benchmark() -> None:
+    kinds = [VERIFIED, Benchmark(name="swe-bench-verified", split="dev"), Benchmark(name="swe-bench-verified")]
+    records = [r for i, kind in enumerate(kinds) for r in (task(f"t{i}", kind), attempt(f"t{i}", 0, 1))]
+    assert len(rows(records)) == 3
+
+
+def test_one_name_in_two_benchmarks_is_told_apart_by_the_task_ahead() -> None:
+    found = rows([task("a", VERIFIED), attempt("a", 0, 1), task("a", LITE), attempt("a", 0, 0)])
+    assert [(row.benchmark, row.pass_at_1) for row in found] == [(LITE, 0.0), (VERIFIED, 1.0)]
+
+
+@pytest.mark.parametrize("tasks", [[], [task("a", None)]])
+def test_without_benchmarks_the_table_is_of_domains(tasks: list[Task]) -> None:
+    (row,) = found = rows([*tasks, attempt("a", 0, 1)])
+    assert (row.benchmark, row.kind) == (None, "swe")
+    assert table(found).startswith("domain  scaffold")
 
 
 @pytest.mark.parametrize("n", [1, 3, 7])

@@ -1,7 +1,7 @@
 """SGLang's native HTTP API, as far as the embedded engine speaks it: requests checked, answers in SGLang's shapes.
 
-In: JSON bodies (`embedded_requests.py`). Out: aiohttp handlers over a Worker; their answers are
-`embedded_answers.py`'s.
+In: JSON bodies (`requests.py`). Out: aiohttp handlers over a Worker; their answers are
+`answers.py`'s.
 """
 
 from __future__ import annotations

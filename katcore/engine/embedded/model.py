@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 from katcore.engine.embedded.cache import Layers, new_cache
 from katcore.errors import InputError
 
+CPU = torch.device("cpu")
 _CHUNK = 1024
 _LOADING = threading.Lock()
 """transformers loads one model at a time: it keeps what is being loaded in globals."""
@@ -44,10 +45,10 @@ class Prefilled:
 class Model:
     """One loaded causal LM; not thread-safe, the worker owns it."""
 
-    def __init__(self, folder: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
+    def __init__(self, folder: str, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> None:
         self.folder = folder
         self.network = _load(folder, dtype).to(device).eval()
-        self.device = torch.device(device)
+        self.device = device
         config = self.network.config.get_text_config()
         self.layers = int(config.num_hidden_layers)
         self.vocabulary = int(config.vocab_size)
@@ -100,8 +101,8 @@ class Model:
         return logits
 
     def successor(self, folder: str) -> Model:
-        """The model of another checkpoint of the same architecture; InputError where it is not one."""
-        new = Model(folder, self.network.dtype, str(self.device))
+        """The model of another checkpoint of this architecture, in this one's dtype; InputError where it is none."""
+        new = Model(folder, self.network.dtype, self.device)
         old, given = self._shapes, new._shapes
         if old != given:
             names = sorted(name for name in old | given if old.get(name) != given.get(name))

@@ -3,9 +3,11 @@
     with EmbeddedServer("models/policy") as server:          # a thread of this process
         ... SGLangEngine(server.url) ...
     python -m katcore.engine.embedded.server --model DIR --port P   # a process of its own; prints its URL when ready
+    python -m katcore.engine.embedded.server --model DIR --device cuda:1 --dtype bfloat16
 
-Batched generation with KV cache, prefix reuse, streaming, log-probs of sampled and prompt tokens, weight updates from
-disk and tensors. Not here: penalties, grammars, quantisation, several GPUs (that is SGLang's own business).
+Without a device it takes a GPU if there is one, and there bfloat16; log-probs are float32 in any case. Batched
+generation with KV cache, prefix reuse, streaming, log-probs of sampled and prompt tokens, weight updates from disk and
+tensors. Not here: penalties, grammars, quantisation, several GPUs (that is SGLang's own business).
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
-import torch
 from aiohttp import web
 
 from katcore.engine.embedded.api import Api
@@ -27,6 +28,7 @@ from katcore.engine.embedded.model import Model
 from katcore.engine.embedded.worker import Worker
 from katcore.errors import EngineError, KatError
 from katcore.model.folder import ChatModel, load
+from katcore.model.placement import AUTO, DTYPES, Placement
 
 
 def _chat(folder: str) -> ChatModel | None:
@@ -44,14 +46,13 @@ class EmbeddedServer:
         port: int = 0,
         socket: str = "",
         max_running: int = 32,
-        dtype: str = "float32",
-        device: str = "cpu",
+        placement: Placement = AUTO,
     ) -> None:
         self.url = ""
         self._folder = str(model_dir)
         self._host, self._port, self._socket = host, port, socket
         self._max_running = max_running
-        self._dtype, self._device = getattr(torch, dtype), device
+        self._placement = placement
         self._thread: threading.Thread | None = None
         self._ready: Future[str] = Future()
         self.worker: Worker
@@ -59,8 +60,9 @@ class EmbeddedServer:
         self._stopping = asyncio.Event()
 
     def start(self) -> None:
-        """Load the model and serve it; returns when requests are taken. InputError, EngineError when it cannot."""
-        model, chat = Model(self._folder, self._dtype, self._device), _chat(self._folder)
+        """Load the model and serve it; returns when requests are taken. KatError when it cannot."""
+        device, dtype = self._placement.resolve()
+        model, chat = Model(self._folder, dtype, device), _chat(self._folder)
         self._thread = threading.Thread(target=self._run, args=(model, chat), name="kat-embedded-http", daemon=True)
         self._thread.start()
         self.url = self._ready.result()
@@ -120,9 +122,9 @@ class EmbeddedServer:
         return f"http://{self._host}:{port}"
 
 
-def launch(model_dir: str | Path, port: int = 0, socket: str = "") -> EmbeddedServer:
+def launch(model_dir: str | Path, port: int = 0, socket: str = "", placement: Placement = AUTO) -> EmbeddedServer:
     """A started server in this process; `close()` ends it."""
-    server = EmbeddedServer(model_dir, port=port, socket=socket)
+    server = EmbeddedServer(model_dir, port=port, socket=socket, placement=placement)
     server.start()
     return server
 
@@ -136,18 +138,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--socket", default="", help="a Unix socket instead of a port")
     parser.add_argument("--max-running", type=int, default=32, help="rows decoded together")
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:N")
+    parser.add_argument("--dtype", default="auto", choices=DTYPES, help="auto: bfloat16 on a GPU, float32 on a CPU")
     return parser.parse_args()
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     given = vars(_arguments())
-    server = EmbeddedServer(given.pop("model"), **given)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop_soon())
     try:
+        placement = Placement(given.pop("device"), given.pop("dtype"))
+        server = EmbeddedServer(given.pop("model"), **given, placement=placement)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: server.stop_soon())
         server.start()
     except KatError as reason:
         print(f"embedded: {reason}", file=sys.stderr)

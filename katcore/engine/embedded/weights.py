@@ -1,7 +1,7 @@
 """Weights of the embedded engine from tensors: checked as a whole before the first one is touched; and letting go.
 
 In: safetensors payloads with a checksum each, over HTTP. Out: the model's parameters, overwritten in place, or
-InputError and not one of them changed. Weights from a folder are `embedded_model.py`'s.
+InputError and not one of them changed. Weights from a folder are `model.py`'s.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def decode(payloads: Sequence[bytes], checksums: Sequence[str]) -> dict[str, Ten
 def check(network: Any, tensors: Mapping[str, Tensor]) -> None:
     """InputError unless `tensors` are all of the network's weights and nothing else, shape by shape.
 
-    Of weights that share memory (tied embeddings) one is enough. Other floating types are cast.
+    Of weights that share memory (tied embeddings) one is enough. Other floating types are cast to the network's.
     """
     wanted: dict[str, Tensor] = network.state_dict()
     unknown = sorted(tensors.keys() - wanted.keys())

@@ -1,7 +1,8 @@
 """All streams in one loss: reinforcement, imitation, distillation and the pull to a reference, per token.
 
 Which stream trains a token stands in its three weights; a token may be in several. Each stream has its own weight and
-its own scales, so that adding demonstrations to a step does not thin out its policy gradient.
+its own scales, so that adding demonstrations to a step does not thin out its policy gradient: packs of one step number
+made for other objectives (`kat-pack-trie --for grpo`, `--for sft`) are one step, in which each counts its own tokens.
 """
 
 from __future__ import annotations

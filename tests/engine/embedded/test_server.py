@@ -9,11 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from transformers import MambaConfig
 
@@ -22,35 +21,8 @@ from katcore.engine.embedded.server import EmbeddedServer, launch
 from katcore.engine.sglang import ContextOverflow, SGLangEngine
 from katcore.errors import EngineError, InputError
 from katcore.model.folder import load
+from tests.support.embedded_client import get, post, prompt, use
 from tests.support.tiny_models import CONFIGS, Folder, Logprobs
-
-
-def prompt(length: int, salt: int = 0) -> list[int]:
-    return [9 + (at * at * 31 + at * 7 + salt * 101) % 4000 for at in range(length)]
-
-
-def use(url: str, work: Callable[[SGLangEngine], Awaitable[Any]]) -> Any:
-    """Run `work` with a client of `url` in a fresh event loop."""
-
-    async def run() -> Any:
-        engine = SGLangEngine(url)
-        try:
-            return await work(engine)
-        finally:
-            await engine.close()
-
-    return asyncio.run(run())
-
-
-async def post(url: str, path: str, body: Any) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as session, session.post(url + path, json=body) as response:
-        data = await response.read()
-        return response.status, json.loads(data) if data.startswith((b"{", b"[")) else data
-
-
-async def get(url: str, path: str) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as session, session.get(url + path) as response:
-        return response.status, await response.read()
 
 
 async def parts(stream: AsyncIterator[Generation]) -> list[Generation]:

@@ -21,7 +21,7 @@ from katcore.train.objective import TrainObjective
 from katcore.train.options import ObjectiveOptions, Optimizer
 from katcore.train.terms import TermTensors
 from katcore.train.trainer import Trainer
-from tests.support.random_packs import Paths, make_pack, path_logprobs, tiny_model
+from tests.support.random_packs import Paths, gradients, packed, path_logprobs, tiny_model, worst
 
 TOLERANCE = 1e-6  # of transformers' fp32 norms and rotary positions
 
@@ -40,35 +40,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "opd-turn": ("opd", {"segment": "turn"}),
     "mixed": ("mixed", {"mix_rl": 0.5, "mix_ce": 0.3, "kl_ref": 0.1}),
 }
-
-
-def packed(seed: int) -> tuple[Pack, Paths]:
-    """A pack with the log-probs of four other policies near the model's own."""
-    pack, paths = make_pack(seed, trees=2, samples=6)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        logprobs = path_logprobs(tiny_model(seed), paths)
-    own = torch.zeros(len(pack.tokens), dtype=torch.float64)
-    for term, (sample, position, *_) in enumerate(paths.terms):
-        own[pack.term_token[term]] = logprobs[sample][position - 1]
-
-    def near(values: Tensor, by: float) -> list[float]:
-        noise = torch.randn(len(values), generator=generator, dtype=torch.float64)
-        return (values + by * noise).float().tolist()
-
-    pack.old_logprob, pack.ref_logprob = near(own, 0.25), near(own, 0.5)
-    pack.teacher_logprob = [near(own, 0.8)]
-    pack.engine_logprob = near(torch.tensor(pack.old_logprob, dtype=torch.float64)[pack.term_token], 0.3)
-    pack.version = [str(1 + term % 3) for term in range(len(pack.term_token))]
-    return pack, paths
-
-
-def gradients(model: Any) -> dict[str, Tensor]:
-    return {name: p.grad.clone() for name, p in model.named_parameters()}
-
-
-def worst(got: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    return max(float((got[n] - e).abs().max() / e.abs().max()) for n, e in expected.items())
 
 
 def by_paths(pack: Pack, paths: Paths, objective: TrainObjective) -> tuple[float, dict[str, Tensor]]:
