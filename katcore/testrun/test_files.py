@@ -21,7 +21,7 @@ from katcore.records import Task, TestFile
 
 
 def read_test_file(path: Path) -> TestFile:
-    """A file as it is; absent where there is none."""
+    """The file with its text and mode; a TestFile that says absent where there is none."""
     if path.is_symlink():
         return TestFile(text=str(path.readlink()), mode="120000")
     if not path.is_file():
@@ -53,7 +53,7 @@ def with_test_files(task: Task) -> Task:
 
 
 def _copy(base: Path, name: str, folder: Path) -> None:
-    """One file, if the base has it below real folders: a link would lead out of the repository."""
+    """Copy one file, if the base has it below real folders: a link would lead out of the repository."""
     path = base / name
     if ".." in Path(name).parts or any((base / parent).is_symlink() for parent in Path(name).parents):
         return
