@@ -21,7 +21,7 @@ DIFF_OPTIONS = (
     "--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--submodule=short", "--diff-algorithm=myers",
     "--no-indent-heuristic", "--ignore-submodules=none",
 )  # fmt: skip
-"""One way to print patches, whatever the user's configuration."""
+"""Options of git diff that print patches in one way, whatever the user's configuration."""
 
 Redo = Callable[[list[bytes], bool], bytes]
 """(paths, as binary) → the patch of these paths alone, without renames."""
@@ -51,7 +51,7 @@ class FileDiff(NamedTuple):
 
     @property
     def paths(self) -> set[bytes]:
-        """Both paths."""
+        """The paths before and after the change, one or two."""
         return {path for path in (self.old, self.new) if path is not None}
 
     @property
@@ -66,7 +66,7 @@ class FileDiff(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The bytes that the change adds."""
+        """The number of bytes that the change adds."""
         lines = self._added_lines()
         return sum(map(len, lines)) + len(lines)
 
@@ -119,7 +119,7 @@ def _line(head: bytes, start: bytes) -> bytes:
 
 
 def _same(names: bytes) -> bytes:
-    """The path of `a/PATH b/PATH`: both halves are equal but for their first letter, quoted or not."""
+    """The path in `a/PATH b/PATH`, quoted or not; the halves must be equal but for their first letter."""
     half = names[len(names) // 2 + 1 :]
     return unquoted(half)[2:]
 
@@ -161,7 +161,7 @@ def lossless(diffs: list[FileDiff], split: Callable[[FileDiff], bool], redo: Red
 
 
 def _again(diffs: list[FileDiff], wanted: list[FileDiff], redo: Redo, binary: bool) -> list[FileDiff]:
-    """Replace parts by what `redo` says of their paths, with all others that share a path with them."""
+    """The parts with the `wanted` ones, and all that share a path with them, replaced by what `redo` makes."""
     if not wanted:
         return diffs
     paths: set[bytes] = set().union(*(diff.paths for diff in wanted))

@@ -87,7 +87,7 @@ def _selected(project: str, listed: list[Release], first: str, last: str, pre: b
 
 
 def _bound(project: str, listed: list[Release], text: str, option: str) -> Version | None:
-    """A version that is there: a misspelt one would silently mean another range."""
+    """The version in `text`, if any. UsageError for one not listed: a misspelt one would mean another range."""
     if not text:
         return None
     try:
@@ -165,7 +165,7 @@ def _is_generated(file: Member) -> bool:
 
 
 def _log_text(logs: list[FileDiff]) -> str:
-    """What the change log gained."""
+    """The text that the change logs gained."""
     return "\n\n".join(text for diff in logs if (text := diff.added.decode("utf-8", "replace").strip("\r\n")))
 
 
