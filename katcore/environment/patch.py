@@ -29,7 +29,7 @@ GIT_ENV = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C.UTF-8",
 }
-"""Git without anybody's configuration or hooks."""
+"""Environment variables with which git reads nobody's configuration and runs no hooks."""
 
 Exec = Callable[[Sequence[str], bytes], tuple[int, str]]
 
@@ -40,7 +40,7 @@ LADDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("patch", "-p1", "--batch", "--forward", "--fuzz=5", "--no-backup-if-mismatch", "-r", "-"),
     ),
 }
-"""Rung -> commands, each of which must end with 0."""
+"""The ways to apply a patch, tried in order: name → commands, each of which must end with 0."""
 
 
 class BadPatch(Exception):
@@ -51,7 +51,7 @@ _HEADER = re.compile(rb"^(?:---|\+\+\+|rename from|rename to|copy from|copy to|d
 
 
 def check(patch: bytes) -> None:
-    """Refuse paths that are absolute, climb out, or touch git's own folder."""
+    """Raise BadPatch for paths that are absolute, climb out of the repository, or touch git's own folder."""
     for found in _HEADER.finditer(patch):
         line = found.group(1).split(b"\t")[0]
         if found.group(0)[:3] in (b"---", b"+++") and not line.startswith((b'"', b"a/", b"b/")):
@@ -111,7 +111,7 @@ def _climb(patch: str, run: Exec) -> str:
 
 
 def apply_here(folder: Path, patch: str) -> str:
-    """Apply to a folder of this machine; the rung that worked. Raises BadPatch."""
+    """Apply a patch to a folder of this machine; returns the name of the way that worked. Raises BadPatch."""
 
     def run(command: Sequence[str], data: bytes) -> tuple[int, str]:
         # a ceiling at the parent keeps git out of a repository that the folder may lie in
@@ -125,7 +125,7 @@ def apply_here(folder: Path, patch: str) -> str:
 
 
 def apply_in_box(box: Box, patch: str) -> str:
-    """Apply in a box's workdir; the rung that worked. Raises BadPatch."""
+    """Apply a patch in a box's workdir; returns the name of the way that worked. Raises BadPatch."""
 
     def run(command: Sequence[str], data: bytes) -> tuple[int, str]:
         done = box.exec(command, env=GIT_ENV, stdin=data, timeout_s=300)
