@@ -35,7 +35,7 @@ class Hunk:
 
 @dataclass
 class Section:
-    """What a diff says about one file: the lines before the first hunk, the hunks, and its text as it was."""
+    """The part of a diff on one file: the lines before the first hunk, the hunks, and its own text."""
 
     header: list[str]
     hunks: list[Hunk]

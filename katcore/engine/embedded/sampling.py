@@ -66,7 +66,10 @@ def _draw(logprobs: Tensor, draws: Sequence[Draw]) -> Tensor:
 
 
 _HEAD = 64
-"""Sorting a whole vocabulary at every step is most of a small model's time: usually the head of it decides."""
+"""How many of the most probable tokens are sorted first.
+
+Sorting a whole vocabulary at every step is most of a small model's time, and usually these decide.
+"""
 
 
 def _filter(probs: Tensor, draws: Sequence[Draw]) -> Tensor:
