@@ -3,8 +3,8 @@
     insertion(leaves, budget, ...)         O(n · packs) in numpy: each leaf into the nearest or first pack with room
     improve(leaves, packs, budget, ...)    takes a few packs apart, divides their leaves anew by `cut_exact.partition`
 
-Takes leaves of which none is longer than the budget. The two smallest packs of the result do not fit together. The
-same input gives the same cut: the random choice of what to repair is seeded.
+Takes leaves of which none is longer than the budget. The two smallest packs of the result do not fit into one, so
+no two of any size fit into one row. The same input gives the same cut: the choice of what to repair is seeded.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _divided_anew(rng: np.random.Generator, leaves: Leaves, packs: list[Index], 
 
 
 def together(leaves: Leaves, packs: list[Index], budget: int) -> list[Index]:
-    """The packs after merging the two smallest as long as both fit into the budget."""
+    """The packs after merging the two smallest as long as both fit into one; then no two sum to the budget or less."""
     heap = [(leaves.tokens_of(pack), int(pack[0]), pack) for pack in packs]
     heapq.heapify(heap)
     while len(heap) > 1:
