@@ -75,7 +75,7 @@ def lookup(command: str, option: str, files: Iterable[Layer], environ: Mapping[s
 
 
 def check_keys(command: str, known: Iterable[str], files: Iterable[Layer], refused: Mapping[str, str]) -> None:
-    """A key that no option of the command has, or that no file may hold, is a mistake worth a line."""
+    """UsageError for a key in a file that no option of the command has, or that no file may hold."""
     names = set(known)
     for layer in files:
         own = _entry(layer.table, command)
@@ -96,7 +96,7 @@ def value_of(found: ConfiguredValue, option: Option) -> Any:
 
 
 def _from_text(text: str, option: Option) -> Any:
-    """What the environment says, and a file in quotes: a list is separated by white space."""
+    """The value in a text, of a variable or a quoted one of a file; entries of a list are parted by white space."""
     if option.repeats:
         return text.split()
     kind = without_none(option.kind)

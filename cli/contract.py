@@ -155,7 +155,7 @@ class Program:
 
 
 def _call(app: typer.Typer, args: list[str], prog: str) -> int:
-    """Typer's own words about a wrong call take four lines; here they are one, and a hint."""
+    """Call Typer; its four lines about a wrong call become one line and a hint. Returns the exit code."""
     try:
         return int(app(args=args, prog_name=prog, standalone_mode=False) or 0)
     except TyperException as error:
@@ -165,7 +165,7 @@ def _call(app: typer.Typer, args: list[str], prog: str) -> int:
 
 
 def _print_help(app: typer.Typer, args: list[str], prog: str) -> NoReturn:
-    """Typer turns a reader that leaves into exit status 1; so the text is made first, and written here."""
+    """Write the help and exit. The text is made first: Typer would turn a reader that leaves into exit status 1."""
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         code = _call(app, args, prog)
@@ -225,7 +225,7 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
 
 
 def _guarded(body: Callable[[], tuple[int, bool]], log: Callable[[], Log]) -> tuple[int, bool]:
-    """Run, and turn whatever ends it into one line and an exit code; and whether to end at once."""
+    """Run the body and turn any error into one line; returns (exit code, whether the process must end at once)."""
     try:
         code, at_once = body()
         _flush()
@@ -272,7 +272,7 @@ def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, 
 
 
 def _about(options: dict[str, Any]) -> dict[str, Any]:
-    """What the summary says of the run itself."""
+    """The fields of the summary on the run itself."""
     if not options:
         return {}
     return {"seed": options["seed"]} | ({"dry_run": True} if options["dry_run"] else {})
@@ -321,7 +321,7 @@ def _print_config(command: Command, options: dict[str, Any], sources: dict[str, 
 
 
 def _flush() -> None:
-    """A disk that fills up or a reader that leaves is noticed here, not at interpreter exit."""
+    """Flush standard output, so that a full disk or a reader that leaves is noticed before the interpreter exits."""
     try:
         sys.stdout.flush()
     except BrokenPipeError as error:
@@ -331,13 +331,13 @@ def _flush() -> None:
 
 
 def _mute() -> None:
-    """Let what is still buffered go nowhere: Python flushes standard output again at its end."""
+    """Point standard output at nothing, as Python flushes it once more at its end."""
     with open(os.devnull, "w") as null:  # noqa: PTH123
         os.dup2(null.fileno(), 1)
 
 
 def _leave(code: int) -> NoReturn:
-    """End at once: worker threads may still wait for processes, which die with this one."""
+    """End the process at once: worker threads may still wait for processes, which die with this one."""
     _mute()
     sys.stderr.flush()
     os._exit(code)
@@ -361,7 +361,7 @@ def _catch_signals() -> None:
 
 
 def required(value: Any, option: str, hint: str = "") -> Any:
-    """An option that must come from a flag, the environment or a file."""
+    """The option's value; UsageError with `hint` where neither a flag nor the environment nor a file gave one."""
     if value is None or value == "":
         raise UsageError(f"--{option} is missing", hint=hint)
     return value

@@ -26,7 +26,7 @@ class Log:
         self._width = 0
 
     def event(self, kind: str, **fields: Any) -> None:
-        """One JSON line; `kind` is status, warning, error, summary or exit."""
+        """Write one event as a JSON line; `kind` is status, warning, error, summary or exit."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = {"kind": kind, "v": 1, "sid": self.sid, "prog": self.prog, "time": stamp, **fields}
         import json  # only where it is written: help and completion do without
@@ -34,18 +34,18 @@ class Log:
         self._write(json.dumps(line, ensure_ascii=False, default=str))
 
     def status(self, text: str, level: int = 0) -> None:
-        """A message that -q silences; `level` 1 is shown with -v."""
+        """Write a message that -q silences; one of `level` 1 is shown with -v."""
         if self.quiet or level > self.verbose:
             return
         self._say("status", text)
 
     def warning(self, text: str) -> None:
-        """Something that may be wrong; -q silences it."""
+        """Write a warning, which -q silences."""
         if not self.quiet:
             self._say("warning", f"warning: {text}" if not self.as_json else text)
 
     def error(self, text: str, hint: str = "", code: int = 1) -> None:
-        """Why the command ends: one line, a hint on the next."""
+        """Write why the command ends, in one line, and a hint on the next."""
         if self.as_json:
             self.event("error", message=text, hint=hint, code=code)
             return
@@ -54,14 +54,14 @@ class Log:
             self._write(f"  hint: {hint}")
 
     def traceback(self, error: BaseException) -> None:
-        """Where an error came from, with -vv or KAT_DEBUG."""
+        """Write where an error came from, with -vv or KAT_DEBUG."""
         if self.verbose >= 2 or os.environ.get("KAT_DEBUG"):
             import traceback
 
             traceback.print_exception(error)
 
     def summary(self, code: int, counts: dict[str, Any]) -> None:
-        """The last line of a run: always as JSON; for people when the run came to its end."""
+        """Write the last line of a run: always in the JSON log; for people only when the run came to its end."""
         self.clear()
         seconds = round(time.monotonic() - self.started, 3)
         if self.as_json:
@@ -73,11 +73,11 @@ class Log:
 
     @property
     def shows_progress(self) -> bool:
-        """Whether there is a line that rewrites itself."""
+        """Whether the log shows a progress line that rewrites itself."""
         return self._progress
 
     def progress(self, counts: dict[str, Any]) -> None:
-        """A line that rewrites itself, on a terminal only."""
+        """Show these counts in the progress line, on a terminal only."""
         now = time.monotonic()
         if not self._progress or now - self._drawn < 0.2:
             return
@@ -89,7 +89,7 @@ class Log:
         self._width = len(line)
 
     def clear(self) -> None:
-        """Take the progress line away."""
+        """Remove the progress line from the terminal."""
         if self._width:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()

@@ -97,7 +97,7 @@ def _hand_out(run: Run, served: Served, keys: Path | None) -> None:
 
 
 def _watch(served: Served) -> None:
-    """Wait; on a terminal, show what goes on."""
+    """Wait for an interrupt; on a terminal, show the sessions meanwhile."""
     import sys
     import time
 

@@ -21,7 +21,7 @@ from katcore.errors import EngineError, UsageError
 from katcore.records import Json
 
 VERSION = "llm/1"
-"""Part of every cached answer's name."""
+"""A part of every cached answer's name, so that another version finds none of them."""
 KEY_VARIABLE = "OPENAI_API_KEY"
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class _Answer(msgspec.Struct):
 
 @dataclass
 class Budget:
-    """What may be spent, 0 for no limit; shared by threads. What the cache answers costs nothing."""
+    """The calls and tokens that may be spent, 0 for no limit; shared by threads. Cached answers cost nothing."""
 
     calls: int = 0
     tokens: int = 0
@@ -141,7 +141,7 @@ class Client:
         raise BadAnswer(f"{self.model}: no valid JSON in {tries} answers ({problem})")
 
     def _post(self, body: Json) -> Reply:
-        """With retries; a field that the endpoint does not know is left out once it says so."""
+        """The endpoint's reply, with retries; a field that the endpoint does not know is left out once it says so."""
         status, data = self._sent(body)
         if status == 400 and "response_format" in body and "response_format" in data:
             status, data = self._sent({name: value for name, value in body.items() if name != "response_format"})

@@ -23,7 +23,7 @@ LONGEST_PAUSE_S = 60
 
 
 class Retries(Retry):
-    """urllib3's, which tells `before` of each retry and takes a `Retry-After` that is none for a missing one."""
+    """urllib3's Retry that calls `before` before each retry and ignores a malformed `Retry-After`."""
 
     def __init__(self, *args: Any, before: Callable[[], None], **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -31,7 +31,7 @@ class Retries(Retry):
 
     @classmethod
     def of(cls, tries: int, first_pause_s: float, before: Callable[[], None]) -> Retries:
-        """So many tries in all; what `before` raises ends them."""
+        """Retries for `tries` tries in all, the first pause in seconds; what `before` raises ends them."""
         return cls(
             tries - 1,
             before=before,
@@ -44,17 +44,17 @@ class Retries(Retry):
         )
 
     def new(self, **settings: Any) -> Retries:
-        """As urllib3 makes the state after a try, with `before`."""
+        """The state after a try, as urllib3 makes it, with `before` kept."""
         return super().new(before=self.before, **settings)
 
     def increment(self, *args: Any, **settings: Any) -> Retries:
-        """One try less. MaxRetryError when none is left."""
+        """The state with one try less. MaxRetryError when none is left."""
         left = super().increment(*args, **settings)
         self.before()
         return left
 
     def get_backoff_time(self) -> float:
-        """Before the first retry too, where urllib3 does not pause."""
+        """Seconds to pause, also before the first retry, where urllib3 itself does not pause."""
         return super().get_backoff_time() or self.backoff_factor * random.uniform(0.75, 1.0)
 
     def parse_retry_after(self, retry_after: str) -> float:
@@ -83,7 +83,7 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout_s: float, retri
 
 
 def _after(answer: requests.Response, broken: requests.RequestException) -> Retries:
-    """What is left of the retries, after the pause, when an answer broke off: urllib3 leaves that to its caller."""
+    """Pause and return the retries left when an answer broke off, which urllib3 leaves to its caller."""
     try:
         left: Retries = answer.raw.retries.increment("POST", answer.url, error=ProtocolError(str(broken)))
     except MaxRetryError:

@@ -44,7 +44,7 @@ from katcore.testrun.guard import Guard, source_folders
 from katcore.testrun.run import TestRun, prepare, run_tests
 
 SHOWN = 50
-"""How many test ids or characters of a list go into the evidence of a rejection."""
+"""The most test ids, or characters of a list, that go into the evidence of a rejection."""
 
 
 def instance_id(change: Change) -> str:
@@ -67,7 +67,7 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
 
 @dataclass(frozen=True)
 class _Bench:
-    """What all runs of one change share."""
+    """The sandbox, the repository and the test files that all runs of one change share."""
 
     source: TaskSource
     sandbox: Sandbox
@@ -77,7 +77,7 @@ class _Bench:
     known: str
 
     def run(self, environment: Environment, patch: str) -> TestRun:
-        """One run in a fresh box, as a grading goes. A set-up that fails is a run without outcomes."""
+        """The run of the tests in a fresh box, as in a grading; one whose set-up fails has no outcomes."""
         base = workspace(self.source)
         free = source_folders(self.known)
         kept = Guard(self.files, environment, lambda name: os.path.lexists(base / name), free).keep(patch)
@@ -114,17 +114,17 @@ class Builder:
     options: BuildOptions = BuildOptions()
 
     def __post_init__(self) -> None:
-        """A name or a time that is none is told before any work."""
+        """Raise UsageError for a sandbox or a clock that is none, before any work."""
         _ = name_of(self.options.boxes)
         if self.options.clock != "change":
             clock.chosen(self.options.clock, "")
 
     def __call__(self, item: Item) -> Iterator[Task]:
-        """One task."""
+        """Yield the task that is built from the item's change."""
         yield self.build(item.payload)
 
     def build(self, change: Change) -> Task:
-        """The task, or Rejected, or RecordError."""
+        """The task of a change. Raises Rejected where it is no good one, RecordError where it cannot be built here."""
         _select(change)
         source = source_of(change)
         recipe, files = _look(change, source)
@@ -184,7 +184,7 @@ def _environment(change: Change, recipe: Recipe, bench: _Bench, starts: str) -> 
 
 
 def _left_out(recipe: Recipe) -> Json:
-    """What the project asks for and the environment does not have, where there is such."""
+    """Evidence of what the project asks for and the environment lacks; {} where it lacks nothing."""
     return {"left_out": list(recipe.notes[:SHOWN])} if recipe.notes else {}
 
 

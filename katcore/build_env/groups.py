@@ -14,13 +14,13 @@ from packaging.utils import canonicalize_name
 from katcore.build_env.manifest import requirements
 
 MOST = 10_000
-"""Lines of all groups: a few that include each other twice and twice again end in no memory at all."""
+"""The most lines of all groups: a few that each include the next one twice would fill any memory."""
 LONGEST = 200
-"""Characters of a note."""
+"""The most characters of a note."""
 
 
 def groups_of(raw: Mapping[str, Sequence[Any]], notes: list[str]) -> dict[str, list[str]]:
-    """What each group needs, by its name as it is written."""
+    """The requirement lines of each dependency group, by its name as written; problems are added to `notes`."""
     from dependency_groups import DependencyGroupResolver
 
     try:

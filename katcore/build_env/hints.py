@@ -55,7 +55,7 @@ class Hints:
 
 
 def hints(folder: Path) -> Hints:
-    """Everything the surrounding files tell."""
+    """The hints of all files around the manifest: requirements files, tox, continuous integration."""
     out = Hints()
     for names, into in ((TEST_FILES, out.test), (DEV_FILES, out.dev), (RUNTIME_FILES, out.runtime)):
         for name in names:

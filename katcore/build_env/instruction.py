@@ -22,7 +22,7 @@ LONGEST = 8000
 
 
 def problem_statement(change: Change) -> str:
-    """Plain text or Markdown, ending with a newline."""
+    """The task's instruction from what people wrote about the change, as text or Markdown that ends with a newline."""
     parts = [f"{issue.title}\n\n{_clean(issue.body)}".strip() for issue in change.issues]
     title, body = change.title.strip(), _clean(change.body)
     parts += [part for part in (title, body) if part and part not in parts]

@@ -17,7 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 LONGEST = 2000
-"""Characters of a requirement that is read: the time that markers take grows with their square."""
+"""The most characters of a requirement that is read: the time of parsing markers grows with the square."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Manifest:
     extensions: bool = False
     kinds: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What was left out and why."""
+    """Lines on what was left out, and why."""
 
     def absorb(self, other: Manifest) -> None:
         """Take from `other`, which is believed less, what is still unknown."""
@@ -88,7 +88,7 @@ def strings(value: Any) -> list[str]:
 
 
 def pairs(value: Any) -> dict[str, str]:
-    """The texts of a table by name."""
+    """The entries of a table whose values are strings."""
     return {k: v for k, v in value.items() if isinstance(v, str)} if isinstance(value, dict) else {}
 
 

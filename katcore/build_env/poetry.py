@@ -25,7 +25,7 @@ from katcore.build_env.manifest import LONGEST as LONGEST_LINE
 from katcore.build_env.manifest import Manifest, pairs, strings, table
 
 LONGEST = 200
-"""Characters of a constraint: real ones have less than half, and the time to read one grows faster than its length."""
+"""The most characters of a constraint: real ones have less than half, and parsing time grows faster than length."""
 ELSEWHERE = ("git", "path", "url", "file")
 
 # poetry-core puts its own copies of packaging and others before everybody's, processes that this one starts included.
@@ -34,7 +34,7 @@ if __vendor_site__ in sys.path:
 
 
 def from_poetry(poetry: Mapping[str, Any]) -> Manifest:
-    """Dependencies, groups, extras, entry points and layout."""
+    """The manifest from poetry's table: dependencies, groups, extras, entry points and layout."""
     out = Manifest(name=_text(poetry.get("name")), version=_text(poetry.get("version")), kinds=["poetry"])
     dependencies = table(poetry, "dependencies")
     out.requires_python = _python(dependencies.get("python"), out.notes)
@@ -79,7 +79,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _lines(dependencies: Mapping[str, Any], notes: list[str]) -> list[str]:
-    """PEP 508's lines, one for each case."""
+    """The dependencies as requirement lines of PEP 508, one for each constraint."""
     lines = []
     for name, wanted in dependencies.items():
         for case in _cases(wanted) if name.lower() != "python" else ():
@@ -120,7 +120,7 @@ def _marker(case: Mapping[str, Any]) -> str:
 
 
 def _python(wanted: Any, notes: list[str]) -> str:
-    """Python's versions as PEP 440 has them."""
+    """The wanted Python versions as a specifier of PEP 440; what cannot be written so goes to `notes`."""
     if wanted is None:
         return ""
     try:
@@ -132,7 +132,7 @@ def _python(wanted: Any, notes: list[str]) -> str:
 
 
 def _short(value: object) -> str:
-    """A constraint's text. ValueError when it is none, or none that a person wrote."""
+    """The constraint as text. ValueError when it is no string, or longer than a person writes."""
     if not isinstance(value, str):
         raise ValueError("has no version")
     if len(value) > LONGEST:

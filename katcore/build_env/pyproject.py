@@ -24,7 +24,7 @@ from katcore.build_env.manifest import (
 
 
 def from_pyproject(folder: Path) -> Manifest:
-    """pyproject.toml, whatever tool it was written for."""
+    """The manifest from pyproject.toml, whatever tool it was written for."""
     data = toml_of(folder / "pyproject.toml")
     out = Manifest(build_requires=requirements(strings(table(data, "build-system").get("requires"))))
     if project := table(data, "project"):
@@ -88,7 +88,7 @@ def _layout(out: Manifest, data: Mapping[str, Any]) -> None:
 
 
 def _version(folder: Path, data: Mapping[str, Any]) -> str:
-    """A version that a tool would look up: setuptools' `attr`, hatch's `path`, flit's module."""
+    """The version, looked up as the tool would: setuptools' `attr`, hatch's `path`, flit's module; else empty."""
     dynamic = table(data, "tool", "setuptools", "dynamic", "version")
     if isinstance(dynamic.get("attr"), str):
         return attr_version(folder, dynamic["attr"])

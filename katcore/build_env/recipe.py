@@ -30,7 +30,7 @@ NOT_TESTS = re.compile(
     r"|sphinx.*|furo|mkdocs.*|bump2version|bumpversion|pip|pip-tools|commitizen|towncrier|ipython|jupyter.*|types-.*"
     r"|pydocstyle|bandit|safety|docutils|pytest-(flake8|black|mypy|pylint|ruff|isort|codestyle|pycodestyle))"
 )
-"""Tools of developers that no test needs."""
+"""Matches names of developers' tools that no test needs."""
 
 XDIST = r"(^|\s)-n[ =]?(\d|auto)|--numprocesses"
 PLUGINS = {
@@ -47,7 +47,7 @@ PLUGINS = {
     r"--reruns": "pytest-rerunfailures",
     r"--snapshot": "syrupy",
 }
-"""Options in a project's pytest configuration that only exist with a plugin."""
+"""Patterns of options in a pytest configuration, and the plugin without which the option does not exist."""
 
 
 class NoRecipe(Exception):
@@ -102,7 +102,7 @@ def detect(folder: Path, test_paths: Sequence[str], python: tuple[int, int] = sy
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """All that the project says about itself, the most believable source first."""
+    """The project's manifest, merged from all its sources, of which the more believable ones win."""
     manifest = from_pyproject(folder)
     for read in (from_setup_cfg, from_setup_py, from_release):
         manifest.absorb(read(folder))
@@ -144,7 +144,7 @@ def candidates(manifest: Manifest, found: Hints, config: PytestConfig) -> tuple[
 
 
 def _expanded(manifest: Manifest, lines: Iterable[str], depth: int = 3) -> list[str]:
-    """A project's extra may name other extras of itself: `kat[train]`."""
+    """The lines, where those that name extras of the project itself (`kat[train]`) are replaced by the extras' own."""
     out: list[str] = []
     own = name_of(manifest.name) if re.fullmatch(r"[\w.-]+", manifest.name) else ""
     for line in lines:
@@ -157,7 +157,7 @@ def _expanded(manifest: Manifest, lines: Iterable[str], depth: int = 3) -> list[
 
 
 def _unique(lines: Iterable[str], own: str) -> tuple[str, ...]:
-    """Without repeats, without the project itself, without `pytest` alone where a version is asked for."""
+    """The lines without repeats, without the project itself, and without a bare `pytest` beside one with a version."""
     mine = name_of(own) if re.fullmatch(r"[\w.-]+", own) else ""
     kept = [line for line in dict.fromkeys(lines) if name_of(line) != mine or mine == "pytest"]
     named = {name_of(line) for line in kept if Requirement(line).specifier}
@@ -165,7 +165,7 @@ def _unique(lines: Iterable[str], own: str) -> tuple[str, ...]:
 
 
 def pytest_config(folder: Path) -> PytestConfig:
-    """The file that pytest would read, by its own order."""
+    """The configuration in the file that pytest itself would choose."""
     for name in ("pytest.toml", ".pytest.toml"):
         if (folder / name).is_file():
             return _config(name, table(toml_of(folder / name), "pytest"))
@@ -194,7 +194,7 @@ def _config(file: str, options: dict[str, object]) -> PytestConfig:
 
 
 def default_paths(folder: Path, config: PytestConfig, test_paths: Sequence[str]) -> list[str]:
-    """Where the suite lies: as configured, else the usual folders; in any case where the change has its tests."""
+    """The paths of the test suite: as configured, else the usual folders; always with the change's own tests."""
     paths = list(config.testpaths) or [name for name in ("tests", "test", "testing") if (folder / name).is_dir()]
     for path in test_paths:
         inside = any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)
@@ -229,7 +229,7 @@ def test_command(config: PytestConfig, paths: Sequence[str]) -> str:
 
 
 def _harmless(options: Sequence[str]) -> list[str]:
-    """Without what stops a run early, runs a part of it, or writes the report elsewhere."""
+    """The options without those that stop a run early, run a part of it, or write the report elsewhere."""
     kept: list[str] = []
     skip = False
     for option in options:

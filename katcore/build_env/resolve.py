@@ -55,7 +55,7 @@ def resolutions(recipe: Recipe, before: str) -> Iterator[Resolution]:
 
 
 def lock_of(report: pip.Report, own: str) -> tuple[str, ...]:
-    """`name==version --hash=sha256:…` per package, sorted, without the project itself."""
+    """The lock of a report: `name==version --hash=sha256:…` for each package, sorted, without the project itself."""
     lines = []
     for entry in report:
         name, version = canonicalize_name(entry["metadata"]["name"]), entry["metadata"]["version"]

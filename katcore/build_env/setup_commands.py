@@ -18,7 +18,7 @@ SITE = "/tmp/kat-site"
 
 
 def setup_commands(manifest: Manifest) -> Iterator[str]:
-    """Metadata first, then version files, then extensions."""
+    """The shell commands that set the project up in a box: metadata, then version files, then extensions."""
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", manifest.name):
         yield from _metadata(manifest)
     for path in manifest.version_files:

@@ -16,7 +16,7 @@ from typing import Any
 from katcore.build_env.manifest import Manifest, attr_version, requirements, strings, text_of, version_in
 
 LONGEST = 20_000
-"""Items or characters of a sum: a file that doubles one forty times would fill any memory."""
+"""The most items or characters of a sum: a file that doubles one forty times would fill any memory."""
 
 
 def ini_of(path: Path) -> configparser.ConfigParser:
@@ -36,7 +36,7 @@ def lines_of(value: str | None) -> list[str]:
 
 
 def from_setup_cfg(folder: Path) -> Manifest:
-    """setup.cfg's `[metadata]` and `[options]`."""
+    """The manifest from `[metadata]` and `[options]` of setup.cfg."""
     ini = ini_of(folder / "setup.cfg")
     if not ini.has_section("metadata") and not ini.has_section("options"):
         return Manifest()
@@ -75,7 +75,7 @@ def _points(lines: list[str]) -> dict[str, str]:
 
 
 def from_setup_py(folder: Path) -> Manifest:
-    """The literal arguments of the call of `setup()`."""
+    """The manifest from the literal arguments of the call of `setup()` in setup.py."""
     source = text_of(folder / "setup.py")
     try:
         return _from_tree(ast.parse(source), source)
@@ -166,7 +166,7 @@ def _entry_points(value: Any) -> dict[str, dict[str, str]]:
 
 
 def from_release(folder: Path) -> Manifest:
-    """PKG-INFO and egg-info of a source release: right where a setup computed what it says."""
+    """The manifest from PKG-INFO and egg-info of a source release, which are right where setup.py computes values."""
     header = HeaderParser().parsestr(text_of(folder / "PKG-INFO"))
     out = Manifest(
         name=str(header.get("Name", "")),
@@ -186,7 +186,7 @@ def from_release(folder: Path) -> Manifest:
 
 
 def _sort(out: Manifest, line: str) -> None:
-    """A requirement of an extra carries `extra == "…"` in its marker."""
+    """Add a requirement to the manifest; one with `extra == "…"` in its marker belongs to that extra."""
     text, _, marker = line.partition(";")
     extra = marker.partition("extra ==")[2].strip(" \"')")
     if extra:

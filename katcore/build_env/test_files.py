@@ -24,14 +24,14 @@ GUARDED = (
     "sitecustomize.py",
     "usercustomize.py",
 )
-"""Recorded as absent where they are not there; the last two are read by every start of Python."""
+"""Files that are recorded as absent where they do not exist; Python reads the last two at every start."""
 _FOLDERS = frozenset({"test", "tests", "testing"})
 _NAMES = re.compile(r"(test.*|.*_tests?|conftest)\.py")
 _SKIPPED = frozenset({".git", ".tox", ".nox", ".venv", "venv", "node_modules", "__pycache__", "build", "dist"})
 
 
 def wanted_files(folder: Path, touched: Sequence[str], source_dirs: Sequence[str] = ()) -> dict[str, TestFile]:
-    """Everything that verification restores before it grades, sorted by path."""
+    """The files that verification restores before it grades, by path and sorted."""
     names = {*touched, *GUARDED, *_tests(folder)}
     names |= {f"{top}/{name}" for top in source_dirs if top != "." for name in ("sitecustomize.py", "usercustomize.py")}
     config = pytest_config(folder).file

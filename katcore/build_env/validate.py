@@ -27,7 +27,7 @@ class Finding:
 
 
 def compare(before: Sequence[TestRun], after: Sequence[TestRun]) -> Finding:
-    """Sort every test that any run has seen."""
+    """The finding for every test that any run has seen, from runs before and after the change."""
     out = Finding()
     for test in sorted({test for run in (*before, *after) for test in run.outcomes}):
         if test.endswith(".py"):
@@ -46,6 +46,6 @@ def compare(before: Sequence[TestRun], after: Sequence[TestRun]) -> Finding:
 
 
 def evidence_of(state: str, run: TestRun) -> Json:
-    """What is kept of a run: nothing that differs from one machine to the next."""
+    """The evidence kept of a run, as JSON, with nothing that differs from one machine to the next."""
     out: Json = {"state": state, "exit_code": run.exit_code, "counts": run.counts(), "outcomes_sha256": run.digest()}
     return out | ({"problem": run.problem} if run.problem else {})

@@ -18,7 +18,7 @@ from katcore.records import Trajectory, Verdict
 
 
 class Candidate(Struct, kw_only=True):
-    """How one expert did on one task."""
+    """One expert's result on one task."""
 
     reward: float
     pass_rate: float

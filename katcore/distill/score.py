@@ -62,7 +62,7 @@ class Scorer:
             raise InputError(f"the choice names {', '.join(unknown)}, which is no --expert", hint="--expert NAME=DIR")
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs; it loads its own models."""
+        """The state for another process, without models: it loads its own."""
         return {name: getattr(self, name) for name in ("experts", "choices", "temperature", "backend", "placement")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -106,7 +106,7 @@ class Scorer:
         raise RecordError("score", f"no expert was chosen for the task of group {sample.group_id}")
 
     def _scores(self, name: str, pack: Pack, tree: Forest, roots: list[int]) -> list[float]:
-        """log p of every token of these trees, at the pack's places; 0 at roots and elsewhere."""
+        """The expert's log-probs (nats) of these trees' tokens, [N] at the pack's places; 0 at roots and elsewhere."""
         import torch
 
         model = self._model(name)
@@ -165,7 +165,7 @@ def _version(folder: Path) -> str:
 
 
 def _kl_weight(pack: Pack) -> list[float]:
-    """For a pack without distillation weights, as one made for grpo: 1 for what RL trains. The two streams then mix."""
+    """Distillation weights for a pack without any, such as one for grpo: 1 at terms that RL trains; both then mix."""
     return [float(weight != 0) for weight in pack.rl_weight]
 
 

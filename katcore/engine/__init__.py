@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 KINDS = {"embedded": ":", "sglang": ":", "openai": ":", "anthropic": ":", "scripted": ":", "oracle": "", "nop": ""}
-"""Kinds of engine names, and what follows the kind."""
+"""The kinds of engine names, and what follows the kind in a name."""
 
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How to sample; `seed` makes one request reproducible on the embedded engine.
+    """Sampling parameters; `seed` makes one request reproducible on the embedded engine.
 
     `stop`: texts that end a completion; the token that completed one is the last of its ids.
     """
@@ -36,7 +36,7 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Generation:
-    """What was sampled: ids, one log-prob each (natural log, at the sampling temperature), and why it ended.
+    """A completion: sampled ids, one log-prob each (natural log, at the sampling temperature), and why it ended.
 
     `finish_reason`: `stop`, `length` or `abort`. `versions` are [start, weight version] over `token_ids`.
     The stop token, when one ended it, is the last of `token_ids`.
@@ -68,7 +68,7 @@ class Engine(Protocol):
         """Whether the engine can generate."""
 
     async def close(self) -> None:
-        """Let go of connections, and of the server when it is ours."""
+        """Close the connections, and end the server when it is ours."""
 
 
 class Streaming(Protocol):
@@ -85,7 +85,7 @@ Grow = Callable[[list[int], SamplingParams], AsyncIterator[Generation]]
 
 
 async def stream(engine: Engine, input_ids: list[int], params: SamplingParams) -> AsyncIterator[Generation]:
-    """A completion in parts; in one where the engine does not stream."""
+    """A completion in parts; as a single part where the engine does not stream."""
     grow: Grow | None = getattr(engine, "stream", None)
     if grow is not None:
         async for part in grow(input_ids, params):

@@ -11,12 +11,12 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 
 _BLOCK = 64
-"""Tokens a step: prefixes are compared in whole blocks."""
+"""Tokens of a block: prefixes are compared in whole blocks."""
 _KNOWN = 1 << 16
 _BUSIER = 8
-"""So many calls more than the least busy one, and a prefix is computed anew instead of waiting for."""
+"""How many more open calls than the least busy server a prefix's home may have; beyond, the prefix is computed anew."""
 _DOWN_S = 15.0
-"""A server that failed is asked last for so long."""
+"""Seconds for which a server that failed is asked last."""
 
 
 class Routes:
@@ -51,11 +51,11 @@ class Routes:
         return home
 
     def failed(self, index: int) -> None:
-        """It did not answer."""
+        """Note that a server did not answer."""
         self._down_until[index] = time.monotonic() + _DOWN_S
 
     def answered(self, index: int) -> None:
-        """It did."""
+        """Note that a server answered."""
         self._down_until[index] = 0.0
 
 

@@ -23,11 +23,11 @@ DONE: Json = {"role": "assistant", "content": "Done."}
 
 
 class Script(Protocol):
-    """Something that knows every answer beforehand."""
+    """A source of answers that are known beforehand, in place of an engine."""
 
     @property
     def name(self) -> str:
-        """What the trajectory's `model` says."""
+        """The model's name in the trajectory."""
 
     def messages(self, task: Task, sample: int) -> list[Json]:
         """The assistant messages of one attempt, in order."""
@@ -47,7 +47,7 @@ def bash(command: str) -> Json:
 
 
 class Oracle:
-    """The gold patch, one call a file; samples after the first look before they edit."""
+    """Answers with the known change, one call for each file; samples after the first look before they edit."""
 
     name = "oracle"
 
@@ -56,7 +56,7 @@ class Oracle:
 
 
 class Nop:
-    """Does nothing."""
+    """Answers without any call, so that nothing is changed."""
 
     name = "nop"
 
@@ -74,7 +74,7 @@ class Line(msgspec.Struct):
 
 @dataclass(frozen=True)
 class FromFile:
-    """A script file."""
+    """Answers from a script file."""
 
     path: str
 
@@ -121,7 +121,7 @@ def _message(given: Json, where: str) -> Json:
 
 
 def script(name: str) -> Script:
-    """`oracle`, `nop` or `scripted:FILE`."""
+    """The script of that name: `oracle`, `nop` or `scripted:FILE`, whose file is read to see that it is well-formed."""
     if name == "oracle":
         return Oracle()
     if name == "nop":

@@ -140,7 +140,7 @@ class SGLangEngine:
         await self._servers.ask_all("POST", "/continue_generation", {})
 
     async def release_memory(self, tags: Sequence[str] | None = None) -> None:
-        """Give away what `tags` name (`kv_cache`, `weights`; everything without) until `resume_memory`.
+        """Free the memory that `tags` name (`kv_cache`, `weights`; all without tags) until `resume_memory`.
 
         SGLang needs `--enable-memory-saver`, and has no weights afterwards but those of the next update.
         """
@@ -168,7 +168,7 @@ class SGLangEngine:
         return True
 
     async def close(self) -> None:
-        """Let go of connections, and of the server when it is ours."""
+        """Close the connections, and end the server when it is ours."""
         await self._servers.close()
         if self._closing is not None:
             closing, self._closing = self._closing, None

@@ -26,9 +26,9 @@ CLOCK = "KAT_CLOCK"
 FOLDER = "/opt/kat-clock"
 LIBRARY = "clock.so"
 FIRST_YEAR = 1990
-"""Of a clock: the library tells deadlines on the wall clock from those on an uptime by their size."""
+"""The earliest year of a clock: the library tells wall-clock deadlines from those on an uptime by their size."""
 SLOW_S = 120
-"""A box that needs longer to start two processes fails."""
+"""Seconds after which a box that has not started two processes fails."""
 
 _FLAGS = ("-O2", "-shared", "-fPIC", "-ffreestanding", "-fno-stack-protector", "-nostdlib")
 # The box's own time, then the same through the clock: an engine on another machine may have another time.
@@ -40,7 +40,7 @@ _started: WeakKeyDictionary[Box, dict[str, str]] = WeakKeyDictionary()
 
 
 def chosen(option: str, created_at: str) -> str:
-    """What `--clock` comes to for a change: nothing, or RFC 3339 in UTC. RecordError for a change without a date."""
+    """The clock that `--clock` means for a change: empty, or RFC 3339 in UTC. RecordError for a change without date."""
     if option == "none":
         return ""
     try:
@@ -53,12 +53,12 @@ def chosen(option: str, created_at: str) -> str:
 
 
 def mounts(environment: Environment) -> tuple[Mount, ...]:
-    """The folder with the library, where the environment names a clock."""
+    """The mount of the folder with the library; none where the environment names no clock."""
     return (Mount(library().parent, FOLDER),) if CLOCK in environment.env else ()
 
 
 def variables(box: Box, environment: Environment) -> dict[str, str]:
-    """What the box's processes get so that they see the task's clock. It starts at the first call for a box."""
+    """The variables with which a box's processes see the task's clock, which starts at the first call for a box."""
     named = environment.env.get(CLOCK)
     if named is None:
         return {}
@@ -111,7 +111,7 @@ def _said(done: Result) -> str:
 
 
 def _read(text: str) -> datetime:
-    """A time of RFC 3339, in UTC. ValueError."""
+    """The time in a text of RFC 3339, in UTC. ValueError where it is none."""
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError(f"{text!r} does not say its offset from UTC")

@@ -24,7 +24,7 @@ LADDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "git": (("git", "apply", "--whitespace=nowarn", "-"),),
     "patch": ((*_PATCH, "--dry-run"), _PATCH),
 }
-"""Rung -> commands, each of which must end with 0."""
+"""The ways to apply a patch, tried in order: name → commands, each of which must end with 0."""
 
 
 class BadPatch(Exception):
@@ -60,7 +60,7 @@ def _climb(patch: str, run: Exec) -> str:
 
 
 def apply_here(folder: Path, patch: str) -> str:
-    """Apply to a folder of this machine; the rung that worked. Raises BadPatch."""
+    """Apply a patch to a folder of this machine; returns the name of the way that worked. Raises BadPatch."""
 
     def run(command: Sequence[str], data: bytes) -> tuple[int, str]:
         # a ceiling at the parent keeps git out of a repository that the folder may lie in
@@ -78,7 +78,7 @@ def apply_here(folder: Path, patch: str) -> str:
 
 
 def apply_in_box(box: Box, patch: str) -> str:
-    """Apply in a box's workdir; the rung that worked. Raises BadPatch."""
+    """Apply a patch in a box's workdir; returns the name of the way that worked. Raises BadPatch."""
 
     def run(command: Sequence[str], data: bytes) -> tuple[int, str]:
         done = box.exec(command, env=GIT_ENV, stdin=data, timeout_s=300)

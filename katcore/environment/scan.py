@@ -22,7 +22,7 @@ from katcore.sandbox import ENV, PYTHON, SCAFFOLD, Box
 from katcore.source.diff import content, paths
 
 TELLING, ALONE = 16, 40
-"""Characters of a line that tells something, and of one that does so by itself."""
+"""The fewest characters of a line that counts with others as a trace of the answer, and of one that counts alone."""
 MOST_LINES = 64
 SECONDS = 300.0
 PLACES = (ENV, SCAFFOLD, "/home", "/root", "/srv", "/tmp", "/var/tmp", "/usr/local", "/usr/src")
@@ -63,13 +63,13 @@ def telling(patch: str) -> list[str]:
 
 
 def _common(line: str) -> bool:
-    """Whether many a file has such a line."""
+    """Whether the line is one that many files have, such as an import."""
     opened = line.startswith(("#", "//", "*", "/*", '"""', "import ", "from ", "using ", "package "))
     return opened or " " not in line or not re.search("[A-Za-z]", line)
 
 
 def _newer(found: str, than: str) -> bool:
-    """Whether a release is above another; where that cannot be told, it is."""
+    """Whether a release is above another; True where that cannot be told."""
     try:
         return Version(found) > Version(than)
     except InvalidVersion:

@@ -20,13 +20,13 @@ RUN_ENV = {
     "PIP_NO_INDEX": "1",
     "CI": "1",
 }
-"""What every test run sees, beneath `Environment.env`."""
+"""The variables that every test run sees, which `Environment.env` overrides."""
 
 
 def run_env(environment: Environment, box: Box | None = None) -> dict[str, str]:
-    """What processes of a task see in its box; an image of its own says itself where programs are looked for.
+    """The environment variables of a task's processes; an image of its own sets its PATH itself.
 
-    With the box that they run in also the task's clock, if it has one: that starts with its first process.
+    With the `box` that they run in also those of the task's clock, if it has one, which starts with its first process.
     """
     own = {name: value for name, value in RUN_ENV.items() if not (environment.image and name == "PATH")}
     return {**own, **environment.env, **({} if box is None else clock.variables(box, environment))}

@@ -44,7 +44,7 @@ def workspace(source: TaskSource) -> Path:
 
 
 def _age(folder: Path) -> None:
-    """Every file is from one old day: no tool finds it newer than what is made from it, whatever its clock says."""
+    """Give all files one old date, so that no tool finds them newer than what is made from them, at any clock."""
     when = datetime.fromisoformat(WHEN).timestamp()
     for top, _, files in os.walk(folder):
         for name in files:

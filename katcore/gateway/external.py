@@ -64,7 +64,7 @@ class ExternalModel:
     async def answer(
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
-        """One call of the endpoint. EngineError, ContextOverflow."""
+        """The answer of one call of the endpoint. Raises EngineError, or ContextOverflow for too long a prompt."""
         try:
             if self.kind == "openai":
                 given = await self._post("/chat/completions", _openai_body(request, params, self.model))
@@ -75,7 +75,7 @@ class ExternalModel:
             raise EngineError(f"{self.name}: answered in another shape ({reason!r})") from None
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections to the endpoint."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -186,7 +186,7 @@ def _anthropic_tool(function: Json) -> Json:
 
 
 def _turns(messages: list[Json]) -> list[Json]:
-    """Messages as turns that alternate: results and what the user says stand in one."""
+    """Messages as turns of user and assistant that alternate; results and the user's text are one turn."""
     turns: list[Json] = []
     for message in messages:
         role = "assistant" if message["role"] == "assistant" else "user"

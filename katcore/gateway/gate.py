@@ -12,7 +12,7 @@ from types import TracebackType
 
 
 class Gate:
-    """Open at first. `async with gate` is one generation."""
+    """Lets generations begin while it is open, as at first; `async with gate` holds one generation."""
 
     def __init__(self) -> None:
         self.pauses = 0
@@ -37,21 +37,21 @@ class Gate:
             self._open.clear()
 
     def resume(self) -> None:
-        """Let those that wait begin."""
+        """Open the gate again, so that waiting generations begin."""
         if self.paused:
             self._paused_s += time.monotonic() - self._since
             self._open.set()
 
     def paused_seconds(self) -> float:
-        """How long it has been paused, all pauses together: time that no rollout is charged for."""
+        """Seconds of all pauses together, which no rollout is charged for."""
         return self._paused_s + (time.monotonic() - self._since if self.paused else 0.0)
 
     async def opened(self) -> None:
-        """Until it is open."""
+        """Return when the gate is open."""
         await self._open.wait()
 
     async def drained(self) -> None:
-        """Until no generation runs."""
+        """Return when no generation is running."""
         await self._idle.wait()
 
     async def __aenter__(self) -> Gate:

@@ -16,7 +16,7 @@ from katcore.references import Corrector, Rules, Steps, step_of
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of an answer. `message` takes its place (OpenAI form); `reason` is for people."""
+    """What the gateway does with an answer: `message` (OpenAI form) replaces it; `reason` is for people."""
 
     kind: Literal["keep", "replace", "stop"] = "keep"
     message: Json | None = None
@@ -25,7 +25,7 @@ class Decision:
 
 KEEP = Decision()
 Hook = Callable[[Sequence[Node], Json], Decision]
-"""Called once an answer, in order; it may keep what it needs to remember between calls."""
+"""(path, answer) → decision; called once for each answer, in order, and free to keep state between calls."""
 
 
 def by_references(references: Sequence[Steps], rules: Rules | None = None, workdir: str = "/testbed") -> Hook:

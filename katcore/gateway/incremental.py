@@ -20,7 +20,7 @@ from katcore.model.template import TemplateError
 from katcore.records import Json
 
 CHECKED = 3
-"""Conversations in which the short way must have been right before it is gone."""
+"""In how many conversations the short rendering must equal the whole one before it is used alone."""
 
 Shape = tuple[object, ...]
 _TOOL: Json = {"type": "function", "function": {"name": "f", "description": "?", "parameters": {"type": "object"}}}
@@ -29,7 +29,10 @@ _USER: Json = {"role": "user", "content": "?"}
 
 
 class IncrementalRenderer:
-    """What is known of one chat template. `whole` counts renders of whole conversations, `short` the others."""
+    """Renders with one chat template, and learns where short conversations suffice.
+
+    `whole` counts renderings of whole conversations, `short` those of short ones.
+    """
 
     def __init__(self) -> None:
         self.whole = self.short = 0
@@ -44,7 +47,7 @@ class IncrementalRenderer:
         tools: Sequence[Json] | None,
         history: History = "sampled",
     ) -> Delta:
-        """As `prompt.extend`."""
+        """The ids of the new messages, as `prompt.extend` gives them."""
         shape = None if history == "template" else _shape(messages, known, tools)
         count = -1 if shape is None else self._right.get(shape, 0)
         if shape is not None and count >= CHECKED and count & (count - 1):
@@ -78,7 +81,7 @@ class IncrementalRenderer:
 
 
 def _shape(messages: Sequence[Json], known: Known, tools: Sequence[Json] | None) -> Shape | None:
-    """What the rendering of the new messages may depend on, besides themselves; None where it is more than this."""
+    """All that the rendering of the new messages depends on besides themselves; None where that cannot be told."""
     roles = tuple(str(message.get("role")) for message in messages[known.count :])
     if not roles or "assistant" in roles or (known.end is None and not known.cut_off):
         return None
@@ -93,7 +96,7 @@ def _shape(messages: Sequence[Json], known: Known, tools: Sequence[Json] | None)
 def _behind(
     chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, opening: str
 ) -> Delta:
-    """The new messages behind a short conversation that ends as the known one does."""
+    """The ids of the new messages, rendered behind a short conversation that ends as the known one does."""
     opened = messages[0].get("role") in ("system", "developer")
     head = [_SYSTEM, _USER] if opened else [_USER]
     short = [*head, *messages[known.count - 1 :]]

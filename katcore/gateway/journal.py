@@ -17,7 +17,7 @@ from katcore.records import Boundary, Call, Json, Node, Outcome
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line: a call and what it changed in the tree; or, without a call, a part of an answer to come.
+    """One line of a journal: a call and what it changed in the tree; or, without a call, part of an unfinished answer.
 
     `renamed`: nodes of earlier lines that turned out to be of another lineage. `token_ids` and `logprobs` go on from
     the parts before.
@@ -54,7 +54,7 @@ class Journaled:
 
 
 class Journal:
-    """An open journal. `sync` also survives the loss of power."""
+    """An open journal; with `sync` each entry is also flushed to the disk and survives a loss of power."""
 
     def __init__(self, path: Path, header: Json, *, sync: bool = False) -> None:
         self.path = path
@@ -64,11 +64,11 @@ class Journal:
         self._write(msgspec.json.encode(header))
 
     def append(self, entry: Entry) -> None:
-        """Put a call on disk: when this returns, the answer may leave."""
+        """Write an entry to the file; once this returns, its answer may be sent."""
         self._write(msgspec.json.encode(entry))
 
     def close(self, *, remove: bool = False) -> None:
-        """Let go of the file; `remove` it when its trajectory is safe elsewhere."""
+        """Close the file, and with `remove` delete it, when its trajectory is safe elsewhere."""
         self._file.close()
         if remove:
             self.path.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> Journaled:
-    """What a journal holds."""
+    """The calls and nodes that a journal holds, and what it has of an unfinished answer."""
     *lines, _ = path.read_bytes().split(b"\n")
     if not lines:
         return Journaled({})

@@ -20,9 +20,9 @@ from katcore.gateway.messages import text_of
 from katcore.records import Boundary, Json, Node
 
 QUOTED = 2
-"""Sampled turns that a text repeats when it is a conversation; a title may have been asked for after the first."""
+"""How many sampled turns a text must repeat to count as a conversation; a title may be asked for after the first."""
 PIECE = 12
-"""Fewest characters by which a turn is known again."""
+"""The fewest characters by which a turn is recognised in another text."""
 _PLAIN = re.compile(r"[^\"\\\n\t]+")
 
 
@@ -39,18 +39,18 @@ class Lineages:
         """Nodes whose lineage is another than when they were added; whoever writes that down clears it."""
 
     def name(self, kind: str) -> str:
-        """A new name."""
+        """A new name for a lineage of this kind: the kind and a number."""
         self._count += 1
         return f"{kind}-{self._count}"
 
     def seen(self, node: int, agent: str) -> None:
-        """A prompt that ends at this node came from that agent."""
+        """Note that `agent` sent a prompt that ends at this node."""
         self._agents.setdefault(self._nodes[node].lineage, agent)
         root = self._nodes[self._path(node)[-1]].message or {}
         self._with_tools = self._with_tools or bool(root.get("tools"))
 
     def answered(self, node: int) -> None:
-        """This completion is the last of its conversation."""
+        """Note that this completion is the last of its conversation so far."""
         agent = self._agents.setdefault(self._nodes[node].lineage, self._agent_above(node))
         self._last[agent, self._path(node)[-1]] = node
 
@@ -89,7 +89,7 @@ class Lineages:
         return "none", self.name("branch")
 
     def _set_aside(self) -> None:
-        """Name what stood in the agent's place a title, if it was one answer and no conversation."""
+        """Name the lineage that was taken for the main one a title, if it was one answer and no conversation."""
         main = [node for node in self._nodes if node.lineage == "main"]
         if sum(node.role == "assistant" for node in main) > 1:
             return
@@ -101,7 +101,7 @@ class Lineages:
         self.renamed += [node.id for node in main]
 
     def _path(self, node: int | None) -> list[int]:
-        """From a node to its root."""
+        """The nodes from this one up to its root."""
         found = []
         while node is not None:
             found.append(node)

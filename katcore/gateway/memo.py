@@ -14,18 +14,18 @@ import msgspec
 
 T = TypeVar("T")
 KEPT = 4096
-"""Parts that are remembered, the latest used; agents send a few hundred."""
+"""How many parts are remembered, those used last; agents send a few hundred."""
 _SHORT = 64
 
 
 class Memo:
-    """Parts of earlier requests, by their bytes."""
+    """Remembers what was read from parts of earlier requests, by the parts' bytes."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Any] = {}
 
     def read(self, raw: msgspec.Raw, how: Callable[[Any], T]) -> T:
-        """`how` of the JSON value in `raw`. Whatever `how` raises; msgspec.DecodeError."""
+        """What `how` makes of the JSON value in `raw`, made once. Raises what `how` raises, and msgspec.DecodeError."""
         data = bytes(raw)
         key = (how, data if len(data) <= _SHORT else hashlib.blake2b(data, digest_size=16).digest())
         found = self._known.pop(key, self)
@@ -35,7 +35,7 @@ class Memo:
         return found  # type: ignore[no-any-return]
 
     def pair(self, one: Any, other: Any, how: Callable[[Any, Any], T]) -> T:
-        """`how` of two things that were read here."""
+        """What `how` makes of two things that `read` returned, made once."""
         key = (how, id(one), id(other))
         found = self._known.pop(key, None) or (one, other, how(one, other))  # what is kept alive keeps its id
         self._keep(key, found)
@@ -48,14 +48,14 @@ class Memo:
 
 
 class Derived(Generic[T]):
-    """What follows from an object that nobody changes, by its identity."""
+    """Remembers a value computed from objects that nobody changes, by their identity."""
 
     def __init__(self, how: Callable[[Any], T]) -> None:
         self._how = how
         self._known: dict[int, tuple[Any, T]] = {}
 
     def __call__(self, thing: Any) -> T:
-        """`how(thing)`."""
+        """`how(thing)`, computed once for each object."""
         found = self._known.pop(id(thing), None) or (thing, self._how(thing))
         self._known[id(thing)] = found
         if len(self._known) > KEPT:

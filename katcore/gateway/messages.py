@@ -41,7 +41,7 @@ def _call(call: Json) -> list[str]:
 
 
 def key_of(message: Json) -> str:
-    """The same for messages that say the same: role, content (None is ""), tool calls, and the call that is answered.
+    """A key that is equal for messages that say the same: role, content (None is ""), tool calls, call answered.
 
     Clients strip an assistant's text and do not send its reasoning back, so neither counts.
     """
@@ -55,12 +55,12 @@ def key_of(message: Json) -> str:
 
 
 def tools_key(tools: list[Json] | None) -> str:
-    """The same for tool lists that say the same."""
+    """A key that is equal for tool lists that say the same."""
     return _written(tools or [])
 
 
 def _written(value: Any) -> str:
-    """JSON with its members in order; half a surrogate pair, which is no UTF-8, as its escape."""
+    """The value as JSON with sorted members; half a surrogate pair, which is no UTF-8, is written as its escape."""
     try:
         return msgspec.json.encode(value, order="sorted").decode()
     except UnicodeError:

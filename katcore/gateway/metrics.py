@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PREFIX = "kat_gateway"
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-"""Upper bounds, in seconds."""
+"""Upper bounds of the histograms' buckets, in seconds."""
 HELP = {
     "retries_coalesced": "Retries that got the answer of the call they repeat.",
     "replaced": "Answers that a hook replaced.",
@@ -24,7 +24,7 @@ HELP = {
 
 
 class Metrics:
-    """Counters of one gateway."""
+    """The counters, histograms and gauges of one gateway."""
 
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -40,7 +40,7 @@ class Metrics:
         self._tokens_of: dict[str, Counter] = {}
 
     def gauge(self, name: str, said: str, now: Callable[[], float]) -> None:
-        """Show a value that `now` tells when it is asked for."""
+        """Add a gauge whose value `now` returns each time that metrics are read; `said` is its help text."""
         from prometheus_client import Gauge
 
         Gauge(f"{PREFIX}_{name}", said, registry=self._registry).set_function(now)
@@ -72,7 +72,7 @@ class Metrics:
         return _total(self._tokens, kind=kind)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """All of it and its content type: OpenMetrics for who accepts that, else Prometheus' text format 0.0.4."""
+        """All metrics and their content type: OpenMetrics if `accept` names it, else Prometheus' text format 0.0.4."""
         from prometheus_client.exposition import choose_encoder
 
         encode, content_type = choose_encoder(accept)

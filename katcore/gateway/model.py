@@ -22,7 +22,7 @@ from katcore.model.folder import ChatModel
 from katcore.records import Json, Task, content_id
 
 PARSE_S = 0.05
-"""Least time between two looks at an unfinished completion: each decodes all of it."""
+"""The least seconds between two parses of an unfinished completion, each of which decodes all of it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class AnswerPart:
-    """What was sampled since the last part, and what the whole so far says for sure."""
+    """The ids sampled since the last part, and the reasoning and text that the whole so far says for sure."""
 
     token_ids: list[int]
     logprobs: list[float]
@@ -55,22 +55,22 @@ Told = Callable[[AnswerPart], None]
 
 
 class Model(Protocol):
-    """Answers prompts; raises EngineError."""
+    """Answers prompts of one session; raises EngineError."""
 
     @property
     def name(self) -> str:
-        """What the trajectory's `model` says."""
+        """The model's name in the trajectory."""
 
     @property
     def chat(self) -> ChatModel | None:
-        """Tokenizer and template; None where there are no tokens."""
+        """Tokenizer and template; None for an endpoint that tells no tokens."""
 
     async def answer(
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
         """The completion of a prompt; `turn` counts the rollout's calls, `seed` makes the ids of tool calls unique.
 
-        `told` hears of it while it grows, where the engine streams.
+        `told` is called with each part of it while it grows, where the engine streams.
         """
 
 

@@ -9,7 +9,7 @@ from katcore.gateway.dialects import Reply
 
 
 class PendingAnswer:
-    """One call's answer. `reasoning` and `text` are as much of it as is sure, and on disk."""
+    """The answer of a call under way; `reasoning` and `text` are as much of it as is sure and in the journal."""
 
     task: asyncio.Task[Reply]
 
@@ -22,27 +22,27 @@ class PendingAnswer:
 
     @property
     def failed(self) -> bool:
-        """Whether it has ended without an answer."""
+        """Whether the call has ended without an answer."""
         return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
 
     @property
     def seen(self) -> tuple[int, int]:
-        """How much there is."""
+        """Characters of reasoning and of text so far."""
         return len(self.reasoning), len(self.text)
 
     def grow(self, reasoning: str, text: str) -> None:
-        """More of it; what is shorter than before says nothing new."""
+        """Set what is sure of reasoning and text; what is shorter than before changes nothing."""
         if len(reasoning) > len(self.reasoning) or len(text) > len(self.text):
             self.reasoning, self.text = max(self.reasoning, reasoning, key=len), max(self.text, text, key=len)
             self.tell()
 
     def tell(self) -> None:
-        """Wake up who waits."""
+        """Wake those who wait in `news`."""
         self._news.set()
         self._news = asyncio.Event()
 
     async def news(self, seen: tuple[int, int], seconds: float) -> None:
-        """Until there is more than was seen, or it has ended, or so many seconds are over."""
+        """Return when there is more than was `seen`, when the call has ended, or after so many seconds."""
         if self.task.done() or self.seen != seen:
             return
         with suppress(TimeoutError):

@@ -6,12 +6,15 @@ import gc
 import resource
 
 COLLECT = (200_000, 50, 1000)
-"""Python's collector of cycles looks through every live object again and again, and conversations are many that live
-long and are in no cycle: with its usual thresholds it takes a third of a gateway's time at 512 rollouts."""
+"""Thresholds for gc.set_threshold, well above Python's own.
+
+The collector of cycles looks through every live object again and again, and conversations are many objects that live
+long and are in no cycle: with the usual thresholds it takes a third of a gateway's time at 512 rollouts.
+"""
 
 
 def prepare_process() -> None:
-    """Open files up to this process's own limit (a rollout takes about eleven); look for cycles rarely."""
+    """Raise this process's limit of open files to its maximum (a rollout takes about eleven); collect cycles rarely."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -22,14 +22,14 @@ from katcore.model.template import NotAnExtension, TemplateError
 from katcore.records import Json
 
 History = Literal["sampled", "template"]
-"""What becomes of earlier turns that the template would write differently now: kept as sampled, or rendered anew."""
+"""How earlier turns go on that the template would write differently now: kept as sampled, or rendered anew."""
 
 _MARK = "KATmark7f3aKAT"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """The ids that messages `[start, stop)` add. Several only where the template writes them as one."""
+    """The ids that messages [start, stop) add: one message, or several that the template writes as one."""
 
     start: int
     stop: int
@@ -38,7 +38,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Delta:
-    """What is new in a prompt: its pieces in order, and the opening of the assistant's turn."""
+    """What a prompt adds to known ids: its pieces in order, and the ids that open the assistant's turn."""
 
     pieces: list[Piece]
     opening: list[int] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Known:
 def extend(
     chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, history: History = "sampled"
 ) -> Delta:
-    """The ids of `messages[known.count:]`.
+    """The ids of `messages[known.count:]`, as pieces, with the opening of the assistant's turn.
 
     Raises NotAnExtension when the template writes the known messages differently now that more follow, and the history
     is to be as the template has it, or the last known message is not an assistant's.
@@ -78,8 +78,9 @@ def extend(
 def extend_mark(
     chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, opening: str = ""
 ) -> Delta:
-    """The ids of `messages[known.count:]` behind a mark in the place of the last known turn. NotAnExtension.
+    """The ids of `messages[known.count:]`, rendered with a mark in the place of the last known turn's text.
 
+    Raises NotAnExtension where the end of the marked turn cannot be told.
     `opening`: what the assistant's turn opens with here, where that is known already.
     """
     last = known.count - 1
@@ -113,7 +114,7 @@ def _delta(
 
 
 def _joined(chat: ChatModel, known: Known, ids: list[int]) -> list[int]:
-    """The first new ids as they stand behind a sampled turn."""
+    """The new ids as they follow a sampled turn: with the end that one cut off lacks, or without the end it has."""
     if known.cut_off and chat.writes_turn_end:
         return [chat.turn_end, *ids]
     if known.end is not None and not chat.writes_turn_end and ids[:1] == [known.end]:
@@ -137,7 +138,7 @@ def _cut(chat: ChatModel, messages: Sequence[Json], tools: Sequence[Json] | None
 
 
 def _marked(message: Json) -> Json:
-    """An assistant's message that says the mark, in its last call where it has one: so that the same follows it."""
+    """The message with the mark as its text or as its last call's arguments: the template goes on as after it."""
     calls = [dict(call) for call in message.get("tool_calls") or []]
     if not calls:
         return {"role": "assistant", "content": _MARK}
@@ -146,7 +147,7 @@ def _marked(message: Json) -> Json:
 
 
 def _behind_mark(chat: ChatModel, whole: str) -> int:
-    """Where the marked turn ends. NotAnExtension when that cannot be told."""
+    """The character at which the marked turn ends in `whole`. NotAnExtension when that cannot be told."""
     if whole.count(_MARK) != 1:
         raise NotAnExtension("the chat template does not write the last turn as it is")
     at = whole.index(_MARK) + len(_MARK)

@@ -6,7 +6,7 @@ from katcore.gateway.dialects import BadRequest
 from katcore.records import Exit
 
 OVERFLOWED = "Stopped: context: "
-"""How the error of a call begins whose prompt was too long."""
+"""How a call's error text begins when its prompt was too long for the context."""
 
 
 class Stopped(BadRequest):
@@ -25,5 +25,5 @@ class Unavailable(BadRequest):
 
 
 def overflow(detail: str) -> Stopped:
-    """Refuses this prompt alone: many agents then shorten their history and go on."""
+    """The error that refuses a too long prompt and not the rollout: many agents then shorten their history."""
     return Stopped(Exit(kind="context", detail=detail))

@@ -12,7 +12,7 @@ AGENT_SAMPLING = ("temperature", "top_p", "top_k", "min_p")
 
 
 def own_sampling(request: Request, params: SamplingParams) -> SamplingParams:
-    """With the agent's own sampling parameters, those that engines know. BadRequest for what is no number."""
+    """`params` with those of the agent's own parameters that engines know. BadRequest for a value that is no number."""
     own: Json = {name: request.asked[name] for name in AGENT_SAMPLING if name in request.asked}
     for name, value in own.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or (name != "top_k" and value < 0):

@@ -28,7 +28,7 @@ from katcore.model.placement import AUTO, Placement
 from katcore.records import Call, Exit, Json, Scaffold, Task, TaskSource, Trajectory, content_id
 
 SCAFFOLD = "external"
-"""What records call an agent that KAT did not start."""
+"""The scaffold's name in records of an agent that KAT did not start."""
 
 
 @dataclass(frozen=True)
@@ -164,5 +164,5 @@ def _trajectory(name: str, model: str, tokenizer: str, trace: Trace) -> Trajecto
 
 
 def _starts(calls: Sequence[Call]) -> Iterator[str]:
-    """What tells one session from another of the same name."""
+    """The start time of the first call, if there is one: it tells apart sessions of one name."""
     yield from (call.started_at for call in calls[:1])

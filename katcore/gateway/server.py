@@ -135,7 +135,7 @@ class Gateway:
         return self.call(self._release(session))
 
     def sessions(self) -> list[Session]:
-        """Those that are open."""
+        """The sessions that are open."""
         return list(self._sessions.values())
 
     def pause(self, *, drain: bool = False) -> None:
@@ -286,7 +286,7 @@ class Gateway:
 
 
 def _refusing(dialect: Dialect, handle: Handler) -> Handler:
-    """What goes wrong, said as the dialect's clients expect it."""
+    """The handler with its errors answered as the dialect's clients expect them."""
 
     async def handled(request: web.Request) -> web.StreamResponse:
         try:

@@ -38,14 +38,14 @@ from katcore.pool import seed_for
 from katcore.records import Call, Exit, Node, Outcome, content_id
 
 REMEMBERED = 8
-"""Answered requests that a late retry may still ask for."""
+"""How many answered requests are kept for a late retry."""
 LOOK_S = 0.5
-"""How often a pause is told from a call that takes long."""
+"""Seconds between two checks whether a call has used up its time, pauses of the gateway left out."""
 
 
 @dataclass(frozen=True)
 class Caps:
-    """What one rollout may use. Tokens are sampled ones; context is prompt plus completion of one call.
+    """The limits of one rollout. Tokens are sampled ones; context is prompt plus completion of one call.
 
     `concurrent` calls run at once, others wait; `call_seconds` is the longest that one may take; so many `failures` of
     the engine one after the other end the rollout. Time during which the gateway is paused counts for neither.
@@ -72,7 +72,7 @@ class Trace:
 
 @dataclass
 class _CallUnderWay:
-    """A call under way."""
+    """A call that is being answered."""
 
     number: int
     call: Call
@@ -85,7 +85,7 @@ class _CallUnderWay:
 
 @dataclass(eq=False)
 class Session:
-    """One rollout. `agent_sampling` lets the agent's own temperature and the like stand (collection, evaluation)."""
+    """One rollout at the gateway; `agent_sampling` keeps the agent's own temperature and the like."""
 
     id: str
     key: str
@@ -144,11 +144,11 @@ class Session:
         return answering
 
     async def complete(self, request: Request, dialect: str, body: bytes, retry: int) -> Reply:
-        """The reply to a request. Whoever waits may leave: the call goes on."""
+        """The reply to a request; if the caller's wait is cancelled, the call goes on."""
         return await asyncio.shield(self.ask(request, dialect, body, retry).task)
 
     def count(self, request: Request) -> int:
-        """Tokens of a prompt. BadRequest where the template refuses it."""
+        """The number of tokens of a prompt. BadRequest where the template refuses it."""
         chat = self.model.chat
         if chat is None:
             return sum(len(str(message)) for message in request.messages) // 4
@@ -159,7 +159,7 @@ class Session:
 
     @property
     def in_flight(self) -> int:
-        """Calls that are being answered."""
+        """The number of calls that are being answered."""
         return len(self._running)
 
     def _ended(self, task: asyncio.Task[Reply]) -> None:
@@ -357,7 +357,7 @@ class Session:
     # ------------------------------------------------------------------ ending
 
     async def finish(self, grace_s: float = 2.0) -> Trace:
-        """Let calls in flight end, or cancel them; what was recorded."""
+        """Give calls in flight `grace_s` seconds to end, then cancel them; returns what was recorded."""
         running = set(self._running)
         if running:
             _, late = await asyncio.wait(running, timeout=grace_s)

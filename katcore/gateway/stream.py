@@ -17,7 +17,10 @@ from katcore.gateway.pending import PendingAnswer
 async def stream_answer(
     request: web.Request, dialect: Dialect, asked: Request, answering: PendingAnswer, keep_alive_s: float
 ) -> web.StreamResponse:
-    """Stream it. BadRequest when it fails before anything was written. The agent may leave: the call goes on."""
+    """Send the answer as events; the call goes on when the agent leaves.
+
+    Raises BadRequest when the call fails before anything was written.
+    """
     await answering.news((0, 0), keep_alive_s)
     if answering.failed:
         await asyncio.shield(answering.task)

@@ -84,7 +84,7 @@ class RolloutTree:
         return found[::-1]
 
     def ids(self, node: int | None) -> list[int]:
-        """The tokens from the root to the end of this node."""
+        """The token ids from the root to the end of this node."""
         rest: list[list[int]] = []
         while node is not None and node not in self._ids:
             rest.append(self.nodes[node].token_ids or [])
@@ -115,7 +115,7 @@ class RolloutTree:
     # ------------------------------------------------------------------ growing
 
     def prompt(self, messages: list[Json], tools: list[Json] | None, turn: int, agent: str = "") -> Prompt:
-        """Find what is known of a prompt and add nodes for the rest of it. `agent`: who asks, where it says so."""
+        """Find what is known of a prompt and add nodes for the rest. `agent`: the asker's id, where it has one."""
         keys, given = [self._key(message) for message in messages], self._tools_key(tools)
         delta, path = self._extend(messages, tools, self._find(keys, given))
         at = path[-1] if path else None
@@ -171,7 +171,7 @@ class RolloutTree:
         return node
 
     def _remember(self, node: Node, ids: list[int]) -> None:
-        """Check the tokens to the end of a completion, and keep them in the place of those of the one before it."""
+        """Check the ids up to the end of a completion, and keep them instead of those up to the one before it."""
         if self.ids(node.id) != ids:
             raise AssertionError("the tree's tokens are not those that the engine saw")
         above = node.parent
@@ -193,7 +193,7 @@ class RolloutTree:
                     path = path[:-1]
 
     def _known(self, path: list[int]) -> Known:
-        """The last node of a path, as the next message stands behind it."""
+        """How many messages a path has, and how the last of them ends if it was sampled."""
         if not path or path[-1] not in self._completions:
             return Known(len(path))
         node = self.nodes[path[-1]]
@@ -235,7 +235,7 @@ class RolloutTree:
         return self.lineages.fork(at, agent, answered, lambda node: self._keys[node] in said)
 
     def _note_outcome(self, at: int) -> Iterator[tuple[int, int, Outcome]]:
-        """A tool result says how the call that it answers went."""
+        """Set the outcome of the call that the tool result at this node answers; yields (node, call, outcome)."""
         message = self.nodes[at].message or {}
         if message.get("role") != "tool" or self._outcome is None:
             return

@@ -18,7 +18,7 @@ from katcore.source.quoting import readable
 
 @dataclass(frozen=True)
 class Parts:
-    """What a change touches. `languages` are bytes added per language, source and tests together."""
+    """The two sides of a change, source and tests. `languages` are bytes added per language, both sides together."""
 
     patch: str = ""
     test_patch: str = ""
@@ -28,7 +28,7 @@ class Parts:
 
 
 def parts(patch: bytes, redo: Redo) -> Parts:
-    """Take a patch apart."""
+    """The sides of a patch; `redo` makes parts of it again where a text cannot hold them."""
     return parts_of(clean(patch, redo))
 
 

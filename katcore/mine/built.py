@@ -20,12 +20,12 @@ from katcore.sandbox.docker import exported
 from katcore.streams import Line, splice
 
 CONTEXT = "environment/"
-"""Where Harbor's tasks keep the files beside their Dockerfile."""
+"""The folder in which Harbor's tasks keep the files beside their Dockerfile."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """`read` makes the lines of tasks of the format `name`."""
+    """Makes the lines of tasks of the format `name` with `read`, and builds their images."""
 
     read: Callable[[Item], Iterable[bytes]]
     name: str

@@ -48,7 +48,7 @@ class Mined:
 
 @dataclass(frozen=True)
 class Changes:
-    """Turn a commit into a change. Turned away: commits without a difference and, on demand, without tests."""
+    """Turns commits into changes. Commits without a difference are turned away, and on demand those without tests."""
 
     with_tests: bool = False
 
@@ -117,7 +117,7 @@ def _resolve(repository: Repository, where: str, revisions: str) -> list[str]:
 
 
 def _rfc3339(seconds: int) -> str:
-    """UTC; times beyond the year 9999, which broken clocks write, are cut to it."""
+    """Seconds since 1970 as RFC 3339 in UTC; times beyond the year 9999, which broken clocks write, are cut to it."""
     return datetime.fromtimestamp(min(max(seconds, 0), 253402300799), UTC).isoformat()[:19] + "Z"
 
 

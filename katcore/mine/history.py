@@ -24,7 +24,7 @@ from katcore.mine.patches import DIFF_OPTIONS
 from katcore.source.git import Repository, reason
 
 CHUNK = 32
-"""Commits that a process gets at a time: few enough that their patches mostly fit into its pipe."""
+"""How many commits a git process gets at a time: few enough that their patches mostly fit into its pipe."""
 
 PROCESSES = max(1, min(4, len(os.sched_getaffinity(0))))
 
@@ -38,7 +38,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 @dataclass(frozen=True)
 class Selection:
-    """Which commits: a revision range (`v1..v2`, default HEAD), times, and whether merged branches are walked too."""
+    """Selects commits by revision range (`v1..v2`, default HEAD), by time, and with or without merged branches."""
 
     range: str = "HEAD"
     since: str = ""
@@ -102,7 +102,7 @@ def _names(stack: contextlib.ExitStack, repository: Repository, tips: list[str],
 
 
 def _moment(date: str, time: str) -> str:
-    """A date alone is a whole day in UTC: git itself would take the present time of day."""
+    """A date for git; one without a time gets `time` in UTC, where git itself would take the present time of day."""
     return date + time if _DATE.fullmatch(date) else date
 
 
@@ -166,7 +166,7 @@ class _Differ(_Git):
         del self._rest[: start + len(_END)]
 
     def _after_header(self, start: int) -> int:
-        """Past the message, which may contain anything but NUL."""
+        """The place behind a commit's message, which may contain anything but NUL."""
         for _ in range(5):
             start = self._find(b"\0", start) + 1
         return start

@@ -26,7 +26,7 @@ _SHEBANG = re.compile(rb"\A#!\s*(?:\S*/)?([^/\s]+)(?:\s+(?:-S\s+)?(?:-\S+\s+|\w+
 
 @dataclass(frozen=True)
 class Facts:
-    """`languages.tsv` turned around."""
+    """The table `languages.tsv`, turned into maps from names and suffixes to languages."""
 
     kinds: Mapping[str, str]
     extensions: Mapping[str, str]
@@ -68,14 +68,14 @@ AMBIGUOUS: Mapping[str, list[tuple[re.Pattern[bytes], str]]] = {
     ".ml": _rule((rb"^\s*(structure|signature|functor|fun)\b", "Standard ML")),
     ".rs": _rule((rb"^\s*#include|#pragma rs", "RenderScript")),
 }  # fmt: skip
-"""Content that speaks against an extension's usual language; the first match decides."""
+"""For ambiguous suffixes, patterns of content and the language that each means; the first match decides."""
 
 DEFAULTS = {".h": "C", ".m": "MATLAB", ".pro": "IDL", ".inc": "", ".frag": "GLSL"}
 
 
 @cache
 def facts() -> Facts:
-    """The table, read once."""
+    """The maps of `languages.tsv`, read once."""
     kinds: dict[str, str] = {}
     extensions: dict[str, str] = {}
     names: dict[str, str] = {}
@@ -106,7 +106,7 @@ def language(path: str, text: bytes = b"", neighbours: Collection[str] = ()) -> 
 
 
 def _suffixes(name: str) -> list[str]:
-    """`.d.ts` and `.ts` of `a.d.ts`: the longest first."""
+    """All suffixes of a name, the longest first: `.d.ts` and `.ts` of `a.d.ts`."""
     parts = name.split(".")
     return ["." + ".".join(parts[i:]) for i in range(1, len(parts))][-3:]
 

@@ -19,7 +19,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 FILES = re.compile(
     r"((un)?licen[sc]es?|copying)([-._].*)?|pyproject\.toml|setup\.cfg|package\.json|cargo\.toml|pkg-info", re.I
 )
-"""Files of the top folder that tell."""
+"""Matches the names of files in the top folder that tell the licence."""
 
 _TITLES = (
     (r"gnu affero general public license version 3", "AGPL-3.0"),
@@ -42,7 +42,7 @@ _TITLES = (
     (r"do what the fuck you want to public license", "WTFPL"),
     (r"python software foundation license version 2", "PSF-2.0"),
 )
-"""Titles, looked for at the start of the text, the earliest match first."""
+"""(title, licence), looked for at the start of a text; the match that comes first in the text counts."""
 
 _MIT = "permission is hereby granted, free of charge, to any person obtaining a copy of this software"
 _MIT_NOTICE = "permission notice shall be included in all"
@@ -78,7 +78,7 @@ def spdx(files: Mapping[str, bytes]) -> str | None:
 
 
 def of_text(text: str) -> str | None:
-    """The licence whose text this is."""
+    """The SPDX id of the licence whose text this is; None if it is not known."""
     flat = re.sub(r"[\s*#>]+", " ", text.lower())
     start = flat[:1500]
     titled = [(match.start(), name) for title, name in _TITLES if (match := re.search(title, start))]
@@ -141,7 +141,7 @@ def _toml(text: str) -> dict[str, Any]:
 
 
 def _text(field: Any) -> str:
-    """`license = "MIT"`, `license = {text = "MIT"}`, `{"type": "MIT"}`."""
+    """The text of a licence field: `license = "MIT"`, `license = {text = "MIT"}`, or `{"type": "MIT"}`."""
     if isinstance(field, dict):
         field = field.get("text") or field.get("type")
     return field if isinstance(field, str) else ""

@@ -20,7 +20,7 @@ DIFF_OPTIONS = (
     "--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--submodule=short", "--diff-algorithm=myers",
     "--no-indent-heuristic", "--ignore-submodules=none",
 )  # fmt: skip
-"""One way to print patches, whatever the user's configuration."""
+"""Options of git diff that print patches in one way, whatever the user's configuration."""
 
 Redo = Callable[[list[bytes], bool], bytes]
 """(paths, as binary) → the patch of these paths alone, without renames."""
@@ -61,7 +61,7 @@ def lossless(diffs: list[FileDiff], split: Callable[[FileDiff], bool], redo: Red
 
 
 def _again(diffs: list[FileDiff], wanted: list[FileDiff], redo: Redo, binary: bool) -> list[FileDiff]:
-    """Replace parts by what `redo` says of their paths, with all others that share a path with them."""
+    """The parts with the `wanted` ones, and all that share a path with them, replaced by what `redo` makes."""
     if not wanted:
         return diffs
     paths: set[bytes] = set().union(*(diff.paths for diff in wanted))

@@ -88,7 +88,7 @@ def _selected(project: str, listed: list[Release], first: str, last: str, pre: b
 
 
 def _bound(project: str, listed: list[Release], text: str, option: str) -> Version | None:
-    """A version that is there: a misspelt one would silently mean another range."""
+    """The version in `text`, if any. UsageError for one not listed: a misspelt one would mean another range."""
     if not text:
         return None
     try:

@@ -19,7 +19,7 @@ from katcore.streams import splice
 
 @dataclass(frozen=True)
 class Solved:
-    """`read` makes the lines, `boxes` names the sandbox in which solutions run."""
+    """Makes the lines of tasks with `read`, and runs their solutions in the sandbox that `boxes` names."""
 
     read: Callable[[Item], Iterable[bytes]]
     boxes: str

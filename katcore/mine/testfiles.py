@@ -41,7 +41,7 @@ SPEC_SUFFIXES = (
     ".ex",
     ".exs",
 )
-"""Code below a `spec` folder."""
+"""Suffixes of code that is a test when it lies below a `spec` folder."""
 
 NAMES: dict[str, str] = {
     "Python": r"test_.*\.pyi?|.*_tests?\.py|tests?\.py|conftest\.py",
@@ -70,7 +70,7 @@ NAMES: dict[str, str] = {
     "Clojure": r".*_test\.clj[cs]?",
     "others": r".*_tests?\.(ml|jl|nim|zig|cr|v|sv)|test_.*\.(jl|nim|zig|f90)|.*\.feature|.*_tb\.(v|sv|vhd)",
 }
-"""Names of test files, a regular expression for the whole name."""
+"""For each language a regular expression for the whole name of a test file."""
 
 _NAME = re.compile("|".join(f"(?:{pattern})" for pattern in NAMES.values()))
 _PROJECT = re.compile(r".+[._-](Unit|Integration|Functional|Acceptance)?Tests?", re.ASCII)
@@ -93,5 +93,5 @@ def is_test(path: str) -> bool:
 
 
 def _in_spec(folders: list[str], name: str) -> bool:
-    """Below `spec/`: code, and what stands beside it for its support; not a specification in prose or YAML."""
+    """Whether a file below `spec/` is test code or beside it for its support, not a specification in prose or YAML."""
     return name.endswith(SPEC_SUFFIXES) or any(folder in ("support", "factories", "dummy") for folder in folders)

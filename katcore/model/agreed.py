@@ -24,14 +24,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class Order:
-    """The agreed forest: `children` of every place, those of nobody last; and this rank's part at it, -1 for none."""
+    """The agreed forest of places, at each of which every rank runs one part or a token that weighs nothing."""
 
-    children: tuple[tuple[int, ...], ...]
-    recompute: tuple[bool, ...]
-    part: tuple[int, ...]
+    children: tuple[tuple[int, ...], ...]  # places below each place; one entry more, the last: the places at the top
+    recompute: tuple[bool, ...]  # whether a place's part is computed again in the backward pass
+    part: tuple[int, ...]  # index of this rank's part at each place, -1 for none
 
     def walk(self) -> Iterator[tuple[int, bool]]:
-        """(place, False) when it is entered and (place, True) when everything below it is done."""
+        """Yields (place, False) when a place is entered and (place, True) when everything below it is done."""
         stack = [(place, False) for place in reversed(self.children[-1])]
         while stack:
             place, leaving = stack.pop()

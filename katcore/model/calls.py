@@ -22,12 +22,15 @@ _PAIR = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", r
 _FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 
 Read = tuple[str, str, bool]
-"""Name, arguments as JSON text, and whether it is a well-formed call; the raw text where it is not."""
+"""(name, arguments as JSON text, whether the call is well-formed); a malformed call has its raw text as arguments."""
 
 
 @dataclass(frozen=True)
 class CallForm:
-    """`block` finds one call, its body in the first group that matched; `wrapper` what may stand around several."""
+    """How a model writes calls.
+
+    `block` finds one, with its body in the first group that matched; `wrapper` is text that may surround several.
+    """
 
     name: str
     block: re.Pattern[str]
@@ -122,7 +125,7 @@ def _schema(tools: Sequence[dict[str, Any]], name: str, key: str) -> dict[str, A
 
 
 def _typed(text: str, schema: dict[str, Any]) -> Any:
-    """A value by its schema: text where it says string or nothing, else JSON where it is JSON."""
+    """A value by its schema: the text itself where the schema says string or nothing, else parsed if it is JSON."""
     kinds = schema.get("type")
     others = schema.get("anyOf") or schema.get("oneOf")
     if kinds == "string" or (kinds is None and not others):

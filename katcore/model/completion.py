@@ -75,7 +75,7 @@ def settled(text: str, think: bool = False, form: CallForm = HERMES) -> tuple[st
 
 
 def _stable(text: str, signs: Sequence[str]) -> str:
-    """`text` without the beginning of a sign at its end, and without white space there."""
+    """`text` without white space at its end, and without a beginning of one of the `signs` there, which may go on."""
     for size in range(min(len(text), max(map(len, signs))), 0, -1):
         if any(sign.startswith(text[-size:]) for sign in signs):
             return text[:-size].rstrip()
@@ -91,7 +91,7 @@ def _reasoning(text: str, think: bool) -> tuple[str, int]:
 
 
 def _content(text: str, begin: int, matches: list[re.Match[str]], form: CallForm) -> str:
-    """What stands outside the calls; the one newline that the template puts before a call is not content."""
+    """The text from `begin` on that is outside the calls, without the one newline that templates put before each."""
     parts = []
     for match in matches:
         parts.append(_outside(text[begin : match.start()], form).removesuffix("\n"))

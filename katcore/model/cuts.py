@@ -25,7 +25,7 @@ import torch  # noqa: TID253 - only code that runs a model imports this module
 from katcore.model.tree import Forest
 
 PART = 32
-"""Tokens whose computing takes as long as starting one more part does (4 layers of width 256 on a CPU)."""
+"""How many tokens take as long to compute as one more part takes to start (4 layers of width 256 on a CPU)."""
 
 Range = tuple[int, int]  # tokens [a, b) of the forest
 
@@ -65,7 +65,7 @@ class _Chains:
         return cls([*start.tolist(), len(tree)], above.tolist())
 
     def cut(self, chain: int) -> int:
-        """The token that a chain hangs below."""
+        """The token that a chain hangs below; -1 at a root."""
         return self.start[self.above[chain] + 1] - 1 if self.above[chain] >= 0 else -1
 
 
@@ -79,6 +79,7 @@ class _Open:
 
     @property
     def whole(self) -> bool:
+        """Whether nothing of the subtree is in a part yet."""
         return self.alive == 0
 
 
@@ -91,6 +92,7 @@ class _Cutter:
         self.pieces: list[Piece] = []
 
     def cut(self) -> list[Piece]:
+        """All pieces of the forest, in no particular order."""
         waiting: dict[int, list[_Open]] = {}
         for chain in range(len(self.chains.above) - 1, -1, -1):
             below = waiting.pop(chain, [])[::-1]
@@ -118,7 +120,7 @@ class _Cutter:
         return self._upwards(a, b, high)
 
     def _upwards(self, a: int, b: int, below: _Open) -> _Open:
-        """A chain with what hangs open below it, cut so that lower parts are full."""
+        """The chain [a, b) with the open subtree below it; above the budget its lower end becomes a full part."""
         while b - a + below.size > self.budget:
             top = b - (self.budget - below.size)
             if top < b or below.ranges:
@@ -127,7 +129,7 @@ class _Cutter:
         return _Open([(a, b), *below.ranges], b - a + below.size, below.alive)
 
     def _branches(self, chain: int, cut: int, below: list[_Open]) -> int:
-        """Make parts of a fork's whole branches; the most tokens that these and the parts below others keep at once."""
+        """Make parts of a fork's whole branches; returns the most tokens that any path below the fork keeps alive."""
         whole = [tree for tree in below if tree.whole]
         alive = max((tree.alive for tree in below if not tree.whole), default=0)
         least = max([alive, *(tree.size for tree in whole)])
@@ -138,7 +140,7 @@ class _Cutter:
 
         def cost(groups: list[_Open]) -> float:
             again = chain - min(chain, self.budget - most(groups))
-            return PART * len(groups) + again / 3
+            return PART * len(groups) + again / 3  # forward 1, backward 2: once more forward is a third of a token
 
         best = min((_shared(whole, capacity) for capacity in sorted(capacities)), key=cost)
         self.pieces += [Piece(sorted(group.ranges), cut, keep=True) for group in best]
@@ -160,6 +162,7 @@ class _Cutter:
         return _Open([r for tree in kept for r in tree.ranges], total, self.budget)
 
     def _emit(self, trees: list[_Open], cut: int, *, keep: bool) -> None:
+        """Make parts of open subtrees that hang below token `cut`, several in one where they fit."""
         self.pieces += [Piece(sorted(group.ranges), cut, keep) for group in _shared(trees, self.budget)]
 
 

@@ -64,7 +64,7 @@ class ChatModel:
 
     @property
     def writes_turn_end(self) -> bool:
-        """Whether the template ends an assistant's turn; GLM's lets the next message's opening do it."""
+        """Whether the template ends an assistant's turn itself; in GLM's the next message's opening ends it."""
         return self._written_end is not None
 
     def end_of(self, message: Message) -> int:
@@ -82,7 +82,7 @@ class ChatModel:
 
     @cached_property
     def call_form(self) -> CallForm:
-        """How this model writes tool calls, by its template."""
+        """The form in which this model writes tool calls, as its template shows it."""
         return form_of(self.template.sources.values())
 
     @cached_property
@@ -106,7 +106,7 @@ class ChatModel:
         return found
 
     def encode(self, text: str) -> list[int]:
-        """Ids of `text`, nothing added."""
+        """Ids of `text`, without a beginning-of-sequence or any other added token."""
         return self.tokenizer.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -116,7 +116,7 @@ class ChatModel:
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool] | None = None, add_generation_prompt: bool = False
     ) -> str:
-        """The conversation as text."""
+        """The conversation as text, as the chat template renders it; TemplateError when it refuses."""
         return self.template.render(messages, tools, add_generation_prompt)
 
     def encode_prompt(self, messages: Sequence[Message], tools: Sequence[Tool] | None = None) -> list[int]:
@@ -124,7 +124,7 @@ class ChatModel:
         return self.encode(self.render(messages, tools, add_generation_prompt=True))
 
     def encode_completion(self, message: Message, before: Sequence[Message] = ()) -> list[int]:
-        """What the model would have sampled to say `message`: its text, its calls and the end of the turn."""
+        """The ids that the model would have sampled to say `message`: its text, its calls and the end of the turn."""
         ids = self.encode(self._completion_text(message, list(before) or [_PROBE]))
         return ids if self.writes_turn_end else [*ids, self.end_of(message)]
 

@@ -32,7 +32,7 @@ from katkernels.linear_logprob import head_bytes
 
 @dataclass(frozen=True)
 class Costs:
-    """Bytes that a token takes; `fixed` bytes whatever the tokens."""
+    """Bytes that a token takes in each state of its part; `fixed` and `weight` do not depend on tokens."""
 
     work: float  # while its part is worked on
     again: float  # the same in a part that is computed again layer by layer
@@ -45,7 +45,7 @@ class Costs:
 
     @classmethod
     def of(cls, lm: TreeLM) -> Costs:
-        """Measured with a few forward and backward passes; the parameters' gradients are left empty."""
+        """Measure the model's costs with a few forward and backward passes; leaves the parameters without gradients."""
         weight = max(int(p.nbytes) for p in lm.model.parameters())
         # long enough that the activations, not one weight's gradient, make the peak
         short = max(64, 6 * weight // rough_bytes(lm))
@@ -53,6 +53,7 @@ class Costs:
         lent = _lent(lm)
 
         def chain(above: int, own: int, recompute: bool = False) -> int:
+            # A budget of `own` cuts the chain so that `above` tokens wait while `own` are worked on.
             return _peak(lm, _fork([above + own]), own, recompute)
 
         _peak(lm, _fork([short]), 0)  # from here on the parameters' gradients are there, as in most of a step
@@ -71,7 +72,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The worst moment of a walk: `bytes` in all, made of tokens with activations and of the path's."""
+    """The worst moment of a walk: `bytes` in all, those of tokens with activations and of tokens that only wait."""
 
     bytes: int
     live: int  # tokens whose activations are there
@@ -87,12 +88,12 @@ class Estimate:
 
 
 def mib(size: float) -> str:
-    """Bytes for people."""
+    """A number of bytes as text in MiB."""
     return f"{size / 2**20:,.1f} MiB"
 
 
 def estimate(lm: TreeLM, plan: WalkPlan, costs: Costs, *, recompute: bool = False) -> Estimate:
-    """The peak of `walk(lm, plan, …)` with gradients."""
+    """The largest number of bytes that `walk(lm, plan, …)` with gradients holds, and what it consists of."""
     best = Estimate(0, 0, 0, 0.0, 0.0)
     for index, part in enumerate(plan.parts):
         above = [plan.parts[each] for each in ancestors(plan.parts, index)]
@@ -115,7 +116,7 @@ def estimate(lm: TreeLM, plan: WalkPlan, costs: Costs, *, recompute: bool = Fals
 
 
 def rough_bytes(lm: TreeLM) -> int:
-    """Bytes of a token's activations, about."""
+    """Bytes of a token's activations in all layers, roughly, from the widths in the model's config."""
     config = lm.model.config
     widths = 16 * config.hidden_size + 6 * getattr(config, "intermediate_size", 4 * config.hidden_size)
     width: int = widths * lm.model.dtype.itemsize
@@ -139,7 +140,7 @@ def _lent(lm: TreeLM) -> tuple[int, int]:
 
 
 def _fork(branches: list[int], above: int = 0) -> Forest:
-    """A chain of `above` tokens and branches below it."""
+    """The forest of a chain of `above` tokens with branches of these many tokens below it."""
     size = above + sum(branches)
     parent, depth = torch.arange(-1, size - 1), torch.arange(size)
     end = torch.full((size,), size)

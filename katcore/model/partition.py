@@ -37,7 +37,7 @@ class Part:
     shown: Rows  # E places in `own`
     above: tuple[tuple[int, Rows], ...]  # the path, root first: a part, and which of its shown tokens
     keep: bool = True
-    """Its activations wait for its backward pass; else its layers' inputs alone do, and the rest is computed again."""
+    """Whether its activations wait for its backward pass; else its layers' inputs do, and the rest is made anew."""
     _plans: dict[int | None, AttentionPlan] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class Part:
 
     @property
     def inherited(self) -> int:
-        """P: keys of the path above."""
+        """P, the number of keys of the path above."""
         return len(self.end) - len(self.own)
 
     @cached_property
@@ -54,7 +54,7 @@ class Part:
         return torch.cat([torch.arange(self.inherited, device=self.depth.device), self.depth])
 
     def plan(self, window: int | None = None) -> AttentionPlan:
-        """How attention walks this part: made once, used by every layer, pass and epoch."""
+        """The attention plan of this part under a window: made once, used by every layer, pass and epoch."""
         if window not in self._plans:
             depth = None if window is None else self.key_depth
             self._plans[window] = make_plan(self.end, len(self.own), self.inherited, depth, window)
@@ -113,8 +113,11 @@ def _part(
     shown: Tensor,
     above: tuple[tuple[int, Rows], ...],
 ) -> Part:
+    """The part of the tokens `own` [n], with `end` [N] of the forest renumbered over its P + n keys."""
     inherited = sum(len(rows) for _, rows in above)
     keys = inherited + len(own)
+    # All own tokens lie below the path above, whose keys therefore end with the last one. An own subtree ends after as
+    # many own tokens as lie before its end in the forest.
     local = torch.cat([torch.full((inherited,), keys), torch.searchsorted(own, end[own]) + inherited])
     device = tree.tokens.device
     at = own.to(device)

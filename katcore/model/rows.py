@@ -20,21 +20,21 @@ class Rows:
 
     @cached_property
     def at(self) -> slice | Tensor:
-        """What to index with; looked at once, because that waits for the device."""
+        """The index as a slice where the rows follow one another; found once, because that waits for the device."""
         first, last = (int(self.index[0]), int(self.index[-1])) if len(self) else (0, -1)
         return slice(first, last + 1) if last - first + 1 == len(self) else self.index
 
     def of(self, tensor: Tensor) -> Tensor:
-        """[R, …], a view or a copy."""
+        """These rows of `tensor`, [R, …]: a view or a copy."""
         return tensor[self.at]
 
     def add(self, tensor: Tensor, values: Tensor) -> None:
-        """Add [R, …] to these rows, in the tensor's dtype."""
+        """Add `values` [R, …] to these rows of `tensor` in place, in the tensor's dtype."""
         if isinstance(self.at, slice):
             tensor[self.at] += values
         else:
             tensor.index_add_(0, self.at, values.to(tensor.dtype))
 
     def to(self, device: torch.device) -> Rows:
-        """The same rows of tensors elsewhere."""
+        """The same rows, for tensors on another device."""
         return Rows(self.index.to(device))

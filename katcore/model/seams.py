@@ -6,6 +6,9 @@ what was read is added to the ancestors' accumulators, in max(fp32, compute dtyp
 starts with what its accumulators hold. That is the gradient of loss + Σ ⟨shown tensor, gradient⟩, taken layer by layer,
 so that nothing but keys, values and their gradients has to be kept along the path, and that once, and any layer may be
 recomputed.
+
+Legend: n own tokens of a part, P tokens of the path above it, E own tokens that parts below see, Hkv key heads, D head
+size.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ class Shown:
     gradients: dict[int, Pair] = field(default_factory=dict)
 
     def add(self, layer: int, rows: Rows, gradient: Pair) -> None:
-        """Add [P, Hkv, D] to the accumulators' `rows`."""
+        """Add the gradients of keys and values, [R, Hkv, D] each, to the `rows` of the layer's accumulators."""
         if layer not in self.gradients:
             compute = torch.promote_types(gradient[0].dtype, torch.float32)
             k, v = self.values[layer]
@@ -52,7 +55,7 @@ class Seam:
     """Whether the part's activations wait for its backward pass."""
 
     def join(self, layer: int, key: Tensor, value: Tensor) -> Pair:
-        """Own keys and values [n, Hkv, D] → with the path's above them, [P + n, Hkv, D]."""
+        """Own keys and values [n, Hkv, D] → those of the path above and then the own ones, [P + n, Hkv, D]."""
         if not self.above and not len(self.part.shown):
             return key, value
         joined: Pair = _Join.apply(key, value, self, layer)
@@ -84,7 +87,7 @@ class Seam:
 
 @dataclass(frozen=True)
 class _Joined:
-    """Keys or values (`which`) of a layer with the path's above them, without those of the path."""
+    """Stands for a layer's joined keys (`which` 0) or values (1), and holds the own ones alone."""
 
     seam: Seam
     layer: int
@@ -92,7 +95,7 @@ class _Joined:
     own: Tensor  # [n, Hkv, D]
 
     def again(self) -> Tensor:
-        """[P + n, Hkv, D]."""
+        """The joined tensor [P + n, Hkv, D], made anew from the stores of the path above."""
         above = (rows.of(store.values[self.layer][self.which]) for store, rows in self.seam.above)
         return torch.cat([*above, self.own])
 
@@ -102,7 +105,7 @@ class _Join(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, key: Tensor, value: Tensor, seam: Seam, layer: int) -> Pair:
-        """[n, Hkv, D] each → [P + n, Hkv, D] each."""
+        """Keys and values [n, Hkv, D] → [P + n, Hkv, D]; the shown ones are stored at a layer's first run."""
         ctx.seam, ctx.layer = seam, layer
         shown = seam.part.shown
         if len(shown) and layer not in seam.own.values:  # not when a layer is computed again
@@ -113,7 +116,7 @@ class _Join(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the joined tensors → those of the own ones."""
+        """Gradients [P + n, Hkv, D] of the joined tensors → [n, Hkv, D] of the own ones, what came back included."""
         seam, layer = ctx.seam, ctx.layer
         sizes = [*(len(rows) for _, rows in seam.above), len(seam.part)]
         keys, values = (grad.split(sizes) for grad in grads)
@@ -128,6 +131,6 @@ class _Join(torch.autograd.Function):  # type: ignore[misc]
 
 def _with(gradient: Tensor, came_back: Tensor, shown: Rows) -> Tensor:
     """[n, Hkv, D] with [E, Hkv, D] added at its rows `shown`, summed in the accumulator's dtype."""
-    whole = gradient.clone()
+    whole = gradient.clone()  # a view of autograd's own tensor, which is not to be written to
     whole[shown.at] = (came_back + shown.of(gradient)).to(gradient.dtype)
     return whole

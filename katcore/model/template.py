@@ -121,7 +121,7 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """jinja2's own filter escapes `<`, `>` and `&` for HTML; models were trained on plain JSON."""
+    """The filter `tojson` without jinja2's HTML escapes of `<`, `>` and `&`: models were trained on plain JSON."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 

@@ -25,7 +25,7 @@ class Runner(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where a part's tensors are."""
+        """The device of a part's tensors."""
         ...
 
     def forward(
@@ -42,7 +42,7 @@ class Runner(Protocol):
 def walk_together(
     runner: Runner, order: Order, plan: WalkPlan | None, visit: Visit, temperature: float = 1.0, *, last: bool = False
 ) -> int:
-    """Visit this rank's parts; where gradients are enabled, add its loss's. Returns the tokens computed.
+    """Visit this rank's parts; where gradients are enabled, add those of their loss. Returns the number of tokens run.
 
     `last`: the row is the last one before the optimiser's step.
     """
@@ -75,6 +75,7 @@ def walk_together(
 def _loss(
     runner: Runner, plan: WalkPlan, index: int, seam: Seam, visit: Visit, temperature: float, recompute: bool
 ) -> Tensor:
+    """The loss of a part, a scalar with a graph through layers and head even where nothing is read."""
     which = plan.which[index]
     if not len(which):
         first = torch.zeros(1, dtype=torch.int64, device=runner.device)
@@ -87,6 +88,7 @@ def _loss(
 
 
 def _nothing(runner: Runner, temperature: float, recompute: bool) -> Tensor:
+    """A loss of 0 over a part of one token: times 0 keeps the graph, whose backward pass makes the same collectives."""
     zero, one = torch.tensor([[0], [1]], device=runner.device).unbind()
     part = Part(zero, zero, zero, one, -1, (), Rows(zero[:0]), ())
     return runner.forward(Seam(part, Shown(), ()), zero, zero, temperature, recompute)[0].sum() * 0.0

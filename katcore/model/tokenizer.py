@@ -28,7 +28,7 @@ _PIECES = r"'(?i:s|t|re|ve|m|ll|d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{
 
 
 SHORT, MOST_SHORT = 64, 1024
-"""Characters of a text whose ids are kept, and how many are: templates write the same openings in every turn."""
+"""Texts of at most SHORT characters are cached with their ids, at most MOST_SHORT of them: turns repeat openings."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Tokenizer:
     special: dict[str, str]
     stop_ids: tuple[int, ...]
     source: bytes
-    """`tokenizer.json` as it was read."""
+    """The bytes of `tokenizer.json`, as they were read."""
     _short: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -73,7 +73,7 @@ class Tokenizer:
         return max(first, 0), last
 
     def state(self) -> bytes:
-        """What decides the ids: the same before and after `save_pretrained`, which adds call-time settings."""
+        """The bytes that decide the ids, without the call-time settings that `save_pretrained` adds."""
         unused = ("padding", "truncation", "post_processor")
         kept = {key: value for key, value in json.loads(self.source).items() if key not in unused}
         return json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
@@ -111,7 +111,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _add_missing(backend: Any, config: dict[str, Any]) -> None:
-    """Tokens that `tokenizer_config.json` knows and `tokenizer.json` does not."""
+    """Add the tokens that `tokenizer_config.json` names and `tokenizer.json` lacks."""
     table = config.get("added_tokens_decoder") or {}
     for _, entry in sorted(table.items(), key=lambda item: int(item[0])):
         if backend.token_to_id(entry["content"]) is None:
@@ -161,7 +161,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, folder: Path) -> None
 
 
 def _source(backend: Any) -> str:
-    """The trainer calls every given token special; those that belong to a message's text are not."""
+    """The tokenizer as JSON, where tokens of a message's text are not special, as the trainer marks all it is given."""
     table = json.loads(backend.to_str())
     for entry in table["added_tokens"]:
         entry["special"] = entry["content"] in TURN_TOKENS

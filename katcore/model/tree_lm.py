@@ -94,7 +94,7 @@ class TreeLM:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         device: torch.device = self.model.device
         return device
 
@@ -127,6 +127,7 @@ class TreeLM:
         """Layers that keep their inputs alone and are computed again in the backward pass, while this is open."""
         layers = [m for m in self.model.modules() if hasattr(m, "gradient_checkpointing")] if wanted else []
         for layer in layers:
+            # No layer draws random numbers (`refuse_unsupported`), so there is no state of the generator to restore.
             layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
             layer.gradient_checkpointing = True
         try:
@@ -141,22 +142,22 @@ class TreeLM:
             self.model.set_attn_implementation(implementation)
 
     def logprobs(self, tree: Forest, index: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-        """log p(token | path before it) and the entropy there, for the tokens at `index` [T], none of them a root.
+        """(logprob [T], entropy [T]) in nats of the tokens at `index` [T], each given its path; none of them a root.
 
-        The whole forest at once; `katcore.model.walk` goes through it in parts.
+        Runs the whole forest at once; `katcore.model.walk` goes through it in parts.
         """
         (part,) = partition(tree)
         hidden = self.hidden(Seam(part, Shown(), ()))
         return self.read(hidden, tree.tokens[index], tree.parent[index], temperature)
 
     def read(self, hidden: Tensor, targets: Tensor, row: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        """(logprob [T], entropy [T]) of `targets` [T] at the states `row` [T] of hidden [n, H]."""
+        """(logprob [T], entropy [T]) in nats of `targets` [T] at the states `row` [T] of hidden [n, H]."""
         rows, local = row.unique(return_inverse=True)  # [R]: states that nobody reads stay out of the head
         lp, entropy = linear_logprob(hidden[rows], self.head, targets, local, temperature)
         return lp, entropy
 
     def check(self) -> None:
-        """Refuse a model whose tree forward is not its linear forward: two branches, every path, every log-prob."""
+        """UsageError for a model whose tree forward is not its linear forward, in any log-prob of two branches."""
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(min(self.head.shape[0], 50_000), (7,), generator=generator)
         #            0 ─ 1 ─ 2 ─ 3 ─ 4        a stem of three, a branch of two
@@ -189,7 +190,7 @@ class TreeLM:
         return worst
 
     def linear_logprobs(self, ids: Tensor) -> Tensor:
-        """log p of ids[1:] by the model's own forward over one sequence: what every tree result must equal."""
+        """Log-probs [L − 1] of ids[1:] by the model's own forward over one sequence: what tree results must equal."""
         self._attend(self.stock)
         logits = self.model(input_ids=ids[None], use_cache=False).logits[0, :-1]  # [L-1, V]
         return torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), -1).gather(

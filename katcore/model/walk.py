@@ -49,7 +49,7 @@ class WalkPlan:
 
 
 def order(parts: Sequence[Part]) -> Iterator[tuple[int, bool]]:
-    """(part, False) when it is entered and (part, True) when everything below it is done."""
+    """Yields (part, False) when a part is entered and (part, True) when everything below it is done."""
     stack = [(index, False) for index in range(len(parts) - 1, -1, -1) if parts[index].parent < 0]
     while stack:
         index, leaving = stack.pop()
@@ -60,7 +60,7 @@ def order(parts: Sequence[Part]) -> Iterator[tuple[int, bool]]:
 
 
 def walk(lm: TreeLM, plan: WalkPlan, visit: Visit, temperature: float = 1.0, *, recompute: bool = False) -> int:
-    """Visit every part; where gradients are enabled, add its loss's to the parameters'. Returns the tokens computed.
+    """Visit every part; where gradients are enabled, add those of its loss. Returns the number of tokens run.
 
     `recompute`: let every part keep no more than its layers' inputs.
     """
@@ -94,6 +94,7 @@ def _read(lm: TreeLM, plan: WalkPlan, index: int, hidden: Tensor, visit: Visit, 
         return None
     states = hidden.detach().requires_grad_(torch.is_grad_enabled())
     targets = plan.tree.tokens[plan.index[which]]
+    # The states are detached: the head's graph is freed here, before the layers' backward pass needs the memory.
     loss = visit(which, *lm.read(states, targets, plan.rows[index], temperature))
     if loss is None or not loss.requires_grad:
         return None

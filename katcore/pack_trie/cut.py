@@ -25,7 +25,7 @@ from katcore.pack_trie.leaves import Leaves, total
 from katcore.pack_trie.tree import Index
 
 REPAIRS = 200
-"""At most so many for a tree: below 0.5 s at 10,000 leaves, below 0.2 s at 100."""
+"""The most repairs of one tree's cut: below 0.5 s at 10,000 leaves, below 0.2 s at 100."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Cut:
 
     @classmethod
     def of(cls, leaves: Leaves, packs: list[Index], bound: int, too_long: int = 0) -> Cut:
-        """The packs in their order, measured."""
+        """The cut into these packs, sorted by their first leaves, with their tokens and work."""
         packs = sorted(packs, key=lambda pack: int(pack[0]))
         parts = [leaves.take(pack) for pack in packs]
         sizes, costs = [part.tokens for part in parts], [part.cost for part in parts]
@@ -59,12 +59,15 @@ class Cut:
 
 
 def whole(leaves: Leaves) -> Cut:
-    """The tree as it is."""
+    """The cut that leaves the tree in one pack."""
     return Cut.of(leaves, [np.arange(len(leaves))], leaves.tokens)
 
 
 def cut(leaves: Leaves, budget: int, repairs: int = REPAIRS) -> Cut:
-    """The tree in packs of at most `budget` tokens; one pack when it has no more."""
+    """The tree in packs of at most `budget` tokens, longer paths alone; one pack when the tree has no more tokens.
+
+    `repairs` bounds the attempts to improve a cut that is not proved to be the best.
+    """
     if leaves.tokens <= budget:
         return whole(leaves)
     alone = np.flatnonzero(leaves.length > budget)
@@ -76,7 +79,7 @@ def cut(leaves: Leaves, budget: int, repairs: int = REPAIRS) -> Cut:
 
 
 def _cut(leaves: Leaves, budget: int, repairs: int) -> tuple[list[Index], int]:
-    """Packs, and how few tokens they could have at best."""
+    """Packs of leaves none of which exceeds the budget, and a number of tokens that no cut goes below."""
     bound = lower_bound(leaves, budget)
     packs = consecutive(leaves, budget)
     if total(leaves, packs) == bound:

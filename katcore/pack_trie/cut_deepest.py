@@ -49,7 +49,7 @@ def by_length(leaves: Leaves, budget: int) -> list[Index]:
 
 
 class _Common:
-    """What two leaves share: the least of what lies between them, from minima over powers of two."""
+    """The tokens that two leaves share: the least `shared` between them, from minima over powers of two."""
 
     def __init__(self, leaves: Leaves) -> None:
         minima = [leaves.shared]
@@ -65,20 +65,22 @@ class _Common:
 
 @dataclass
 class _Fork:
-    depth: int
-    first: int  # leaf
-    deepest: int = 0
+    """A node of the tree without its chains: a fork, or a leaf."""
+
+    depth: int  # tokens of its path
+    first: int  # number of the first leaf below
+    deepest: int = 0  # the longest path through it, in tokens
     children: list[_Fork] = field(default_factory=list)
 
     def add(self, child: _Fork) -> None:
-        """A child that is complete; forks are complete in depth-first order."""
+        """Take in a child whose subtree is complete; forks are completed in depth-first order."""
         self.first = min(self.first, child.first)
         self.deepest = max(self.deepest, child.deepest)
         self.children.append(child)
 
 
 def _order(leaves: Leaves) -> list[int]:
-    """Leaf numbers, depth-first and the deepest first."""
+    """Leaf numbers in depth-first order, of siblings the one above the deepest leaf first."""
     found: list[int] = []
     stack = [_forks(leaves)]
     while stack:

@@ -22,7 +22,7 @@ MOST_LEAVES = 12
 """Largest input of `partition`: about 20 ms; every further leaf takes two to four times as long."""
 
 STEPS = 64
-"""Grades of how full a pack is."""
+"""In how many grades `partition` tells how full a pack is."""
 
 
 def consecutive(leaves: Leaves, budget: int) -> list[Index]:
@@ -36,16 +36,18 @@ def consecutive(leaves: Leaves, budget: int) -> list[Index]:
     if n == 0:
         return []
     new = np.concatenate([[0], np.cumsum(leaves.length - leaves.shared)]).tolist()
-    again = (leaves.shared * (n + 1) + 1).tolist()  # tokens first, then the number of packs
+    # Tokens first, then the number of packs: there are at most n, so that they never outweigh a token.
+    again = (leaves.shared * (n + 1) + 1).tolist()
     shared = leaves.shared.tolist()
     cost = [0] * (n + 1)
     begin = [0] * (n + 1)
     queue: deque[tuple[int, int]] = deque()  # (cost, i)
     for j in range(1, n + 1):
         value = cost[j - 1] + again[j - 1]
-        while queue and queue[-1][0] >= value:
+        while queue and queue[-1][0] >= value:  # a later start that costs no more stays possible for longer
             queue.pop()
         queue.append((value, j - 1))
+        # Tokens of leaves i .. j − 1: what each adds, and of the first one also what it shares with leaf i − 1.
         while new[j] - new[queue[0][1]] + shared[queue[0][1]] > budget:
             queue.popleft()
         cost[j], begin[j] = queue[0]
@@ -68,6 +70,8 @@ def partition(leaves: Leaves, budget: int) -> list[Index]:
     chosen: list[Index] = []
     for i in range(n - 1, -1, -1):
         sets = tokens[(np.arange(len(best)) << (i + 1)) | (1 << i)]
+        # Tokens first: what follows them is at most STEPS² a pack, so below n + 1 times that for all. It is a full
+        # STEPS² for each pack, less the square of its fill, so that few and unevenly filled packs are cheapest.
         price = sets * (n + 1) * STEPS**2 + STEPS**2 - (STEPS * np.minimum(sets, budget) // budget) ** 2
         rest = np.arange(len(best))
         found = np.full(len(best), np.iinfo(np.int64).max)
@@ -132,7 +136,7 @@ def lower_bound(leaves: Leaves, budget: int) -> int:
 
 
 class _Node:
-    """A fork at `depth`, with what the children seen so far need at least."""
+    """A fork at `depth` tokens, with lower bounds from the children seen so far."""
 
     def __init__(self, depth: int, shortest: int = 0) -> None:
         self.depth = depth
@@ -142,11 +146,11 @@ class _Node:
         self.apart = 0  # packs through the children of which no two go together
 
     def add(self, child: _Node, budget: int) -> None:
-        """A child that is complete."""
+        """Take in a child whose subtree is complete."""
         room = max(budget - child.depth, 1)
         packs = max(child.most, child.apart, -(-child.need // room))
         self.need += child.need + packs * (child.depth - self.depth)
         self.most = max(self.most, packs)
-        if 2 * (child.shortest - self.depth) > budget - self.depth:
+        if 2 * (child.shortest - self.depth) > budget - self.depth:  # more than half of the room: no two in one pack
             self.apart += packs
         self.shortest = min(self.shortest or child.shortest, child.shortest)

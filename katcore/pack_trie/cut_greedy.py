@@ -3,8 +3,8 @@
     insertion(leaves, budget, ...)         O(n · packs) in numpy: each leaf into the nearest or first pack with room
     improve(leaves, packs, budget, ...)    takes a few packs apart, divides their leaves anew by `cut_exact.partition`
 
-Takes leaves of which none is longer than the budget. No pack of the result fits together with another one. The same
-input gives the same cut: the random choice of what to repair is seeded.
+Takes leaves of which none is longer than the budget. The two smallest packs of the result do not fit into one, so
+no two of any size fit into one row. The same input gives the same cut: the choice of what to repair is seeded.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from katcore.pack_trie.leaves import Leaves, total
 from katcore.pack_trie.tree import Index
 
 PIECES = 8
-"""Parts that the leaves of a repaired group of packs are divided into: 1 ms a repair."""
+"""How many runs the leaves of a repaired group of packs are divided into: 1 ms a repair."""
 
 
 def insertion(leaves: Leaves, budget: int, nearest: bool) -> list[Index]:
-    """Depth-first, each leaf into a pack that has room for what it adds.
+    """Packs made by putting each leaf, in depth-first order, into a pack that has room for what it adds.
 
-    `nearest`: the one that has most of its path, the fullest of several such; else the first one.
+    `nearest`: into the pack that has most of its path, the fullest of several such; else into the first one.
     """
     n = len(leaves)
     packs: list[list[int]] = []
@@ -32,8 +32,10 @@ def insertion(leaves: Leaves, budget: int, nearest: bool) -> list[Index]:
     common = np.zeros(n, np.int64)  # what each pack has of the current leaf's path
     for k, (length, shared) in enumerate(zip(leaves.length.tolist(), leaves.shared.tolist())):
         have, tokens = common[: len(packs)], load[: len(packs)]
+        # A pack's share of this leaf's path is that of the last leaf's path, cut where the two leaves part.
         np.minimum(have, shared, out=have)
         after = tokens + (length - have)
+        # after ≤ budget: the fill only decides between packs of equal `have`. Times 0 the first pack with room wins.
         value = np.where(after <= budget, (have * (budget + 1) + after) * nearest, -1)
         best = int(value.argmax()) if packs else -1
         if best < 0 or value[best] < 0:
@@ -48,9 +50,9 @@ def insertion(leaves: Leaves, budget: int, nearest: bool) -> list[Index]:
 
 
 def improve(leaves: Leaves, packs: list[Index], budget: int, bound: int, tries: int) -> list[Index]:
-    """The packs after `tries` repairs, or fewer: at the bound, or when a quarter of them in a row gained nothing.
+    """The packs after at most `tries` repairs; they never have more tokens than before.
 
-    Never more tokens than before.
+    Repairs end early at the `bound` [tokens], or when a quarter of `tries` in a row gained nothing.
     """
     rng = np.random.default_rng(0)
     tokens, vain = total(leaves, packs), 0
@@ -84,6 +86,8 @@ def _divided_anew(rng: np.random.Generator, leaves: Leaves, packs: list[Index], 
     order = np.argsort(pool)
     pool, owner = pool[order], owner[order]
     some = leaves.take(pool)
+    # The factor of each `shared` is noise, so that repairs differ; the second term outweighs it (4 > 1.5), so that all
+    # places where packs part come before any other.
     loose = some.shared * rng.uniform(0.5, 1.5, len(some)) - 4 * (some.shared + 1) * (np.diff(owner, prepend=-1) != 0)
     first = np.sort(np.argsort(loose, kind="stable")[:PIECES])
     if first[0] != 0:
@@ -96,7 +100,7 @@ def _divided_anew(rng: np.random.Generator, leaves: Leaves, packs: list[Index], 
 
 
 def together(leaves: Leaves, packs: list[Index], budget: int) -> list[Index]:
-    """Merge the two smallest packs as long as they have room in one: then no two of any size have."""
+    """The packs after merging the two smallest as long as both fit into one; then no two sum to the budget or less."""
     heap = [(leaves.tokens_of(pack), int(pack[0]), pack) for pack in packs]
     heapq.heapify(heap)
     while len(heap) > 1:

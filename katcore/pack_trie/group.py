@@ -26,11 +26,11 @@ class Member:
     tree: TokenTree
     line: Line
     weight: float = 1.0
-    """Multiplies the cross-entropy weight of its tokens."""
+    """The factor on the cross-entropy weight of the member's tokens."""
 
     @property
     def masked(self) -> bool:
-        """The infrastructure failed: the attempt says nothing."""
+        """Whether the attempt is no evidence about the policy, because the infrastructure failed."""
         return self.trajectory.verdict is not None and self.trajectory.verdict.masked
 
 
@@ -46,13 +46,13 @@ class GroupTree:
 
     @property
     def flat(self) -> int:
-        """Tokens of all paths: what path-by-path training computes."""
+        """Number of tokens on all root-to-leaf paths: what path-by-path training computes."""
         return int((self.trie.depth[self.tips] + 1).sum())
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What became of a group: its tree, if there is one, and the members that are turned away."""
+    """The outcome of a group: its tree, if there is one, and the members that are turned away."""
 
     tree: GroupTree | None
     away: list[tuple[Member, Rejected]]
@@ -61,7 +61,7 @@ class Settled:
 
 
 def settle(members: list[Member], settings: PackOptions) -> Settled:
-    """Choose, weigh and merge. The order of arrival does not matter: members are taken by sample and attempt."""
+    """Choose a group's members, weigh their tokens and merge their trees; the order of arrival does not matter."""
     members = sorted(members, key=lambda m: (m.trajectory.sample_index, m.trajectory.attempt, m.trajectory.id))
     objective = OBJECTIVES[settings.objective]
     away: list[tuple[Member, Rejected]] = []
@@ -94,12 +94,12 @@ def settle(members: list[Member], settings: PackOptions) -> Settled:
 
 
 def _rewards(members: list[Member]) -> list[float]:
-    """Those of records without a verdict do not matter: no objective that compares rewards takes them."""
+    """The members' rewards, 0 for records without a verdict, which no objective that compares rewards takes."""
     return [m.trajectory.verdict.reward if m.trajectory.verdict else 0.0 for m in members]
 
 
 def _by_branch(tree: GroupTree, kept: list[Member], rewards: list[float], objective: PackObjective) -> GroupTree:
-    """Advantages of tokens instead of samples: the terms carry them, each sample's own is 1."""
+    """The tree with advantages by token: the terms' weights are multiplied by them, and each sample's own becomes 1."""
     if objective.branch_advantages is None:
         return tree
     _, places = merge([m.tree for m in kept])

@@ -25,24 +25,27 @@ EPSILON = 1e-6
 
 
 def advantages(rewards: Sequence[float]) -> list[float]:
-    """One advantage a sample."""
+    """The advantages of a group's samples from their rewards, one each: (r − mean r) / (std r + ε)."""
     r = np.array(rewards, np.float64)
     if r.max() == r.min():  # a mean off by one rounding over ε alone would not be 0
         return [0.0] * len(r)
-    scaled: list[float] = ((r - r.mean()) / (r.std() + EPSILON)).tolist()
+    scaled: list[float] = ((r - r.mean()) / (r.std() + EPSILON)).tolist()  # numpy's std is the population's
     return scaled
 
 
 def branch_advantages(
     rewards: Sequence[float], places: Sequence[Index], parent: Ints, tokens: Sequence[Index]
 ) -> list[Floats]:
-    """For each sample the advantages of its trained `tokens`; `places` are all nodes that a sample passes through."""
+    """For each sample the advantages of its trained `tokens`, (V(u) − V(parent of u)) / (std r + ε).
+
+    `places` are, for each sample, all tokens of the trie that it passes through; `parent` [N] is the trie's.
+    """
     total, count = np.zeros(len(parent) + 1), np.zeros(len(parent) + 1)  # the last entry stands above the roots
     for reward, place in zip(rewards, places):
-        through = np.append(np.unique(place), len(parent))
+        through = np.append(np.unique(place), len(parent))  # unique: a sample that forks counts once a token
         total[through] += reward
         count[through] += 1
-    value = total / np.maximum(count, 1)
+    value = total / np.maximum(count, 1)  # V [N + 1]; a root's parent is -1, which is the last entry
     gain = (value[:-1] - value[parent]) / (np.std(np.array(rewards, np.float64)) + EPSILON)
     return [gain[which].astype(np.float32) for which in tokens]
 

@@ -16,15 +16,15 @@ from katcore.pack_trie.tree import Index
 from katcore.pack_trie.trie import Trie
 
 EQUAL_DEPTH = 24576
-"""Depth at which attention costs as much as the rest of a layer: 6 h with h = 4096, an 8B model."""
+"""Depth in tokens at which attention costs as much as the rest of a layer: 6 h with h = 4096, an 8B model."""
 
 
 @dataclass(frozen=True)
 class Leaves:
-    """Tokens of each path [n], and how many of them it shares with the path before it [n], 0 for the first."""
+    """Tokens of each path, and how many of them it shares with the path before it, 0 for the first."""
 
-    length: Index
-    shared: Index
+    length: Index  # [n]
+    shared: Index  # [n]
 
     @classmethod
     def of(cls, trie: Trie) -> Leaves:
@@ -37,7 +37,7 @@ class Leaves:
         return len(self.length)
 
     def take(self, chosen: Index) -> Leaves:
-        """Some of the leaves, by rising number: two that follow each other share the least of what lies between."""
+        """The leaves `chosen`, ascending numbers: two that follow each other share the least of what lies between."""
         if len(chosen) == 0:
             return Leaves(self.length[:0], self.shared[:0])
         shared = np.zeros(len(chosen), np.int64)
@@ -46,28 +46,29 @@ class Leaves:
         return Leaves(self.length[chosen], shared)
 
     def joined(self, first: Index) -> Leaves:
-        """Leaves `first[k]` up to the next one as one: what a run of them adds to a pack as a whole."""
+        """The leaves with each run from `first[k]` to the next as one leaf: what the run adds to a pack as a whole."""
         shared = self.shared[first]
         new = self.length - self.shared
         return Leaves(np.add.reduceat(new, first) + shared, shared)
 
     @property
     def cost(self) -> float:
-        """Work of a forward and backward over the tree, in tokens: each one by itself, and its attention to its path.
+        """Work of a forward and backward pass over the tree, in tokens without attention that would take as long.
 
         A token's matrix products are about 24 h² FLOPs a layer and its attention 4 h for each token on its path
         (Qwen3-8B: 386 M and 16 k), so that attention weighs as much as all else at a depth of 6 h.
         """
+        # Tokens at depths shared .. length − 1 see 1 + depth keys each: half of this is their sum.
         paths = self.length * (self.length + 1) - self.shared * (self.shared + 1)
         return self.tokens + int(paths.sum()) / 2 / EQUAL_DEPTH
 
     @property
     def tokens(self) -> int:
-        """Unique tokens on all the paths together."""
+        """Number of unique tokens on all paths together."""
         return int(self.length.sum() - self.shared.sum())
 
     def tokens_of(self, pack: Index) -> int:
-        """Unique tokens of a pack."""
+        """Number of unique tokens of a pack, given as ascending leaf numbers."""
         return self.take(pack).tokens
 
 

@@ -16,7 +16,7 @@ def _anything(verdict: Verdict | None, settings: PackOptions) -> str:
 
 
 Refusal = tuple[str, str] | None
-"""Stage and reason of a `Rejected`, or none."""
+"""(stage, reason) for a `Rejected` record, or None where an attempt is taken."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class PackObjective:
     parts: Callable[[TokenTree, Sequence[Node]], Parts] | None = None
     """Cuts an attempt (its tree, and the nodes of its record) into several samples. Without it, it is one."""
     advantages: Callable[[Sequence[float]], list[float]] | None = None
-    """From the rewards of a group's unmasked samples."""
+    """The advantages of a group's unmasked samples, from their rewards."""
     branch_advantages: Callable[[Sequence[float], Sequence[Index], Ints, Sequence[Index]], list[Floats]] | None = None
-    """The same for each trained token, from where the samples part: what `--baseline trie` asks for."""
+    """The advantages of each sample's trained tokens, from where samples part: what `--baseline trie` asks for."""
     needs_reward: bool = True
     needs_logprobs: bool = False
-    """Tokens must be the policy's own: text, or a sampled token without the engine's log-prob, is refused."""
+    """Whether text, or a sampled token without the engine's log-prob, is refused: tokens must be the policy's own."""
     least: int = 1
-    """Unmasked samples that a group must have."""
+    """The fewest unmasked samples that a group must have."""

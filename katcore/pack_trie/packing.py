@@ -24,15 +24,15 @@ from katcore.records import Pack, PackStats, StepCounts, content_id
 Count = Callable[[str, int], None]
 
 SHARES = (2.0, 1.5, 1.25, 1.1, 1.0, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1)
-"""Parts of a rank's share of the tokens that are tried as the size of a row."""
+"""Factors of a rank's share of the tokens that are tried as the size of a row."""
 
 
 def nobody(name: str, n: int) -> None:
-    """Counts for nobody."""
+    """The `count` of a caller who wants no counts."""
 
 
 def first_fit(sizes: Sequence[int], budget: int) -> list[list[int]]:
-    """Rows of indices into `sizes`, each at most `budget` in sum, or one larger alone."""
+    """Rows of indices into `sizes` whose sizes sum to at most `budget`; a larger one is alone in its row."""
     rows: list[list[int]] = []
     room = np.zeros(len(sizes), np.int64)
     for i, size in enumerate(sizes):
@@ -53,7 +53,7 @@ def por(unique: int, flat: int) -> float:
 
 @dataclass(frozen=True)
 class Layout:
-    """How trees lie in rows. A row is made of (tree, pack of that tree)."""
+    """How trees lie in rows: each row is a list of (number of a tree, number of a pack of that tree)."""
 
     cuts: list[Cut]
     rows: list[list[tuple[int, int]]]
@@ -61,12 +61,12 @@ class Layout:
 
     @property
     def repeated(self) -> int:
-        """Tokens computed more than once."""
+        """Number of tokens that are computed although another row has them."""
         return sum(cut.repeated for cut in self.cuts)
 
     @property
     def slowest(self) -> float:
-        """Work of the rank that has the most."""
+        """Work of the rank that has the most, in tokens as `Leaves.cost` counts them."""
         return max(self.ranks)
 
 
@@ -181,7 +181,7 @@ def _offsets(sizes: Sequence[int]) -> list[int]:
 
 
 def _id(pack: Pack, arrays: dict[str, np.ndarray]) -> str:
-    """A pack's id comes from its content; the long arrays are hashed as bytes rather than as text."""
+    """The id of a pack, a hash of its content; the long arrays are hashed as bytes rather than as text."""
     digests = [f"{name} {hashlib.sha256(a.tobytes()).hexdigest()}" for name, a in arrays.items()]
     rest = (pack.samples, pack.step_counts, pack.stats, pack.version)
     text = msgspec.json.encode(rest).decode()

@@ -110,7 +110,7 @@ def _packs_of_terms(terms: TermTable, chains: _Chains, holders: Sequence[Sequenc
 
 
 def _fewest(weights: Sequence[int], holders: Sequence[Sequence[int]]) -> list[int]:
-    """A pack for each of one sample's turns: again and again the pack that has most of those that are left."""
+    """The pack of each of one sample's turns, in few packs: repeatedly the pack that holds most of the turns left."""
     left: Counter[int] = Counter()
     inside: dict[int, list[int]] = {}
     for k, packs in enumerate(holders):

@@ -76,7 +76,10 @@ class Renderer:
     # ------------------------------------------------------------------ plain text
 
     def _text(self, text: str, spans: Sequence[tuple[int, int]]) -> Node:
-        """A token counts when all of its characters lie inside a span. Without spans all count; the first never can."""
+        """The node of a text, in which a token is a target when all its characters lie inside a span.
+
+        Without spans all tokens are targets; the first never is, as nothing comes before it.
+        """
         encoding = self.chat.tokenizer.backend.encode(text, add_special_tokens=False)
         offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
         end = np.maximum.accumulate(offsets[:, 1])
@@ -154,7 +157,7 @@ class Renderer:
         return [*ids, self._stop_after["tool" if message.get("tool_calls") else "user"]]
 
     def _learn_stops(self) -> None:
-        """What ends a turn that the template leaves open. InputError when the folder has no template or no stop."""
+        """Find the ids that end a turn which the template leaves open. InputError without a template or a stop."""
         stops = self.chat.tokenizer.stop_ids
         if not stops:
             raise InputError("the model folder names no token that ends a turn", hint="set eos_token_id in config.json")

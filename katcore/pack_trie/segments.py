@@ -15,7 +15,7 @@ from katcore.model.tokenizer import Tokenizer
 
 
 class Segments:
-    """An encoder that remembers; `forget` after each conversation."""
+    """An encoder that keeps the ids of segments it has seen; call `forget` after each conversation."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -31,11 +31,11 @@ class Segments:
         return list(chain.from_iterable(self._segment(text[a:b]) for a, b in pairwise(bounds) if a < b))
 
     def forget(self) -> None:
-        """Give the memory back."""
+        """Drop all kept ids."""
         self._known.clear()
 
     def _segment(self, text: str) -> list[int]:
-        """An added token and what follows it up to the next: begun so, the rest is not taken for a text's beginning."""
+        """The ids of an added token and the text up to the next one; alone, that text would count as a beginning."""
         if text not in self._known:
             self._known[text] = self.tokenizer.encode(text)
         return self._known[text]

@@ -125,7 +125,7 @@ class Packs:
         self.trees: dict[str, list[TokenTree]] = {}
 
     def add(self, pack: Pack) -> None:
-        """One more pack."""
+        """Add one pack, as a row and to what its step repeats."""
         if pack.step != self.step:
             self.close()
             self.step = pack.step
@@ -142,7 +142,7 @@ class Packs:
             self.trees.setdefault(group, []).append(tree)
 
     def close(self) -> None:
-        """The step is over."""
+        """Count what the packs of the step repeat, and drop its tokens."""
         for parts in self.trees.values():
             if len(parts) > 1:
                 self.repeated += sum(len(part.tokens) for part in parts) - len(merge(parts)[0])
@@ -186,7 +186,7 @@ def _of_group(name: str, members: list[TokenTree], unique: int) -> StatsRow:
 
 
 def table(stats: Stats) -> str:
-    """For people: a line a row, the sum, and what the sum means."""
+    """The figures as text for people: a line for each row, the sum, and what the sum means."""
     rows = [*stats.rows, stats.total]
     width = max(len(row.name) for row in rows)
     lines = [f"{'':<{width}} {'samples':>8} {'terms':>10} {'flat':>11} {'unique':>11} {'POR':>7}"]

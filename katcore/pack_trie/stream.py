@@ -114,7 +114,7 @@ def groups(lines: Iterable[Line], reader: Reader, count: Count) -> Iterator[Grou
 
 @dataclass
 class Tokenizer:
-    """The one tokenizer of a stream: what was asked for, else the first that is named."""
+    """The one tokenizer that a stream may have: the one asked for, else the first that a record names."""
 
     digest: str = ""
 
@@ -138,12 +138,12 @@ class Reader:
 
     @property
     def objective(self) -> PackObjective:
-        """What it reads for."""
+        """The objective whose packs are made."""
         return OBJECTIVES[self.settings.objective]
 
     @cached_property
     def renderer(self) -> Renderer:
-        """Loaded when the first text comes."""
+        """The renderer of text, loaded when the first text comes."""
         from katcore.model.folder import load
         from katcore.pack_trie.render import Renderer
 

@@ -17,7 +17,7 @@ from katcore.pack_trie.tree import Floats, Index, Ints, TokenTree
 
 @dataclass(frozen=True)
 class Weights:
-    """What each sampled token of a trajectory counts in the three losses."""
+    """The weights of a trajectory's sampled tokens in the three losses, [S] each."""
 
     rl: Floats  # [S]
     ce: Floats  # [S]
@@ -29,7 +29,7 @@ class Weights:
         return cls(*(np.full(len(tree.sampled), weight, np.float32) for weight in (rl, ce, kl)))
 
     def scaled(self, weight: float) -> Weights:
-        """With the cross-entropy times a sample's own weight."""
+        """These weights with the cross-entropy ones multiplied by `weight`, the sample's own."""
         return self if weight == 1.0 else replace(self, ce=self.ce * np.float32(weight))
 
 
@@ -51,7 +51,7 @@ class TermTable:
 
     @property
     def turns(self) -> int:
-        """Segments (sample, turn) with a trained token."""
+        """Number of segments (sample, turn) with a trained token."""
         return len(np.unique((self.sample.astype(np.int64) << 32) | self.turn))
 
 

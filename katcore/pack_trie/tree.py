@@ -97,6 +97,7 @@ class TokenTree:
         )
 
     def _at_or_above(self, wanted: list[bool]) -> list[int]:
+        """Numbers of the `wanted` [K] messages and of all above them, ascending."""
         wanted = list(wanted)
         for k in reversed(range(len(wanted))):
             if wanted[k] and self.parent[k] >= 0:
@@ -107,17 +108,17 @@ class TokenTree:
     def _last_sampled(self) -> list[int]:
         """[K] the last sampled token of each message, -1 where there is none."""
         last = np.full(len(self.nodes), -1)
-        last[self.sampled_node] = self.sampled  # of several, the last one stays
+        last[self.sampled_node] = self.sampled  # numpy writes in order: of several, the last one stays
         return last.tolist()
 
     @cached_property
     def leaves(self) -> list[int]:
-        """Messages without a child, in order."""
+        """Numbers of the messages without a child, ascending."""
         inner = set(self.parent)
         return [k for k in range(len(self.nodes)) if k not in inner]
 
     def path(self, k: int) -> list[int]:
-        """Messages from the root to k."""
+        """Numbers of the messages from the root to message k."""
         path = []
         while k >= 0:
             path.append(k)
@@ -126,7 +127,7 @@ class TokenTree:
 
     @cached_property
     def flat(self) -> int:
-        """Tokens of all root-to-leaf paths: what path-by-path training computes."""
+        """Number of tokens on all root-to-leaf paths: what path-by-path training computes."""
         depth: list[int] = []
         for k, p in enumerate(self.parent):
             depth.append(self.start[k + 1] - self.start[k] + (depth[p] if p >= 0 else 0))

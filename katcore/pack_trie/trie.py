@@ -61,9 +61,9 @@ class _Chains:
         self.children: list[dict[int, int]] = [{}]  # first token → chain
 
     def insert(self, tip: tuple[int, int], lo: int, hi: int) -> tuple[int, int]:
-        """Walk buffer[lo:hi] down from a tip (chain, place after its last token), adding what is new: the new tip."""
+        """Walk buffer[lo:hi] down from a tip (chain, place after its last token) and add what is new; the new tip."""
         chain, at = tip
-        while at > self.hi[chain]:
+        while at > self.hi[chain]:  # the chain was divided since the tip was made
             chain = self.tail[chain]
         while lo < hi:
             if at == self.hi[chain]:
@@ -81,11 +81,13 @@ class _Chains:
         return chain, at
 
     def _common(self, a: int, length: int, b: int) -> int:
+        """How many of the `length` tokens at a and at b are equal before the first that differs."""
         differs = self.buffer[a : a + length] != self.buffer[b : b + length]
         first = int(differs.argmax())
         return first if differs[first] else length
 
     def _add(self, lo: int, hi: int, children: dict[int, int]) -> int:
+        """A new chain [lo, hi) of the buffer; returns its number."""
         self.lo.append(lo)
         self.hi.append(hi)
         self.tail.append(-1)
@@ -105,15 +107,15 @@ class _Chains:
         order, above = self._depth_first()
         lo, hi = np.array(self.lo)[order], np.array(self.hi)[order]
         length = hi - lo
-        start = np.cumsum(length) - length  # [C] first token of each chain
+        start = np.cumsum(length) - length  # [C] place of each chain's first token
         last = start + length - 1
         depth, end = np.zeros(len(order), np.int64), start + length
         for c in range(1, len(order)):  # chain 0 is the empty one, of depth 0
             depth[c] = depth[above[c]] + length[above[c]]
-        for c in range(len(order) - 1, 0, -1):
+        for c in range(len(order) - 1, 0, -1):  # children come later, so each end is final when it is handed up
             end[above[c]] = max(end[above[c]], end[c])
-        index = np.arange(int(length.sum()))
-        inside = index - np.repeat(start, length)
+        index = np.arange(int(length.sum()))  # [N], as the arrays below
+        inside = index - np.repeat(start, length)  # place of a token in its chain
         gather = np.repeat(lo, length) + inside
         parent = np.repeat(np.where(np.array(above) > 0, last[above], -1), length)
         place = np.zeros(len(self.buffer), np.int64)

@@ -37,7 +37,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of an item: output, or the reason why there is none."""
+    """The outcome of an item: its output, or the reason why there is none."""
 
     item: Item
     output: list[Any] = field(default_factory=list)
@@ -107,7 +107,7 @@ def _around(inner: Settle, around: Around | None) -> Settle:
 
 
 def _run_threads(here: Settle, items: Iterable[Item], jobs: int) -> Iterator[Done]:
-    """A feeder thread reads `items`, so that finished work is handed on while the input has nothing new."""
+    """Outcomes in order from threads here; a feeder thread reads `items`, so that a slow input delays no outcome."""
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="kat")
     waiting: SimpleQueue[Future[Done] | BaseException | None] = SimpleQueue()
     room = Semaphore(2 * jobs)
@@ -142,7 +142,7 @@ def _run_threads(here: Settle, items: Iterable[Item], jobs: int) -> Iterator[Don
 
 
 def _run_ray(process: Process, items: Iterable[Item], jobs: int, address: str, around: Around | None) -> Iterator[Done]:
-    """Threads here that each wait for one item on the cluster: the same order and the same bound as without one."""
+    """Outcomes in order from a cluster; each thread here waits for one item on it, so the bound is the same."""
     from katcore.pool.cluster import cluster
 
     with cluster(process, _bare, address, jobs) as nodes:
@@ -157,6 +157,6 @@ def _run_ray(process: Process, items: Iterable[Item], jobs: int, address: str, a
 
 
 def _bare(process: Process, item: Item) -> tuple[list[Any], Rejected | None, RecordError | None]:
-    """What became of an item, without the item: it need not travel back."""
+    """The outcome of an item without the item itself, which need not travel back."""
     done = settle(process, item)
     return done.output, done.rejected, done.failed

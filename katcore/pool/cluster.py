@@ -18,9 +18,9 @@ from typing import Any
 from katcore.errors import KatError, not_installed
 
 ANSWER_S = 10.0
-"""For a connection to the head node."""
+"""Seconds for a connection to the head node."""
 CLOSE_S = 30.0
-"""For a node's worker to end what it holds."""
+"""Seconds for a node's worker to close what it holds."""
 
 
 class Worker:
@@ -30,11 +30,11 @@ class Worker:
         self._process, self._settle = process, settle
 
     def settle(self, item: Any) -> Any:
-        """What became of one item."""
+        """The outcome of one item."""
         return self._settle(self._process, item)
 
     def close(self) -> None:
-        """Let go of what the process holds on this node."""
+        """Close what the stage's process holds on this node."""
         close = getattr(self._process, "close", None)
         if close is not None:
             close()

@@ -41,7 +41,7 @@ class Step:
 
 
 Steps = tuple[Step, ...]
-"""What one agent did, from first to last."""
+"""The steps of one agent, from first to last."""
 
 TOOLS = {
     "read": "read readfile view viewfile open openfile cat notebookread",
@@ -63,7 +63,7 @@ PROGRAMS = {
 COMMANDS = {name: kind for kind, names in PROGRAMS.items() for name in names.split()}
 EXPRESSION_FIRST = frozenset({"sed", "awk", "grep", "egrep", "fgrep", "rg", "ag", "ack"})
 STRONGEST = ("write", "run", "search", "list", "read")
-"""A command line is of the strongest kind of its parts."""
+"""Kinds of tool, strongest first; a command line counts as the strongest kind among its commands."""
 VOLATILE = frozenset({"timeout", "timeout_ms", "description", "explanation", "id", "session_id", "run_in_background"})
 PATH_KEYS = frozenset(
     {"path", "file_path", "filepath", "file", "filename", "target_file", "notebook_path", "relative_path", "dir_path"}
@@ -120,7 +120,7 @@ def references_of(task: Task) -> tuple[Steps, ...]:
 
 
 def action_of(name: str, arguments: Any, workdir: str = "/testbed") -> Action:
-    """A tool call, normalised. Arguments that are no JSON object count by their words."""
+    """A tool call as a normalised action; arguments that are no JSON object count by their words."""
     key = re.sub(r"[^a-z0-9]", "", name.lower())
     kind = KINDS.get(key, key)
     try:
@@ -157,7 +157,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _relative(text: str, workdir: str) -> str:
-    """Paths as seen from the repository: /testbed/a.py, ./a.py and a.py are one file."""
+    """The text with paths relative to the repository: /testbed/a.py, ./a.py and a.py are one file."""
     text = re.sub(rf"(?<![\w/]){re.escape(workdir)}(?:/|(?![\w/-]))", "", text)
     return re.sub(r"(?<![\w./])\./", "", text)
 
@@ -197,7 +197,7 @@ def _parts(words: list[str]) -> Iterator[list[str]]:
 
 
 def _operands(part: list[str]) -> list[str]:
-    """What may be a file: the words after the program, but for the expression that sed or grep takes first."""
+    """The words of a command that may be files: those after the program, but the expression of sed or grep."""
     words = [word for word in part[1:] if not word.startswith("-")]
     return words[1:] if part[0].rsplit("/", 1)[-1] in EXPRESSION_FIRST else words
 

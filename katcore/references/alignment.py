@@ -15,7 +15,7 @@ from katcore.records import Trajectory
 from katcore.references.actions import Action, Steps, steps_of
 
 GAP = 1.0
-"""Cost of an action that the other path has no counterpart of."""
+"""The cost of an action that has no counterpart in the other path."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ class Nearest:
 
 
 def difference(one: Action, other: Action, costs: Costs = DEFAULT) -> float:
-    """In [0, 1]; 0 for actions that are the same. Files by Jaccard's distance, words by its form for multisets."""
+    """How far apart two actions are, δ in [0, 1]; 0 for equal ones (method.md § 5.1).
+
+    Files are compared by Jaccard's distance, words by its form for multisets.
+    """
     files, arguments = costs.files, costs.arguments
     if not one.files and not other.files:
         files, arguments = 0.0, files + arguments
@@ -57,7 +60,7 @@ def difference(one: Action, other: Action, costs: Costs = DEFAULT) -> float:
 
 
 def _words_apart(one: Counter[str], other: Counter[str]) -> float:
-    """1 − Σ min / Σ max of the words' counts."""
+    """The distance of two multisets of words, in [0, 1]: 1 − Σ min / Σ max of the words' counts."""
     small, large = (one, other) if len(one) <= len(other) else (other, one)
     both = sum(min(count, large[word]) for word, count in small.items())
     either = one.total() + other.total() - both
@@ -70,7 +73,7 @@ def actions(path: Steps) -> list[Action]:
 
 
 def first_row(reference: Sequence[Action]) -> list[float]:
-    """What it costs to have done nothing of the first m actions of a reference, m = 0 ... M."""
+    """The dynamic program's first row, D[0, m] = m · GAP for m = 0 … M: nothing done of the reference's M actions."""
     return [GAP * m for m in range(len(reference) + 1)]
 
 
@@ -109,5 +112,5 @@ def nearest(own: Sequence[Action], references: Iterable[Steps], costs: Costs = D
 def relative_reward(
     trajectory: Trajectory, references: Sequence[Steps], workdir: str = "/testbed", costs: Costs = DEFAULT
 ) -> float:
-    """1 − min_j d(o, g_j), in [0, 1]."""
+    """The reward of an attempt o by its references g_j: 1 − min_j d(o, g_j), in [0, 1]. InputError without any."""
     return 1 - nearest(actions(steps_of(trajectory, workdir)), references, costs).discrepancy

@@ -33,7 +33,7 @@ class Rules:
 
     @property
     def idle(self) -> bool:
-        """Whether they let everything pass."""
+        """Whether these rules let every step pass."""
         return not self.patience and not self.replace
 
 
@@ -43,12 +43,12 @@ IDLE = Rules(patience=0, replace=False)
 
 @dataclass(frozen=True)
 class Signal:
-    """What to do, and why. `reference`: the nearest before the step; `step`: what to put in its place."""
+    """What to do with a step, and why. `reference`: number of the nearest one before it; `step`: its replacement."""
 
     decision: Literal["keep", "replace", "stop"]
     deviation: float
     streak: int
-    """Deviating proposals in a row, this one included."""
+    """Number of deviating proposals in a row, this one included."""
     reference: int
     step: Step | None = None
 
@@ -71,11 +71,11 @@ class Corrector:
         return min(map(min, self._rows))
 
     def follow(self, step: Step) -> None:
-        """Take a step as done, whoever chose it."""
+        """Advance the rows of all references by a step that was done, whoever chose it."""
         self._rows = self._after(step.actions)
 
     def offer(self, step: Step) -> Signal:
-        """Judge a proposal, and follow what comes of it. A message without an action is kept and judged by nobody."""
+        """Judge a proposed step and follow what is done instead or as proposed; a message without action is kept."""
         before, reference = self.distance, self._nearest()
         rows = self._after(step.actions)
         deviation = (min(map(min, rows)) - before) / len(step.actions) if step.actions else 0.0

@@ -22,7 +22,7 @@ from katcore.streams import Line
 
 @dataclass(frozen=True)
 class Setup:
-    """How to roll out: what somebody chose, and what the caller adds.
+    """How to roll out: the options of the command, and what the caller adds.
 
     `label` names the model in records, by default its folder's name. `table` is a JSON object of the user's own
     scaffolds. `journals` is a folder for the calls of rollouts under way, which the caller looks after; without one it
@@ -43,7 +43,7 @@ class Setup:
 
     @property
     def rules(self) -> Rules:
-        """What becomes of a step away from all references, those of `--references` or else the task's own."""
+        """The rules for steps away from all references, those of `--references` or else the task's own."""
         told = self.options.correction
         return Rules(told.deviation, told.patience, told.replace)
 
@@ -85,12 +85,12 @@ class Setup:
         return "openai" if kind == "openai" else "anthropic" if kind == "anthropic" else None
 
     def model_folder(self) -> Path | None:
-        """Where tokenizer and template are; None is the small one shipped with KAT."""
+        """The folder with tokenizer and template; None for the small ones shipped with KAT."""
         kind, _, value = self.engine_name().partition(":")
         return self.options.agent.model or (Path(value) if kind == "embedded" else None)
 
     def model_name(self) -> str:
-        """What records call the model: never a path of this machine."""
+        """The model's name in records, which is never a path of this machine."""
         if self.label:
             return self.label
         if self.external() is not None:
@@ -113,7 +113,7 @@ class Attempt:
 
     @property
     def name(self) -> str:
-        """What its session and its journal are called: each draw has its own."""
+        """The name of the attempt's session and journal; each draw has its own."""
         return f"{self.id}-draw{self.draw}" if self.draw else self.id
 
 
@@ -132,13 +132,13 @@ def attempts(lines: Iterable[Line], setup: Setup) -> Iterator[Item]:
 
 
 def attempts_at(task: Task, setup: Setup) -> Iterator[Attempt]:
-    """The samples of one task."""
+    """The attempts at one task, one for each of its samples."""
     for sample in range(setup.options.number.samples):
         yield attempt_at(task, setup, sample)
 
 
 def attempt_at(task: Task, setup: Setup, sample: int) -> Attempt:
-    """The sample of that number, from 0."""
+    """The attempt for the sample of that number, counted from 0."""
     chosen = setup.options
     what = (task.instance_id, chosen.agent.scaffold, setup.model_name(), str(sample), str(chosen.number.attempt))
     return Attempt(content_id(*what), task, sample)

@@ -34,7 +34,7 @@ class Correction:
             raise InputError(f"{path}: no trajectory in it has passed, so there is nothing to correct by")
 
     def hook(self, task: Task) -> Hook | None:
-        """For one rollout of the task; None when it has no reference with a tool call."""
+        """The hook for one rollout of the task; None when the task has no reference with a tool call."""
         workdir = task.environment.workdir
         paths = [steps_of(found, workdir) for found in self._passed.get(task.instance_id, [])]
         usable = [path for path in paths if actions(path)]

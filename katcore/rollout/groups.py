@@ -26,7 +26,7 @@ Grade = Callable[[Trajectory, Task], Trajectory]
 
 @dataclass(frozen=True)
 class Groups:
-    """Rolls out and grades whole groups. `roll` gives one attempt's trajectories; `jobs` run at once here."""
+    """Rolls out and grades whole groups; `roll` returns one attempt's trajectories, `jobs` rollouts run at once."""
 
     setup: Setup
     roll: Callable[[Item], Iterable[Trajectory]]
@@ -48,7 +48,7 @@ class Groups:
             yield each if is_cut(each) else msgspec.structs.replace(each, group_size=size)
 
     def close(self) -> None:
-        """Let go of what rolls out."""
+        """Close what rolls out attempts."""
         close = getattr(self.roll, "close", None)
         if close is not None:
             close()
@@ -63,13 +63,13 @@ class Groups:
 
 
 def level(made: Iterable[Trajectory]) -> bool:
-    """Whether all rewards that count are equal."""
+    """Whether all unmasked rewards are equal."""
     verdicts = [each.verdict for each in made if not is_cut(each) and each.verdict]
     return len({verdict.reward for verdict in verdicts if not verdict.masked}) < 2
 
 
 def is_cut(trajectory: Trajectory) -> bool:
-    """Whether it was given up and drawn again: no member of its group."""
+    """Whether the trajectory was given up and drawn again, and so is no member of its group."""
     return trajectory.group_id.endswith(CUT)
 
 
@@ -99,5 +99,5 @@ def _drawn(made: Iterable[Trajectory]) -> int:
 
 @cache
 def _threads(jobs: int) -> ThreadPoolExecutor:
-    """Shared by all groups of this process, so that no more than `jobs` rollouts run at once."""
+    """The thread pool of all groups in this process, so that no more than `jobs` rollouts run at once."""
     return ThreadPoolExecutor(jobs, thread_name_prefix="kat-sample")

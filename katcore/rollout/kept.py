@@ -42,7 +42,7 @@ class KeptAttempts:
     found: LeftBehind = field(default_factory=LeftBehind)
 
     def begin(self, resume: bool) -> None:
-        """Look at what is there; without `resume` finished trajectories belong to another run and go."""
+        """Read what an earlier run left; without `resume` finished trajectories are another run's and are removed."""
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.glob(f"*{PART}*"):
             path.unlink()
@@ -57,7 +57,7 @@ class KeptAttempts:
                 self._set_aside(path)
 
     def tell(self, say: Callable[[str], None], count: Callable[[str, float], None]) -> None:
-        """Say what was found, a line each, and count it."""
+        """Say with `say` what was found, a line each, and count it with `count`."""
         found = self.found
         if found.finished:
             count("taken_back", found.finished)
@@ -71,7 +71,7 @@ class KeptAttempts:
             )
 
     def around(self, settle: Settle, item: Item) -> Done:
-        """Settle an item, or take what came of it in an earlier run."""
+        """What `settle` makes of an item, or what an earlier run made of it."""
         if item.forward is not None:
             return settle(item)
         path = self.folder / f"{_name(item)}{DONE}"
@@ -84,7 +84,7 @@ class KeptAttempts:
         return done
 
     def end(self) -> None:
-        """The output is whole: only cut-off calls stay."""
+        """Remove what is kept, as the output is whole, but for the calls of rollouts that were cut off."""
         for path in self.folder.iterdir():
             if CUT not in path.name:
                 path.unlink()
@@ -105,7 +105,7 @@ class KeptAttempts:
         path.rename(target)
 
     def _unlink_journals(self, ended: Sequence[Trajectory]) -> None:
-        """Those of an item whose trajectories are safe: each draw has one, and each box that failed."""
+        """Remove the journals of trajectories that are safe: one of each draw, and of each box that failed."""
         names = {record.id for record in ended}
         names |= {f"{record.id}-draw{number}" for record in ended for number in range(1, len(ended))}
         for name in names:

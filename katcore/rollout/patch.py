@@ -36,13 +36,13 @@ class File:
 
 @dataclass(frozen=True)
 class Changes:
-    """Path -> what it is now, None where it is gone; `left_out` are paths that no patch will hold."""
+    """The changed files by path, None where one is gone; `left_out` are changed paths that no patch will hold."""
 
     files: dict[str, File | None] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def since(self, earlier: Changes) -> Changes:
-        """Without what was the same before."""
+        """These changes without those that `earlier` has in the same form."""
         kept = {n: f for n, f in self.files.items() if n not in earlier.files or earlier.files[n] != f}
         return Changes(kept, [name for name in self.left_out if name not in earlier.left_out])
 

@@ -32,14 +32,14 @@ from katcore.sandbox import GATEWAY, PYTHON, SCAFFOLD, Box, Mount, Spec
 from katcore.scaffold import Job
 
 LONGEST_CONTEXT = 1 << 20
-"""What agents are told where nothing limits the context."""
+"""The context, in tokens, that agents are told where nothing limits it."""
 OUTPUT_CHARS = 6000
-"""Most characters of one command's output that an agent of ours is shown."""
+"""The most characters of one command's output that KAT's own agent is shown."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What came out of the box."""
+    """What an attempt left in its box: its patch, changed paths that are not in it, how it ended, and its seconds."""
 
     patch: str
     left_out: list[str]
@@ -59,7 +59,7 @@ class Roller:
         yield from drawn(self.service or shared(self.setup), item.payload)
 
     def live(self) -> dict[str, float]:
-        """What this process is at: rollouts under way, calls and tokens so far."""
+        """Numbers of rollouts under way, and of calls and tokens so far, in this process."""
         service = self.service or running(self.setup)
         if service is None:
             return {}
@@ -72,7 +72,7 @@ class Roller:
         }
 
     def close(self) -> None:
-        """Let go of engine and gateway, unless they are the caller's."""
+        """Close engine and gateway, unless they are the caller's."""
         if self.service is None:
             close_shared(self.setup)
 
@@ -113,7 +113,7 @@ def drawn(service: Service, attempt: Attempt) -> Iterator[Trajectory]:
 
 
 def roll(service: Service, attempt: Attempt) -> Trajectory:
-    """One trajectory, whatever becomes of it."""
+    """The trajectory of one attempt; what goes wrong stands in its exit."""
     failure = SandboxError("")
     trace = Trace([], [], None)
     for _ in range(2):
@@ -144,13 +144,13 @@ def _once(service: Service, attempt: Attempt) -> tuple[Trace, Ran]:
 
 
 class _Boot:
-    """The time that a box has until its agent starts: being made, and the task's own setup."""
+    """The time that a box has until its agent starts, for its creation and the task's own setup."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._ends = seconds, time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds; SandboxError when there are none."""
+        """The seconds that are left; SandboxError when there are none."""
         left = self._ends - time.monotonic()
         if left <= 0:
             raise SandboxError(f"the box was not ready after {self._seconds:g} s")
@@ -158,7 +158,7 @@ class _Boot:
 
 
 def _keep_calls(path: Path) -> None:
-    """The box failed and its rollout is tried once more: the calls of the first time keep their journal."""
+    """Rename the journal of a rollout whose box failed, so that its calls are kept when it is tried once more."""
     with suppress(FileNotFoundError):
         path.rename(path.with_name(f"{path.stem}-failed{path.suffix}"))
 

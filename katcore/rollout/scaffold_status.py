@@ -30,7 +30,7 @@ def selected(wanted: Sequence[str], table: str) -> list[str]:
 
 
 def install_one(name: str, table: str) -> None:
-    """Install it, and node where it needs one."""
+    """Install the scaffold of this name, and node where it needs one."""
     agent = _agent(name, table)
     assert agent is not None
     if agent.row.installed:
@@ -40,7 +40,10 @@ def install_one(name: str, table: str) -> None:
 
 
 def status(table: str, *, check: bool = False) -> Iterator[tuple[str, str, str, str]]:
-    """Name, pinned version, API or what answers, and `built in`, `installed`, `not installed`, or what is wrong."""
+    """For each scaffold (name, pinned version, API or what answers, state).
+
+    The state is `built in`, `installed`, `not installed`, or what is wrong.
+    """
     for name in names(table):
         agent = _agent(name, table)
         if agent is None:
@@ -70,7 +73,7 @@ def _state(name: str, agent: CommandAgent, check: bool) -> str:
 
 
 def _answer(name: str, agent: CommandAgent) -> str:
-    """What the program itself says when it is started in a sandbox."""
+    """The state of an installed agent, from the version that its program prints in a sandbox."""
     mounts = tuple(Mount(path, f"{SCAFFOLD}/{file}") for file, path in agent.files().items())
     box = sandbox().create(Spec(f"version-{name}", mounts=mounts))
     try:

@@ -36,11 +36,14 @@ from katcore.scaffold import Scaffold, scaffold
 
 UNLIMITED = 1 << 30
 KEPT_S = 7 * 24 * 3600
-"""How long the journals of a killed process stay."""
+"""Seconds for which the journals of a killed process are kept: a week."""
 
 
 class Service:
-    """Made once, used from many threads, closed once. An engine that is given stays open."""
+    """Engine, gateway and boxes of rollouts: made once, used from many threads, closed once.
+
+    An engine that the caller gives stays open.
+    """
 
     def __init__(self, setup: Setup, engine: Engine | None = None) -> None:
         prepare_process()
@@ -97,7 +100,7 @@ class Service:
         return "" if self.external is not None else self.chat.digest
 
     def at(self, setup: Setup) -> Service:
-        """The same engine, gateway and boxes under other options; scaffold, model folder and sandbox stay."""
+        """This service's engine, gateway and boxes under other options; scaffold, model folder and sandbox stay."""
         other = copy.copy(self)
         other.setup, other.caps = setup, _caps(setup)
         return other
@@ -117,7 +120,7 @@ class Service:
             _forget(self.gateway.journals)
 
     def _hook(self, task: Task) -> Hook | None:
-        """What looks at each step; without references there is nothing to be far from."""
+        """The hook that looks at each step of the task's rollouts; None without references."""
         if self.setup.rules.idle:
             return None
         if self.correction is not None:
@@ -135,7 +138,7 @@ class Service:
         return TokenModel(self.engine, self.chat, self.setup.model_name())
 
     def _check_tokenizer(self) -> None:
-        """An engine that knows its tokenizer must have ours: else ids mean something else to it."""
+        """InputError where the engine has another tokenizer than ours, to which the ids mean something else."""
         ask = getattr(self.engine, "model_info", None)
         if ask is None:
             return
@@ -187,7 +190,7 @@ def running(setup: Setup) -> Service | None:
 
 
 def close_shared(setup: Setup) -> None:
-    """Close that service, if it was made."""
+    """Close the service with this setup in this process, if it was made."""
     with _LOCK:
         service = _SERVICES.pop(setup, None)
     if service is not None:

@@ -14,12 +14,12 @@ from katcore.rollout.options import PriceOptions
 
 @dataclass(frozen=True)
 class Tally:
-    """What one trajectory adds to the totals."""
+    """Turns a trajectory into the numbers that it adds to the totals."""
 
     prices: PriceOptions = PriceOptions()
 
     def __call__(self, record: object) -> dict[str, float]:
-        """`agent_s` are the agents' own seconds, which pass side by side."""
+        """The record's numbers by name; `agent_s` are seconds of agents, many of which run at the same time."""
         if not isinstance(record, Trajectory):
             return {}
         usages = [call.usage for call in record.calls]

@@ -17,7 +17,7 @@ from katcore.options.boxes import BoxOptions
 PYTHON = "/opt/python/bin/python3"
 """A Python interpreter in every box, without anybody's site-packages."""
 ENV = "/opt/env"
-"""Where a task's built environment is mounted (read-only but while it is built)."""
+"""The path at which a task's built environment is mounted, read-only except while it is built."""
 SCAFFOLD = "/opt/scaffold"
 """Where an agent's own files are mounted, read-only."""
 GATEWAY = "/run/kat/gateway.sock"
@@ -37,7 +37,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a box may use.
+    """The limits of a box; `_mib` are MiB, `_s` seconds.
 
     `memory_mib` and `pids` are of the box, `cpu_s` and `file_mib` of one process. `cpus` is a share of processors over
     time (0: all there are). `disk_mib` is what the box writes altogether; it is looked at every few seconds, and the
@@ -55,7 +55,7 @@ class Limits:
 
 
 Status = Literal["ready", "closed", "dead"]
-"""`dead`: its container or folder is gone though nobody closed it."""
+"""The state of a box; `dead`: its container or folder is gone though nobody closed it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a box is made of.
+    """The description from which a box is made.
 
     `repo` is a folder of this machine that appears at `workdir`, copied on write: the original never changes. `socket`
     is the gateway's unix socket on this machine. `network` is for building environments alone. With `snapshot` the box
@@ -91,7 +91,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Result:
-    """What one process did. `code` is its exit status, 128 + n after signal n; 124 when the time was up.
+    """The result of one process. `code` is its exit status, 128 + n after signal n; 124 when the time was up.
 
     `limit` names the limit of the whole box that ended it: `disk` (code 153, as for a file that is too large).
     """
@@ -146,17 +146,17 @@ class Sandbox(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called in `SANDBOXES`."""
+        """The kind's name in `SANDBOXES`."""
 
     def check(self) -> None:
         """Raise SandboxError with one clear line when this machine cannot run such boxes."""
 
     def create(self, spec: Spec) -> Box:
-        """Start a box."""
+        """A new box of this description. Raises SandboxError."""
 
 
 SANDBOXES = {"bubblewrap": "katcore.sandbox.bubblewrap:Bubblewrap", "docker": "katcore.sandbox.docker.sandbox:Docker"}
-"""Name -> `module:class`."""
+"""The kinds of sandbox: `module:class` by name."""
 
 
 def sandbox_name(name: str, runtime: str = "") -> str:

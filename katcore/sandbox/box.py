@@ -249,7 +249,7 @@ class BubblewrapBox:
         return _result(ended)
 
     def _fits(self) -> bool:
-        """Whether the box keeps within its disk."""
+        """Whether the box has written no more than its limit of disk."""
         limit = self.spec.limits.disk_mib << 20
         self._full = written([self._folder / "upper", self._folder / "tmp"], limit) > limit
         return not self._full
@@ -268,7 +268,7 @@ class BubblewrapBox:
 
 
 def _result(ended: process.Ended) -> Result:
-    """Tell the program's end from the sandbox's: bubblewrap reports an exit code only for a program that ran."""
+    """The result of a process; SandboxError where bubblewrap reports no exit code, as the program never ran."""
     code = ended.exit_code
     if ended.timed_out:
         code = 124
@@ -285,6 +285,6 @@ def _result(ended: process.Ended) -> Result:
 
 
 def _fresh_work(folder: Path) -> None:
-    """The kernel refuses a work folder that a volatile overlay was mounted with."""
+    """Replace the overlay's work folder: the kernel refuses one that a volatile overlay was mounted with."""
     remove(folder / "work")
     (folder / "work").mkdir()

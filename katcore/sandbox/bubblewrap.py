@@ -125,7 +125,7 @@ def _mounts(mounts: Sequence[Mount]) -> list[str]:
 
 
 def _fill(folder: Path, spec: Spec, overlaid: bool) -> None:
-    """The box's own layers: empty, a copy of the repository, or those of a snapshot."""
+    """Make the box's own layers in `folder`: empty ones, a copy of the repository, or those of a snapshot."""
     if overlaid and spec.repo:
         (folder / "lower").symlink_to(spec.repo.absolute())
     if spec.snapshot:
@@ -173,7 +173,7 @@ def _copy(repo: Path, target: Path) -> None:
 
 
 def _remedy() -> str:
-    """What most likely forbids it here."""
+    """A hint on what most likely forbids boxes on this machine."""
     for file, bad, remedy in (
         ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=15000"),
         ("/proc/sys/kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),

@@ -20,7 +20,7 @@ class Python:
 
     @classmethod
     def of(cls, path: Path | None) -> Python:
-        """The one behind `path`, venv or not; by default the one that runs KAT."""
+        """The interpreter behind `path`, in a virtual environment or not; by default the one that runs KAT."""
         if path is None:
             base = Path(getattr(sys, "_base_executable", sys.executable))
             return cls(Path(sys.base_prefix), base.resolve(), f"{sys.version_info[0]}.{sys.version_info[1]}")

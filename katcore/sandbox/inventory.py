@@ -32,7 +32,7 @@ class BoxRow:
 
 
 def kinds() -> dict[str, str]:
-    """Kind of sandbox -> `ok`, or why it does not work here."""
+    """For each kind of sandbox `ok`, or why it does not work on this machine."""
     found = {}
     for name in SANDBOXES:
         try:
@@ -44,7 +44,7 @@ def kinds() -> dict[str, str]:
 
 
 def boxes() -> list[BoxRow]:
-    """Everything that is there, dead runners' boxes included."""
+    """All boxes on this machine, dead runners' included."""
     found = list(_folders(cache_dir("box")))
     with suppress(SandboxError):  # without an engine there are no containers; `kinds` says so
         found += _containers(Docker())
@@ -52,7 +52,7 @@ def boxes() -> list[BoxRow]:
 
 
 def clean() -> int:
-    """Remove the boxes of runners that are gone, and how many runners and containers those were."""
+    """Remove the boxes of runners that are gone; returns how many runners and containers those were."""
     gone = owner.sweep(limits.parents())
     with suppress(SandboxError):
         gone += Docker().sweep()

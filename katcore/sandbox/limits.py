@@ -29,9 +29,9 @@ PREFIX = "kat-"
 _LAST_WAIT_S = 10.0
 _PERIOD_US = 100_000
 OPEN_FILES = 4096
-"""Of one process."""
+"""The most files that one process may have open."""
 _EXTRA_PIDS = 8
-"""bubblewrap's own processes are in the group too."""
+"""Processes added to a box's limit, as bubblewrap's own are in the group too."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Group:
         return " && ".join(f"echo $$ >{shlex.quote(str(folder / 'cgroup.procs'))}" for folder in self.folders)
 
     def kill(self) -> None:
-        """End what is in the group, also what a dying init has not ended yet."""
+        """Kill all processes of the group, also those that a dying init has not ended yet."""
         for folder in self.folders:
             with suppress(FileNotFoundError):
                 for line in (folder / "cgroup.procs").read_text().split():
@@ -107,14 +107,17 @@ def group(name: str, limits: Limits, places: Sequence[Path]) -> Group | None:
 
 
 def leftovers(owner: str, places: Sequence[Path]) -> Iterator[Group]:
-    """Groups of a runner that is gone."""
+    """The groups of the runner `owner`, which is gone."""
     for place in [*places, *(_cpu_place() if places else ())]:
         for folder in place.glob(f"{PREFIX}{owner}-*"):
             yield Group((folder,))
 
 
 def rlimits(limits: Limits, grouped: bool) -> str:
-    """Shell lines. dash and bash name the limit on processes differently; a lower one that is set already stays."""
+    """Shell lines that limit one process; dash and bash name the limit on processes differently.
+
+    A lower limit that is set already stays.
+    """
     lines = ["ulimit -c 0", f"ulimit -t {limits.cpu_s}", f"ulimit -f {limits.file_mib * 2048}"]
     lines.append(f"ulimit -n {OPEN_FILES}")
     if not grouped:
@@ -145,7 +148,7 @@ def _limit(folder: Path, limits: Limits) -> None:
 
 @cache
 def _cpu_place() -> tuple[Path, ...]:
-    """Version 1 counts processors in a hierarchy of its own; version 2 in the one that there is."""
+    """The folders in which processor shares can be limited: version 1 has a hierarchy of its own for them."""
     return tuple(_version_1(MOUNTS, OWN, ("cpu",)))
 
 

@@ -16,7 +16,7 @@ SHOWN = ("/usr", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")
 
 
 def passed_on() -> tuple[dict[str, str], list[Path]]:
-    """Variables for the box, and the paths of this machine that they name."""
+    """(environment variables on proxies and certificates for a box, the paths of this machine that they name)."""
     from katcore.source.pip_session import settings
 
     conf = settings()
@@ -40,7 +40,7 @@ def passed_on() -> tuple[dict[str, str], list[Path]]:
 
 
 def _path_of(word: str) -> Path | None:
-    """A path that the box does not see anyhow; never one that would show a whole home."""
+    """The path in a variable's word, if the box does not see it anyhow; never one that would show a whole home."""
     path = Path(unquote(urlsplit(word).path) if word.startswith("file:") else word)
     if not path.is_absolute() or not path.exists() or path == Path("/") or Path.home().is_relative_to(path):
         return None

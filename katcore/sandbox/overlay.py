@@ -22,10 +22,10 @@ from katcore.errors import SandboxError
 
 OPAQUE = "user.overlay.opaque"
 GET_MAX = 64 << 20
-"""Bytes; a box may hold files that are larger than this machine's memory."""
+"""The most bytes of a file that is read: a box may hold files larger than this machine's memory."""
 LEAST = 4096
 _DEEPEST = 3000
-"""Characters of a relative path; hostile trees are deeper than what a path can name."""
+"""The most characters of a relative path that is visited: hostile trees are deeper than a path can name."""
 
 Place = Path | None
 

@@ -24,7 +24,7 @@ from katcore.sandbox.overlay import remove
 
 LOCK = "lock"
 _YOUNG_S = 60.0
-"""A folder without a lock file may be one that is just being made."""
+"""Seconds for which a folder without a lock file is left alone, as it may just be being made."""
 
 _mine: dict[tuple[int, Path], Path] = {}
 _locks: dict[Path, int] = {}
@@ -79,7 +79,7 @@ def held(folder: Path) -> bool:
 
 @contextmanager
 def empty_folder() -> Iterator[Path]:
-    """An empty folder for a moment."""
+    """A context with an empty temporary folder below this process's own."""
     with tempfile.TemporaryDirectory(prefix="empty-", dir=owned()) as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -96,7 +96,7 @@ def _claim(top: Path) -> Path | None:
 
 
 def _lock(folder: Path) -> int | None:
-    """The lock of a folder that nobody holds, else None."""
+    """The descriptor of a folder's lock, taken now; None where a runner holds it, or may still be making it."""
     try:
         return seize(folder / LOCK)
     except FileNotFoundError:
@@ -109,7 +109,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _leave(pid: int, folder: Path) -> None:
-    """Remove boxes that nobody closed. A forked child has its parent's exit handlers, and leaves them alone."""
+    """At exit, remove boxes that nobody closed; a forked child, which has its parent's exit handlers, does nothing."""
     if os.getpid() == pid:
         for group in leftovers(folder.name, parents()):
             group.remove()

@@ -24,7 +24,7 @@ exec {top}/bin/host/{loader} --argv0 "$0" --library-path {top}/bin/host {top}/bi
 
 
 def folder(which: Python, top: str) -> Path:
-    """The folder in the cache; `top` is where its parent lies in a box. Raises SandboxError."""
+    """The cached folder of an interpreter with its libraries; `top` is its parent's path in a box. SandboxError."""
     status = which.executable.stat()
     final = cache_dir("rootfs") / digest_of("portable/1", str(which), f"{status.st_size} {status.st_mtime_ns}", top)
     if final.is_dir():
@@ -49,7 +49,7 @@ def folder(which: Python, top: str) -> Path:
 
 
 def _libraries(which: Python) -> Iterable[Path]:
-    """Paths of loader and libraries by the names that they are asked for."""
+    """The paths of the loader and the libraries that the interpreter asks for."""
     modules = sorted((which.prefix / f"lib/python{which.version}" / "lib-dynload").glob("*.so"))
     done = subprocess.run(["ldd", which.executable, *modules], capture_output=True, text=True, check=False)
     found = re.findall(r"^\s+(?:(\S+) => )?(/\S+) \(0x", done.stdout, re.MULTILINE)

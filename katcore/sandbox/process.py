@@ -25,13 +25,13 @@ from katcore.errors import SandboxError
 _CHUNK = 1 << 16
 _PR_SET_CHILD_SUBREAPER = 36
 _LAST_WAIT_S = 30.0
-"""For killed processes to be gone."""
+"""Seconds to wait until killed processes are gone."""
 _WATCH_S = 2.0
 
 
 @dataclass
 class Ended:
-    """How the launcher ended. `exit_code` is the program's own, None when it never ran to its end."""
+    """The end of a launcher. `exit_code` is the program's own, None when it never ran to its end."""
 
     returncode: int
     stdout: bytes
@@ -45,7 +45,7 @@ class Ended:
 
 @dataclass
 class Head:
-    """The first bytes of a stream."""
+    """Keeps the first bytes of a stream and counts the others."""
 
     limit: int
     data: bytearray = field(default_factory=bytearray)
@@ -79,7 +79,7 @@ class _Status:
                     self.handle = os.pidfd_open(said["child-pid"])
 
     def wait(self) -> None:
-        """Until the box's first process is gone, and with it all others."""
+        """Return when the box's first process is gone, and with it all others."""
         if self.handle >= 0:
             poll = select.poll()
             poll.register(self.handle, select.POLLIN)
@@ -214,7 +214,7 @@ def _pump(
 
 
 def _feed(descriptor: int, rest: memoryview) -> memoryview:
-    """Write what fits; a program that does not read its input is no error."""
+    """Write what fits and return the rest; a program that does not read its input is no error."""
     try:
         return rest[os.write(descriptor, rest[:_CHUNK]) :] if rest else rest
     except BlockingIOError:

@@ -39,7 +39,7 @@ def start(cache: Path, folder: Path) -> None:
 
 
 def _release(pid: int, process: subprocess.Popen[bytes]) -> None:
-    """At an orderly end nothing is left to do, and the cache may be about to be deleted: the reaper goes at once."""
+    """At an orderly exit, end the reaper at once: nothing is left to do, and the cache may be deleted next."""
     if os.getpid() == pid and process.stdin:
         with suppress(BrokenPipeError):
             process.stdin.write(b"q")

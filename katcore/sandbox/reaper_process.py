@@ -11,7 +11,7 @@ import sys
 
 
 def main(packages: str, folder: str) -> None:
-    """Wait, then sweep until the folder is gone."""
+    """Wait until the process that started this one is gone, then sweep until its folder is gone."""
     if os.fork():
         os._exit(0)  # nobody's child: what ends a runner may end its children with it, as Ray does
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -20,7 +20,7 @@ from katcore.errors import SandboxError
 from katcore.sandbox import rootfs
 
 OWN = frozenset(["proc", "dev", "tmp", "run", "sys"])
-"""Top-level folders that are the box's own."""
+"""Top-level folders that are the box's own and not the root file system's."""
 SHARED = frozenset(["/opt"])
 """Folders in which both the root file system and the box have something."""
 PLACES = ("/run", "/sys")
@@ -42,7 +42,7 @@ def shown(root: Path, workdir: str) -> list[str]:
 
 
 def _below(folder: Path, inside: str, hidden: Collection[str]) -> list[str]:
-    """What is in a folder; one that holds a hidden place, or one of the box's own, is made anew and filled."""
+    """bubblewrap's arguments for a folder; one with a hidden place or one of the box's own is made anew and filled."""
     arguments: list[str] = []
     for path in sorted(folder.iterdir()):
         place = f"{inside}/{path.name}"
@@ -58,7 +58,7 @@ def _below(folder: Path, inside: str, hidden: Collection[str]) -> list[str]:
 
 
 def unpacked(archive: Path) -> Path:
-    """The folder in the cache with what is in the archive."""
+    """The cached folder with the archive's content, unpacked at the first call."""
     if not archive.is_file():
         raise SandboxError(f"no root file system at {archive}")
     final = cache_dir("base") / digest(archive)
@@ -113,7 +113,7 @@ def _inside(name: str, strip: bool) -> str:
 
 
 def _safe(member: tarfile.TarInfo, _: str) -> tarfile.TarInfo:
-    """Nobody in particular's, with ordinary permissions; the absolute links of a root file system are meant."""
+    """The member without owner and with ordinary permissions; absolute links stay, as a root file system means them."""
     mode = (member.mode or 0o644) & 0o755 | 0o400
     return member.replace(mode=mode | 0o300 if member.isdir() else mode, uid=0, gid=0, uname="", gname="")
 

@@ -83,10 +83,10 @@ of a runner that is root they could be turned. One remount costs less than a mou
 set about itself below `/proc/self` is lost with it."""
 
 DEVICES = ("--dev", "/dev", "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
-"""Only shared memory can be written, which counts as memory."""
+"""bubblewrap's arguments for `/dev`, in which only shared memory can be written, which counts as memory."""
 
 SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
-"""Goes after all mounts below it."""
+"""bubblewrap's arguments that make `/usr/local` read-only; they must follow all mounts below it."""
 
 
 @_once
@@ -111,7 +111,7 @@ def etc(network: bool) -> tuple[str, ...]:
 
 
 def _one_by_one(etc: Path, instead: Sequence[str]) -> list[str]:
-    """The same files in a folder where more can be shown: a user's certificates may lie anywhere in `/etc`."""
+    """The arguments for `/etc` file by file, so that more can be added: certificates may lie anywhere in it."""
     arguments: list[str] = []
     for path in sorted(path for path in etc.iterdir() if path.name not in instead):
         if path.is_symlink():
@@ -136,7 +136,7 @@ def python(which: Python) -> tuple[str, ...]:
 
 @_once
 def portable_python(which: Python) -> tuple[str, ...]:
-    """The same for a root file system of any distribution: it brings its own loader and libraries (`portable.py`)."""
+    """The interpreter for a root file system of any distribution, with its own loader and libraries (`portable.py`)."""
     arguments = ["--ro-bind", str(portable.folder(which, _INSIDE)), f"{_INSIDE}/bin"]
     if which.prefix == Path("/usr"):
         library = f"lib/python{which.version}"
@@ -145,7 +145,7 @@ def portable_python(which: Python) -> tuple[str, ...]:
 
 
 def _installation(which: Python) -> list[str]:
-    """An interpreter's library without anybody's packages."""
+    """bubblewrap's arguments for an interpreter's library, without anybody's packages."""
     arguments: list[str] = []
     for name in ("lib", "lib64", "include"):
         source = which.prefix / name
@@ -188,7 +188,7 @@ def _relinked(which: Python) -> bytes:
 
 
 def _masks(top: Path, inside: str, skip: str = "") -> list[str]:
-    """An empty folder over every folder of installed Python packages, and over bundles."""
+    """Arguments that put an empty folder over every folder of installed Python packages, and over bundles."""
     masks: list[str] = []
     for folder in sorted(_package_folders(top, skip)):
         masks += ["--ro-bind", empty(), f"{inside}/{folder.relative_to(top)}"]
@@ -196,14 +196,14 @@ def _masks(top: Path, inside: str, skip: str = "") -> list[str]:
 
 
 def empty() -> str:
-    """An empty folder to hide others with."""
+    """The path of an empty folder, to hide others with."""
     folder = cache_dir("rootfs") / "empty"
     folder.mkdir(exist_ok=True)
     return str(folder)
 
 
 def _package_folders(top: Path, skip: str) -> Iterator[Path]:
-    """Found without following links, all of them, nothing below a found one; unreadable folders are so in the box."""
+    """All folders of Python packages below `top`, none inside another; links are not followed."""
     waiting = [top]
     while waiting:
         at = waiting.pop()

@@ -38,13 +38,13 @@ DENIED = {
     "lookup_dcookie": (212, 18), "move_pages": (279, 239), "mbind": (237, 235), "migrate_pages": (256, 238),
     "set_mempolicy": (238, 237), "get_mempolicy": (239, 236),
 }  # fmt: skip
-"""Refused with EPERM, whatever their arguments."""
+"""System calls that are refused with EPERM, whatever their arguments: name → numbers (x86-64, AArch64)."""
 NEW_NAMESPACES = 0x7E020080
-"""CLONE_NEW{TIME,NS,CGROUP,UTS,IPC,USER,PID,NET}."""
+"""The flags of clone that make namespaces: CLONE_NEW{TIME,NS,CGROUP,UTS,IPC,USER,PID,NET}."""
 FAMILIES = (1, 2, 10, 16)
-"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK."""
+"""The address families that sockets may have: AF_UNIX, AF_INET, AF_INET6, AF_NETLINK."""
 TERMINAL = (0x5412, 0x541C)
-"""TIOCSTI and TIOCLINUX put input into a terminal."""
+"""The ioctl requests TIOCSTI and TIOCLINUX, which put input into a terminal and are refused."""
 _CLONE = (56, 220)
 _CLONE3 = (435, 435)
 _SOCKET = (41, 198)

@@ -20,16 +20,16 @@ from katcore.errors import SandboxError
 from katcore.sandbox import Box, Sandbox, Spec
 
 SLOW = frozenset({"docker"})
-"""Kinds whose boxes take so long to start that it pays; one of bubblewrap is there in a few milliseconds."""
+"""Kinds whose boxes start so slowly that starting ahead pays; bubblewrap's takes a few milliseconds."""
 IDLE_S = 60.0
-"""How long a box waits for its thread to come back."""
+"""Seconds for which a box waits for its thread to come back."""
 STARTERS = 32
-"""Boxes that are started or closed at a time beside the work, of all threads."""
+"""The most boxes, of all threads, that are started or closed at the same time in the background."""
 
 
 @dataclass(frozen=True)
 class _Ahead:
-    """A box that is being started or waits."""
+    """A box that is being started ahead, or waits for its thread."""
 
     spec: Spec
     box: Future[Box]
@@ -59,7 +59,7 @@ class Warm:
         self._boxes.check()
 
     def create(self, spec: Spec) -> Box:
-        """A box that nobody has used: the one that waits for this thread, where it is like that, or a new one."""
+        """An unused box of this description: the one that waits for this thread, if it fits, or a new one."""
         me = threading.current_thread()
         with self._lock:
             again = self._last.get(me) == spec
@@ -82,7 +82,7 @@ class Warm:
         self._starters.shutdown()
 
     def _taken(self, ahead: _Ahead | None, spec: Spec) -> Box | None:
-        """The box that waits, if it is like that and alive."""
+        """The waiting box, if it fits the description and is alive; else None."""
         if ahead is None:
             return None
         ahead.expiry.cancel()
@@ -109,7 +109,7 @@ class Warm:
             expiry.start()
 
     def _expire(self, thread: threading.Thread) -> None:
-        """Nobody came for this thread's box."""
+        """Close the box that waited in vain for its thread."""
         with self._lock:
             ahead = self._waiting.get(thread)
             if ahead is None or ahead.expiry is not threading.current_thread():
@@ -126,7 +126,7 @@ class Warm:
             self._drop(ahead)
 
     def _drop(self, ahead: _Ahead) -> None:
-        """Close a box beside the work."""
+        """Close a box in the background."""
         with self._lock:
             if not self._closed:
                 self._starters.submit(_close, ahead.box)
@@ -134,7 +134,7 @@ class Warm:
         _close(ahead.box)
 
     def _leave(self, pid: int) -> None:
-        """At exit. A forked child has its parent's exit handlers, and leaves the boxes alone."""
+        """At exit, close all boxes; a forked child, which has its parent's exit handlers, leaves them alone."""
         if os.getpid() == pid:
             self.close()
 

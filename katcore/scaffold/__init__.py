@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What one run of an agent is told. `python`, `folder`, `socket`, `workdir` and `home` are paths in the box.
+    """What an agent is told for one run. `python`, `folder`, `socket`, `workdir` and `home` are paths in the box.
 
     `context` and `completion` are the tokens of one call: its prompt and answer together, and its answer.
     """
@@ -49,7 +49,7 @@ class Launch:
 
 
 class Scaffold(Protocol):
-    """One kind of agent."""
+    """One kind of agent: its files, how it is started, and how its results and its end are read."""
 
     version: str
 
@@ -79,7 +79,7 @@ SCAFFOLDS = {
     "oracle": OwnScaffold("katcore.scaffold.bash_loop:BashLoop", script="oracle"),
     "nop": OwnScaffold("katcore.scaffold.bash_loop:BashLoop", script="nop"),
 }
-"""Name -> what it is, for those of ours."""
+"""KAT's own scaffolds by name."""
 
 
 def names(table: str = "") -> list[str]:
@@ -101,7 +101,7 @@ def check(name: str, table: str = "") -> None:
 
 
 def script_of(name: str) -> str:
-    """What answers a control, empty for all others."""
+    """The script that answers in place of the engine for a control scaffold; empty for all others."""
     return SCAFFOLDS[name].script if name in SCAFFOLDS else ""
 
 

@@ -22,16 +22,16 @@ HEAD = re.compile(r"\[(?:exit (\d+)|(timeout|invalid_arguments|unknown_tool|tool
 
 
 class BashLoop:
-    """The row of the table."""
+    """KAT's own scaffold with one tool, bash."""
 
     version = "1"
 
     def files(self) -> Mapping[str, Path]:
-        """The agent's program."""
+        """The agent's program, by its name in the box."""
         return {AGENT: IN_BOX / AGENT}
 
     def launch(self, job: Job) -> Launch:
-        """Everything goes in through standard input, so that neither a file nor the environment holds the key."""
+        """The agent's process; all settings go to its standard input: no file or environment holds the key."""
         system = (HERE / "bash_loop_system.txt").read_text("utf-8").strip().format(workdir=job.workdir)
         config = {
             "socket": job.socket,
@@ -50,7 +50,7 @@ class BashLoop:
         return Launch([job.python, "-I", f"{job.folder}/{AGENT}"], json.dumps(config).encode(), QUIET)
 
     def outcome(self, result: str) -> Outcome:
-        """The agent's program opens every tool result with `[exit N]`, `[timeout …]` or `[<kind of error>] …`."""
+        """The outcome by the head of a tool result: `[exit N]`, `[timeout …]` or `[<kind of error>] …`."""
         head = HEAD.match(result)
         if head is None:
             return "tool_error"
@@ -65,7 +65,7 @@ class BashLoop:
         return named[head[2]]
 
     def exit(self, code: int, stdout: bytes, stderr: bytes) -> Exit:
-        """The program's last line says why it stopped; without one it died."""
+        """The exit that the program's last line states; without such a line the program died."""
         lines = stdout.decode("utf-8", "replace").strip().splitlines()
         try:
             said = json.loads(lines[-1]) if code == 0 and lines else None

@@ -20,14 +20,14 @@ IN_BOX = Path(__file__).parent / "in_box"
 RUNNER = "agent_runner.py"
 URL = "http://127.0.0.1:{port}"
 PORT = 8484
-"""A box has a loopback of its own, so the port is always free."""
+"""The port of the forwarder in a box, which has a loopback of its own, so that it is always free."""
 QUIET = {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat", "TERM": "dumb", "NO_COLOR": "1", "CI": "1"}
 COMPACT_PART = 0.8
-"""Of the context: where an agent that can be told so should shorten its history."""
+"""The share of the context at which an agent that can be told so should shorten its history."""
 
 
 class CommandAgent:
-    """One row, ready to be used. Making it installs nothing; `files` does."""
+    """The scaffold of one row of the table. Creating it installs nothing; `files` does."""
 
     def __init__(self, name: str, row: Agent, port: int = PORT) -> None:
         self.name, self.row, self.port = name, row, port
@@ -44,7 +44,7 @@ class CommandAgent:
         return files
 
     def launch(self, job: Job) -> Launch:
-        """Everything goes in through standard input, so that the process table shows neither key nor task of ours."""
+        """The runner's process; all settings go to its standard input: the process table shows no key and no task."""
         values = self._values(job)
         row = self.row
         config = {
@@ -59,7 +59,7 @@ class CommandAgent:
         return Launch([job.python, "-I", f"{job.folder}/{RUNNER}"], json.dumps(config).encode())
 
     def version_line(self, python: str, folder: str) -> list[str]:
-        """The program in the box, asked for its version."""
+        """The command line, in a box, that asks the program for its version."""
         values = self._values(Job("", "", "", python, folder, "", ""))
         return [fill(word, values) for word in (*self.row.program, *self.row.asks_version)]
 
@@ -84,14 +84,14 @@ class CommandAgent:
         }
 
     def outcome(self, result: str) -> Outcome:
-        """The first pattern of the row that fits."""
+        """The outcome of the row's first pattern that is found in the result, else `ok`."""
         for pattern, outcome in self._outcomes:
             if pattern.search(result):
                 return outcome
         return "ok"
 
     def exit(self, code: int, stdout: bytes, stderr: bytes) -> Exit:
-        """What the runner's line says; without one it died."""
+        """The exit that the runner's last line states; without such a line the runner died."""
         try:
             said = json.loads(stdout) if code == 0 else None
         except ValueError:

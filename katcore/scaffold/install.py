@@ -22,24 +22,24 @@ from katcore.scaffold.table import Agent, arch, fill
 from katcore.source.pip_session import settings
 
 NODE = "24.19.0"
-"""The node whose npm installs; rows may ask for another to run."""
+"""The version of node whose npm installs agents; a row may ask for another one to run its agent."""
 TIMEOUT_S = 1200
 HERE = Path(__file__).parent
 
 
 def place(name: str, row: Agent) -> Path:
-    """Where this row is or will be installed."""
+    """The folder in which this row's agent is or will be installed."""
     parts = [repr((row.npm, row.pip, row.remove)), _lock(row), arch(), f"{sys.version_info[:2]}" if row.pip else ""]
     return cache_dir("scaffold") / f"{name}-{row.version}-{digest_of('scaffold/1', *parts)[:12]}"
 
 
 def node_place(version: str) -> Path:
-    """Where this node is or will be installed."""
+    """The folder in which node of this version is or will be installed."""
     return cache_dir("scaffold") / f"node-{version}-{arch()}"
 
 
 def ensure(name: str, row: Agent) -> Path:
-    """The installed agent, now if need be. KatError with what the package manager said when it cannot be had."""
+    """The folder of the agent, installed now if need be. KatError with the package manager's words when that fails."""
     final = place(name, row)
     if final.is_dir():
         return final
@@ -108,7 +108,7 @@ def _lock(row: Agent) -> str:
 
 
 def _pip(target: Path, packages: Sequence[str], *, deps: bool = False) -> None:
-    """A lock names everything, so that pip need not look for what a package needs: many need less than they say."""
+    """Install packages into `target`, without their dependencies unless `deps`: a lock names all that is needed."""
     flags = ["--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
     flags += [] if deps else ["--no-deps"]
     with fresh("scaffold") as work:

@@ -30,7 +30,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One row.
+    """One row of the table: an agent of somebody else's, how it is installed, started and read.
 
     `program` with `args` is the command line; `first` are lines to run before it; `asks_version` are the arguments to
     which the program answers with its version. `npm`, `pip`: pinned packages, the agent's own first. `lock`: a file
@@ -59,7 +59,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def installed(self) -> bool:
-        """Whether there is something to install; else the program is in the box's system already."""
+        """Whether the row has packages to install; else the program is in the box's system already."""
         return bool(self.npm or self.pip)
 
 

@@ -22,7 +22,7 @@ MAX_BYTES = 512 << 20
 MAX_MEMBERS = 200_000
 
 FILE, EXECUTABLE, LINK = "100644", "100755", "120000"
-"""Git's modes. A link's content is its target."""
+"""Git's modes of a member; the content of a link is its target."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from katcore.records import Change, TaskSource
 from katcore.source import archive, git, index
 
 PURL = "pkg:pypi/"
-"""Package URLs name a project without naming an index (ECMA-427)."""
+"""How the package URL of a project begins, which names no index (ECMA-427)."""
 
 
 def source_of(change: Change) -> TaskSource:

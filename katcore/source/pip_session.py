@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """What of pip's configuration concerns reading an index."""
+    """The part of pip's configuration that concerns reading an index."""
 
     indexes: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class IndexSettings:
 
 @cache
 def settings() -> IndexSettings:
-    """pip's own view of its files and environment; `PIP_*` alone where pip is not installed."""
+    """The settings as pip reads them from its files and environment; from `PIP_*` alone where pip is not installed."""
     from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
     done = subprocess.run(
@@ -87,7 +87,7 @@ def session() -> requests.Session:
 
 
 def _login(request: Any) -> Any:
-    """Credentials of an index go with every request to its host, as pip does; else those of netrc."""
+    """The request with an index's credentials, which go with every request to its host as in pip; else netrc's."""
     import requests
 
     host = urlsplit(request.url).netloc.rpartition("@")[2]
@@ -101,7 +101,7 @@ def _login(request: Any) -> Any:
 
 
 def _untrusting() -> Any:
-    """For a host that pip's user trusts without a certificate."""
+    """The adapter for hosts that pip's user trusts without a certificate."""
     from requests.adapters import HTTPAdapter
 
     class Untrusting(HTTPAdapter):
@@ -112,7 +112,7 @@ def _untrusting() -> Any:
 
 
 def _from_disk() -> Any:
-    """`file:` URLs of an index that is a folder: a folder is its index.html."""
+    """The adapter for `file:` URLs of an index on disk; a folder's page is its index.html."""
     import requests
     from requests.adapters import BaseAdapter
 

@@ -18,7 +18,7 @@ from katcore.streams.overlay import has_parts
 
 
 def difference(row: Any, given: Any) -> Json | None:
-    """What makes `row` of `given`; None where they are the same, the order of names included."""
+    """The change that makes `row` of `given`; None where they are the same, the order of names included."""
     if msgspec.json.encode(row) == msgspec.json.encode(given):
         return None
     if isinstance(row, dict) and isinstance(given, dict):
@@ -37,7 +37,7 @@ def difference(row: Any, given: Any) -> Json | None:
 
 
 def merge(change: Json | None, given: Any) -> Any:
-    """The inverse of `difference`, wherever `given` is still what it was."""
+    """`given` with a change of `difference` made, wherever it is still as it was then."""
     if not change:
         return given
     if "value" in change:

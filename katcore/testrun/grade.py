@@ -17,7 +17,7 @@ MISSING = "MISSING"
 
 @dataclass(frozen=True)
 class Grade:
-    """What became of the tests that matter: their status, or MISSING."""
+    """The status of each test of the task's two lists, or MISSING, and whether the attempt passed."""
 
     f2p: dict[str, str]
     p2p: dict[str, str]
@@ -25,7 +25,7 @@ class Grade:
 
 
 def judge(outcomes: Mapping[str, Status], fail_to_pass: Sequence[str], pass_to_pass: Sequence[str]) -> Grade:
-    """Passed when there is a FAIL_TO_PASS test, and each test of both lists has passed."""
+    """The grade of a run; passed when there is a FAIL_TO_PASS test and each test of both lists has passed."""
     f2p: dict[str, str] = {test: outcomes.get(test, MISSING) for test in fail_to_pass}
     p2p: dict[str, str] = {test: outcomes.get(test, MISSING) for test in pass_to_pass}
     every = [*f2p.values(), *p2p.values()]

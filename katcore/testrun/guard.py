@@ -37,7 +37,7 @@ HOOKS = frozenset(
         ".pytest_cache",
     ]
 )
-"""Files that change how a test run behaves, wherever they lie."""
+"""Names of files that change how a test run behaves, in whatever folder they lie."""
 SHADOWS = frozenset(
     """
     pytest _pytest py pluggy iniconfig packaging pygments exceptiongroup tomli colorama typing_extensions attr attrs
@@ -58,7 +58,7 @@ FOLDERS = frozenset(
 
 @dataclass(frozen=True)
 class GuardedPatch:
-    """What goes into the box, and the files that do not."""
+    """The patch that goes into the box, and the names of the files that were dropped from it."""
 
     patch: str
     dropped: list[str]
@@ -123,7 +123,7 @@ def _hooks(name: str) -> bool:
 
 
 def _before_a_test(name: str, tests: Container[str]) -> bool:
-    """Something that Python imports in place of a test file beside it: a package or an extension of its name."""
+    """Whether Python would import the file in place of a test beside it: a package or an extension of its name."""
     path = PurePosixPath(name)
     if path.suffix == ".so" and f"{path.parent / path.name.partition('.')[0]}.py" in tests:
         return True
@@ -131,7 +131,7 @@ def _before_a_test(name: str, tests: Container[str]) -> bool:
 
 
 def _shadows(name: str, environment: Environment, existed: Callable[[str], bool]) -> bool:
-    """A new module where imports start that has the name of one that a test run imports."""
+    """Whether the file is a new module, where imports start, with the name of one that a test run imports."""
     shadows = SHADOWS | _installed(tuple(environment.lock))
     for root in _roots(environment):
         if not name.startswith(root):
@@ -148,13 +148,13 @@ def _shadows(name: str, environment: Environment, existed: Callable[[str], bool]
 
 @lru_cache(maxsize=16)
 def _installed(lock: tuple[str, ...]) -> frozenset[str]:
-    """What the modules of a lock's packages are called by custom."""
+    """The names that the modules of a lock's packages have by custom."""
     names = (re.match(r"[\w.-]+", line) for line in lock)
     return frozenset(re.sub(r"[-.]", "_", found[0].lower()) for found in names if found)
 
 
 def _roots(environment: Environment) -> Iterator[str]:
-    """Where imports start in the repository, as prefixes of names: its top, and what PYTHONPATH says."""
+    """The folders of the repository where imports start, as prefixes of names: its top, and those of PYTHONPATH."""
     yield ""
     top = environment.workdir.rstrip("/") + "/"
     for entry in environment.env.get("PYTHONPATH", "").split(":"):

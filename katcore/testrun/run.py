@@ -60,7 +60,7 @@ class TestRun:
         return dict(sorted(Counter(self.outcomes.values()).items()))
 
     def digest(self) -> str:
-        """A name for the outcomes: the same for two runs with the same results, whatever their times."""
+        """A hash of the outcomes: the same for two runs with the same results, whatever their times."""
         return digest_of(*(f"{test}\0{status}" for test, status in sorted(self.outcomes.items())))
 
 
@@ -88,7 +88,7 @@ def prepare(
 
 
 class _Unwritable(SandboxError):
-    """Files of a box cannot be written by a box that works."""
+    """The error that files cannot be written in a box that otherwise works."""
 
 
 def restore(box: Box, test_files: Mapping[str, TestFile]) -> None:
@@ -148,7 +148,7 @@ def _command(runner: Runner, environment: Environment, tests: Sequence[str]) -> 
 
 
 def _report(box: Box, path: str) -> bytes | None:
-    """What lies where the report should; None for nothing, and for what is no file."""
+    """The bytes of the report's file; None where there is none, or something that is not a file."""
     try:
         return box.get(path)
     except (FileNotFoundError, IsADirectoryError):
@@ -159,7 +159,7 @@ def _report(box: Box, path: str) -> bytes | None:
 
 
 def _believe(runner: Runner, environment: Environment, box: Box, path: str, done: Result) -> tuple[Outcomes, str]:
-    """The outcomes when exit status and report agree, else none and the reason."""
+    """(outcomes, "") when exit status and report agree, else (no outcomes, the reason)."""
     if done.timed_out:
         return Outcomes(), "timeout"
     try:

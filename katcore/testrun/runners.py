@@ -19,9 +19,9 @@ from katcore.testrun.reports.outcome import BROKEN, Outcomes
 from katcore.testrun.script import recorded
 
 Read = Callable[[bytes, str], Outcomes]
-"""Reads a report; the second argument is the repository's path in the box."""
+"""(report, the repository's path in the box) → the outcomes of its tests."""
 Units = Callable[[Sequence[str]], list[str]]
-"""Arguments that make a runner run what these units (the ids' first parts) name; none: it must run everything."""
+"""Units (the ids' first parts) → the arguments that make a runner run them; no arguments: it must run everything."""
 
 _MODULES = r"(.*/)?node_modules/.*"  # the runner itself lies there
 _LISTENERS = r"(.*/)?junit-platform\.properties|(.*/)?META-INF/services/org\.junit\..*"  # found by their names alone
@@ -30,7 +30,9 @@ _KEEP = "status=$?; "
 
 @dataclass(frozen=True)
 class Runner:
-    """`failed`: the exit statuses that go with a failing test; 0 goes with none, any other proves nothing.
+    """How a runner of tests is called, and how its result is read.
+
+    `failed`: the exit statuses that go with a failing test; 0 goes with none, any other proves nothing.
 
     `hooks`: patterns of file names, beside those of Python, that change how this runner goes and that no attempt may
     bring (`guard.py`). `report` lies in `$KAT_REPORT`, and so does `script` where there is one.
@@ -52,12 +54,12 @@ class Runner:
 
 
 def units_of(tests: Iterable[str]) -> list[str]:
-    """What a runner is asked to run for these tests to be run."""
+    """The units that a runner must run for these tests to be run: the first parts of their ids."""
     return sorted({test.split("::", 1)[0] for test in tests})
 
 
 def _cargo(units: Sequence[str]) -> list[str]:
-    """`--lib` and `--test NAME`; a documentation test can only be run with everything."""
+    """cargo's arguments, `--lib` and `--test NAME`; a documentation test can only be run with everything."""
     arguments: list[str] = []
     for unit in units:
         if test := re.fullmatch(r"tests/(\w[\w-]*)\.rs", unit):
@@ -70,12 +72,12 @@ def _cargo(units: Sequence[str]) -> list[str]:
 
 
 def _one(units: Sequence[str]) -> list[str]:
-    """For runners that take one file or none."""
+    """The arguments of runners that take one file or none: the unit, if there is just one."""
     return list(units) if len(units) == 1 else []
 
 
 def _scripts(units: Sequence[str]) -> list[str]:
-    """For node, whose ids begin with a file only where its version says so."""
+    """The arguments of node, whose ids begin with a file only in some of its versions."""
     return list(units) if all(re.search(r"\.[cm]?[jt]s$", unit) for unit in units) else []
 
 
@@ -88,18 +90,18 @@ def _each(option: str, units: Sequence[str]) -> list[str]:
 
 
 def _matching(units: Sequence[str]) -> list[str]:
-    """For ctest: its names as one regular expression; it has no other way to choose several."""
+    """ctest's arguments: the names as one regular expression, as it has no other way to choose several."""
     names = "|".join(re.sub(r"([][.^$*+?()|\\])", r"\\\1", unit) for unit in units)
     return ["-R", f"^({names})$"] if units else []
 
 
 def _nextest(units: Sequence[str]) -> list[str]:
-    """Whole packages: a binary's id is the package's name, or that and `::` and its own."""
+    """nextest's arguments, whole packages: a binary's id is the package's name, or that, `::` and its own."""
     return ["-E", " + ".join(f"package(={unit})" for unit in units)] if units else []
 
 
 def _packed(found: str) -> str:
-    """Pack the reports that lie below folders of this name; those of an earlier run were removed before."""
+    """The command that packs the reports below folders of this name; those of an earlier run were removed before."""
     return f"find . -path '*/{found}/*' -name '*.xml' | tar cf \"$KAT_REPORT/report.tar\" -T -; exit $status"
 
 
@@ -229,7 +231,7 @@ RUNNERS: dict[str, Runner] = {
         env={"DOTNET_CLI_TELEMETRY_OPTOUT": "1", "DOTNET_NOLOGO": "1"},
     ),
 }
-"""Name -> runner."""
+"""The runners by their name in a task's environment."""
 
 # the same runners with a reporter for JUnit XML, for tasks that have such reports; ids are those of the JSON reports
 RUNNERS |= {
@@ -269,7 +271,7 @@ RUNNERS |= {
 
 
 def _logged(environment: Environment) -> Runner:
-    """What another dataset's own script prints is the report; where others have its name stands its parser's."""
+    """The runner of another dataset's script, whose output is the report; its name is that of the log's parser."""
     if not environment.test_command.strip():
         raise RecordError("report", f"a task of {environment.recipe} has no script that runs its tests")
     logs.family_of(environment.report.path)

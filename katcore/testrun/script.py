@@ -17,7 +17,7 @@ _END = re.compile(rf"^(?:\w+=\$\?\n)?.*{re.escape(END)}.*$", re.MULTILINE)
 
 
 def recorded(script: str) -> str:
-    """The script as it is run. One without the marker that ends the tests' output keeps its own exit status."""
+    """The script as it is run, recording the tests' exit status; one without the end marker keeps its own status."""
     script = _SHOWS.sub("", script)
     end = _END.search(script)
     if end is None:

@@ -22,7 +22,7 @@ from katcore.source.diff import paths
 
 
 def read_test_file(path: Path) -> TestFile:
-    """A file as it is; absent where there is none."""
+    """The file with its text and mode; a TestFile that says absent where there is none."""
     if path.is_symlink():
         return TestFile(text=str(path.readlink()), mode="120000")
     if not path.is_file():

@@ -31,7 +31,7 @@ class Adam:
 
     @property
     def gradients(self) -> list[Tensor | None]:
-        """The step's gradients so far, in the order of the parameters, in the dtype they are summed in."""
+        """The step's gradients so far, one a parameter in their order and in the dtype of the sums; None: none yet."""
         return [master.grad for master in self._masters]
 
     @property
@@ -41,11 +41,11 @@ class Adam:
         return sum(int(p.nbytes) * (moments + (p.grad is None)) for p in self._masters)
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Drop the gradients, so that the next backward pass starts from none."""
         self.adamw.zero_grad(set_to_none=True)
 
     def clip(self) -> float:
-        """The norm of the whole gradient, which is at most the limit afterwards."""
+        """Scale the gradients down to the limit where they exceed it; returns their whole 2-norm before that."""
         gradients = [master.grad for master in self._masters if master.grad is not None]
         # In fp64: torch sums the squares of fp32 tensors in one running total, 4e-5 off at 131,072 of them (seen).
         norm = torch.stack([torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients]).norm()
@@ -53,7 +53,7 @@ class Adam:
         return float(norm)
 
     def step(self, rate: float) -> None:
-        """One step at this learning rate."""
+        """Take one AdamW step at learning rate `rate`, and round masters into the model's weights."""
         for group in self.adamw.param_groups:
             group["lr"] = rate
         self.adamw.step()
@@ -63,12 +63,12 @@ class Adam:
                     own.copy_(master)
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs beside the model's weights."""
+        """What a resumed run needs beside the model's weights: AdamW's state and the fp32 masters."""
         masters = [m.detach() for own, m in zip(self._own, self._masters) if own is not m]
         return {"adamw": self.adamw.state_dict(), "masters": masters}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on as the one whose `state` this was."""
+        """Take over the `state` of an optimiser over the same parameters."""
         self.adamw.load_state_dict(state["adamw"])
         kept = [m for own, m in zip(self._own, self._masters) if own is not m]
         with torch.no_grad():
@@ -77,7 +77,7 @@ class Adam:
 
 
 def _master(own: nn.Parameter) -> nn.Parameter:
-    """An fp32 copy that takes its own's gradients over as they arrive."""
+    """The fp32 copy of a weight; a hook moves each gradient of the weight into the copy's as it arrives."""
     master = nn.Parameter(own.detach().float())
 
     def taken(parameter: Tensor) -> None:

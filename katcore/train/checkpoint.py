@@ -66,7 +66,7 @@ def _finish(out: Path, step: int, part: Path, state: dict[str, Any], keep: int) 
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """A full disk is no OSError to safetensors and torch, whose writers are not Python."""
+    """Turn the errors that safetensors and torch raise for a full disk, which are no OSErrors, into a KatError."""
     try:
         yield
     except (SafetensorError, RuntimeError) as error:
@@ -74,7 +74,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _remove(checkpoint: Path) -> None:
-    """Whole or not there: a kill in the middle must not leave half a folder called step-N."""
+    """Remove a checkpoint so that a kill in the middle leaves no half folder called step-N."""
     gone = checkpoint.with_name(f"{checkpoint.name}-gone.tmp")
     shutil.rmtree(gone, ignore_errors=True)
     checkpoint.rename(gone)
@@ -90,7 +90,7 @@ def newest(out: Path) -> Path | None:
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
-    """`trainer.pt` of a checkpoint."""
+    """The state that `trainer.pt` of a checkpoint holds."""
     try:
         state: dict[str, Any] = torch.load(checkpoint / "trainer.pt", map_location="cpu", weights_only=True)
     except (OSError, RuntimeError) as error:
@@ -99,7 +99,7 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 
 
 def publish(out: Path, write_model: Callable[[Path], None], world: World = ALONE) -> None:
-    """Put the model at DIR's top, file by file, each whole at any time."""
+    """Put the model's files at the top of `out`, one by one; each file is at any time the old one or the new one."""
     part = out / "model.tmp"
     world.broadcast(lambda: _fresh(part))
     with _writing(part):

@@ -9,15 +9,19 @@ from __future__ import annotations
 import ctypes
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
-"""Of mallopt(3)."""
+"""The numbers of mallopt(3)'s parameters M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_MAX, from malloc.h."""
 
 
 def keep_memory() -> bool:
-    """For the rest of this process: take memory from one heap that only grows. False where there is no mallopt."""
+    """Make malloc take memory from one heap that only grows, for the rest of this process.
+
+    Returns False where the C library has no mallopt or refuses a setting.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
+    # No block of its own for a large tensor; never give back the heap's end; grow by 64 MiB more than is asked for.
     return all(mallopt(option, value) for option, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, -1), (TOP_PAD, 64 << 20)))
 
 
@@ -32,7 +36,7 @@ def kept_bytes() -> int:
 
 
 class _Mallinfo(ctypes.Structure):
-    """mallinfo2(3)."""
+    """struct mallinfo2 of mallinfo2(3); its sizes are in bytes."""
 
     _fields_ = [
         (name, ctypes.c_size_t)

@@ -23,7 +23,7 @@ from katcore.model.tree import Forest
 
 @dataclass(frozen=True)
 class Averaging:
-    """`passes` is K; a variance of the second pass at or below `least_variance` (nats²) is none, and ends it."""
+    """How often to average: `passes` is K; a σ² of at most `least_variance` (nats²) ends it after the second pass."""
 
     passes: int = 8
     least_variance: float = 0.0
@@ -35,7 +35,11 @@ class Averaging:
 
 @dataclass(frozen=True)
 class Averaged:
-    """Log-probs [M] without gradient, and how they came to be. `variance` is σ² of one pass; None after one pass."""
+    """Log-probs [M] without gradient, and how they came to be.
+
+    `passes` is how many were run, `variance` σ² of one pass in nats² (None after a single one), `stopped` whether the
+    passes were copies; `seconds` is the time of all passes, `first_seconds` that of the first.
+    """
 
     logprob: Tensor
     passes: int
@@ -46,7 +50,7 @@ class Averaged:
 
     @property
     def remaining_variance(self) -> float | None:
-        """σ²/K: what is left of the noise in the mean."""
+        """σ²/K in nats²: what is left of the noise in the mean."""
         return None if self.variance is None else self.variance / self.passes
 
     def metrics(self) -> dict[str, float]:
@@ -71,10 +75,11 @@ def averaged(run: Callable[[int], Tensor], settings: Averaging) -> Averaged:
         logprob = run(k).detach()
         done += 1
         if k == 1:
+            # / 2: the difference of two independent passes has variance 2σ².
             variance = float((logprob.double() - first.double()).square().mean() / 2) if len(first) else 0.0
             if variance <= settings.least_variance:
                 return Averaged(first, done, variance, True, time.monotonic() - started, first_seconds)
-        mean = mean + (logprob.double() - mean) / done
+        mean = mean + (logprob.double() - mean) / done  # running mean: K passes need not be held
     return Averaged(mean.to(first), done, variance, False, time.monotonic() - started, first_seconds)
 
 
@@ -113,11 +118,12 @@ def _side_branches(tree: Forest) -> list[int]:
 
 
 def _moved(tree: Forest, place: Tensor) -> Forest:
+    """The forest with token i at `place[i]` [N]; parents and subtree ends are moved along."""
     source = torch.empty_like(place).scatter_(0, place, torch.arange(len(place)))
     parent = tree.parent[source]
     return Forest(
         tokens=tree.tokens[source],
         parent=torch.where(parent < 0, parent, place[parent.clamp(min=0)]),
         depth=tree.depth[source],
-        end=(tree.end - torch.arange(len(tree)) + place)[source],
+        end=(tree.end - torch.arange(len(tree)) + place)[source],  # a subtree keeps its size, end − i
     )

@@ -20,13 +20,14 @@ from katcore.model.walk import WalkPlan
 from katcore.train.heap import kept_bytes
 
 FAR = 0.1
-"""The share of the free memory below which a rough count is enough."""
+"""The share of the free memory up to which the rough count of a step's activations is enough."""
 
 CGROUP = Path("/sys/fs/cgroup")
+"""Where the control group's files are, of version 2 or, under memory/, of version 1."""
 
 
 class Memory:
-    """Holds steps against the memory that is free. `say` gets a line for the first step and for each larger one."""
+    """Compares what steps need with the free memory; `say` gets a line for the first step and for each larger one."""
 
     def __init__(self, lm: TreeLM, budget: int, recompute: bool) -> None:
         self.lm, self.budget, self.recompute = lm, budget, recompute
@@ -35,7 +36,7 @@ class Memory:
         self._said = 0
 
     def needed(self, plans: Sequence[WalkPlan]) -> Estimate | None:
-        """The largest row's; None where it is far from mattering."""
+        """The estimate for the largest row; None where the rough count is far below the free memory."""
         if self._costs is None and not self.budget and self._rough(plans) < FAR * free_bytes(self.lm.device):
             return None
         if self._costs is None:
@@ -44,7 +45,7 @@ class Memory:
         return max(found, key=lambda each: each.bytes)
 
     def check(self, plans: Sequence[WalkPlan], to_come: int) -> Estimate | None:
-        """Say what a step of these rows needs; KatError when it and `to_come` bytes more are not free."""
+        """Say what a step of these rows needs and return it; KatError when it and `to_come` bytes more are not free."""
         needed = self.needed(plans)
         if needed is None:
             return None
@@ -61,6 +62,7 @@ class Memory:
 
     def _hint(self, free: int) -> str:
         assert self._costs is not None
+        # 0.8: allocators' gaps are in no estimate, and what parts lend to those below is not in `work` or `keep`.
         tokens = int(0.8 * (free - self._costs.fixed) / max(self._costs.work, self._costs.keep))
         if (self.budget and tokens >= self.budget) or tokens < 1:
             return "--dtype bfloat16 or a smaller model needs less; --deepspeed shares it out"
@@ -73,9 +75,10 @@ class Memory:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that this process can still take on a device; on a CPU as its control group allows."""
+    """Bytes that this process can still take on a device; on a CPU as its control group allows."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
+        # What torch's allocator holds and no tensor uses is free to this process, though not to the driver.
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -90,7 +93,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 def _number(path: Path) -> int | None:
-    """A control group's figure; None where there is none, or no limit."""
+    """The number of bytes in a control group's file; None where the file is not there or says «max»."""
     try:
         text = path.read_text(encoding="ascii").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is minimised: one loss with what somebody chose for it, as a trainer takes it."""
+"""What is minimised: a loss by its name with the options chosen for it, as a trainer takes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from katcore.train.options import ObjectiveOptions
 
 @dataclass(frozen=True)
 class TrainObjective:
-    """A loss by name, with its options."""
+    """A loss by name, with its options. UsageError for an unknown name, or options that do not fit the loss."""
 
     name: str
     options: ObjectiveOptions = ObjectiveOptions()
@@ -25,23 +25,23 @@ class TrainObjective:
 
     @property
     def settings(self) -> LossSettings:
-        """What the loss itself is told."""
+        """The options that the loss function itself takes."""
         return self.options.loss
 
     @property
     def reducer(self) -> str:
-        """How tokens' losses become one number: the one asked for, or that of the loss's published formula."""
+        """The name of the reducer: the one asked for, or that of the loss's published formula."""
         asked = self.options.reducer
         return OBJECTIVES[self.name].reducer(self.settings) if asked == "own" else asked
 
     @property
     def temperature(self) -> float:
-        """The one that the tokens were sampled at, at which all log-probs are compared."""
+        """The temperature at which the tokens were sampled, and at which all log-probs are compared."""
         return self.options.temperature
 
     @property
     def averaging(self) -> Averaging:
-        """Passes whose log-probs are averaged (MCLA); 1: off."""
+        """How many passes of log-probs are averaged (MCLA); 1: off."""
         return Averaging(self.options.passes)
 
     @property

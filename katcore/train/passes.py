@@ -34,12 +34,12 @@ class PassResults:
 
     terms: list[TermTensors]
     mine: list[int]
-    """The rows that this rank runs; what is known of the others comes from theirs."""
+    """The numbers of the rows that this rank runs; what is known of other rows comes from the ranks that run them."""
     turns: list[Slot]
     logprob: list[Tensor] = field(default_factory=list)
     entropy: list[Tensor] = field(default_factory=list)
     old: list[Tensor] = field(default_factory=list)
-    """π_old: the trainer's own at the step's start, or what the packs bring."""
+    """log π_old: the trainer's own at the step's start, or what the packs bring; empty before the first update."""
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -47,7 +47,8 @@ class PassResults:
 class Passes:
     """Runs a model over steps. `budget`: tokens whose activations are alive at once, 0: a whole row's.
 
-    `reference` is the policy that a penalty pulls to. `forward_only` counts tokens computed without gradient.
+    `reference` is the policy that a penalty pulls to. `computed` counts the tokens of a step that were computed with
+    gradient, `forward_only` those without.
     """
 
     lm: TreeLM
@@ -65,7 +66,7 @@ class Passes:
         self._router_loss = RouterLoss(self.lm, weight, self.ranks.world) if weight else None
 
     def begin(self, step: Step) -> PassResults:
-        """What all updates of a step share: its terms, and the first pass where the objective wants one."""
+        """Make what all updates of a step share: its terms, and the first pass where the objective wants one."""
         self.computed = self.forward_only = 0
         mine = self.ranks.mine(step)
         terms = self._referred([self._of(row, i in mine) for i, row in enumerate(step.rows)], step, mine)
@@ -76,7 +77,11 @@ class Passes:
         return seen
 
     def gradients(self, step: Step, seen: PassResults) -> list[LossOutputs]:
-        """Add the step's gradients to the parameters'; the first call of a step fixes π_old."""
+        """Add the step's gradients to the parameters'; the first call of a step fixes π_old.
+
+        Returns the losses of all parts, or that of the whole step where terms are coupled. KatError for a loss that is
+        not finite.
+        """
         if not seen.logprob and (self.objective.coupled or self.objective.averaging.passes > 1):
             self._score(step, seen)
         if self._router_loss is not None:
@@ -122,7 +127,7 @@ class Passes:
     # ------------------------------------------------------------------------------------- without gradient
 
     def _logprobs(self, turn: Slot, terms: TermTensors, lm: TreeLM) -> tuple[Tensor, Tensor]:
-        """(logprob [M], entropy [M]) of the terms under a model."""
+        """(logprob [M], entropy [M]) of the terms under a model, in nats, fp64."""
         logprob, entropy = torch.zeros(2, len(terms.plan.index), dtype=torch.float64, device=lm.device).unbind()
 
         def visit(which: Tensor, lp: Tensor, h: Tensor) -> None:
@@ -144,14 +149,14 @@ class Passes:
         return [both for _, both in sorted(self.ranks.everything(found, self.lm.device).items())]
 
     def _walk_through(self, turns: list[Slot], terms: Sequence[TermTensors]) -> int:
-        """Run this rank's rows for what hooks see; returns the tokens computed."""
+        """Run this rank's rows for the model's hooks alone; returns the number of tokens computed."""
         rows = ((turn, None if turn.row < 0 else terms[turn.row]) for turn in turns)
         return sum(
             self.ranks.walk(self.lm, turn, row, _nobody, self.objective.temperature, False) for turn, row in rows
         )
 
     def _score(self, step: Step, seen: PassResults) -> None:
-        """Log-probs and entropies of all terms, averaged over passes where the objective says so."""
+        """Store all terms' entropies, and their log-probs, averaged over passes if the objective says so."""
         entropies: list[Tensor] = []
 
         def run(k: int) -> Tensor:
@@ -231,10 +236,11 @@ class Passes:
             chosen, local = terms.of(which)
             lp = logprob[local]
             if weight is not None:
-                return linear_loss(lp, weight[chosen].to(lp))
+                return linear_loss(lp, weight[chosen].to(lp))  # its value is no loss: what is reported is the step's
             if mean is not None:
                 lp = anchored(lp, mean[chosen].to(lp))
             now[chosen] = lp.detach().to(now.dtype)
+            # Before the first update π_old is π now, stopped: the ratio is 1, with a gradient. No loss trains entropy.
             inputs = terms.inputs(chosen, lp, entropy.detach()[local], lp.detach() if old is None else old[chosen])
             out = OBJECTIVES[self.objective.name].loss(inputs, self.objective.settings)
             outputs.append(self._finite(LossOutputs(out.loss.detach(), out.metrics), f"pack {row.id}"))
@@ -251,4 +257,4 @@ class Passes:
 
 
 def _nobody(which: Tensor, logprob: Tensor, entropy: Tensor) -> None:
-    """No row, no loss."""
+    """The visit of a walk that reads no log-probs and gives no loss."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 LOWEST, HIGHEST = 0.2, 5.0
-"""Both factors are clamped to this (ours): a negative one would turn an advantage's sign."""
+"""The range to which both factors are clamped (ours): a negative one would turn an advantage's sign."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Rescaled:
     entropy_factor: Tensor
 
     def metrics(self) -> dict[str, Tensor]:
-        """Values per sample, in the form of a loss's metrics."""
+        """Both factors of each sample [Q] by the names that `reduce_metrics` reads."""
         return {
             "rescale_difficulty": self.difficulty_factor,
             "rescale_difficulty_max": self.difficulty_factor,
@@ -55,15 +55,15 @@ def rescaled(
 def _factors(
     group: Tensor, success: Tensor, entropy: Tensor, difficulty_weight: float, entropy_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """α and β of each sample; every group from 0 has members."""
+    """α and β of each sample, both [Q] and clamped; `group` counts from 0 and no number is left out."""
     difficulty = 1 - group_mean(success, group)  # [G]
-    alpha = 1 + difficulty_weight * (difficulty - difficulty.mean())
+    alpha = 1 + difficulty_weight * (difficulty - difficulty.mean())  # [G]; a group counts once, however large
     beta = 1 + entropy_weight * (entropy - group_mean(entropy, group)[group])
     return alpha[group].clamp(LOWEST, HIGHEST), beta.clamp(LOWEST, HIGHEST)
 
 
 def sample_entropy(entropy: Tensor, sample: Tensor, samples: int) -> Tensor:
-    """H of each sample, [samples]: the mean entropy over its own terms; `entropy` [M], `sample` [M] int64 from 0.
+    """H of each sample in nats, [samples]: the mean over its own terms; `entropy` [M], `sample` [M] int64 from 0.
 
     Entropies of the pass that gave the old log-probs, or −log-probs of the engine at temperature 1, whose mean
     estimates the same.
@@ -76,4 +76,4 @@ def group_mean(values: Tensor, group: Tensor, groups: int = 0) -> Tensor:
     size = max(int(group.max()) + 1 if len(group) else 0, groups)
     total = values.new_zeros(size).index_add_(0, group, values)
     count = values.new_zeros(size).index_add_(0, group, torch.ones_like(values))
-    return total / count.clamp(min=1)
+    return total / count.clamp(min=1)  # 0 / 1 for an empty group, not 0 / 0

@@ -29,7 +29,7 @@ from katcore.train.world import ALONE, World
 
 
 class RouterLoss:
-    """Counts loads, then adds gradients, through hooks on the model's routers.
+    """Counts the experts' loads, then adds the loss's gradient, both through hooks on the model's routers.
 
     In a world of several ranks each counts its own rows. There the other losses are multiplied by the number of ranks,
     to cancel DeepSpeed's mean, and so is this one.
@@ -72,9 +72,9 @@ class RouterLoss:
                 hook.remove()
 
     def count(self, rows: Sequence[TermTensors], walk: Callable[[Sequence[TermTensors]], int]) -> int:
-        """Loads of the step whose terms these are; returns the tokens computed for it, all without gradient.
+        """Count the loads of the step whose terms these are, without gradient; returns the number of tokens computed.
 
-        `walk` runs this rank's rows of those that it is given.
+        `walk` runs this rank's rows among those that it is given, and returns the number of tokens computed.
         """
         self._weights = {}
         self.total = 0.0
@@ -93,7 +93,7 @@ class RouterLoss:
         return computed
 
     def _sum_up(self) -> None:
-        """Add up what the ranks counted."""
+        """Add up what the ranks counted; `total` needs no sum, as every rank weighs the rows of all."""
         if self.world.size == 1:
             return
         everybody = self.world.all_gather([x.cpu() for x in (*self.load, *self.mean)])
@@ -110,7 +110,7 @@ class RouterLoss:
         return {"router_loss": value, "router_peak_load": peak}
 
     def _weigh(self, terms: TermTensors) -> None:
-        """The weight of every state of the row: that of the terms which it predicts."""
+        """Set the weight of every state of the row, [N]: the sum of the weights of the terms which it predicts."""
         plan, columns = terms.plan, terms.columns
         weight = torch.zeros(len(plan.tree), dtype=torch.float64, device=self.lm.device)
         of_term = columns.ce_weight * columns.scale
@@ -124,6 +124,8 @@ class RouterLoss:
         self._now = None if part is None else self._weights.get(id(part))
 
     def _routed(self, layer: int) -> Any:
+        """The hook of one layer's router, whose output is (logits [n, E], scores of the chosen, chosen [n, k])."""
+
         def hook(router: Any, args: Any, out: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor] | None:
             weight = self._now
             if weight is None or not self.total:
@@ -134,8 +136,9 @@ class RouterLoss:
                 self.load[layer].index_add_(0, chosen.flatten(), weight.repeat_interleave(chosen.shape[-1]))
                 self.mean[layer] += weight @ p.double()
                 return None
+            # One 1 / total makes f of the load, the other P of Σ w p; f is a constant, so only p has a gradient.
             scale = self.world.size * self.coefficient * self.experts / len(self.load) / self.total**2
-            slope = self.load[layer] * scale
+            slope = self.load[layer] * scale  # [E]
             share = weight.to(p) @ p @ slope.to(p)
             return logits, _WithLoss.apply(scores, share), chosen
 
@@ -143,21 +146,21 @@ class RouterLoss:
 
 
 def _silent(terms: TermTensors) -> TermTensors:
-    """The terms with nothing to read: the head stays out of it."""
+    """The same terms with no token to read, so that a walk runs the layers and not the head."""
     return replace(terms, plan=replace(terms.plan, which=[which[:0] for which in terms.plan.which]))
 
 
 class _WithLoss(torch.autograd.Function):  # type: ignore[misc]
-    """The first argument; in the backward pass the second one is a loss of its own."""
+    """Returns its first argument; in the backward pass the second one gets gradient 1, as a loss of its own does."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, loss: Tensor) -> Tensor:
-        """x as it is."""
+        """x unchanged, as a view, so that autograd sees an output of this function."""
         ctx.save_for_backward(loss)
         return x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        """x's gradient, and 1."""
+        """The gradient that arrived, for x, and 1 for the loss, whatever arrived."""
         (loss,) = ctx.saved_tensors
         return grads[0], torch.ones_like(loss)

@@ -40,7 +40,7 @@ class Plateau:
 
     @classmethod
     def parse(cls, text: str) -> Plateau:
-        """`REL@STEPS`, such as `0.02@50`."""
+        """The plateau that `REL@STEPS` means, such as `0.02@50`: less than 2 % better over 50 steps."""
         relative, at, window = text.partition("@")
         try:
             made = cls(float(relative), int(window))
@@ -71,11 +71,11 @@ class Ending:
 
     @cached_property
     def plateau(self) -> Plateau | None:
-        """The one asked for."""
+        """The plateau that the options ask for; None without one."""
         return Plateau.parse(self.optimizer.plateau) if self.optimizer.plateau else None
 
     def reason(self, losses: list[float]) -> str:
-        """Why to stop now; empty to go on."""
+        """Why to stop after the steps with these losses, oldest first; empty to go on."""
         if self.optimizer.max_steps and len(losses) >= self.optimizer.max_steps:
             return "max-steps"
         if self.plateau and self.plateau.reached(losses):
@@ -92,7 +92,7 @@ class Progress:
     stop: str = ""
 
     def take(self, step: Step) -> None:
-        """Remember the packs of one step."""
+        """Take the packs of one step into the hash."""
         for row in step.rows:
             self.seen.update(row.id.encode() + b"\0")
         self.seen.update(b"\n")
@@ -156,7 +156,7 @@ def fit(
 
 
 def _drawn(writer: Writer, report: Callable[[Metrics], None]) -> Callable[[Metrics], None]:
-    """A report that writes event files first."""
+    """A report that writes a step's numbers to event files and then calls `report`."""
 
     def both(metrics: Metrics) -> None:
         write_scalars(writer, metrics)
@@ -166,7 +166,7 @@ def _drawn(writer: Writer, report: Callable[[Metrics], None]) -> Callable[[Metri
 
 
 def _checked(out: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from. UsageError rather than mixing two runs in one folder."""
+    """The checkpoint to go on from, None for a new run. UsageError rather than mixing two runs in one folder."""
     if resume:
         return checkpoint.newest(out)
     if (out / "metrics.jsonl").exists() or any(out.glob("step-*")):
@@ -250,7 +250,7 @@ def _save(trainer: Trainer, progress: Progress, out: Path, options: SaveOptions)
 
 
 def _metrics(out: Path, steps_done: int) -> TextIO:
-    """metrics.jsonl, open at its end, without the lines of steps that a crash has undone or cut short."""
+    """metrics.jsonl, open at its end; lines after `steps_done`, which a crash has undone or cut short, are removed."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []

@@ -25,7 +25,11 @@ from katcore.train.world import ALONE, Costs, World, shares
 
 @dataclass(frozen=True)
 class Slot:
-    """One row's walk. `row` is its number in the step, -1 where this rank only keeps step; no order: no other rank."""
+    """One row's walk through its parts.
+
+    `row` is the row's number in the step, -1 where this rank has none and only joins the others' collectives; `order`
+    is what the ranks agreed on, None in a single process; `last` marks the last walk of a pass.
+    """
 
     row: int
     order: Order | None = None
@@ -34,20 +38,20 @@ class Slot:
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes of a run, and what runs a part with all of them; alone, nothing does."""
+    """The processes of a run, and the `runner` that runs a part with all of them, None in a single process."""
 
     world: World = ALONE
     runner: Runner | None = None
     costs: Costs = field(default_factory=Costs)
 
     def mine(self, step: Step) -> list[int]:
-        """This rank's rows of the step."""
+        """The numbers of the rows that this rank runs."""
         if self.runner is None:
             return list(range(len(step.rows)))
         return shares(step, self.costs, self.world.size)[self.world.rank]
 
     def turns(self, terms: Mapping[int, TermTensors], recompute: bool) -> list[Slot]:
-        """The walks of a pass over this rank's rows, by number; every rank gets as many."""
+        """The walks of a pass over this rank's rows, as many on every rank; `terms` has those rows by number."""
         if self.runner is None:
             return [Slot(row) for row in terms]
         own = [shape_of(each.plan.parts, recompute) for each in terms.values()]
@@ -62,7 +66,7 @@ class Ranks:
     def walk(
         self, lm: TreeLM, turn: Slot, terms: TermTensors | None, visit: Visit, temperature: float, recompute: bool
     ) -> int:
-        """Visit the turn's row; returns the tokens computed."""
+        """Walk through the turn's row and call `visit` for each part; returns the number of tokens computed."""
         if self.runner is not None and turn.order is not None:
             plan = None if terms is None else terms.plan
             return walk_together(self.runner, turn.order, plan, visit, temperature, last=turn.last)
@@ -70,14 +74,14 @@ class Ranks:
         return walk(lm, terms.plan, visit, temperature, recompute=recompute)
 
     def everything(self, mine: dict[int, tuple[Tensor, ...]], device: torch.device) -> dict[int, tuple[Tensor, ...]]:
-        """What the ranks found, by row, on every rank."""
+        """The tensors that all ranks found, by row number, on every rank; `mine` are this rank's."""
         if self.world.size == 1:
             return mine
         sent = self.world.all_gather({row: tuple(x.cpu() for x in found) for row, found in mine.items()})
         return {row: tuple(x.to(device) for x in found) for each in sent for row, found in each.items()}
 
     def joined(self, outputs: list[LossOutputs]) -> list[LossOutputs]:
-        """What the losses say of all ranks' parts."""
+        """The loss outputs of all ranks' parts, on every rank."""
         if self.world.size == 1:
             return outputs
         sent = [LossOutputs(o.loss.cpu(), {name: x.cpu() for name, x in o.metrics.items()}) for o in outputs]

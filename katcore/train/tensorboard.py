@@ -17,13 +17,13 @@ from katcore.errors import not_installed
 
 
 class Writer(Protocol):
-    """What is used of tensorboardX's SummaryWriter."""
+    """The methods of tensorboardX's SummaryWriter that are used here."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
-        """One point of a curve."""
+        """Add one point to the curve `tag`."""
 
     def flush(self) -> None:
-        """Leave nothing in buffers."""
+        """Write out everything that is still in buffers."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def events(folder: Path, steps_done: int) -> Iterator[Writer]:
 
 
 def write_scalars(writer: Writer, metrics: Mapping[str, Any]) -> None:
-    """The numbers of one step, each a curve `train/NAME`."""
+    """Write the numbers of one step, each as a point of the curve `train/NAME`."""
     for name, value in metrics.items():
         if name != "step" and isinstance(value, int | float) and math.isfinite(value):
             writer.add_scalar(f"train/{name}", value, metrics["step"])

@@ -80,15 +80,16 @@ class TermTensors:
 
     def of(self, which: Tensor) -> tuple[Tensor, Tensor]:
         """For tokens `which` [t], ascending places in plan.index: their terms [m], and each term's place in `which`."""
+        # Each token's terms are a range of `order`; the ranges are laid one after the other without a loop.
         begin, end = self.bounds[which], self.bounds[which + 1]
         counts = end - begin
         local = torch.arange(len(which), device=which.device).repeat_interleave(counts)
-        first = counts.cumsum(0) - counts
+        first = counts.cumsum(0) - counts  # [t], where each token's range begins in the result
         inside = torch.arange(len(local), device=which.device) - first[local]
         return self.order[begin[local] + inside], local
 
     def inputs(self, chosen: Tensor, logprob: Tensor, entropy: Tensor, old: Tensor) -> LossInputs:
-        """What a loss takes, for the terms `chosen` [m]; the other arguments are those terms' own."""
+        """What a loss takes of the terms `chosen` [m], in logprob's dtype; the other arguments are [m] of them."""
         columns = {
             name: None if (column := getattr(self.columns, name)) is None else column[chosen]
             for name in LossInputs.__dataclass_fields__

@@ -101,11 +101,11 @@ class Trainer:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """What the optimiser changes; tied weights once."""
+        """The parameters that the optimiser changes; tied weights once."""
         return [p for p in self.lm.model.parameters() if p.requires_grad]
 
     def step(self, packs: Sequence[Pack]) -> dict[str, float]:
-        """Update the weights on the packs of one step, and say what happened. InputError for packs of several."""
+        """Update the weights on the packs of one step; returns the step's metrics. InputError for packs of several."""
         for pack in packs:
             self.accept(pack)
         how = self.objective
@@ -129,7 +129,10 @@ class Trainer:
             raise InputError(f"pack {pack.id} has no engine log-probs: {name} learns only from what an engine sampled")
 
     def take(self, step: Step) -> dict[str, float]:
-        """`--updates` optimiser steps on one batch; π_old stays what it was at the first one's start."""
+        """Take `--updates` optimiser steps on one batch; returns its metrics. π_old is that of the first one's start.
+
+        KatError when memory does not suffice, or a loss or a gradient is not finite.
+        """
         started = time.monotonic()
         rate = self.optimizer.lr_at(self.steps)
         seen = self.passes.begin(step)
@@ -158,7 +161,7 @@ class Trainer:
         }
 
     def gradients(self, step: Step) -> list[LossOutputs]:
-        """Leave the step's gradients in the parameters, and return the parts' shares of the loss."""
+        """Leave the step's gradients in the parameters, and return the losses of its parts, which sum to the step's."""
         self._zero_grad()
         return self.passes.gradients(step, self.passes.begin(step))
 
@@ -208,7 +211,7 @@ class Trainer:
         return about if self.adam is None else about | self.adam.state()
 
     def restore(self, state: dict[str, Any], folder: Path | None = None) -> None:
-        """Go on as the trainer whose `state` this was; `folder` is its checkpoint. InputError for another layout."""
+        """Take over the `state` of a trainer; `folder` is its checkpoint. InputError for another layout of ranks."""
         if state.get("ranks", "") != self._layout():
             error = InputError(
                 f"the checkpoint was written by {state.get('ranks') or 'one process without DeepSpeed'}, "
@@ -224,7 +227,7 @@ class Trainer:
         torch.set_rng_state(state["rng"])
 
     def _layout(self) -> str:
-        """What a checkpoint's files depend on; empty without DeepSpeed."""
+        """The number of processes and ZeRO stage that a checkpoint's files depend on; empty without DeepSpeed."""
         return "" if self.zero is None else f"{self.world.size} processes of ZeRO stage {self.zero.stage}"
 
 

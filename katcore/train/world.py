@@ -28,7 +28,7 @@ class World:
 
     @classmethod
     def of_launcher(cls) -> World:
-        """As torchrun and the deepspeed launcher say; alone without one."""
+        """The world that torchrun or the deepspeed launcher set up; one process without a launcher."""
         return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
     @property
@@ -45,7 +45,7 @@ class World:
         return values
 
     def wait(self) -> None:
-        """Until every rank is here."""
+        """Return when every rank has called this."""
         self.all_gather(None)
 
     def leave(self) -> None:
@@ -93,20 +93,24 @@ ALONE = World()
 
 @dataclass(frozen=True)
 class Costs:
-    """What a rank's work is made of: multiplications a token, and those a pair of query and key."""
+    """What a row costs: multiplications for each token, and for each pair of query and key."""
 
     token: float = 1.0
     pair: float = 0.0
 
     @classmethod
     def of(cls, config: Any) -> Costs:
-        """From a model's config: 12 h² + h V for a layer's products and the head, and 2 · heads · head size a pair."""
+        """From a model's config, with h the hidden size and V the vocabulary.
+
+        12 h² a layer (4 of attention, 8 of a feed-forward of width 4 h) and h V of the head for a token; 2 · heads ·
+        head size a layer (q kᵀ and p v) for a pair.
+        """
         hidden, layers, heads = config.hidden_size, config.num_hidden_layers, config.num_attention_heads
         size = getattr(config, "head_dim", None) or hidden // heads
         return cls(layers * 12.0 * hidden**2 + hidden * config.vocab_size, layers * 2.0 * heads * size)
 
     def row(self, row: PackRow) -> float:
-        """A row's work: a token sees its path, as many keys as its depth and itself."""
+        """The multiplications of a row: a token sees its path, as many keys as its depth and itself."""
         return self.token * len(row.tree) + self.pair * float((row.tree.depth + 1).sum())
 
 

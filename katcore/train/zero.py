@@ -32,7 +32,7 @@ TAG = "zero"
 
 
 class Head(nn.Module):  # type: ignore[misc]
-    """The loss head as a module: where ranks share the weights, one that is read outside any module is not there."""
+    """The loss head as a module: under ZeRO-3 a weight is gathered only for the module whose forward pass reads it."""
 
     def __init__(self, lm: TreeLM) -> None:
         super().__init__()
@@ -79,27 +79,27 @@ class Zero:
 
     @property
     def device(self) -> torch.device:
-        """Where a part's tensors are."""
+        """The device of a part's tensors."""
         device: torch.device = self.engine.device
         return device
 
     def forward(
         self, seam: Seam, targets: Tensor, rows: Tensor, temperature: float, recompute: bool
     ) -> tuple[Tensor, Tensor]:
-        """(logprob [t], entropy [t]), with all ranks."""
+        """(logprob [t], entropy [t]) of `targets` [t] at the part's states `rows` [t]; every rank must call this."""
         scored: tuple[Tensor, Tensor] = self.engine(seam, targets, rows, temperature, recompute)
         return scored
 
     def backward(self, loss: Tensor, last: bool) -> None:
-        """Add a part's gradients; the ranks' are summed when the step's last one is in."""
+        """Add the gradients of a part's loss; at the step's `last` one the ranks' are summed."""
         # Backward passes follow one another where a part is done after the one below it; DeepSpeed takes the start of
         # a forward pass for the end of the backward pass before, and would overwrite gradients instead of adding.
         self.engine.optimizer.clear_backward_seen_flag()
         self.engine.set_gradient_accumulation_boundary(last)
-        self.engine.backward(loss * self.world.size)
+        self.engine.backward(loss * self.world.size)  # the mean over ranks becomes the sum of their shares
 
     def step(self, rate: float) -> float:
-        """One step of AdamW; the norm of the whole gradient before it was clipped."""
+        """Take one step of AdamW at learning rate `rate`; returns the whole gradient's norm before it was clipped."""
         for group in self.engine.optimizer.param_groups:
             group["lr"] = rate
         self.engine.step()
@@ -119,7 +119,7 @@ class Zero:
         return named | {name: b.detach().cpu() for name, b in buffers.items()}
 
     def save(self, folder: Path) -> None:
-        """Every rank's share, in a folder of the checkpoint."""
+        """Write every rank's share of weights and optimiser states into TAG inside `folder`."""
         with _quiet():
             self.engine.save_checkpoint(str(folder), tag=TAG, save_latest=False)
 
@@ -159,7 +159,7 @@ def start(world: World) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """DeepSpeed prints on standard output, which is for data; what goes wrong it raises."""
+    """Discard what DeepSpeed prints: standard output is for data, and what goes wrong DeepSpeed raises."""
     with redirect_stdout(StringIO()):
         yield
 
@@ -172,7 +172,7 @@ def _free_port() -> int:
 
 
 def _leaves(deepspeed: Any, model: Any) -> None:
-    """A mixture's block is fetched whole: which of its experts are asked differs between ranks."""
+    """Have ZeRO-3 gather a mixture's block as a whole: which of its experts are asked differs between ranks."""
     kinds = {type(module) for module in model.modules() if hasattr(module, "experts") and hasattr(module, "gate")}
     if kinds:
         deepspeed.utils.set_z3_leaf_modules(model, list(kinds))

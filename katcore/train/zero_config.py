@@ -23,7 +23,7 @@ FOREIGN = {
     "sequence_parallel_size": "kat-train does not divide sequences between ranks",
     "tensor_parallel": "kat-train does not divide layers between ranks",
 }
-"""Tables of DeepSpeed's that would do what another part of kat-train does, or nothing."""
+"""Keys of a DeepSpeed file that are refused, with the reason: kat-train does the same itself, or cannot do it."""
 
 
 def read_deepspeed(path: Path) -> dict[str, Any]:

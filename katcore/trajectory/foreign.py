@@ -73,7 +73,7 @@ def _document(data: bytes, name: str) -> Iterator[tuple[Json, str]]:
 
 
 def _named(whole: Any) -> dict[str, Json]:
-    """Rows by their id, where the document is that."""
+    """The rows of a document that is an object of rows by id; {} for any other."""
     if not isinstance(whole, dict) or not whole:
         return {}
     if all(isinstance(row, dict) and row.get("instance_id") == key for key, row in whole.items()):

@@ -11,17 +11,17 @@ from katcore.records import Json, Trajectory
 from katcore.streams.merge import difference, merge
 
 FIELD = "origin"
-"""The member of `artifacts`."""
+"""The key in `artifacts` under which a foreign row's other fields are kept."""
 
 
 def remember(trajectory: Trajectory, name: str, row: Json, given: Json) -> Trajectory:
-    """The trajectory with what of `row` it would not give by itself; `given` is what it gives."""
+    """The trajectory with those fields of `row` that writing it would not give; `given` is what writing it gives."""
     found = {"format": name, "difference": difference(row, given)}
     return replace(trajectory, artifacts=trajectory.artifacts | {FIELD: found})
 
 
 def restore(trajectory: Trajectory, name: str, given: Json) -> Json:
-    """The row again, if it came from this format; else what is given."""
+    """The foreign row as it was, if the trajectory came from this format; else `given`."""
     found = trajectory.artifacts.get(FIELD)
     if not isinstance(found, dict) or found.get("format") != name:
         return given

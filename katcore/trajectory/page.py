@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def page(trajectories: Iterable[Trajectory], model: Path | None = None) -> str:
-    """The page. RecordError where nodes are no tree; InputError when `model` has another tokenizer than they."""
+    """The HTML page. RecordError where nodes are no tree; InputError when `model` has another tokenizer than they."""
     data: list[str] = []
     pieces: dict[int, str] = {}
     for trajectory in trajectories:
@@ -49,7 +49,7 @@ def page(trajectories: Iterable[Trajectory], model: Path | None = None) -> str:
 
 
 def _filled(frame: str, parts: dict[str, str]) -> str:
-    """Each place is filled once: what fills one is not searched for others."""
+    """The frame with each place filled by its part; parts are not searched for places themselves."""
     made = []
     for place, text in parts.items():
         before, _, frame = frame.partition(place)
@@ -58,14 +58,14 @@ def _filled(frame: str, parts: dict[str, str]) -> str:
 
 
 def _block(attributes: str, data: str) -> str:
-    """JSON as a block of data. With these letters escaped nothing in it can end the block or begin a comment."""
+    """JSON as a data block of HTML, escaped so that nothing in it can end the block or begin a comment."""
     for letter in "<>&\u2028\u2029":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
     return f'<script type="application/json" {attributes}>{data}</script>'
 
 
 def _add_pieces(pieces: dict[int, str], trajectory: Trajectory, model: Path | None) -> None:
-    """Texts of the tokens that this trajectory has and no other before it."""
+    """Add to `pieces` the texts of this trajectory's tokens that are not there yet."""
     ids = {each for node in trajectory.nodes for each in node.token_ids or ()}
     if not ids or (chat := _model_of(trajectory, model)) is None:
         return
@@ -73,7 +73,7 @@ def _add_pieces(pieces: dict[int, str], trajectory: Trajectory, model: Path | No
 
 
 def _model_of(trajectory: Trajectory, model: Path | None) -> ChatModel | None:
-    """The given model, else KAT's small one where the tokens are its; None: tokens are shown as numbers."""
+    """The given model, else KAT's small one if the tokens are its own; None: tokens are shown as numbers."""
     chat = _load(model)
     if trajectory.tokenizer == chat.digest:
         return chat
@@ -94,5 +94,5 @@ def _asset(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """How a page's policy names an inline script or style."""
+    """The hash by which a page's security policy names an inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -57,14 +57,14 @@ class Paths:
 
     @cached_property
     def completions(self) -> set[int]:
-        """Nodes that a model said: sampled, or answers of a call; where nothing tells, all of the assistant's."""
+        """Ids of nodes that a model wrote: sampled ones or answers of calls; if neither is known, all assistant's."""
         told = {call.node for call in self.trajectory.calls if call.node is not None}
         told |= {node.id for node in self.trajectory.nodes if node.sampled}
         return told or {node.id for node in self.trajectory.nodes if node.role == "assistant"}
 
     @cached_property
     def leaves(self) -> list[int]:
-        """Nodes without a child, depth-first."""
+        """Ids of the nodes without a child, depth-first."""
         return [node for node in self.depth_first if node not in self.children]
 
     @cached_property

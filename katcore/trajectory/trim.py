@@ -20,7 +20,7 @@ from katcore.trajectory.paths import Paths
 
 @dataclass(frozen=True)
 class TrimLimits:
-    """What may stay of each path; 0 is no limit. `main`: of all paths, the agent's own conversation alone."""
+    """How much of each path stays; 0 is no limit. `main`: of all paths only the agent's own conversation stays."""
 
     turns: int = 0
     tokens: int = 0
@@ -103,7 +103,7 @@ def _summed(tree: Paths, value: Callable[[Node], int]) -> dict[int, int]:
 
 
 def _left_over(tree: Paths, keep: set[int]) -> set[int]:
-    """Prompts whose answers are all gone: nothing was said to them any more."""
+    """Ids of the prompts whose answers are all trimmed away."""
     gone: set[int] = set()
     for node in reversed(tree.depth_first):
         below = tree.children.get(node, [])

@@ -30,7 +30,7 @@ def items(lines: Iterable[Line], *, tasks: bool = True) -> Iterator[Item]:
 
 @dataclass(frozen=True)
 class Trimmer:
-    """Trims, and orders if asked to. What nothing changes passes through byte for byte."""
+    """Trims trajectories, and orders them if asked to; one that does not change passes through byte for byte."""
 
     limits: TrimLimits
     order: bool = False

@@ -13,14 +13,14 @@ from typing import Any
 from katcore.records import Trajectory
 
 ARTIFACT = "answer"
-"""The artifact that holds an answer where the last message is not it."""
+"""The name of the artifact that holds the answer, where the last message does not."""
 
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#.-]*)")
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 
 
 def answer_of(trajectory: Trajectory) -> str:
-    """The artifact `answer`, else the text of the agent's last message on its main line; thinking is left out."""
+    """The answer's text: the artifact `answer`, else the agent's last message on its main line without thinking."""
     given = trajectory.artifacts.get(ARTIFACT)
     if isinstance(given, str):
         return given
@@ -38,7 +38,7 @@ def code_of(text: str, language: str = "") -> str:
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    """(language, code) of each closed block; line by line, since answers may be made to drive a pattern mad."""
+    """(language, code) of each closed block, read line by line: answers may be made to hang a regular expression."""
     fence, name, lines = "", "", list[str]()
     for line in text.splitlines(keepends=True):
         if fence and line.strip() == fence:

@@ -22,7 +22,7 @@ from katcore.records import Json
 from katcore.verify.rubric import TOP, Rubric
 
 LONGEST = 60_000
-"""Characters of the work that a judge sees: the first half and the last of what is longer."""
+"""The most characters of the work that a judge sees: of a longer one the first half and the last half of these."""
 
 ADDRESSED = re.compile(
     r"(?:ignore|disregard|forget|override)\s+(?:all\s+|any\s+|the\s+|your\s+)*(?:previous|prior|above|earlier|other|instruction|rubric|system)"
@@ -34,11 +34,11 @@ ADDRESSED = re.compile(
     r"|</?(?:work|task|data|instructions?|system)\b[^>]{0,80}>|<\|[a-z_]+\|>|\[/?INST\]",
     re.IGNORECASE | re.DOTALL,
 )
-"""Work that speaks to whoever judges it. Whether it may is not decided here: it is judged without these lines too."""
+"""Matches lines of work that speak to its judge; whether they may is left open: it is judged without them too."""
 
 
 UNSEEN = re.compile(r"[\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
-"""Characters that take no place."""
+"""Matches characters that take no place on a page, in which text can be hidden."""
 
 
 class Score(Struct):
@@ -53,7 +53,9 @@ class Given(Struct):
 
 @dataclass(frozen=True)
 class Ballot:
-    """A vote to be had. `nonce` names the markers; `word` is to be repeated, `control` to be scored `control_score`."""
+    """A question to a judge. `nonce` names the markers around the work; the judge must repeat `word`, and score the
+    dimension `control` with `control_score`.
+    """
 
     messages: list[Json]
     nonce: str
@@ -63,7 +65,7 @@ class Ballot:
     names: tuple[str, ...]
 
     def problem(self, given: Given) -> str:
-        """Why the vote does not count, or nothing."""
+        """Why the given vote does not count; empty when it does."""
         if given.canary != self.word:
             return "canary"
         if set(given.scores) != {*self.names, self.control}:
@@ -72,7 +74,7 @@ class Ballot:
 
 
 def ballot(statement: str, work: str, rubric: Rubric, vote: int, images: Sequence[Json] = ()) -> Ballot:
-    """The conversation for one vote. The same input gives the same one, so that the client's cache can answer."""
+    """The ballot of one vote; the same input gives the same one, so that the client's cache can answer."""
     seed = digest_of("ballot/1", statement, work, str(vote))
     nonce, word, control = seed[:16], seed[16:28], f"control {seed[28:34]}"
     score = 1 + int(seed[34:36], 16) % (TOP - 1)
@@ -108,7 +110,7 @@ def without_address(work: str) -> tuple[str, int]:
 
 
 def _dimensions(rubric: Rubric, vote: int) -> list[str]:
-    """In an order of its own for each vote: judges favour what comes first."""
+    """The names of the rubric's dimensions, in another order for each vote: judges favour what comes first."""
     shift = vote % len(rubric.dimensions)
     lines = []
     for dimension in [*rubric.dimensions[shift:], *rubric.dimensions[:shift]]:

@@ -18,10 +18,10 @@ from katcore.verify.language import detected, detector, written_in
 
 Kwargs = Json
 OPTIONS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
-"""One of which a constrained response contains."""
+"""The answers of IFEval's `constrained_response`, one of which a response must contain."""
 
 COUNTED = frozenset(["length_constraints:number_sentences", "change_case:capital_word_frequency"])
-"""What the counter of sentences or words decides; `number_words` is one expression in both programs."""
+"""The instructions that the counter of sentences or words decides; `number_words` has one pattern in both."""
 IN_A_LANGUAGE = frozenset(
     ["language:response_language", "change_case:english_capital", "change_case:english_lowercase"]
 )
@@ -79,14 +79,14 @@ def _letters(text: str, given: Kwargs) -> bool:
 
 
 def _paragraphs(text: str, given: Kwargs) -> bool:
-    """Parted by `***`; an empty one counts only at the very start or end, where it is left out."""
+    """Whether the paragraphs, parted by `***`, are as many as asked; empty ones may stand at start or end alone."""
     parts = [part.strip() for part in re.split(r"\s?\*\*\*\s?", text)]
     inner = parts[1 if not parts[0] else 0 : -1 if len(parts) > 1 and not parts[-1] else None]
     return all(inner) and len(inner) == int(given["num_paragraphs"])
 
 
 def _first_word(text: str, given: Kwargs) -> bool:
-    """Parted by blank lines; the n-th one begins with the word, whatever its case and punctuation."""
+    """Whether the n-th paragraph, parted by blank lines, begins with the word, whatever its case and punctuation."""
     parts = [part.strip() for part in text.split("\n\n") if part.strip()]
     nth = given["nth_paragraph"]
     if len(parts) != given["num_paragraphs"] or not 1 <= nth <= len(parts):
@@ -132,7 +132,7 @@ def _title(text: str, given: Kwargs) -> bool:
 
 
 def _two_responses(text: str, given: Kwargs) -> bool:
-    """Two of them, parted by six stars, and not the same."""
+    """Whether there are two responses, parted by six stars, that are not the same."""
     parts = [part.strip() for part in text.split("******")]
     inner = parts[1 if not parts[0] else 0 : -1 if len(parts) > 1 and not parts[-1] else None]
     return len(inner) == 2 and all(inner) and inner[0] != inner[1]
@@ -189,4 +189,4 @@ INSTRUCTIONS: dict[str, Callable[[str, Kwargs], bool]] = {
     "change_case:english_lowercase": lambda text, given: text.islower() and written_in(text, "en"),
     "punctuation:no_comma": lambda text, given: "," not in text,
 }
-"""Name -> whether a response that is not empty follows it."""
+"""For each instruction's name the function that tells whether a response that is not empty follows it."""

@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"[A-Za-z]+(?:[-'][A-Za-z]+)*|\S")
 
 @dataclass(frozen=True)
 class Counter:
-    """Who counts; `reason` is why it is not NLTK."""
+    """The counter of sentences and words in use; `reason` says why it is not NLTK."""
 
     name: Literal["nltk", "own"]
     reason: str = ""
@@ -28,7 +28,7 @@ class Counter:
 
 @cache
 def counter() -> Counter:
-    """NLTK where it is installed with a model of English that it can read."""
+    """The counter in use: NLTK where it is installed with a readable model of English, else our own."""
     try:
         from nltk import sent_tokenize
     except ImportError:
@@ -43,7 +43,7 @@ def counter() -> Counter:
 
 
 def sentences(text: str) -> int:
-    """How many sentences there are."""
+    """The number of sentences in a text."""
     if counter().name == "nltk":
         from nltk import sent_tokenize
 
@@ -52,7 +52,7 @@ def sentences(text: str) -> int:
 
 
 def words(text: str) -> list[str]:
-    """The words and the punctuation; a word with hyphens is one."""
+    """The words and punctuation marks of a text; a word with hyphens is one."""
     if counter().name == "nltk":
         from nltk import word_tokenize
 
@@ -61,7 +61,7 @@ def words(text: str) -> list[str]:
 
 
 def own_sentences(text: str) -> int:
-    """Ends of sentences, and the rest after the last."""
+    """The number of sentences by our own rule: ends of sentences, and one for text after the last of them."""
     ends = list(_SENTENCE.finditer(text))
     rest = text[ends[-1].end() :] if ends else text
     return len(ends) + bool(rest.strip())

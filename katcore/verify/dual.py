@@ -15,11 +15,14 @@ from katcore.verify.grader import masked
 
 RULES_WEIGHT = 0.5
 DISAGREEMENT = 0.5
-"""Passed by rule and judged below this: reported as `verifiers_disagree`."""
+"""A judge's reward below which an attempt that passed by rule is flagged `verifiers_disagree`."""
 
 
 def verdict(task: Task, first: Verdict, ask: Callable[[], Verdict]) -> Verdict:
-    """RecordError for a weight outside [0, 1]; what `ask` raises."""
+    """The mixed verdict of rules or tests (`first`) and judge (`ask`), as method.md § 2.4 has it.
+
+    Raises RecordError for a weight outside [0, 1], and what `ask` raises.
+    """
     weight = (task.verification.rubric or {}).get("rules_weight", RULES_WEIGHT)
     if not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise RecordError("task", f"rubric.rules_weight: {weight!r} is not in [0, 1]")

@@ -33,7 +33,7 @@ Files = Mapping[str, TestFile]
 Run = Callable[[Files], TestRun]
 """Runs the task's tests under these test files, in a fresh box."""
 SHOWN = 20
-"""Forged tests that a verdict names."""
+"""The most forged tests that a verdict names."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ class _Control:
         return self._again(decisive)
 
     def _in_some_order(self) -> tuple[TestRun, TestRun]:
-        """The run under the control, and one more as it was; which is first is left to chance."""
+        """(the run under the control, one more with the true test files), made in random order."""
         later: list[Files] = [self.files, self.task.test_files]
         SystemRandom().shuffle(later)
         runs = {files is self.files: self.attempt(files) for files in later}
         return runs[True], runs[False]
 
     def _again(self, decisive: list[str]) -> Finding:
-        """The attempt gave no result where the known change gave one: once may be chance."""
+        """The finding after a second run: that the attempt gave no result where the known change does may be chance."""
         second = self.attempt(self.files)
         forged = [test for test in decisive if second.outcomes.get(test) == "PASSED"]
         if forged:
@@ -141,7 +141,7 @@ class _Control:
         return Finding(decisive, reason, [f"control:{said}"])
 
     def _alone(self, first: TestRun, passed: list[str]) -> Finding | str:
-        """Nothing to compare with."""
+        """The finding where no run of the known change is there to compare with."""
         wanted = self.task.verification.FAIL_TO_PASS
         changed = set(wanted) & set(self.found)
         if changed and changed <= set(passed):

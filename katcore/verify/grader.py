@@ -32,9 +32,9 @@ from katcore.verify.forgery import Finding, examine, remembered
 from katcore.verify.options import TestOptions
 
 VERSION = "verdict/4"
-"""Part of every cached verdict's name: a change of what grading means makes old ones unreachable."""
+"""A part of every cached verdict's name; it changes when grading changes, so that old verdicts are not found."""
 INFRASTRUCTURE = frozenset({"sandbox", "engine", "gateway"})
-"""Ways to end that say nothing about the attempt."""
+"""Kinds of exit that are the infrastructure's failure and say nothing about the attempt."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Grader:
     options: TestOptions = TestOptions()
 
     def __post_init__(self) -> None:
-        """An attempt that changed nothing needs no box: a wrong name is told before one does."""
+        """Raise UsageError for a sandbox that is not there, even if no attempt will need a box."""
         _ = self.sandbox
 
     @property
@@ -108,7 +108,7 @@ class Grader:
     def _run(
         self, task: Task, guard: Guard, patch: str, boxes: Sandbox, test_files: Mapping[str, TestFile]
     ) -> tuple[str, TestRun]:
-        """The rung that the patch was applied with, and its tests' run. BadPatch, RecordError, SandboxError, _Stray."""
+        """(the way in which the patch applied, the run of the tests). BadPatch, RecordError, SandboxError, _Stray."""
         spec = box_spec(f"verify-{task.instance_id}", task.environment, workspace(task.source), boxes)
         box = boxes.create(spec)
         try:
@@ -172,7 +172,7 @@ class _Stray(Exception):
 
 
 def _shown(task: Task) -> dict[str, str]:
-    """What agents were shown of the test files: what they are at the base."""
+    """The task's test files as they are at the base, which is what agents were shown of them, by name."""
     base = workspace(task.source)
     found = {name: read_test_file(base / name) for name in task.test_files}
     return {name: file.text for name, file in found.items() if file.text is not None}

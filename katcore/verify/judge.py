@@ -23,9 +23,9 @@ from katcore.verify.options import JudgeOptions
 from katcore.verify.rubric import TOP, Rubric, rubric_of
 
 APART = 3
-"""Votes that differ by so many points on one dimension disagree."""
+"""The difference in points, of 5, from which votes on one dimension are said to disagree."""
 OBEYED = 0.1
-"""How much better the whole work may fare than the work without what it says to its judge."""
+"""How much more reward the whole work may get than the work without the lines that speak to its judge."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Judge:
         return out
 
     def _poll(self, statement: str, work: str, rubric: Rubric, images: Sequence[Json]) -> Poll:
-        """Ask until there are enough votes, at most twice as often as that."""
+        """Ask until `votes` votes count, at most twice as many times."""
         poll = Poll()
         for number in range(2 * self.votes):
             if len(poll.votes) == self.votes:
@@ -104,7 +104,7 @@ class Judge:
         return poll
 
     def _compare(self, out: Verdict, statement: str, work: str, rubric: Rubric, images: Sequence[Json]) -> None:
-        """Judge the whole work too: the reward stays, and what the judge would have given is told."""
+        """Judge the whole work too, and flag the verdict where it fares better; the reward stays as it is."""
         whole = self._poll(statement, work, rubric, images)
         if whole.refused or not whole.votes:
             out.flags.append("injection_obeyed")

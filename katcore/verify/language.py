@@ -51,13 +51,13 @@ def written_in(text: str, language: str) -> bool:
 
 
 def detector() -> Literal["langdetect", "own"]:
-    """Who tells languages here."""
+    """Which detector of languages is in use: langdetect where it is installed, else our own."""
     return "own" if _langdetect() is None else "langdetect"
 
 
 @lru_cache(16)
 def detected(text: str) -> str:
-    """The language's code by whoever tells languages here, or ""."""
+    """The code of the text's language by the detector in use; "" where it cannot be told."""
     factory = _langdetect()
     if factory is None:
         return language_of(text)
@@ -73,7 +73,7 @@ def detected(text: str) -> str:
 
 @cache
 def _langdetect() -> Any:
-    """A factory of langdetect's of our own: its module-level one has a seed for the whole process, by default none."""
+    """A detector factory with a fixed seed; langdetect's module-level one has none, and is the whole process's."""
     try:
         from langdetect import PROFILES_DIRECTORY, DetectorFactory
     except ImportError:

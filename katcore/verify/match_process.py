@@ -10,7 +10,7 @@ import sys
 
 
 def main() -> None:
-    """The dot matches line ends too."""
+    """Exit with 0 where the pattern on standard input matches its text, else with 1; the dot matches line ends too."""
     pattern, text, how = json.load(sys.stdin)
     sys.exit(not getattr(re.compile(pattern, re.DOTALL), how)(text))
 

@@ -19,11 +19,11 @@ from katcore.verify.probes_cheats import APPENDED, FILES
 
 Kind = Literal["noop", "gold", "wrong", "cheat"]
 MOST = 3
-"""How many hunks are left out, and how many mutants there are, spread evenly over the change."""
+"""The most hunks that are left out, one a probe, and the most mutants, spread evenly over the change."""
 FILES_CHANGED = 20
-"""Source files that a cheat's code is put into: which of them the tests import is not known."""
+"""The most source files into which a cheat's code is put: which of them the tests import is not known."""
 RUNS = 3
-"""How often the known change must pass."""
+"""How many times the known change is graded; it must pass each time."""
 NOOP_FILE = "kat_validate_noop.txt"
 
 _TURNED = (
@@ -48,7 +48,7 @@ class Probe:
 
 
 def probes(task: Task, base: Path) -> Iterator[Probe]:
-    """All probes of a task, in the order in which they are worth running."""
+    """All probes of a task, those first whose failure makes the others needless."""
     yield Probe("noop", "noop", write_diff(NOOP_FILE, None, "nothing\n"))
     for run in range(RUNS):
         yield Probe("gold", f"gold-{run + 1}", task.patch, run)
@@ -59,7 +59,7 @@ def probes(task: Task, base: Path) -> Iterator[Probe]:
 
 
 def wrong(patch: str) -> dict[str, str]:
-    """Patches near the known one: hunks left out, added lines turned round. None where it has no such parts."""
+    """Wrong patches by name: the known one with a hunk left out or an added line mutated; empty without such parts."""
     out: dict[str, str] = {}
     hunks = _split(patch)
     for i in _spread(len(hunks)) if len(hunks) > 1 else ():
@@ -74,14 +74,14 @@ def covers(patch: str) -> bool:
 
 
 def _spread(count: int) -> list[int]:
-    """At most `MOST` of so many, from the first to the last."""
+    """At most `MOST` indices below `count`, spread from the first to the last."""
     if count <= MOST:
         return list(range(count))
     return [i * (count - 1) // (MOST - 1) for i in range(MOST)]
 
 
 def cheats(task: Task, base: Path) -> dict[str, str]:
-    """Attacks on the grading of this task: files that reach into the test run, code that runs when it imports."""
+    """Patches by name that attack the grading of this task: files that reach into the test run, code run at import."""
     out = {name: _over(base, {path: text}) for name, (path, text) in FILES.items()}
     touched = [
         name
@@ -119,7 +119,7 @@ def _split(patch: str) -> list[tuple[str, str]]:
 
 
 def _joined(hunks: Sequence[tuple[str, str]]) -> str:
-    """git counts lines on its own: a hunk's offset may be off by those of one that was left out."""
+    """The patch of some hunks. Line numbers are not corrected for hunks left out: git finds the places itself."""
     out, last = "", None
     for head, hunk in hunks:
         out += (head if head != last else "") + hunk

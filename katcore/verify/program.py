@@ -25,7 +25,7 @@ from katcore.verify.rules import LONGEST, Case, Outcome, Program
 
 BUILD_S = 120.0
 SLACK_S = 0.25
-"""Seconds of a case's wall time that the box itself may take; not the program's fault."""
+"""Seconds of wall time granted to each case beyond its limit, for what the box itself takes."""
 PATH = "/tmp/judge-bin:/opt/env/bin:/usr/local/bin:/usr/bin:/bin"
 
 
@@ -36,7 +36,7 @@ class ProgramRunner:
     sandbox: Sandbox
 
     def __call__(self, task: Task, trajectory: Trajectory, rule: Program) -> Outcome:
-        """All cases in their order, in one box that nobody else uses. SandboxError when the box fails."""
+        """The rule's outcome from all cases in order, in one box of their own. SandboxError when the box fails."""
         has_repo = bool(task.source.url)
         limits = Limits(memory_mib=rule.memory_mib, pids=64, cpu_s=max(1, int(rule.time_s) + 1), disk_mib=512)
         repo = workspace(task.source) if has_repo else None
@@ -52,7 +52,7 @@ class ProgramRunner:
 
 
 def _place(box: Box, trajectory: Trajectory, rule: Program) -> str:
-    """The attempt's files and what `build` makes of them; why it cannot be run, or nothing."""
+    """Put the attempt's files into the box and build them; returns why it cannot be run, empty when it can."""
     box.exec(["mkdir", "-p", "/tmp/judge-bin"], cwd="/tmp")
     box.exec(["ln", "-sf", PYTHON, "/tmp/judge-bin/python3"], cwd="/tmp")
     if patch := trajectory.patch or "":
@@ -84,7 +84,7 @@ def _run(box: Box, rule: Program, case: Case) -> str:
 
 
 def _failure(done: Result) -> str:
-    """128 + SIGKILL without a time-out is the memory limit; 128 + SIGXCPU is the processor's."""
+    """TLE, MLE or RE for a failed run: 128 + SIGXCPU is the processor's limit, 128 + SIGKILL in time the memory's."""
     if done.code == 152:
         return "TLE"
     return "MLE" if done.code == 137 or b"MemoryError" in done.stderr[-2000:] else "RE"
@@ -107,7 +107,7 @@ def _right(rule: Program, case: Case, printed: str) -> bool:
 
 
 def _equal(value: Any, wanted: Any) -> bool:
-    """As JSON, numbers by value and floats within 1e-6; true is not 1."""
+    """Whether two JSON values are equal: numbers by value, floats within 1e-6; true is not 1."""
     if isinstance(value, list) and isinstance(wanted, list):
         return len(value) == len(wanted) and all(map(_equal, value, wanted))
     if isinstance(value, dict) and isinstance(wanted, dict):

@@ -14,7 +14,7 @@ PASSES = 0.999
 
 
 def verdict(task: Task, trajectory: Trajectory) -> Verdict:
-    """InputError for malformed references or none."""
+    """The verdict by the nearest of the task's references. InputError for malformed references or none."""
     workdir = task.environment.workdir
     own = actions(steps_of(trajectory, workdir))
     known = [actions(reference) for reference in references_of(task)]

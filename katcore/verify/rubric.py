@@ -22,7 +22,7 @@ Part = Literal["answer", "patch", "actions"]
 
 
 class Dimension(Struct, kw_only=True):
-    """One thing that is scored. `anchors`: what a score means, by the score's digit; not each needs one."""
+    """One quality that is scored from 0 to TOP. `anchors`: what a score means, by its digit; not each needs one."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z][\w -]{0,60}$")]
     question: str = ""
@@ -39,7 +39,7 @@ class Rubric(Struct, kw_only=True):
 
 
 def rubric_of(task: Task) -> Rubric:
-    """The task's rubric. RecordError."""
+    """The task's rubric. RecordError where it is missing or malformed."""
     return _checked(task.verification.rubric or {})
 
 

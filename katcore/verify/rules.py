@@ -26,13 +26,13 @@ from katcore.verify.answer import answer_of
 from katcore.verify.constraints import Kwargs, broken, found_by
 
 LONGEST = 1_000_000
-"""Characters of an answer that rules look at."""
+"""The most characters of an answer that rules look at."""
 LONGEST_CONSTRAINED = 50_000
-"""The same for constraints, whose patterns take time that grows with the square."""
+"""The most characters that constraints look at: the time of their patterns grows with the square."""
 MOST = 1e9
 """The largest weight, tolerance or penalty: with infinite ones a reward is no number."""
 REGEX_S = 10.0
-"""Seconds that a regular expression may take over an answer: the answer is not ours, and some never end."""
+"""Seconds that a regular expression may take over an answer: some answers would make one run for ever."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+(?:[eE][-+]?\d+)?")
 _BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
@@ -111,7 +111,7 @@ Rule = Exact | Numeric | Regex | Program | Constraints
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one rule: a score in [0, 1], whether it holds, and what was seen."""
+    """The outcome of one rule: a score in [0, 1], whether the rule holds, and what was seen."""
 
     check: str
     score: float
@@ -164,7 +164,7 @@ def combine(rules: Sequence[Rule], outcomes: Sequence[Outcome]) -> Verdict:
 
 
 def check(rule: Exact | Numeric | Regex | Constraints, answer: str) -> Outcome:
-    """A rule that looks at the answer alone."""
+    """The outcome of a rule that looks at the answer alone."""
     if isinstance(rule, Constraints):
         return _constraints(rule, answer)
     if isinstance(rule, Exact):
@@ -191,7 +191,7 @@ def _folded(text: str, ignore_case: bool) -> str:
 
 
 def _matches(rule: Regex, answer: str) -> tuple[bool, str]:
-    """In a process of its own, so that a pattern that an answer drives mad ends with the time."""
+    """(whether the rule's pattern matches, what went wrong); run in a process that is ended after REGEX_S."""
     try:
         re.compile(rule.pattern)
     except re.error as error:

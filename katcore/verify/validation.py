@@ -30,11 +30,11 @@ from katcore.verify.options import TestOptions, ValidateOptions
 from katcore.verify.probes import Probe, covers, probes
 
 SHOWN = 20
-"""Entries of a list that go into evidence."""
+"""The most entries of a list that go into the evidence."""
 
 
 def items(lines: Iterable[Line]) -> Iterator[Item]:
-    """Every task is work."""
+    """A work item for each task of the stream."""
     for line in lines:
         record = line.record
         if isinstance(record, Task):
@@ -63,7 +63,7 @@ class Validator:
     options: ValidateOptions = ValidateOptions()
 
     def __post_init__(self) -> None:
-        """A wrong name is told before any input is read."""
+        """Raise UsageError for a sandbox that is not there, before any input is read."""
         _ = self.sandbox
 
     @property
@@ -78,7 +78,7 @@ class Validator:
         yield splice(raw, evidence=evidence)
 
     def validate(self, task: Task) -> Json:
-        """What was seen of a sound task. Rejected, RecordError."""
+        """The evidence that a task is sound. Raises Rejected where it is not, RecordError where that cannot be told."""
         if task.verification.kind != "tests":
             raise RecordError("task", f"validation needs verification by tests, not {task.verification.kind}")
         if not task.patch.strip():
@@ -141,7 +141,7 @@ def _sound(seen: ProbeVerdicts, sandbox: str) -> None:
 
 
 def _judged(seen: ProbeVerdicts, sandbox: str, whole: bool) -> Json:
-    """What falls out for its wrong or cheating probes; else the evidence.
+    """The evidence of a task whose wrong and cheating probes all fail. Raises Rejected for any other.
 
     Of a large change (`whole` is false) only samples were tried: that no test sees these is evidence, no rejection.
     """
@@ -155,7 +155,7 @@ def _judged(seen: ProbeVerdicts, sandbox: str, whole: bool) -> Json:
 
 
 def _evidence(seen: ProbeVerdicts, sandbox: str) -> Json:
-    """Nothing in it differs from one run to the next."""
+    """What was seen, as JSON; nothing in it differs from one run to the next."""
     out: Json = {"sandbox": sandbox, "grading": VERSION}
     for kind, verdicts in seen.verdicts.items():
         out[kind] = {name: _brief(kind, verdict) for name, verdict in verdicts.items()}

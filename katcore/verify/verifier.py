@@ -90,7 +90,7 @@ class Verifier:
                 return dual.verdict(task, first, lambda: self._asked(task).verdict(task, trajectory))
 
     def _rules(self, trajectory: Trajectory, task: Task) -> Verdict:
-        """A box is needed for programs alone; a machine that can run none ends the stage, as with tests."""
+        """The verdict by rules; a box is needed for programs alone. SandboxError on a machine that can run none."""
         programs = any(isinstance(rule, rules.Program) for rule in rules.rules_of(task))
         run = ProgramRunner(_sandbox(self.grader.sandbox)) if programs else _no_program
         return _boxed(lambda: rules.verdict(task, trajectory, run))

@@ -30,13 +30,13 @@ from katcore.verify.rubric import Rubric, rubric_of, shipped
 
 WIDTH, HEIGHT = 1920, 1080
 BROWSERS = ("/usr/lib/chromium/chromium", "chromium", "chromium-browser", "google-chrome")
-"""Debian's program itself first: the script around it reads folders that a box does not have."""
+"""Names of Chromium, in order; Debian's program itself is first, as its wrapper script reads folders no box has."""
 FONTS = b"<fontconfig><dir>/usr/share/fonts</dir><cachedir>/tmp/fonts</cachedir></fontconfig>"
 OUT = "/tmp/web-out"
 LAST_S = 30.0
-"""Of the page's time, for the browser to start and to end."""
+"""Seconds of the page's time that are left to the browser's start and end."""
 PENALTY = 0.1
-"""What each console error or missing file takes from the reward."""
+"""The reward that each console error or missing file takes away."""
 
 
 class Page(Struct, kw_only=True):
@@ -51,7 +51,7 @@ class Page(Struct, kw_only=True):
 
 
 class Look(Struct, kw_only=True):
-    """What the browser saw."""
+    """The browser's report on a page: whether it loaded, its errors, its screenshots."""
 
     loaded: bool
     blank: bool
@@ -64,7 +64,10 @@ class Look(Struct, kw_only=True):
 
 
 def verdict(task: Task, trajectory: Trajectory, boxes: Sandbox, judge: Judge | None) -> Verdict:
-    """RecordError for a malformed rubric, SandboxError when box or browser fails, EngineError from the judge."""
+    """The verdict on a page (method.md § 2.8).
+
+    Raises RecordError for a malformed rubric, SandboxError when box or browser fails, EngineError from the judge.
+    """
     try:
         page = msgspec.convert(task.verification.rubric or {}, Page)
     except msgspec.ValidationError as error:

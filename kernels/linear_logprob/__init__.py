@@ -56,7 +56,7 @@ def linear_logprob(
 
 
 def head_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype, device: torch.device) -> int:
-    """Memory of forward and backward beyond inputs, outputs and gradients, for `rows` rows that are read by `auto`."""
+    """Bytes that `auto` needs for `rows` rows that are read: both passes, without inputs, outputs and gradients."""
     module = import_module(f"katkernels.linear_logprob.{_fastest(device)}")
     needed: int = module.workspace_bytes(rows, size, vocabulary, dtype)
     return needed

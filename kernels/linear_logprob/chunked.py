@@ -31,10 +31,10 @@ from torch.autograd.function import once_differentiable
 from katkernels.linear_logprob.rows import read_rows
 
 TILE_BYTES = 30 << 20
-"""Logits computed at once: large enough for fast products; from 32 MiB on, glibc takes fresh pages each time."""
+"""Bytes of logits computed at once: enough for fast products; from 32 MiB on, glibc takes fresh pages each time."""
 
 KEEP_BYTES = 256 << 20
-"""The most that softmaxes kept for the backward pass take."""
+"""The most bytes that the softmaxes kept for the backward pass take."""
 
 
 def logprob_chunked(
@@ -56,13 +56,13 @@ def logprob_chunked(
 
 
 def workspace_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype, keep_bytes: int = KEEP_BYTES) -> int:
-    """Memory of forward and backward beyond inputs, outputs and gradients, for `rows` rows that are read."""
+    """Bytes of both passes beyond inputs, outputs and gradients, for `rows` rows that are read."""
     width: int = torch.promote_types(dtype, torch.float32).itemsize
     probabilities = rows * vocabulary * width
     tile = min(probabilities, max(TILE_BYTES, vocabulary * width))
     kept = probabilities if probabilities <= keep_bytes else tile
     cast: int = 0 if dtype.itemsize == width else 2 * vocabulary * size * width  # the weight and its gradient
-    return kept + cast + 4 * rows * size * width
+    return kept + cast + 4 * rows * size * width  # h / T, s, dL/dh and one [R, H] product with g at a time
 
 
 def _tiles(rows: int, vocabulary: int, width: int, tile_bytes: int) -> Iterator[slice]:
@@ -82,33 +82,35 @@ class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, row: Tensor, temperature: float,
         tile_bytes: int, keep_bytes: int,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """One tile of logits after the other becomes probabilities in place."""
+        """Computes the logits of one tile of rows after the other and turns them into probabilities in place."""
+        # A loss without an entropy term then hands the backward pass None, which saves its pass over p.
         ctx.set_materialize_grads(False)
         compute = torch.promote_types(hidden.dtype, torch.float32)
-        w, h = weight.to(compute), hidden.to(compute) / temperature
+        w, h = weight.to(compute), hidden.to(compute) / temperature  # 1/T costs R · H here, R · V on the logits
         (rows, _), vocabulary, width = h.shape, len(w), compute.itemsize
         tiles = list(_tiles(rows, vocabulary, width, tile_bytes))
         kept = rows * vocabulary * width <= keep_bytes
-        buffer = h.new_empty(rows if kept else tiles[0].stop if tiles else 0, vocabulary)
+        buffer = h.new_empty(rows if kept else tiles[0].stop if tiles else 0, vocabulary)  # [R or rows of a tile, V]
+        # Without a gradient there is no s, so Σ p z is summed from both: p needs a place beside z.
         spare = torch.empty_like(buffer if keep_bytes < 0 else buffer[:0])
-        averaged = torch.empty_like(h) if keep_bytes >= 0 else None  # s = p W
-        normaliser, entropy = h.new_empty(2, rows).unbind()
+        averaged = torch.empty_like(h) if keep_bytes >= 0 else None  # s = p W [R, H]
+        normaliser, entropy = h.new_empty(2, rows).unbind()  # Z, H: [R]
         logit = h.new_empty(len(targets))
         bounds = _bounds(row, tiles)
         for r, m in zip(tiles, bounds):
             z = torch.mm(h[r], w.T, out=buffer[r] if kept else buffer[: r.stop - r.start])
-            top = z.amax(-1)
+            top = z.amax(-1)  # [rows of the tile]
             logit[m] = z[row[m] - r.start, targets[m]]
             if averaged is None:
                 p = torch.softmax(z, -1, out=spare[: len(z)])
                 normaliser[r] = top - p.amax(-1).log_()  # the largest p is exp(top − Z)
-                entropy[r] = normaliser[r] - p.mul_(z).sum(-1)
+                entropy[r] = normaliser[r] - p.mul_(z).sum(-1)  # −Σ p log p = −Σ p (z − Z) = Z − Σ p z
             else:
                 p = torch.softmax(z, -1, out=z)
                 normaliser[r] = top - p.amax(-1).log_()
                 torch.mm(p, w, out=averaged[r])
         if averaged is not None:
-            torch.sub(normaliser, torch.linalg.vecdot(h, averaged), out=entropy)
+            torch.sub(normaliser, torch.linalg.vecdot(h, averaged), out=entropy)  # Σ_v p_v z_v = h · Σ_v p_v W_v
             ctx.save_for_backward(hidden, weight, targets, row, averaged, entropy, buffer if kept else None)
             ctx.temperature, ctx.tiles = temperature, tiles
         return logit - normaliser[row], entropy
@@ -121,16 +123,17 @@ class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
         compute = averaged.dtype
         w, h = weight.to(compute), hidden.to(compute) / ctx.temperature
         g = h.new_zeros(len(targets)) if g is None else g
-        g_row = h.new_zeros(len(h)).index_add_(0, row, g)  # G
+        g_row = h.new_zeros(len(h)).index_add_(0, row, g)  # G [R]
+        # −G s; an entropy gradient overwrites it, as it needs p with factors of its own inside the product.
         d_hidden = averaged * -g_row[:, None] if ctx.needs_input_grad[0] else None
         d_weight = torch.empty_like(w) if ctx.needs_input_grad[1] else None
         if e is not None:
             _through_entropy(d_hidden, d_weight, _probabilities(h, w, kept, ctx.tiles), h, w, g_row, e, entropy)
         elif d_weight is not None:
-            whole = [slice(0, len(h))] if kept is not None and len(h) else ctx.tiles
+            whole = [slice(0, len(h))] if kept is not None and len(h) else ctx.tiles  # all of p is there: one product
             for r, p in _probabilities(h, w, kept, whole):
                 _subtract_product(d_weight, p, h[r] * g_row[r, None], r.start == 0)
-        if d_hidden is not None:
+        if d_hidden is not None:  # dz/dhidden = W / T; dz/dW = hidden / T = h has the 1/T in it already
             d_hidden.index_add_(0, row, w[targets].mul_(g[:, None])).div_(ctx.temperature)
         if d_weight is not None:
             d_weight = d_weight if len(h) else d_weight.zero_()
@@ -140,13 +143,13 @@ class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _bounds(row: Tensor, tiles: list[slice]) -> list[slice]:
-    """The targets of each tile; `row` ascends."""
+    """Where each tile's targets lie among the M, as `row` ascends."""
     edges = torch.tensor([r.start for r in tiles] + [r.stop for r in tiles[-1:]], device=row.device)
     return [slice(a, b) for a, b in pairwise(torch.searchsorted(row, edges).tolist())]
 
 
 def _probabilities(h: Tensor, w: Tensor, kept: Tensor | None, tiles: list[slice]) -> Iterator[tuple[slice, Tensor]]:
-    """softmax of the rows of each tile, kept or computed again; not to be written to."""
+    """Each tile's rows with their softmax [rows, V], kept or computed again; not to be written to."""
     buffer = h.new_empty(tiles[0].stop if tiles and kept is None else 0, len(w))
     for r in tiles:
         if kept is not None:
@@ -160,7 +163,7 @@ def _through_entropy(
     d_hidden: Tensor | None, d_weight: Tensor | None, tiles: Iterator[tuple[slice, Tensor]],
     h: Tensor, w: Tensor, g_row: Tensor, e: Tensor, entropy: Tensor,
 ) -> None:  # fmt: skip
-    """The part of both gradients that goes through p when the entropy has a gradient too."""
+    """Write the part of both gradients that goes through p, −q W and −qᵀ h with q = p ∘ (G + E (log p + H))."""
     for r, p in tiles:
         q = p.clamp_min(torch.finfo(p.dtype).tiny).log_()  # where p is 0, p log p is 0 too, not NaN
         q.add_(entropy[r, None]).mul_(e[r, None]).add_(g_row[r, None]).mul_(p)

@@ -25,7 +25,7 @@ from katkernels.linear_logprob.fold_kernel import fold_tile, logit_gradient
 from katkernels.linear_logprob.rows import read_rows
 
 TILE_BYTES = 256 << 20
-"""Logits of a tile: at 4,096 rows 16,384 columns, enough for products at full speed."""
+"""Bytes of a tile's logits: at 4,096 rows 16,384 columns of fp32, enough for products at full speed."""
 
 NARROWEST = 256
 """Columns that a tile has at least, whatever its bytes."""
@@ -44,12 +44,12 @@ def logprob_fold(
 
 
 def workspace_bytes(rows: int, size: int, vocabulary: int, dtype: torch.dtype) -> int:
-    """Device memory of forward and backward beyond inputs, outputs and gradients, for `rows` rows that are read."""
+    """Device bytes of both passes beyond inputs, outputs and gradients, for `rows` rows that are read."""
     width: int = torch.promote_types(dtype, torch.float32).itemsize
     half: int = dtype.itemsize
     logits = rows * tile_width(rows, vocabulary, width)
     if half == width:
-        return logits * width + 8 * rows * width
+        return logits * width + 8 * rows * width  # 8: the statistics of a row, both passes
     return logits * (width + half) + rows * size * width + 8 * rows * width  # dz and the sum of dh lie apart
 
 
@@ -86,7 +86,8 @@ class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, row: Tensor, bounds: Tensor,
         temperature: float, tile_bytes: int,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """Keeps the normaliser and the entropy of each row."""
+        """Fold the tiles into each row's statistics; the normaliser and the entropy [R] stay for the backward pass."""
+        # A loss without an entropy term then hands the backward pass None, and its kernel reads no e.
         ctx.set_materialize_grads(False)
         hidden = hidden.contiguous()
         compute = torch.promote_types(hidden.dtype, torch.float32)
@@ -102,7 +103,7 @@ class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
                         BLOCK=_block(z.shape[1]), num_warps=8,
                     )  # fmt: skip
         normaliser = top + total.log()
-        entropy = total.log() - weighted / total
+        entropy = total.log() - weighted / total  # Z − Σ p z, where `top` cancels
         ctx.save_for_backward(hidden, weight, targets, row, bounds, normaliser, entropy)
         ctx.temperature, ctx.tile_bytes = temperature, tile_bytes
         return logit - normaliser[row], entropy
@@ -112,6 +113,7 @@ class _LinearLogprob(torch.autograd.Function):  # type: ignore[misc]
     def backward(ctx: Any, g: Tensor | None, e: Tensor | None) -> tuple[Tensor | None, ...]:
         """g [M] and e [R] are the gradients of log-prob and entropy; None where a loss does not use one."""
         hidden, weight, targets, row, bounds, normaliser, entropy = ctx.saved_tensors
+        # dz/dhidden = W / T: the factor 1/T goes into M numbers and not into R · V.
         g = normaliser.new_zeros(len(targets)) if g is None else g / ctx.temperature
         e = None if e is None else e / ctx.temperature
         g_row = torch.zeros_like(normaliser).index_add_(0, row, g)
@@ -148,4 +150,5 @@ def product(a: Tensor, b: Tensor, out: Tensor, *, alpha: float, beta: float) -> 
 
 
 def _block(columns: int) -> int:
+    """Columns that a program takes at once: a power of two, as Triton's ranges must be."""
     return min(4096, 1 << (columns - 1).bit_length())

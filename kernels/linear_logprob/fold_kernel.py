@@ -25,7 +25,7 @@ def fold_tile(
     columns: tl.tensor,
     BLOCK: tl.constexpr,
 ) -> None:
-    """One program a row. A new maximum shrinks the sums; `weighted` is taken against the same maximum as `total`."""
+    """Take a tile into the statistics of its rows, one program a row; a new maximum shrinks the sums so far."""
     r = tl.program_id(0)
     z += r.to(tl.int64) * columns
     high, sum_e, sum_ed = tl.load(top + r), tl.load(total + r), tl.load(weighted + r)
@@ -33,9 +33,10 @@ def fold_tile(
         at = start + tl.arange(0, BLOCK)
         x = tl.load(z + at, mask=at < columns, other=float("-inf"))
         new = tl.maximum(high, tl.max(x, 0))
-        d = tl.where(at < columns, x - new, 0.0)
+        d = tl.where(at < columns, x - new, 0.0)  # 0 beyond the tile: e · d would be 0 · −inf = NaN
         e = tl.where(at < columns, tl.exp(d), 0.0)
         shrink = tl.exp(high - new)
+        # Σ e^(z − new) (z − new) = shrink · Σ e^(z − high) ((z − high) + (high − new)): needs the old sum_e.
         sum_ed = shrink * (sum_ed + sum_e * (high - new)) + tl.sum(e * d, 0)
         sum_e = shrink * sum_e + tl.sum(e, 0)
         high = new

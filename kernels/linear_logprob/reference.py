@@ -1,4 +1,7 @@
-"""Log-probs and entropies with all logits in memory: what the chunked version must equal."""
+"""Log-probs and entropies with all logits in memory: what every other backend must equal.
+
+Legend: R hidden rows, H hidden size, V vocabulary, M targets.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,6 @@ def logprob_dense(
     """hidden [R, H], weight [V, H], targets and row [M] → logprob [M], entropy [M]."""
     compute = torch.promote_types(hidden.dtype, torch.float32)
     logits = hidden.to(compute) @ weight.to(compute).T / temperature  # [R, V]
-    logp = torch.log_softmax(logits, -1)
+    logp = torch.log_softmax(logits, -1)  # [R, V]
     entropy = -(logp.exp() * logp).sum(-1)  # [R]
     return logp[row, targets], entropy[row]

@@ -35,7 +35,7 @@ def _rows_kernel(  # type: ignore[no-untyped-def]
     queries, keys, q_offset, window, columns,
     TILE_Q: tl.constexpr, TILE_K: tl.constexpr, WINDOW: tl.constexpr, BY_KEY: tl.constexpr, STEP: tl.constexpr,
 ) -> None:  # fmt: skip
-    """One row of the partial and of the full list; BY_KEY: rows are key tiles, columns query tiles."""
+    """Write one row of the partial and of the full list; under BY_KEY rows are key tiles and columns query tiles."""
     row = tl.program_id(0)
     partials = tl.zeros((), tl.int32)
     fulls = tl.zeros((), tl.int32)
@@ -56,7 +56,7 @@ def _rows_kernel(  # type: ignore[no-untyped-def]
             seen = seen & (nearest < window)
             full = full & (farthest < window)
         partial = seen & (full == 0)
-        flag = partial.to(tl.int32)
+        flag = partial.to(tl.int32)  # its running sum counts the tile itself: its place is one less
         tl.store(partial_index + row * columns + partials + tl.cumsum(flag, 0) - 1, column, mask=partial)
         partials += tl.sum(flag, 0)
         flag = full.to(tl.int32)

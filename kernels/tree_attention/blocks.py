@@ -47,10 +47,10 @@ def classify_in_torch(
     """`classify` without a kernel, on any device."""
     keys = len(end)
     i0 = q_offset + torch.arange(0, queries, tile_q, device=end.device)[:, None]  # [Tq, 1]
-    i1 = (i0 + tile_q).clamp(max=q_offset + queries)
+    i1 = (i0 + tile_q).clamp(max=q_offset + queries)  # clamped: queries that are not there keep no tile from being full
     n0 = torch.arange(0, keys, tile_k, device=end.device)[None, :]  # [1, Tk]
     n1 = n0 + tile_k  # beyond Nk in a ragged last tile, which therefore is never full: kernels mask what it lacks
-    least, most = (x[None, :] for x in _bounds(end, tile_k))
+    least, most = (x[None, :] for x in _bounds(end, tile_k))  # [1, Tk] both
     seen = (i1 > n0) & (i0 < most)
     full = seen & (i0 >= n1 - 1) & (i1 <= least) & (n1 <= keys)
     if window is not None:
@@ -67,6 +67,7 @@ def _bounds(values: Tensor, tile: int) -> tuple[Tensor, Tensor]:
     """Least and greatest value of each tile, [⌈N / tile⌉] int64 both."""
     values = values.long()
     tiles = -(-len(values) // tile)
+    # A ragged last tile is filled with its last value, which changes neither bound.
     padded = torch.cat([values, values[-1:].expand(tiles * tile - len(values))]).view(tiles, tile)
     return padded.amin(1), padded.amax(1)
 
@@ -74,6 +75,6 @@ def _bounds(values: Tensor, tile: int) -> tuple[Tensor, Tensor]:
 def _rows(chosen: Tensor) -> TileList:
     """The columns that are chosen in each row, packed to the left."""
     count = chosen.sum(1, dtype=torch.int32)
-    order = torch.argsort(~chosen, dim=1, stable=True)
+    order = torch.argsort(~chosen, dim=1, stable=True)  # False sorts first, and stable keeps columns ascending
     behind = torch.arange(chosen.shape[1], device=chosen.device) >= count[:, None]
     return TileList(count, order.masked_fill(behind, 0).to(torch.int32))

@@ -1,5 +1,7 @@
 """Tree attention on a CPU without a gather and almost without masks: every chain's keys meet their queries in place.
 
+Legend: Nq queries, Nk keys, H query heads, Hkv key heads, G = H / Hkv query heads to a key head, D head size.
+
 In depth-first order the queries that see all of a unary chain [a, b) are the tokens below it, [b, end): one range. So
 a row is attention of few dense calls on slices: each *block* of tokens over itself (a chain: the plain causal mask; or
 several small chains together under a mask of their own), and each chain's keys under all queries below it that lie in
@@ -46,7 +48,7 @@ class Call:
 
     @property
     def own(self) -> bool:
-        """Whether these are tokens over themselves."""
+        """Whether queries and keys are the same tokens."""
         return self.start == self.first
 
 
@@ -54,11 +56,12 @@ class Call:
 class _Block:
     """Neighbouring chains that share one call over themselves."""
 
-    chains: list[tuple[int, int]] = field(default_factory=list)
-    pairs: int = 0  # that a query sees, of those that lie inside
+    chains: list[tuple[int, int]] = field(default_factory=list)  # [start, stop) of each
+    pairs: int = 0  # visible query-key pairs inside the block
 
     @property
     def size(self) -> int:
+        """Tokens of the block."""
         return self.chains[-1][1] - self.chains[0][0]
 
 
@@ -78,6 +81,7 @@ def calls_of(end: Tensor, queries: int, q_offset: int = 0) -> tuple[Call, ...]:
 
 
 def _below(start: int, stop: int, first: int, last: int) -> list[Call]:
+    """The call of queries [start, stop) over the chain [first, last) above them; none where there is no query."""
     return [Call(start, stop, first, last)] if start < stop else []
 
 
@@ -93,7 +97,8 @@ def _blocks(ends: Tensor, chains: list[tuple[int, int]]) -> Iterator[_Block]:
     """Neighbours in one block while that costs at most CALL_PAIRS more pairs for every call that it saves."""
     block = _Block()
     for a, b in chains:
-        inside = (b - a) * (b - a + 1) // 2
+        inside = (b - a) * (b - a + 1) // 2  # causal pairs of the chain with itself
+        # A chain of the block whose subtree is still open at b lies above this one: all its tokens are seen.
         seen = inside + (b - a) * sum(hi - lo for lo, hi in block.chains if int(ends[lo]) >= b)
         if block.chains:
             size = block.size + b - a
@@ -108,6 +113,7 @@ def _blocks(ends: Tensor, chains: list[tuple[int, int]]) -> Iterator[_Block]:
 
 
 def _over_itself(ends: Tensor, block: _Block) -> Call:
+    """The call of a block's tokens over themselves, with a mask where the block has several chains."""
     a, b = block.chains[0][0], block.chains[-1][1]
     if len(block.chains) == 1:
         return Call(a, b, a, b)
@@ -128,17 +134,17 @@ class _Attention(torch.autograd.Function):  # type: ignore[misc]
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, calls: tuple[Call, ...], q_offset: int, scale: float
     ) -> Tensor:
-        """Sum the calls' outputs by the share of the softmax that their keys have."""
+        """Sum the calls' outputs, each weighted by the share of the softmax that its keys have: [Nq, H, D]."""
         qs, ks, vs = _heads(q, k, v)
         compute = torch.promote_types(q.dtype, torch.float32)
         out = q.new_empty((len(q), *qs.shape[:2], q.shape[-1]), dtype=compute).permute(1, 2, 0, 3)  # [Hkv, G, Nq, D]
-        total = q.new_empty(out.shape[:-1], dtype=compute)
+        total = q.new_empty(out.shape[:-1], dtype=compute)  # log-sum-exps [Hkv, G, Nq], natural log
         for call in calls:
             rows, keys = slice(call.start - q_offset, call.stop - q_offset), slice(call.first, call.last)
-            part, its_sum = _forward(
+            part, its_sum = _forward(  # 0.0 is dropout's probability
                 qs[:, :, rows], ks[:, :, keys], vs[:, :, keys], 0.0, **_masked(call, q.dtype), scale=scale
             )
-            if call.own:
+            if call.own:  # these calls come first and cover every query once, so the others find a value to merge into
                 out[:, :, rows], total[:, :, rows] = part, its_sum
             else:
                 _merge(out[:, :, rows], total[:, :, rows], part, its_sum)
@@ -150,7 +156,7 @@ class _Attention(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Each call's share of the gradients, from the merged outputs and log-sum-exps."""
+        """The gradients of q, k and v: the sum of each call's share, from the merged outputs and log-sum-exps."""
         q, k, v, out, total = ctx.saved_tensors
         qs, ks, vs = _heads(q, k, v)
         g = gradient.reshape(len(q), *qs.shape[:2], -1).permute(1, 2, 0, 3)
@@ -166,7 +172,7 @@ class _Attention(torch.autograd.Function):  # type: ignore[misc]
                 dq[:, :, rows] = share_q
             else:
                 dq[:, :, rows] += share_q
-            dk[:, keys] += share_k.sum(1)
+            dk[:, keys] += share_k.sum(1)  # over the G query heads that read one key head
             dv[:, keys] += share_v.sum(1)
         dq = dq.permute(2, 0, 1, 3).reshape(q.shape)
         return dq.to(q.dtype), dk.transpose(0, 1).to(k.dtype), dv.transpose(0, 1).to(v.dtype), None, None, None
@@ -181,6 +187,7 @@ def _heads(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _masked(call: Call, dtype: torch.dtype) -> dict[str, Any]:
+    """The mask arguments of a call: none over keys above it, causal for one chain, −inf at unseen pairs of several."""
     if not call.own:
         return {"is_causal": False}
     if call.seen is None:

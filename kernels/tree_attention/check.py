@@ -20,11 +20,12 @@ from katkernels.tree_attention.backends import attend, candidates, refuse
 from katkernels.tree_attention.plan import AttentionPlan, make_plan
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 4e-2, torch.float16: 1e-2}
-"""Largest error against the fp64 reference that a backend may have, relative to the largest value."""
+"""Largest error against the fp64 reference that a backend may have, relative to the largest value of each output."""
 
+# OFFSET and TOKENS are no multiples of 128: query and key tiles begin at different tokens, and the last are ragged.
 OFFSET = 131  # keys that are inherited, all of them above every query of the first tree
-WINDOW = 300
-TOKENS = 1000
+WINDOW = 300  # tokens of a path; shorter than the trunk, longer than a tile
+TOKENS = 1000  # of the row
 
 _checked: set[tuple[str, int, torch.dtype, str, bool]] = set()
 
@@ -32,7 +33,7 @@ _checked: set[tuple[str, int, torch.dtype, str, bool]] = set()
 def check_backend(
     backend: str, head_size: int, dtype: torch.dtype, device: torch.device, windowed: bool = False
 ) -> None:
-    """KatError unless the backend agrees with the fp64 reference here, gradients too; each case is checked once."""
+    """Raises KatError unless the backend agrees with the fp64 reference here, gradients too; each case runs once."""
     case = (backend, head_size, dtype, device.type, windowed)
     if case in _checked:
         return
@@ -83,7 +84,7 @@ def check_row() -> tuple[Tensor, Tensor]:
 
 
 def check_plan(device: torch.device, windowed: bool) -> AttentionPlan:
-    """The row with its first OFFSET keys inherited."""
+    """The plan of the row of `check_row` with its first OFFSET keys inherited."""
     end, depth = (x.to(device) for x in check_row())
     return make_plan(end, TOKENS - OFFSET, OFFSET, depth, WINDOW if windowed else None)
 
@@ -103,5 +104,5 @@ def _worst_error(
 def _with_gradients(backend: str, inputs: list[Tensor], plan: AttentionPlan) -> list[Tensor]:
     with torch.enable_grad():
         q, k, v = (x.detach().requires_grad_() for x in inputs[:3])
-        out = attend(backend, q, k, v, plan, q.shape[-1] ** -0.5)
+        out = attend(backend, q, k, v, plan, q.shape[-1] ** -0.5)  # scores of deviation 1, as q and k are normal
         return [out.detach(), *torch.autograd.grad(out, (q, k, v), inputs[3])]

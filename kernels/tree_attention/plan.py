@@ -23,7 +23,10 @@ from katkernels.tree_attention.tiles import Blocks
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """One row's mask: query i of [q_offset, q_offset + queries) sees j iff j <= i < end[j], and is near enough."""
+    """One row's mask: query i of [q_offset, q_offset + queries) sees j iff j <= i < end[j], and is near enough.
+
+    With a window, near enough means depth[i] − depth[j] < window. Nq is `queries`, Nk is `keys`.
+    """
 
     end: Tensor  # [Nk]
     queries: int
@@ -34,7 +37,7 @@ class AttentionPlan:
 
     @property
     def keys(self) -> int:
-        """Nk."""
+        """Nk, the number of keys."""
         return len(self.end)
 
     @property
@@ -44,16 +47,16 @@ class AttentionPlan:
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
-        """How the `segments` backend works through the row on a CPU, without a window."""
+        """The attention calls by which the `segments` backend covers the row on a CPU, without a window."""
         return calls_of(self.end, self.queries, self.q_offset)
 
     @cached_property
     def segments(self) -> Segments:
-        """How the `segments` backend cuts the row elsewhere."""
+        """The runs into which the `segments` backend cuts the row on a GPU or under a window."""
         return cut(self.end, self.queries, self.q_offset, self.depth, self.window)
 
     def blocks(self, tile_q: int, tile_k: int) -> Blocks:
-        """The tiles to compute, for tiles of this size."""
+        """The tiles of tile_q queries by tile_k keys that must be computed; each size is made once."""
         made: Blocks = self.kept(
             f"blocks {tile_q} {tile_k}",
             lambda: classify(
@@ -69,7 +72,7 @@ class AttentionPlan:
         return made
 
     def kept(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made at the first request for `name`: a place for what one backend alone knows."""
+        """What `make` returned at the first request for `name`; backends keep here what they alone need."""
         if name not in self._kept:
             self._kept[name] = make()
         return self._kept[name]

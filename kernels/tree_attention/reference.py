@@ -27,5 +27,5 @@ def attend_dense(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) ->
     group = q.shape[1] // k.shape[1]  # query head h reads key head h // group
     k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)  # [Nk, H, D]
     scores = torch.einsum("ihd,jhd->hij", q, k) * scale  # [H, Nq, Nk]
-    scores = scores.masked_fill(~mask, -torch.inf)
+    scores = scores.masked_fill(~mask, -torch.inf)  # no row is all −inf, since each query sees itself
     return torch.einsum("hij,jhd->ihd", torch.softmax(scores, -1), v)

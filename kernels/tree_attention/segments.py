@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-LONGEST = 128  # queries of one call below a prefix: of a chain's own pairs length · LONGEST / 2 too many are computed
+# The most queries of one call below a prefix. Half of the pairs of such a piece with itself lie after the query and are
+# computed in vain: length · LONGEST / 2 pairs for a whole chain.
+LONGEST = 128
 CALL_PAIRS = 8192  # query-key pairs that take as long as one more call does
 
 
@@ -39,7 +41,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Segments:
-    """How one row is cut; `gather` has the keys of all runs in order."""
+    """The runs of one row; `gather` has the key indices of all runs, one run after the other."""
 
     runs: tuple[Run, ...]
     gather: Tensor  # [Σ keys of a run] int64, on the device of `end`
@@ -103,6 +105,7 @@ def _merged(chains: Iterator[_Chain], window: int | None) -> Iterator[list[_Chai
         if run:
             depth, deeper = (min(x.depth, window or x.depth) for x in (run[0], chain))
             own, more = chain.start - run[0].start, chain.stop - chain.start
+            # Pairs of two calls, against those of one call in which all queries meet the keys of both.
             apart = own * (depth + own) + more * (deeper + more)
             if (own + more) * (depth + own + more) - apart > CALL_PAIRS or own + more > LONGEST:
                 yield run
@@ -114,7 +117,7 @@ def _merged(chains: Iterator[_Chain], window: int | None) -> Iterator[list[_Chai
 
 @dataclass(frozen=True)
 class _Mask:
-    """What the mask of a call is made from."""
+    """The row's tensors from which `_mask` makes the mask of a call."""
 
     end: Tensor  # [Nk]
     depth: Tensor | None  # [Nk]
@@ -156,7 +159,7 @@ def _attend_run(run: Run, q: Tensor, k: Tensor, v: Tensor, index: Tensor, mask: 
 
 
 def _mask(run: Run, start: int, stop: int, index: Tensor, mask: _Mask) -> Tensor:
-    """Which keys the queries [start, stop) see: [L, P]."""
+    """Which of the keys at `index` [P] the queries [start, stop) see: bool [L, P], L = stop − start."""
     i = torch.arange(start, stop, device=index.device)[:, None]
     seen = index[None, :] <= i
     if not run.chain:

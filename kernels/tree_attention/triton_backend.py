@@ -27,7 +27,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 @dataclass(frozen=True)
 class Tiles:
-    """Queries and keys of a tile in each of the three kernels."""
+    """(Queries, keys) of a tile in each of the three kernels."""
 
     forward: tuple[int, int]
     d_q: tuple[int, int]
@@ -127,7 +127,7 @@ class TreeAttention(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        """The gradients of q, k and v."""
+        """The gradients [Nq, H, D] of q and [Nk, Hkv, D] of k and v."""
         q, k, v, out, lse = ctx.saved_tensors
         plan, scale, d_out = ctx.plan, ctx.scale, d_out.contiguous()
         tiles = tiles_for(q.device, q.dtype, q.shape[-1])

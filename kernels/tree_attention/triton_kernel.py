@@ -5,10 +5,11 @@ Legend: Nq queries, Nk keys, H query heads, Hkv key heads, D head size; M querie
 Forward: a program owns M queries of one head and walks two lists of key tiles: those that all its queries see whole
 (no mask), and those where pairs are compared (j ≤ i < end[j], and depths under a window). Softmax is online (Milakov
 and Gimelshein 2018, as in FlashAttention), in base 2, sums in fp32; the log-sum-exp of each query is kept. Backward,
-with delta = Σ_d out · d_out:
+with delta = Σ_d out · d_out = Σ_j p_j (d_out vᵀ)_j, the term by which a softmax's gradients sum to 0:
 
     p = 2^(s − lse)    d_v = pᵀ d_out    d_s = p · (d_out vᵀ − delta)    d_q = d_s k · scale    d_k = d_sᵀ q · scale
 
+Base 2 is in s and lse alone (s = q kᵀ · scale · log2 e): p is the same softmax, so gradients take `scale` as it is.
 d_q by query tiles as in the forward; d_k and d_v by key tiles over the transposed lists, where one program adds up the
 query heads that share its key head. No atomics: results are the same in every run.
 
@@ -32,6 +33,7 @@ def _load_rows(base, rows, size, head, HEADS, D: tl.constexpr):  # type: ignore[
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _store_rows(base, rows, size, head, HEADS, value, D: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Write `value` [rows, D] into a tensor [size, HEADS, D], in its dtype; rows beyond its end are dropped."""
     at = (rows.to(tl.int64) * HEADS + head)[:, None] * D + tl.arange(0, D)[None, :]
     tl.store(base + at, value.to(base.dtype.element_ty), mask=(rows < size)[:, None])
 
@@ -52,6 +54,7 @@ def _visible(i, j, keys, end, depth, window, WINDOW: tl.constexpr):  # type: ign
     seen = (j[None, :] <= i[:, None]) & (i[:, None] < ends[None, :])
     if WINDOW:
         near = tl.load(depth + j, mask=inside, other=0) + window
+        # A tile's rows beyond the last query would read beyond `depth`; their results are never stored.
         seen = seen & (tl.load(depth + tl.minimum(i, keys - 1))[:, None] < near[None, :])
     return seen
 
@@ -66,7 +69,7 @@ def _forward_tiles(  # type: ignore[no-untyped-def]
     for n in range(count):
         j = tl.load(index + n) * N + tl.arange(0, N)
         k_tile = _load_rows(k, j, keys, kv_head, KV_HEADS, D)
-        scores = _dot(q_tile, tl.trans(k_tile), PRECISION) * factor
+        scores = _dot(q_tile, tl.trans(k_tile), PRECISION) * factor  # [M, N]
         if MASKED:
             seen = _visible(i, j, keys, end, depth, window, WINDOW)
             scores = tl.where(seen, scores, float("-inf"))
@@ -77,6 +80,7 @@ def _forward_tiles(  # type: ignore[no-untyped-def]
         shrink = tl.exp2(top - level)
         total = total * shrink + tl.sum(p, 1)
         v_tile = _load_rows(v, j, keys, kv_head, KV_HEADS, D)
+        # Tensor cores multiply in the inputs' dtype, so p is rounded to it; acc and total stay fp32.
         acc = acc * shrink[:, None] + _dot(p.to(v_tile.dtype), v_tile, PRECISION)
         top = higher
     return acc, total, top
@@ -90,7 +94,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
     WINDOW: tl.constexpr, PRECISION: tl.constexpr,
 ) -> None:  # fmt: skip
-    """out [Nq, H, D] and lse [H, Nq], base 2. Grid: (query tiles, H)."""
+    """Write out [Nq, H, D] and lse [H, Nq], base 2. Grid: (query tiles, H)."""
     tile = tl.num_programs(0) - 1 - tl.program_id(0)  # late queries have the most keys: start them first
     head = tl.program_id(1)
     kv_head = head // (HEADS // KV_HEADS)
@@ -109,7 +113,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
         acc, total, top, q_tile, i, k, v, end, depth, partial_index + tile * columns, tl.load(partial_count + tile),
         keys, window, kv_head, factor, KV_HEADS, D, N, True, WINDOW, PRECISION,
     )  # fmt: skip
-    total = tl.where(row < queries, total, 1.0)
+    total = tl.where(row < queries, total, 1.0)  # rows beyond the last query may have seen no key: not 0 / 0
     _store_rows(out, row, queries, head, HEADS, acc / total[:, None], D)
     tl.store(lse + head * queries + row, top + tl.log2(total), mask=row < queries)
 
@@ -118,7 +122,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
 def delta_kernel(  # type: ignore[no-untyped-def]
     out, d_out, delta, queries, HEADS: tl.constexpr, D: tl.constexpr, M: tl.constexpr
 ) -> None:
-    """delta [H, Nq] = Σ_d out · d_out. Grid: (query tiles, H)."""
+    """delta [H, Nq] fp32 = Σ_d out · d_out. Grid: (query tiles, H)."""
     head = tl.program_id(1)
     row = tl.program_id(0) * M + tl.arange(0, M)
     a = _load_rows(out, row, queries, head, HEADS, D).to(tl.float32)
@@ -132,6 +136,7 @@ def _d_q_tiles(  # type: ignore[no-untyped-def]
     KV_HEADS: tl.constexpr, D: tl.constexpr, N: tl.constexpr,
     MASKED: tl.constexpr, WINDOW: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
+    """Add the key tiles index[:count] into d_q [M, D], `scale` still to come."""
     for n in range(count):
         j = tl.load(index + n) * N + tl.arange(0, N)
         k_tile = _load_rows(k, j, keys, kv_head, KV_HEADS, D)
@@ -154,7 +159,7 @@ def d_q_kernel(  # type: ignore[no-untyped-def]
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
     WINDOW: tl.constexpr, PRECISION: tl.constexpr,
 ) -> None:  # fmt: skip
-    """d_q [Nq, H, D]. Grid: (query tiles, H)."""
+    """Write d_q [Nq, H, D]. Grid: (query tiles, H)."""
     tile = tl.num_programs(0) - 1 - tl.program_id(0)
     head = tl.program_id(1)
     kv_head = head // (HEADS // KV_HEADS)
@@ -186,6 +191,7 @@ def _d_kv_tiles(  # type: ignore[no-untyped-def]
     HEADS: tl.constexpr, D: tl.constexpr, M: tl.constexpr,
     MASKED: tl.constexpr, WINDOW: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
+    """Add the query tiles index[:count] of one query head into d_k and d_v [N, D], `scale` of d_k still to come."""
     for m in range(count):
         row = tl.load(index + m) * M + tl.arange(0, M)
         q_tile = _load_rows(q, row, queries, head, HEADS, D)
@@ -213,7 +219,7 @@ def d_kv_kernel(  # type: ignore[no-untyped-def]
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, M: tl.constexpr, N: tl.constexpr,
     WINDOW: tl.constexpr, PRECISION: tl.constexpr,
 ) -> None:  # fmt: skip
-    """d_k and d_v [Nk, Hkv, D]; the lists are those by key tile. Grid: (key tiles, Hkv)."""
+    """Write d_k and d_v [Nk, Hkv, D]; the lists are those by key tile. Grid: (key tiles, Hkv)."""
     tile = tl.program_id(0)  # early keys have the most queries
     kv_head = tl.program_id(1)
     j = tile * N + tl.arange(0, N)

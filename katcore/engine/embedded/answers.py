@@ -21,7 +21,7 @@ END = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True)
 class Answers:
-    """How a request wants its answers."""
+    """Writes the answers of a request in the form that it asks for."""
 
     chat: ChatModel | None
     logprobs: bool
@@ -29,13 +29,13 @@ class Answers:
     score_from: int | None
 
     def whole(self, sequence: Sequence) -> dict[str, Any]:
-        """A finished sequence; HTTP 500 when its step broke."""
+        """The answer for a finished sequence. Raises HTTP 500 when its step broke."""
         if sequence.error:
             raise web.HTTPInternalServerError(text=error(f"generation failed: {sequence.error}"))
         return self._table(sequence, 0, len(sequence.logprobs), True)
 
     def event(self, sequence: Sequence, start: int, count: int, ended: bool) -> bytes:
-        """Its tokens from `start` up to `count`; the last event of a broken one tells its error."""
+        """The event with tokens `start` up to `count` of a sequence; the last event of a broken one has its error."""
         if sequence.error:
             return _event(orjson.loads(error(f"generation failed: {sequence.error}", code=500)))
         return _event(self._table(sequence, start, count, ended))
@@ -73,7 +73,7 @@ class Answers:
 
 
 def _scored(sequence: Sequence, start: int) -> list[list[Any]]:
-    """As SGLang: one entry a token from `start` on, the first without a value."""
+    """SGLang's list of prompt log-probs: one entry for each token from `start` on, the first without a value."""
     ids = sequence.prompt[start:]
     return [[logprob, token, None] for logprob, token in zip([None, *sequence.scores], ids)]
 
@@ -91,7 +91,7 @@ def _event(table: Any) -> bytes:
 
 
 def error(message: str, code: int = 400) -> str:
-    """An error body."""
+    """The JSON body of an error."""
     return orjson.dumps({"error": {"message": message, "code": code}}).decode()
 
 

@@ -73,12 +73,12 @@ class BatchCache:
         self.mask = torch.zeros(0, 0, dtype=torch.bool, device=device)
 
     def step_mask(self) -> Tensor:
-        """Give every row one more column, the token of the step about to be made; the mask with it, [B, L + 1]."""
+        """Add a column to every row for the token of the step about to be made; returns the mask, [B, L + 1]."""
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
         return self.mask
 
     def join(self, rows: Sequence[Layers]) -> None:
-        """Append rows at the bottom."""
+        """Append rows to the batch, right-aligned with those that run."""
         old_rows, old_columns = self.mask.shape
         lengths = [row[0][0].shape[1] for row in rows]
         columns = max([old_columns, *lengths])
@@ -104,7 +104,7 @@ class BatchCache:
                 layer.restore(layer.keys[index, :, first:], layer.values[index, :, first:])
 
     def row(self, index: int) -> Layers:
-        """One row's content, copied."""
+        """A copy of one row's keys and values, [H, n, D] per layer, without padding."""
         columns = int(self.mask[index].sum())
         start = self.mask.shape[1] - columns
         return [(at.keys[index, :, start:].clone(), at.values[index, :, start:].clone()) for at in self.cache.layers]
@@ -154,7 +154,7 @@ class PrefixStore:
         return shared, [(keys[:, :shared], values[:, :shared]) for keys, values in self._entries[best]]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all entries."""
         self._entries.clear()
         self.bytes = 0
 
@@ -163,7 +163,7 @@ class PrefixStore:
 
 
 def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    """How many first tokens are equal; slices compare faster than a loop."""
+    """The number of equal first tokens; found by comparing slices, which is faster than a loop."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -175,5 +175,5 @@ def _common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
 
 
 def _size(layers: Layers) -> int:
-    """Bytes held alive: a view holds its whole storage."""
+    """The bytes that these tensors keep alive: a view keeps its whole storage."""
     return sum(part.untyped_storage().nbytes() for pair in layers for part in pair)

@@ -15,7 +15,7 @@ Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
 class Refused(Exception):
-    """The request cannot be served as it stands: 400."""
+    """The request cannot be served as it stands; it is answered with HTTP 400."""
 
 
 class Sampling(Struct, forbid_unknown_fields=True):
@@ -44,11 +44,11 @@ class Sampling(Struct, forbid_unknown_fields=True):
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
-        """Texts that end a completion."""
+        """The texts that end a completion."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
     def check(self) -> None:
-        """Refuse what this engine does not do."""
+        """Raise Refused for parameters that this engine does not support."""
         if self.frequency_penalty or self.presence_penalty or self.repetition_penalty != 1.0 or self.min_new_tokens:
             raise Refused("penalties and min_new_tokens are not supported by the embedded engine")
         if not all(self.stop_strings):
@@ -95,7 +95,7 @@ class UpdateTensors(Struct):
     abort_all_requests: bool = False
 
     def check(self) -> None:
-        """Refuse pickles."""
+        """Raise Refused for payloads that are pickles."""
         if self.load_format != "safetensors":
             raise Refused("the embedded engine takes tensors with load_format safetensors only")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Draw:
-    """One row's sampling parameters and the number in [0, 1) that decides."""
+    """One row's sampling parameters, as in a request, and the uniform number in [0, 1) that decides the draw."""
 
     temperature: float
     top_p: float
@@ -33,14 +33,15 @@ class Draw:
 
 
 def uniform(seed: int, sequence: int, position: int) -> float:
-    """The number in [0, 1) of one token: the same on every machine."""
+    """The number in [0, 1) for one token, a hash of (seed, sequence, position): the same on every machine."""
     data = f"{seed}:{sequence}:{position}".encode()
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big") / 2**64
 
 
 def sample(logits: Tensor, draws: Sequence[Draw]) -> tuple[list[int], list[float]]:
     """Ids and log-probs, one a row, from logits [B, V]."""
-    heat = torch.tensor([draw.temperature or 1.0 for draw in draws], dtype=torch.float32, device=logits.device)
+    # T = 0 has no softmax: the choice is greedy, and the log-prob is that of T = 1.
+    heat = torch.tensor([draw.temperature or 1.0 for draw in draws], dtype=torch.float32, device=logits.device)  # [B]
     logprobs = torch.log_softmax(logits.float() / heat[:, None], dim=-1)  # [B, V]
     greedy = torch.tensor([draw.temperature == 0.0 for draw in draws], device=logits.device)
     chosen = torch.where(greedy, logprobs.argmax(dim=-1), _draw(logprobs, draws))  # [B]
@@ -50,11 +51,14 @@ def sample(logits: Tensor, draws: Sequence[Draw]) -> tuple[list[int], list[float
 def _draw(logprobs: Tensor, draws: Sequence[Draw]) -> Tensor:
     """Inverse of the cumulative distribution at each row's number, in fp64: [B]."""
     at = torch.tensor([draw.uniform for draw in draws], dtype=torch.float64, device=logprobs.device)[:, None]
-    probs = logprobs.double().exp()
+    # fp64: a cumulative sum of fp32 near 1 has steps of 6e-8, and a token rarer than that would never be drawn.
+    probs = logprobs.double().exp()  # [B, V]
     rows = [row for row, draw in enumerate(draws) if draw.filtered]
     if rows:
         probs[rows] = _filter(probs[rows], [draws[row] for row in rows])
     total = probs.cumsum(dim=-1)
+    # Scaled by the mass that the filters left, so that nothing needs normalising. right=True: the first id whose sum is
+    # above the number, so never one of probability 0.
     chosen = torch.searchsorted(total, at * total[:, -1:], right=True)[:, 0]
     # The last id with any probability, should rounding push the number past the end.
     last = probs.shape[1] - 1 - (probs > 0).flip(-1).int().argmax(dim=-1)
@@ -62,7 +66,10 @@ def _draw(logprobs: Tensor, draws: Sequence[Draw]) -> Tensor:
 
 
 _HEAD = 64
-"""Sorting a whole vocabulary at every step is most of a small model's time: usually the head of it decides."""
+"""How many of the most probable tokens are sorted first.
+
+Sorting a whole vocabulary at every step is most of a small model's time, and usually these decide.
+"""
 
 
 def _filter(probs: Tensor, draws: Sequence[Draw]) -> Tensor:
@@ -73,10 +80,11 @@ def _filter(probs: Tensor, draws: Sequence[Draw]) -> Tensor:
         for column in zip(*((draw.top_k if 0 < draw.top_k < size else size, draw.top_p, draw.min_p) for draw in draws))
     )
     ordered, ids = probs.topk(min(_HEAD, size))  # [B, K]
+    # Decided: all that may stay is among these K, either by count or because they hold more than top_p already.
     decided = (most <= ordered.shape[1]) | ((top_p < 1.0) & (ordered.sum(-1, keepdim=True) > top_p))
     if not bool(decided.all()):
         ordered, ids = probs.sort(descending=True, stable=True)
-    dropped = (ordered.cumsum(-1) - ordered) > top_p
+    dropped = (ordered.cumsum(-1) - ordered) > top_p  # what stands before a token: the one that crosses top_p stays
     dropped |= ordered < ordered[:, :1] * min_p
     dropped |= torch.arange(ordered.shape[1], device=probs.device) >= most
     return torch.zeros_like(probs).scatter(1, ids, ordered.masked_fill(dropped, 0.0))

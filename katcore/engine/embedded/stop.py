@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from katcore.model.folder import ChatModel
 
 _PARTIAL = 4
-"""A character is at most four bytes, and so at most four tokens: the cut must not fall into the text's first one."""
+"""Tokens decoded beyond a stop text's length: a character is up to four tokens, and its first must not be cut."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class StopStrings:
     texts: tuple[str, ...]
 
     def found(self, output: Sequence[int]) -> str:
-        """The text that ends first, or nothing. A token stands for one byte at least, so the last few ids decide."""
+        """The stop text that ends first in the last ids, else empty; a token is at least a byte, so few ids decide."""
         longest = max(len(text.encode()) for text in self.texts)
         tail = self.chat.decode(output[-(longest + _PARTIAL) :])
         ends = [(tail.find(text) + len(text), text) for text in self.texts if text in tail]

@@ -13,7 +13,7 @@ import sys
 
 PACKAGE = re.compile(r"(.+?)-(\d[^-]*)(?:-py[\d.]+)?\.(?:dist-info|egg-info)")
 LARGEST = 8 << 20
-"""Bytes of a file that is read."""
+"""The most bytes of a file that is read."""
 
 
 def content(path: str) -> bytes:
@@ -28,7 +28,7 @@ def content(path: str) -> bytes:
 
 
 def main() -> None:
-    """One walk for both."""
+    """Walk the box's files once, for the change's lines and for newer releases of the project, and write both."""
     asked = json.load(sys.stdin)
     lines = [line.encode() for line in asked["lines"]]
     named = (".patch", ".diff", ".orig", ".rej")

@@ -20,9 +20,9 @@ T = TypeVar("T")
 PIECE = 4096
 """Longest piece of text in one event, in characters."""
 ANY = "*"
-"""`Request.forced` where some tool must be called, whichever."""
+"""The value of `Request.forced` when the agent must call some tool, no matter which."""
 RAW = "__raw_arguments__"
-"""Where a client wants an object and the model wrote something else: the one member that holds its text."""
+"""The key under which a call's text stands when a client wants an object and the model wrote something else."""
 
 
 class BadRequest(Exception):
@@ -80,35 +80,35 @@ class Stream(Protocol):
         """The events before the first word; they may go out long before the reply is there."""
 
     def keep_alive(self) -> bytes:
-        """Something that means nothing, and keeps a client from giving up."""
+        """An event without content, which keeps a client from closing a quiet connection."""
 
     def delta(self, reasoning: str, text: str) -> bytes:
-        """More of the reasoning and of the text; text only once all reasoning is there."""
+        """The events for further reasoning and text; text may come only once all reasoning has."""
 
     def finish(self, reply: Reply) -> Iterator[bytes]:
-        """The rest of the reply, and its end."""
+        """The events for what of the reply `delta` has not sent, and for its end."""
 
     def fail(self, message: str, code: str, status: int) -> bytes:
-        """An error after the stream has begun."""
+        """The event of an error that happens after the stream has begun."""
 
 
 class Dialect(Protocol):
-    """One API."""
+    """One API that agents speak: how its requests are read, and how replies, streams and errors are written."""
 
     name: str
     path: str
 
     def parse(self, body: bytes, seen: Memo) -> Request:
-        """A request's body, of which `seen` knows what came before. Raises BadRequest."""
+        """The request in a body; `seen` holds parts of earlier ones, which are not read again. Raises BadRequest."""
 
     def answer(self, request: Request, reply: Reply) -> Json:
-        """The reply as one object."""
+        """The reply as the API's JSON object."""
 
     def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
-        """The reply as events. `identity` is the Reply's id."""
+        """The stream in which the reply is sent as events; `identity` is the Reply's id."""
 
     def error(self, message: str, code: str, status: int) -> Json:
-        """An error as the API's clients expect it."""
+        """An error as the JSON object that the API's clients expect."""
 
 
 def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:
@@ -124,7 +124,7 @@ def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:
 
 
 def read_part(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], missing: T) -> T:
-    """`how` of a member that was left as it came. Raises BadRequest."""
+    """What `how` makes of a member that was left as raw JSON; `missing` where there is none. Raises BadRequest."""
     if raw is None:
         return missing
     try:
@@ -134,7 +134,7 @@ def read_part(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], miss
 
 
 def read_list(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], name: str) -> list[T]:
-    """`how` of each entry of a list that must not be empty. Raises BadRequest."""
+    """What `how` makes of each entry of a raw list, which must not be empty. Raises BadRequest."""
     try:
         entries = msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw])
     except msgspec.ValidationError:
@@ -147,7 +147,7 @@ def read_list(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], name
 
 
 def limit_of(given: Json, *names: str) -> int | None:
-    """The first token limit among these members. Raises BadRequest when it is no positive number."""
+    """The first limit, in tokens, among these members; None without one. BadRequest when it is no positive number."""
     limit = next((given[name] for name in names if given.get(name) is not None), None)
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise BadRequest(f"{names[0]} must be a positive number")
@@ -168,7 +168,7 @@ def asked_of(given: Json, names: Iterable[str]) -> Json:
 
 
 def refuse(kind: str) -> BadRequest:
-    """The error for content that is no text."""
+    """The error for content of a `kind` that is no text."""
     return BadRequest(f"this model reads text only, not {kind}", code="unsupported_content")
 
 
@@ -189,7 +189,7 @@ def tool_call(identity: str, name: str, arguments: str) -> Json:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """A text in pieces that one event can hold."""
+    """The text in pieces of at most PIECE characters, one for each event."""
     for start in range(0, len(text), PIECE):
         yield text[start : start + PIECE]
 

@@ -94,7 +94,7 @@ class AnthropicMessages:
 
 
 class _Events:
-    """message_start, each block's start, deltas and stop, message_delta, message_stop."""
+    """The stream of the API: message_start, each block's start, deltas and stop, message_delta, message_stop."""
 
     def __init__(self, request: Request, identity: str, prompt_tokens: int) -> None:
         self._message = _message(request, identity, {"input_tokens": prompt_tokens, "output_tokens": 0})
@@ -221,7 +221,7 @@ def _message_of(message: Any) -> list[Json]:
 
 
 def _turn(role: str, blocks: list[Json]) -> Iterator[Json]:
-    """Results first, each a message of its own, then what the user says: the order that chat templates know."""
+    """A turn as messages: each result first, then what the user says, which is the order that chat templates know."""
     texts = []
     for block in blocks:
         if block.get("type") == "tool_result":

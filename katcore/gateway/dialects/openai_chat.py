@@ -69,7 +69,7 @@ class OpenAIChat:
 
 
 class _Chunks:
-    """Chunks that clients join again: role, reasoning, text, then each call's name and arguments."""
+    """The stream of the API: chunks with role, reasoning, text, then each call's name and arguments."""
 
     def __init__(self, request: Request, identity: str) -> None:
         self._usage = request.include_usage

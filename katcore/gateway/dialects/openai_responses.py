@@ -134,7 +134,7 @@ def _call(item: Json, kind: str) -> Json:
 
 
 def _joined(last: Json, new: Json) -> Json | None:
-    """The two as one, if one answer can have held them: reasoning, then text, then calls."""
+    """Two messages as one, if one answer can have held both (reasoning, then text, then calls); else None."""
     if last["role"] != "assistant" or new["role"] != "assistant" or new.get("reasoning_content"):
         return None
     if new.get("content") and (last.get("content") or last.get("tool_calls")):

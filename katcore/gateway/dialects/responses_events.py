@@ -94,7 +94,7 @@ def _usage(reply: Reply) -> Json:
 
 
 class ResponseEvents:
-    """created, in_progress, then for each item: added, its parts and their deltas, done; and the end."""
+    """The stream of the API: created, in_progress, for each item added, its parts and deltas, done; then completed."""
 
     def __init__(self, request: Request, identity: str) -> None:
         self._request, self._identity = request, identity

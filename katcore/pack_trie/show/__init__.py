@@ -35,7 +35,7 @@ class Choice:
     found: Picture | None = None  # of a pack
 
     def trajectory(self, line: Line, trajectory: Trajectory) -> None:
-        """Take it if it may be drawn; of whole groups only the best is kept."""
+        """Consider a trajectory: it is kept if its group may be drawn; of whole groups only the largest stays."""
         name = trajectory.group_id
         if self.pack or (self.group and name != self.group):
             return
@@ -53,12 +53,12 @@ class Choice:
         self.best = max(self.best, members, key=len)
 
     def of_pack(self, pack: Pack) -> None:
-        """Take it if it is the one, or the first that will do."""
+        """Consider a pack: it is kept if it is the named one, or without names the first that can be drawn."""
         if self.found is None and self.pack in ("", pack.id):
             self.found = of_pack(pack, self.group or None)
 
     def members(self) -> list[Member]:
-        """The chosen group, at the end of the stream."""
+        """The members of the chosen group, once the stream has ended."""
         for name in list(self.open):
             self._whole(name)
         return self.best

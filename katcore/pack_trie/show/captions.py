@@ -103,7 +103,7 @@ def _stop(branch: Branch) -> float:
 
 
 def _value_alone(branch: Branch, value: str, y: float) -> Iterator[str]:
-    """Over the end of a short branch; not where the branch comes down, since there is its parent on the left."""
+    """The weight of a short branch, written over its end; not where the branch bends, as its parent is left of it."""
     if branch.y <= branch.y0 + 0.5 or branch.x1 - branch.x0 - branch.bend > COLUMN * columns(value):
         yield f'<text class="cap e {_sign(value)}" x="{number(branch.x1)}" y="{number(y)}">{value}</text>'
 

@@ -62,14 +62,17 @@ class Branch:
 
     @property
     def samples(self) -> int:
-        """How many pass through."""
+        """Number of samples that pass through the branch."""
         return int(self.through.sum())
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Depth to x. Linear; or linear between two neighbouring places where something parts or ends, those stretches
-    being as wide as the root of their tokens."""
+    """The map from depth in tokens to x in pixels.
+
+    It is linear; or piecewise linear between neighbouring depths where something parts or ends, each piece as wide as
+    the square root of its tokens.
+    """
 
     depths: NDArray[np.float64]
     xs: NDArray[np.float64]
@@ -92,7 +95,7 @@ class Layout:
 
     @property
     def rows(self) -> list[Branch]:
-        """Branches that nothing goes on from."""
+        """The branches that no other continues, each on a row of its own."""
         return [b for b in self.branches if not b.children]
 
 
@@ -192,7 +195,7 @@ def _limit(roots: list[Branch], limit: int) -> None:
 
 
 def _below(order: Sequence[Branch]) -> dict[Branch, int]:
-    """Tokens of each subtree."""
+    """Number of tokens in the subtree of each branch."""
     tokens: dict[Branch, int] = {}
     for branch in reversed(order):
         tokens[branch] = len(branch) + sum(tokens[child] for child in branch.children)
@@ -276,7 +279,7 @@ def height_at(branch: Branch, x: float) -> float:
 
 
 def _time_at(x: float) -> float:
-    """Parameter of the bend at a share of its length: x(t) = 3/2 t (1 - t) + t³ rises, so halving finds it."""
+    """The parameter t of the bend at a share x of its length, by bisection, as x(t) = 3/2 t (1 - t) + t³ rises."""
     low, high = 0.0, 1.0
     for _ in range(20):
         t = (low + high) / 2

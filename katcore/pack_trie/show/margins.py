@@ -93,7 +93,7 @@ def _who(picture: Picture, row: Branch, final: Sequence[Sample]) -> str:
 
 
 def _mark(x: float, y: float, passed: Sequence[bool]) -> str:
-    """A full disc with a hook: all passed; an empty one with a cross: none did; a half full one: some."""
+    """The mark of an end: a full disc with a hook where all samples passed, an empty one with a cross, or half full."""
     ring = '<circle class="none" r="5.5"/>'
     said, shape = (
         f"{sum(passed)} of {len(passed)} passed",
@@ -110,7 +110,7 @@ def _mark(x: float, y: float, passed: Sequence[bool]) -> str:
 
 
 def scale(layout: Layout) -> Iterator[str]:
-    """Depths at which something parts or ends, where they have room."""
+    """The labels of the depth axis: depths at which something parts or ends, where they have room."""
     axis, last, y = layout.axis, -99.0, layout.bottom + 6
     for depth, x in zip(axis.depths.tolist(), axis.xs.tolist()):
         text = f"{int(depth):,}"
@@ -124,7 +124,7 @@ def scale(layout: Layout) -> Iterator[str]:
 
 
 def legend(picture: Picture, layout: Layout, colours: Sequence[str], y: float) -> tuple[list[str], float]:
-    """Only what occurs, in as many lines as it takes; and the height of the page."""
+    """The legend of what occurs in the picture, in as many lines as it takes; and the height of the page."""
     seen = set(colours)
     items: list[tuple[float, str]] = []
     if any(c[0] in "pn" for c in seen):
@@ -150,7 +150,7 @@ def _keyed(shape: str, width: float, text: str) -> tuple[float, str]:
 
 
 def _weights(picture: Picture, seen: set[str]) -> tuple[float, str]:
-    """The scale of colours; one patch where all weights are the same."""
+    """The legend's scale of colours; one patch where all weights are the same."""
     most = float(np.abs(picture.weight).max())
     down = [f"n{i}" for i in range(SHADES, 0, -1)] if any(c[0] == "n" for c in seen) else []
     if not down and {c for c in seen if c[0] == "p"} == {f"p{SHADES}"}:
@@ -165,7 +165,7 @@ def _weights(picture: Picture, seen: set[str]) -> tuple[float, str]:
 
 
 def _rivers(layout: Layout) -> tuple[float, str]:
-    """How wide one sample is, and how wide the widest branch."""
+    """The legend's entry on widths: that of one sample, and that of the widest branch."""
     x, shapes = 0.0, ""
     for n in sorted({1, max(branch.samples for branch in layout.branches)}):
         text = f"{n} sample" + "s" * (n > 1)

@@ -30,7 +30,7 @@ TEXT = 400  # characters of a message that are kept
 
 @dataclass(frozen=True)
 class Sample:
-    """One trajectory; None where that is not known."""
+    """One trajectory's name, reward and outcome; a field is None where it is not known."""
 
     name: str
     reward: float | None = None
@@ -51,7 +51,7 @@ class End:
 
 @dataclass(frozen=True)
 class Message:
-    """One message and its text, shortened."""
+    """One message of the picture, with its text shortened."""
 
     role: str
     turn: int
@@ -61,7 +61,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Picture:
-    """A trie of N tokens with what is known about it."""
+    """A trie of N tokens with its samples, messages and weights, as far as they are known."""
 
     title: str
     notes: list[str]
@@ -226,7 +226,7 @@ def _passed(samples: Sequence[Sample]) -> list[str]:
 
 
 def _ends(sample: int, member: Member, place: Index) -> list[End]:
-    """Its leaves; the attempt ended in the last of them that is not a side errand's."""
+    """The ends of a sample's branches; the attempt ended in the last of them that is not a side branch."""
     tree = member.tree
     lineages = [tree.nodes[k].lineage for k in tree.leaves]
     whole = [i for i, name in enumerate(lineages) if not name.startswith(("subagent", "title"))]
@@ -240,7 +240,7 @@ def _turn_starts(member: Member, place: Index) -> Index:
 
 
 def _boundaries(members: Sequence[Member], places: Sequence[Index], trie: Trie) -> list[tuple[int, str]]:
-    """Where such a message goes its own way: at the fork inside it, since it often begins like its sibling."""
+    """(token, kind) of each boundary message, where it parts from its sibling, as both often begin alike."""
     children = np.bincount(trie.parent[trie.parent >= 0], minlength=len(trie) + 1)
     begins = (trie.parent < 0) | (children[trie.parent] > 1)
     found: dict[tuple[int, str], None] = {}
@@ -329,7 +329,7 @@ def _marked(trie: Trie, tokens: Index) -> Index:
 
 
 def _last(sample: int, trie: Trie, count: Index, tokens: Index, turns: Index) -> list[End]:
-    """Trained tokens with none of the sample's own below them."""
+    """The ends of a sample: its trained tokens that have none of its own below them."""
     last = count[trie.end[tokens]] == count[tokens + 1]
     leaves = dict(zip(tokens[last].tolist(), turns[last].tolist()))
     final = max(leaves, key=lambda token: (leaves[token], token))

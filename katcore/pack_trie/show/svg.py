@@ -50,7 +50,7 @@ HATCH = (
 
 
 def draw(picture: Picture, layout: Layout) -> str:
-    """The document."""
+    """The SVG document of a picture in a layout."""
     colours = colours_of(picture)
     parts = [*header(picture), *scale(layout), *table(picture, layout)]
     for branch in layout.branches:
@@ -96,7 +96,7 @@ def segments(layout: Layout, branch: Branch, colours: Sequence[str]) -> tuple[li
 
 
 def _merged(runs: Iterable[tuple[float, float, str, int]]) -> list[Segment]:
-    """Runs that share a pixel become one of the commonest colour among them."""
+    """The runs as segments, where those that share a pixel become one in the commonest colour among them."""
     found: list[Segment] = []
     tokens: Counter[str] = Counter()
     begin: float | None = None
@@ -116,7 +116,7 @@ def _merged(runs: Iterable[tuple[float, float, str, int]]) -> list[Segment]:
 
 
 def _sparks(runs: Iterable[tuple[float, float, str, int]], right: float) -> list[Segment]:
-    """Weights in stretches too short to be seen, each wide enough; of two that would meet, the stronger."""
+    """Segments for weights in stretches too short to see, made wide enough; of two that would meet, the stronger."""
     found: list[Segment] = []
     for a, b, colour, _ in runs:
         if colour[0] not in "pn" or b - a >= SPARK:
@@ -158,7 +158,7 @@ def _stroke(colour: str, branch: Branch, pieces: Iterable[str]) -> str:
 
 
 def _piece(branch: Branch, a: float, b: float) -> str:
-    """The middle line from x = a to x = b: a part of the bend, a straight part, or both."""
+    """The SVG path of the branch's middle line from x = a to x = b: a part of the bend, a straight part, or both."""
     edge = branch.x0 + branch.bend
     if a >= edge or abs(branch.y - branch.y0) < 0.05:
         return f"M{number(a)} {number(branch.y)}H{number(b)}"
@@ -168,7 +168,7 @@ def _piece(branch: Branch, a: float, b: float) -> str:
 
 
 def _marks(picture: Picture, layout: Layout, branch: Branch) -> Iterator[str]:
-    """Turn starts, as far as they can be told apart, and boundaries."""
+    """The marks at turn starts, as far as they can be told apart, and at boundaries."""
     half, last = branch.width / 2 + 2, branch.x0 - 9
     ticks = ""
     for token in tokens_in(branch, picture.turn_starts):

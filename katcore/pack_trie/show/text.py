@@ -19,12 +19,12 @@ def _unprintable(char: str) -> bool:
 
 
 def columns(text: str) -> int:
-    """How many columns a fixed-width font takes for it."""
+    """How many columns the text takes in a fixed-width font."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
 
 
 def one_line(text: str) -> str:
-    """The same with single spaces for all white space."""
+    """The text with every run of white space replaced by a single space."""
     return " ".join(text.split())
 
 
@@ -40,12 +40,12 @@ def cut(text: str, most: int) -> str:
 
 
 def number(value: float) -> str:
-    """A coordinate, to a tenth of a pixel."""
+    """A coordinate in pixels as text, to a tenth."""
     return f"{round(value, 1) + 0.0:g}"
 
 
 def signed(value: float) -> str:
-    """A weight with its sign."""
+    """A weight as text with its sign."""
     return f"{value:+.2f}".replace("-", "−")
 
 

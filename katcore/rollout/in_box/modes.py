@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """One path after the other."""
+    """Write the mode, and a link's target, of each path that standard input names, as one JSON object."""
     found = {}
     top = os.path.realpath(".")
     for name in json.load(sys.stdin):

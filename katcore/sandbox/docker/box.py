@@ -27,14 +27,14 @@ from katcore.sandbox.overlay import GET_MAX
 from katcore.sandbox.process import Head
 
 _ARGUMENT_MAX = (32 << 12) - 1
-"""Bytes of one argument, MAX_ARG_STRLEN of the kernel without the NUL."""
+"""The most bytes of one argument: the kernel's MAX_ARG_STRLEN without the NUL."""
 _ARGUMENTS_MAX = 1 << 20
 _FILE_S = 60.0
 _LAST_WAIT_S = 30.0
 _LAUNCH = 'cd -- "$1" 2>/dev/null || { echo "no such folder: $1" >&2; exit 126; }; shift; exec env -i "$@"'
 _ASK_S = 0.05
 _WATCH_S = 2.0
-"""Between two looks at the disk that a box uses."""
+"""Seconds between two looks at the disk space that a box uses."""
 
 
 class DockerBox:

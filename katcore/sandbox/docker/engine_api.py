@@ -12,7 +12,7 @@ from typing import Any
 from katcore.errors import SandboxError
 
 TIMEOUT_S = 120
-"""For one call of the API; streams have deadlines of their own."""
+"""Seconds for one call of the API; streams have deadlines of their own."""
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from katcore.sandbox.docker.images import Images
 
 IMAGES_VARIABLE = "KAT_IMAGES"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where programs are looked for in an image that does not say."""
+"""The PATH in an image that names none."""
 
 
 def archive_of(image: str) -> Path | None:
@@ -37,7 +37,7 @@ def archive_of(image: str) -> Path | None:
 
 
 def digest(image: str) -> str:
-    """A name for what is in an image now. Raises SandboxError."""
+    """The digest of an image's present content. Raises SandboxError."""
     archive = archive_of(image)
     return root_image.digest(archive) if archive else engine().present(image).removeprefix("sha256:")
 
@@ -77,7 +77,7 @@ def copy_out(image: str, folder: str, into: Path) -> None:
 
 
 def _export(image: str, folder: str, into: Path) -> None:
-    """What a container of the image that never started has at a folder."""
+    """Copy what the image has at `folder` into a folder of this machine, from a container that is never started."""
     from docker.errors import NotFound
 
     images = engine()
@@ -105,7 +105,7 @@ def engine() -> Images:
 
 @lru_cache(maxsize=4)
 def _of(host: str) -> Images:
-    """One client of each engine that was named; threads share it, as the SDK allows."""
+    """The images of the engine at `host`, with one client for all threads, as the SDK allows."""
     try:
         client: Any = connect()
     except SandboxError as error:

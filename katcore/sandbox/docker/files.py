@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, Any
 
 ONE_BY_ONE = 20
-"""Up to so many paths are read singly, more as one archive of the whole folder."""
+"""The most paths that are read one by one; more are read as one archive of the whole folder."""
 _SPOOL = 8 << 20
 MOST = 256 << 20
-"""Bytes that are read out of a container; files with holes have no end."""
+"""The most bytes that are read out of a container, as a file may consist of a huge hole."""
 
 
 class Unreadable(Exception):
@@ -30,7 +30,7 @@ class Unreadable(Exception):
 
 
 Entry = tuple[int, bytes]
-"""Type and permissions; digest of the content, or where a link leads."""
+"""(type and permissions, digest of a file's content or target of a link)."""
 
 
 def changed(client: Any, container: str, workdir: str, repo: Path | None) -> list[str]:
@@ -47,7 +47,7 @@ def changed(client: Any, container: str, workdir: str, repo: Path | None) -> lis
 
 
 def walked(said: bytes, repo: Path | None) -> list[str]:
-    """The same from what `in_box/walk.py` said."""
+    """The changed files and links, sorted, from the output of `in_box/walk.py`."""
     now = {path: (mode, bytes.fromhex(data)) for path, (mode, data) in json.loads(said).items()}
     suspects = {*now, *(_files_below(repo, [""]) if repo else ())}
     return sorted(path for path in suspects if now.get(path) != _entry_here(repo, path))
@@ -147,7 +147,7 @@ def _digest(file: IO[bytes]) -> bytes:
 
 
 def _is_file(place: Path) -> bool:
-    """A file or a link, reached without a link on the way being a file."""
+    """Whether the place is a file or a link, with only real folders on the way to it."""
     try:
         return not stat.S_ISDIR(place.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError):

@@ -69,12 +69,12 @@ class Stream:
 
     @property
     def waiting(self) -> bool:
-        """Whether something lies here that a selector would not tell of."""
+        """Whether bytes are buffered here, of which a selector does not tell."""
         pending = getattr(self.socket, "pending", None)
         return bool(self._early) or bool(pending and pending())
 
     def send(self, data: memoryview) -> int:
-        """Bytes taken; BrokenPipeError when nobody reads any more."""
+        """Send what fits; returns how many bytes. BrokenPipeError when the other side no longer reads."""
         try:
             return int(self.socket.send(data[:_CHUNK]))
         except (BlockingIOError, InterruptedError):
@@ -96,7 +96,7 @@ class Stream:
                 self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Give the connection back to nobody: it cannot carry another call."""
+        """Close the connection, which cannot carry another call."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         with suppress(OSError):

@@ -29,13 +29,13 @@ LIMIT_VARIABLE = "KAT_DOCKER_CACHE_GIB"
 DEFAULT_GIB = 20.0
 KIND, BYTES, MAKER = "kat.kind", "kat.bytes", "kat.maker"
 UNSHOWN = rootfs.PACKAGES | {"test", "idlelib", "__pycache__"}
-"""Of an interpreter's installation: other people's packages, and what no box needs."""
+"""Names in an interpreter's installation that boxes do not see: other people's packages, and what no box needs."""
 _CONTENT_NAMED = ("work", "env", "scaffold")
-"""Folders of the cache whose names say what is in them: they are not read to find out."""
+"""Folders of the cache whose entries are named by their content, so that they need not be read to be named."""
 
 
 class Images:
-    """The images of one engine."""
+    """The images of one Docker engine, and KAT's own among them."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -85,7 +85,7 @@ class Images:
                 return str(self.client.inspect_image(name)["Id"])
 
     def variables(self, name: str) -> dict[str, str]:
-        """The environment that an image asks for."""
+        """The environment variables that an image sets."""
         asked = self.client.inspect_image(self.present(name))["Config"].get("Env") or []
         return dict(entry.split("=", 1) for entry in asked if "=" in entry)
 
@@ -162,7 +162,7 @@ class Images:
         return self._made(kind, digest_of("layer/1", parent, *names), make)
 
     def used(self, image: str) -> None:
-        """Remember that an image was used now."""
+        """Record that an image was used now, for `evict`."""
         (cache_dir("docker") / image.removeprefix("sha256:")).touch()
 
     def evict(self, limit_bytes: int | None = None) -> list[str]:

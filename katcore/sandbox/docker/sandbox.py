@@ -33,7 +33,7 @@ from katcore.sandbox.limits import OPEN_FILES
 BASE_VARIABLE, RUNTIME_VARIABLE = "KAT_DOCKER_BASE", "KAT_DOCKER_RUNTIME"
 OWNER, CACHE = "kat.owner", "kat.cache"
 _EXTRA_PIDS = 4
-"""The supervisor, and the engine's own process while it starts another."""
+"""Processes added to a box's limit: the supervisor, and the engine's own while it starts another."""
 _READY_S = 60.0
 
 
@@ -254,7 +254,7 @@ class Docker:
         return list(_shown((rootfs.portable_python if based else rootfs.python)(self._python)))
 
     def _skeleton(self, bare: bool) -> bytes:
-        """What every box has of its own: mount points, places to write; one without a base also a minimal `/etc`."""
+        """A tar archive of what every box has of its own: mount points, places to write; if `bare` also an `/etc`."""
         folders = [
             (path, 0o755)
             for path in ("opt", "opt/python", "opt/python/bin", ENV, SCAFFOLD, "run", "run/kat", "var", "usr")

@@ -23,11 +23,11 @@ from typing import Any
 CHUNK = 1 << 16
 KEPT = 1 << 16
 GRACE_S = 0.5
-"""For what a dead agent's children still write."""
+"""Seconds in which a dead agent's children may still write output."""
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One direction of a connection, to its end."""
+    """Copy one direction of a connection until it ends."""
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(CHUNK):
             writer.write(data)
@@ -43,7 +43,7 @@ class Forwarder:
         self.path = path
 
     async def start(self, port: int) -> int:
-        """Listen, and say at which port."""
+        """Listen on the loopback; returns the port, any free one for 0."""
         server = await asyncio.start_server(self.joined, "127.0.0.1", port)
         found: int = server.sockets[0].getsockname()[1]
         return found
@@ -63,7 +63,7 @@ class Forwarder:
         return await asyncio.open_connection(sock=there)
 
     async def joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, from its first byte to the last of both sides."""
+        """Serve one connection: copy both directions until both have ended."""
         ends = [writer]
         try:
             there, back = await self.gateway()
@@ -84,7 +84,7 @@ class Tail:
         self.source, self.sink = os.pipe()
 
     async def read(self) -> None:
-        """Read to the end; what came until now is in `kept`."""
+        """Read the pipe to its end; the last bytes so far are in `kept`."""
         os.close(self.sink)
         reader = asyncio.StreamReader()
         pipe = os.fdopen(self.source, "rb", buffering=0)
@@ -93,12 +93,12 @@ class Tail:
             self.kept = (self.kept + data)[-KEPT:]
 
     def text(self) -> str:
-        """What is kept, as text."""
+        """The kept bytes as text."""
         return self.kept.decode("utf-8", "replace")
 
 
 async def run(argv: list[str], env: dict[str, str], cwd: str) -> dict[str, Any]:
-    """One program and its whole group, with nothing on its input."""
+    """Run one program with empty input, and end its whole process group; returns how it ended and its last output."""
     out, err = Tail(), Tail()
     try:
         # Pipes of our own: with asyncio's, waiting for the program is waiting for everybody who holds them.
@@ -125,7 +125,7 @@ async def run(argv: list[str], env: dict[str, str], cwd: str) -> dict[str, Any]:
 
 
 def write(files: dict[str, str], home: str, port: int) -> None:
-    """The agent's configuration, below a home that only this box has."""
+    """Write the agent's configuration files below `home`, with `{port}` filled in."""
     for name, text in files.items():
         path = pathlib.Path(home) / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def write(files: dict[str, str], home: str, port: int) -> None:
 
 
 async def work(config: dict[str, Any]) -> dict[str, Any]:
-    """Files, forwarder, then the lines one after the other; the first that fails is the last."""
+    """Write the files, start the forwarder, then run the command lines in order until one fails."""
     port = await Forwarder(config["socket"]).start(config["port"])
     write(config["files"], config["home"], port)
     env = {**os.environ, **{name: text.replace("{port}", str(port)) for name, text in config["env"].items()}}

@@ -40,11 +40,11 @@ class Connection(http.client.HTTPConnection):
 
 
 class Refused(Exception):
-    """The gateway does not want to go on with this run."""
+    """The gateway refused to go on with this run."""
 
 
 def post(config: dict[str, Any], body: bytes, retry: int) -> tuple[int, bytes]:
-    """One request; the status is 0 when there was no answer."""
+    """Send one request; returns (HTTP status, body), with status 0 when there was no answer."""
     headers = {
         "Authorization": f"Bearer {config['key']}",
         "Content-Type": "application/json",
@@ -139,7 +139,7 @@ def run(command: str, config: dict[str, Any]) -> str:
 
 
 def result(call: dict[str, Any], config: dict[str, Any]) -> str:
-    """What one tool call gives; its own mistakes are told to the model, not raised."""
+    """The text of a tool call's result; mistakes in the call are told to the model, not raised."""
     function = call.get("function") or {}
     if function.get("name") != "bash":
         return f"[unknown_tool] {function.get('name')!r}: there is only bash"
@@ -157,7 +157,7 @@ def result(call: dict[str, Any], config: dict[str, Any]) -> str:
 
 
 def loop(config: dict[str, Any]) -> dict[str, str]:
-    """Turns until the model answers without a tool call, or the turns are used up."""
+    """Take turns until the model answers without a tool call or they are used up; returns why it ended."""
     messages: list[dict[str, Any]] = list(config["messages"])
     for _ in range(int(config["max_turns"])):
         message = ask(config, messages)

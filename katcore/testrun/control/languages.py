@@ -94,7 +94,7 @@ _RUST = Language(
 
 
 def _matchers(words: str) -> Values:
-    """Matchers of one value, in whose place any other can stand."""
+    """The values of matchers that take one value, in whose place any other can stand."""
     return Values(words, (0,), "\"'`", "[{}]")
 
 
@@ -340,4 +340,4 @@ LANGUAGES: dict[str, Language] = {
     **dict.fromkeys((".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".jsx", ".tsx"), _JAVASCRIPT),
     **dict.fromkeys((".c", ".cc", ".cpp", ".cxx", ".h", ".hpp", ".hh"), _C),
 }  # fmt: skip
-"""A file name's suffix -> its language."""
+"""The language of a file by the suffix of its name."""

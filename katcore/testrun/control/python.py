@@ -41,7 +41,7 @@ _PLAIN = re.compile(rb"""^(["'])(?!\1\1)""")
 
 @dataclass(frozen=True)
 class Edit:
-    """Replace the bytes from `start` to `end`."""
+    """One edit of a source: replaces the bytes from `start` to `end`."""
 
     start: int
     end: int
@@ -129,7 +129,7 @@ def _functions(body: Iterable[ast.stmt], prefix: str) -> Iterator[tuple[str, Fun
 
 
 def _parts(text: str) -> frozenset[bytes]:
-    """What is written in a file: its functions, and the assertions and calls in them."""
+    """The source of a file's functions, and of the assertions and calls in them."""
     try:
         nodes = ast.walk(ast.parse(text))
     except (SyntaxError, ValueError):
@@ -147,7 +147,7 @@ def _edits(source: _Text, function: Function, seen: frozenset[bytes]) -> list[Ed
 
 
 def _plain(source: _Text, function: Function) -> list[Edit]:
-    """A failing first line."""
+    """The edit that gives the function a failing first line."""
     first = function.body[1] if len(function.body) > 1 and _is_text(function.body[0]) else function.body[0]
     at = source.line_start(first)
     if first.lineno == function.lineno:
@@ -199,7 +199,10 @@ def _assertion(source: _Text, test: ast.expr) -> Edit:
 
 
 def _method(source: _Text, call: ast.Call, function: ast.Attribute) -> Edit | None:
-    """Another value or a denied condition where there is one: the method itself may be patched, not its opposite."""
+    """The edit of an assertion method: another value or a denied condition, else the opposite method.
+
+    A value comes first because code under test may have patched the method.
+    """
     if function.attr.endswith("Equal") and "Not" not in function.attr:
         for argument in reversed(call.args[:2]):
             if edit := _other(source, argument):
@@ -215,7 +218,7 @@ def _method(source: _Text, call: ast.Call, function: ast.Attribute) -> Edit | No
 
 
 def _other(source: _Text, node: ast.expr) -> Edit | None:
-    """Another literal in the place of the first one in a literal; None where there is none of a kind that we know."""
+    """The edit that puts another literal in the place of the first one in `node`; None where no known kind is there."""
     if isinstance(node, ast.Call) and node.args and source.part(node.func) in (b"pytest.approx", b"approx"):
         return _other(source, node.args[0])
     if isinstance(node, ast.UnaryOp):
@@ -238,7 +241,7 @@ def _other(source: _Text, node: ast.expr) -> Edit | None:
 
 
 def _word(part: bytes) -> bytes:
-    """Another string literal: a letter or digit of it is the next one, somewhere, as nobody could tell."""
+    """The string literal with a letter or digit, chosen by checksum, replaced by the next one; else with one more."""
     places = [] if b"\\" in part else [match.start() for match in re.finditer(rb"[A-Ya-y0-8]", part)]
     if not places:
         return part[:1] + b"s" + part[1:]
@@ -247,6 +250,6 @@ def _word(part: bytes) -> bytes:
 
 
 def _exception(part: bytes) -> bytes:
-    """Another exception, of which the wanted one is hardly a kind."""
+    """The name of an exception that the wanted one is hardly a subclass of."""
     others = [name for name in _EXCEPTIONS if name not in part]
     return others[crc32(part) % len(others)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from katcore.testrun.control.words import REACH, Code, Edit, Rule
 
 Change = tuple[int, int, str]
-"""Start, end and the new text."""
+"""(start, end, new text): characters of the source that are replaced."""
 Otherwise = Callable[[re.Match[str]], Change | None]
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?P<fraction>\.\d+)?(?P<kind>(?![xXbBoOeE])[a-zA-Z_]\w*)?")
 _BOOL = {"true": "false", "false": "true"}
@@ -35,7 +35,7 @@ class Values:
 
 
 def opposite(pairs: Mapping[str, str]) -> Otherwise:
-    """The group `word` gives way to its opposite."""
+    """A change that replaces the group `word` by its opposite."""
     both = {**pairs, **{b: a for a, b in pairs.items() if b not in pairs}}
 
     def otherwise(match: re.Match[str]) -> Change | None:
@@ -46,7 +46,7 @@ def opposite(pairs: Mapping[str, str]) -> Otherwise:
 
 
 def flipped(word: str) -> Otherwise:
-    """The group `it`, which is `word` or empty, becomes the other of the two."""
+    """A change of the group `it`, which is `word` or empty, to the other of the two."""
     return lambda match: (match.start("it"), match.end("it"), "" if match["it"] else word)
 
 
@@ -82,7 +82,7 @@ def _value(code: Code, word: str, bracket: int, values: Values) -> Change | None
 
 
 def _other(value: str, code: str, quotes: str) -> str | None:
-    """Another literal in the place of one; None where none that we know stands there alone."""
+    """Another literal for `value`; None where it is not a single literal of a known kind."""
     if value in _BOOL:
         return _BOOL[value]
     if number := _NUMBER.fullmatch(value):
@@ -99,7 +99,7 @@ def opposites(pattern: str, pairs: Mapping[str, str]) -> Rule:
 
 
 def worded(pattern: str, pairs: Mapping[str, str]) -> str:
-    """The pattern with all these words for `WORD`."""
+    """The pattern with `WORD` replaced by an alternation of all the words in `pairs`."""
     words = sorted({*pairs, *pairs.values()}, key=len, reverse=True)
     return pattern.replace("WORD", f"(?P<word>{'|'.join(re.escape(word) for word in words)})")
 
@@ -148,7 +148,7 @@ def failing_if(failure: str) -> Rule:
 
 
 def _condition(code: str, start: int) -> tuple[int, int] | None:
-    """From behind the last `;` of an `if` to its `{`, both outside of brackets."""
+    """The place of an `if`'s condition: from behind its last `;` to its `{`, both outside of brackets."""
     depth = 0
     for index in range(start, min(start + REACH, len(code))):
         character = code[index]

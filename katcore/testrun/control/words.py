@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 500_000
-"""Of a file that is looked at: no file of tests is longer."""
+"""The most characters of a file that is mutated: no file of tests is longer."""
 REACH = 4_000
 """Characters within which a bracket must close: no assertion is longer, and a file may be made of open ones."""
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
@@ -21,7 +21,7 @@ _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 @dataclass(frozen=True)
 class Edit:
-    """Replace the characters from `start` to `end`, part of the assertion that begins at `at`."""
+    """One edit: replaces the characters from `start` to `end`, part of the assertion that begins at `at`."""
 
     start: int
     end: int
@@ -70,7 +70,7 @@ class Code:
 
 
 Rule = Callable[[Code], Iterator[Edit]]
-"""Finds assertions and says how they become wrong."""
+"""A rule finds assertions in a source and yields the edits that make them wrong."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def mutated_words(
 
 
 def _any(places: Sequence[int], start: int, end: int) -> bool:
-    """Whether one of the sorted places lies there."""
+    """Whether one of the sorted places lies in [start, end)."""
     return bisect_left(places, end) > bisect_left(places, start)
 
 
@@ -136,7 +136,7 @@ def _code(language: Language, text: str) -> str:
 
 
 def _heads(language: Language, code: Code) -> list[tuple[re.Match[str], int]]:
-    """The heads of tests and the places where the next one begins."""
+    """The head of each test, and the place where the next one begins."""
     heads = [match for pattern in language.tests for match in pattern.finditer(code.code)]
     heads.sort(key=lambda head: head.start())
     ends = [*(head.start() for head in heads), len(code.code)][1:]
@@ -161,7 +161,7 @@ def _is(test: str, name: str) -> bool:
 
 
 def _applied(text: str, edits: Iterable[Edit]) -> str:
-    """Edits from the end on; one that overlaps another is left out."""
+    """The text with the edits made, from the end on; one that overlaps another is left out."""
     free = len(text)
     for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
         if edit.end <= free:

@@ -5,6 +5,6 @@ Python 2.7 or later: it is imported by the interpreter that runs the tests, of w
 
 
 def pytest_collection_modifyitems(items):  # type: ignore[no-untyped-def]
-    """The name is pytest's, that of the property is known to who reads the report."""
+    """Give each test its node id as a property of the report; pytest calls this hook by its name."""
     for item in items:
         item.user_properties.append(("kat.nodeid", item.nodeid))

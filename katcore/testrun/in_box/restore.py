@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    """One file after the other."""
+    """Write the test files that standard input lists, one after the other."""
     for name, (data, mode) in json.load(sys.stdin).items():
         make_way(name)
         if data is None:
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def make_way(name: str) -> None:
-    """Remove what is at the path, and what is no folder on the way to it."""
+    """Remove whatever is at the path, and everything on the way to it that is not a folder."""
     at = "."
     for part in name.split("/")[:-1]:
         at = os.path.join(at, part)

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def decoded(data: bytes, shape: type[T]) -> T:
-    """A JSON report, or one line of it, in the shape of a Struct."""
+    """A JSON report, or one line of it, as an instance of the Struct `shape`. Raises BadReport."""
     try:
         return msgspec.json.decode(data, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

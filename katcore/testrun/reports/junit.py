@@ -16,14 +16,14 @@ NODE_ID = "kat.nodeid"
 """The property that carries a test's node id."""
 
 Identify = Callable[[Mapping[str, str], str], str]
-"""Makes an id of a testcase's attributes and the repository's path."""
+"""(attributes of a testcase, the repository's path) → the test's id."""
 
 _NOT_RUN = ("Unable to find executable", "Failed to start")
 """ctest's words for a test that has no program: it counts them as failures but writes them as skipped."""
 
 
 def by_file(case: Mapping[str, str], root: str) -> str:
-    """pytest's own ids: `tests/test_a.py::TestClass::test_name[parameters]`."""
+    """The id as pytest writes it: `tests/test_a.py::TestClass::test_name[parameters]`."""
     classname, name, file = case.get("classname", ""), case.get("name", ""), relative(case.get("file", ""), root)
     module = file.removesuffix(".py").replace("/", ".")
     if not file:
@@ -39,34 +39,34 @@ def by_file(case: Mapping[str, str], root: str) -> str:
 
 
 def by_method(case: Mapping[str, str], root: str) -> str:
-    """unittest's tests as pytest would name them. A sub-test counts for its test: those that pass have no entry."""
+    """The id of a unittest test as pytest names it; a sub-test has its test's id, as passing ones have no entry."""
     return by_file({**case, "name": case.get("name", "").split(" ", 1)[0]}, root)
 
 
 def by_class(case: Mapping[str, str], root: str) -> str:
-    """`package.Class::method[parameters]`, for surefire, gradle, nextest and unknown runners."""
+    """The id `package.Class::method[parameters]`, for surefire, gradle, nextest and unknown runners."""
     classname, name = case.get("classname", ""), case.get("name", "")
     return f"{classname}::{name}" if classname else name
 
 
 def by_name(case: Mapping[str, str], root: str) -> str:
-    """The name alone, for ctest, where it is unique."""
+    """The name alone as id, for ctest, where it is unique."""
     return case.get("name", "")
 
 
 def in_file(case: Mapping[str, str], root: str) -> str:
-    """`test/calc.js::suite title`, for mocha, whose class is the suite."""
+    """The id `test/calc.js::suite title`, for mocha, whose class is the suite."""
     title = f"{case.get('classname', '')} {case.get('name', '')}".strip()
     return f"{relative(case.get('file', ''), root)}::{title}"
 
 
 def by_file_alone(case: Mapping[str, str], root: str) -> str:
-    """`spec/calc_spec.rb::suite title`, for rspec, whose names hold the suites."""
+    """The id `spec/calc_spec.rb::suite title`, for rspec, whose names hold the suites."""
     return f"{relative(case.get('file', ''), root)}::{case.get('name', '')}"
 
 
 def in_file_and_class(case: Mapping[str, str], root: str) -> str:
-    """`tests/CalcTest.php::CalcTest::testAdd with data set #0`, for phpunit."""
+    """The id `tests/CalcTest.php::CalcTest::testAdd with data set #0`, for phpunit."""
     parts = [relative(case.get("file", ""), root), case.get("class", ""), case.get("name", "")]
     return "::".join(part for part in parts if part)
 
@@ -81,7 +81,7 @@ def file_as_class(case: Mapping[str, str], root: str) -> str:
 
 
 _BY_ATTRIBUTE: dict[str, Status] = {"fail": "FAILED", "notrun": "SKIPPED", "disabled": "SKIPPED"}
-"""What ctest and googletest say in an attribute, some of it there alone."""
+"""The statuses that ctest and googletest write in an attribute, some of them nowhere else."""
 
 
 class _Reader:

@@ -66,7 +66,7 @@ class _Reader:
         self.outcomes.add(f"{self.unit}::{_LINE_NUMBER.sub('', name)}", status)
 
     def _agrees(self, result: re.Match[str]) -> bool:
-        """A summary with other counts is one that a failing test has printed; the program's own comes after it."""
+        """Whether a summary has the counts seen; if not, a failing test printed it, before the program's own."""
         said = tuple(int(count) for count in result.groups()[1:])
         seen = (self._seen["PASSED"], self._seen["FAILED"], self._seen["SKIPPED"])
         return said == seen and (result[1] == "ok") == (seen[1] == 0)

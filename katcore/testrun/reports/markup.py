@@ -11,7 +11,7 @@ MAX_DEPTH = 100
 
 
 class _Depth:
-    """Nesting is counted: expat itself would go on until memory ends."""
+    """Counts how deep elements are nested, and ends at a limit: expat itself would go on until memory ends."""
 
     def __init__(self, start: Callable[[str, dict[str, str]], None], end: Callable[[str], None]) -> None:
         self._start, self._end = start, end

@@ -9,13 +9,13 @@ from typing import Literal
 Status = Literal["PASSED", "FAILED", "ERROR", "SKIPPED", "XFAIL", "XPASS"]
 
 WORST: tuple[Status, ...] = ("PASSED", "XFAIL", "SKIPPED", "XPASS", "FAILED", "ERROR")
-"""From best to worst: the worst of several entries for one test counts."""
+"""The statuses from best to worst; of several entries for one test the worst counts."""
 
 BROKEN: frozenset[Status] = frozenset({"FAILED", "ERROR"})
 MAX_BYTES = 64 << 20
 MAX_TESTS = 500_000
 MAX_ID = 65_536
-"""Characters of an id: parameters are printed into them."""
+"""The most characters of an id, into which parameters are printed."""
 
 
 class BadReport(Exception):
@@ -37,7 +37,7 @@ class Outcomes:
     repeated: dict[str, int] = field(default_factory=dict)
 
     def add(self, test: str, status: Status, seconds: float | None = None) -> None:
-        """One entry of the report. Raises BadReport for what cannot be an id."""
+        """Add one entry of the report, with its `seconds` if known. Raises BadReport for what cannot be an id."""
         test = test.encode("utf-8", "backslashreplace").decode()  # JSON can spell half a character
         if not test or len(test) > MAX_ID:
             raise BadReport(f"a test's name has {len(test)} characters")
@@ -52,19 +52,19 @@ class Outcomes:
 
 
 def checked(data: bytes) -> bytes:
-    """The same bytes, if they are few enough."""
+    """The report's bytes unchanged. Raises BadReport where they are too many."""
     if len(data) > MAX_BYTES:
         raise BadReport(f"the report has {len(data)} bytes, more than {MAX_BYTES}")
     return data
 
 
 def text_of(data: bytes) -> str:
-    """A text report: bytes that are no UTF-8 are shown as escapes."""
+    """A report as text, in which bytes that are no UTF-8 are shown as escapes."""
     return checked(data).decode("utf-8", "backslashreplace")
 
 
 def relative(path: str, root: str) -> str:
-    """A file's path below the repository as runners spell it: absolute, with `./`, or as it should be."""
+    """A file's path relative to the repository, from any spelling of runners: absolute, with `./`, or relative."""
     if root and path.startswith(root.rstrip("/") + "/"):
         path = path[len(root.rstrip("/")) + 1 :]
     return path.removeprefix("./")

@@ -101,7 +101,7 @@ class _Reader:
 
 
 def _add(outcomes: Outcomes, test: _Test, path: str) -> bool:
-    """Add a test or all below it; whether one of them is broken."""
+    """Add a test, or all the tests below it; returns whether one of them is broken."""
     if not test.below:
         outcomes.add(path, test.status, test.seconds)
         return test.status in BROKEN

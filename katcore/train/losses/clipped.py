@@ -20,18 +20,19 @@ def clipped(inputs: LossInputs, settings: LossSettings, segment: Segment) -> Los
     noise.
     """
     used = inputs.rl_weight != 0
-    low, high = clip_range(settings, segment)
+    low, high = clip_range(settings, segment)  # ε_l, ε_h
     ratio = ratio_of(inputs, settings, segment)
     advantage = inputs.rl_weight * inputs.advantage
-    up, down = advantage > 0, advantage < 0
+    up, down = advantage > 0, advantage < 0  # a weight of 0, or a group of equal rewards, is neither
     advantage = torch.where(down, settings.negative_weight * advantage, advantage)
+    # The minimum ignores the clip where the ratio has moved against the advantage, so that this can still be undone.
     gain = torch.minimum(ratio * advantage, ratio.clamp(1 - low, 1 + high) * advantage)
     loss = -(inputs.scale * correction(inputs, settings, used).weight * gain).sum()
     return LossOutputs(loss, _metrics(ratio.detach(), used, up, down, 1 - low, 1 + high))
 
 
 def _metrics(ratio: Tensor, used: Tensor, up: Tensor, down: Tensor, lowest: float, highest: float) -> dict[str, Tensor]:
-    """Clipped where the minimum takes the clipped side, so that the gradient is 0."""
+    """Ratios of the used terms, and which are clipped: there the minimum takes the clamped side, of gradient 0."""
     return {
         "clip_high": ((ratio > highest) & up)[used].to(ratio),
         "clip_low": ((ratio < lowest) & down)[used].to(ratio),

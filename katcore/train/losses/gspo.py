@@ -22,7 +22,7 @@ def gspo(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
 
 
 def segment_of(settings: LossSettings) -> Segment:
-    """What a ratio spans here: a turn, unless the settings say something else."""
+    """The terms over which one ratio is taken: those of a turn, unless the settings say something else."""
     return settings.segment_or("turn")
 
 

@@ -18,8 +18,9 @@ from katcore.train.options import LossSettings, Segment
 
 @dataclass(frozen=True)
 class LossInputs:
-    """All [M], of a whole step, or of any part of it when the loss couples no terms.
+    """The M terms of a whole step, or of any part of it when the loss couples no terms; every field is [M].
 
+    Log-probs and entropies are in nats.
     `old_logprob` is the trainer's own at the step's start, `engine_logprob` the behaviour policy's; both, and those of
     teacher and reference, carry no gradient and are at the temperature of `logprob`. The scales are the coefficients
     that the step's reducer gives each term; they sum to what the reducer's mean says, whatever is masked later.

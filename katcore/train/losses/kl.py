@@ -1,4 +1,7 @@
-"""The penalty for leaving a reference policy: single-sample estimators of KL(π ‖ π_ref) by name."""
+"""The penalty for leaving a reference policy: single-sample estimators of KL(π ‖ π_ref) by name.
+
+In: log-probs [M] of the policy and of the reference, in nats. Out: one loss and the metric `ref_kl`. M terms.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,16 @@ from katcore.train.options import LossSettings
 
 
 def kl_term(logprob: Tensor, reference: Tensor, estimator: Literal["k1", "k2", "k3"]) -> Tensor:
-    """Per term, with gradient; d = log π(y_t) − log π_ref(y_t)  (J. Schulman, Approximating KL Divergence).
+    """The penalty k(t) of each term in nats, [M] with gradient; d = log π(y_t) − log π_ref(y_t).
 
+    Source: J. Schulman, Approximating KL Divergence (2020).
     k1: sg[d] · π/sg[π], the estimate as a cost of policy gradient: differentiating d itself would give a gradient that
     does not depend on the reference. k2: d²/2, of the same gradient, d · ∇log π. k3: exp(−d) − 1 + d, GRPO's: never
     negative, of gradient (1 − exp(−d)) · ∇log π, bounded where π is far above the reference.
     """
-    gap = logprob - reference
+    gap = logprob - reference  # d [M]
     if estimator == "k1":
-        return gap.detach() * (logprob - logprob.detach()).exp()
+        return gap.detach() * (logprob - logprob.detach()).exp()  # π / sg[π]: value 1, gradient ∇log π
     if estimator == "k2":
         return gap.square() / 2
     return (-gap).exp() - 1 + gap
@@ -39,7 +43,7 @@ def ref_kl(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     if inputs.ref_logprob is None or not bool(used.any()):
         return LossOutputs(torch.zeros_like(inputs.logprob).sum())
     reference, logprob = inputs.ref_logprob[used], inputs.logprob[used]
-    metrics = {"ref_kl": kl_term(logprob.detach(), reference, "k3")}
+    metrics = {"ref_kl": kl_term(logprob.detach(), reference, "k3")}  # k3 whichever is trained: it is never negative
     if not settings.kl_ref:
         return LossOutputs(torch.zeros_like(inputs.logprob).sum(), metrics)
     scale = inputs.scale if inputs.ref_scale is None else inputs.ref_scale

@@ -22,9 +22,10 @@ PERCENTILE = re.compile(r"_p(\d\d)$")
 def common_metrics(
     inputs: LossInputs, settings: LossSettings, used: Tensor, sampled: Tensor | None = None
 ) -> LossOutputs:
-    """What every objective reports: entropy of the `used` terms, how far off the engine is from the `sampled` ones'.
+    """What every objective reports, as a stream whose loss is 0.
 
-    Both [M] bool; `sampled` (default: `used`) are those of the on-policy streams. A stream whose loss is 0.
+    The entropy (nats) of the `used` terms, and the distance of engine and trainer on the `sampled` ones, those of the
+    on-policy streams (default: `used`); both are [M] bool.
     """
     sampled = used if sampled is None else sampled
     metrics = {"entropy": inputs.entropy[used], **engine_metrics(inputs, sampled)}
@@ -45,7 +46,7 @@ def reduce_metrics(outputs: Sequence[LossOutputs]) -> dict[str, float]:
 
 
 def reduce_values(parts: Iterable[dict[str, Tensor]]) -> dict[str, float]:
-    """The same from the bare metrics, such as those gathered from several ranks."""
+    """`reduce_metrics` from the bare metrics, such as those gathered from several ranks."""
     pooled: dict[str, list[Tensor]] = {}
     for metrics in parts:
         for name, values in metrics.items():
@@ -63,7 +64,7 @@ def _reduced(name: str, values: Tensor) -> float:
 
 
 def _percentile(values: Tensor, percent: int) -> float:
-    """With linear interpolation between the two nearest. torch.quantile takes no more than 2^24 values."""
+    """The percentile of `values`, interpolated between the two nearest; torch.quantile takes at most 2^24 values."""
     place = (len(values) - 1) * percent / 100
     low = int(place)
     below = values.kthvalue(low + 1).values

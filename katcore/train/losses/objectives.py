@@ -23,22 +23,22 @@ def _chosen(settings: LossSettings) -> Segment:
 
 
 class LossObjective(NamedTuple):
-    """One objective of the table."""
+    """One row of OBJECTIVES: a loss, the columns of a pack that it trains on, and what its ratios span."""
 
     loss: Loss
     weight: str
     """The column of the pack without which there is nothing to train on; `mixed` takes any of `weights`."""
     weights: tuple[str, ...]
-    """All columns that it trains on."""
+    """All columns of a pack that the loss trains on."""
     segment: Callable[[LossSettings], Segment] = _token
-    """What its ratios span."""
+    """The segment over which one importance ratio is taken, as the settings have it."""
 
     def coupled(self, settings: LossSettings) -> bool:
         """Whether a term's gradient depends on log-probs of other terms: it then needs all of a segment's at once."""
         return self.segment(settings) != "token"
 
     def reducer(self, settings: LossSettings) -> str:
-        """The reducer of the published formula, for who names none."""
+        """The name of the published formula's reducer, which is taken when the options name none."""
         return reducer_of(self.segment(settings))
 
 
@@ -54,4 +54,4 @@ OBJECTIVES: dict[str, LossObjective] = {
     "opd": LossObjective(opd, "kl_weight", ("kl_weight", "rl_weight"), _chosen),
     "mixed": LossObjective(mixed, "rl_weight", ("rl_weight", "ce_weight", "kl_weight"), _chosen),
 }
-"""Name → objective."""
+"""The objectives by the name that `--objective` takes."""

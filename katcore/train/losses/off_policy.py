@@ -18,7 +18,7 @@ from katcore.train.options import LossSettings
 
 @dataclass(frozen=True)
 class Correction:
-    """`weight` [M] >= 0, to be multiplied on each term of a stream that estimates an expectation under π."""
+    """`weight` [M] >= 0, without gradient, for each term of a stream that estimates an expectation under π."""
 
     weight: Tensor
     metrics: dict[str, Tensor]
@@ -57,10 +57,14 @@ def tis(ratio: Tensor, settings: LossSettings) -> tuple[Tensor, str, Tensor]:
 
 
 def engine_metrics(inputs: LossInputs, used: Tensor) -> dict[str, Tensor]:
-    """How far the engine that sampled is from the trainer that learns: k3's KL(engine ‖ trainer), and the ratio."""
+    """How far the engine that sampled is from the trainer that learns, over the `used` terms ([M] bool).
+
+    `engine_kl` is the k3 estimate of KL(engine ‖ trainer) in nats, `engine_ratio` is π_old / π_infer.
+    """
     if inputs.engine_logprob is None:
         return {}
     log_ratio = (inputs.old_logprob - inputs.engine_logprob)[used]
     ratio = log_ratio.exp()
     names = ("engine_ratio", "engine_ratio_max", "engine_ratio_p01", "engine_ratio_p99")
+    # The engine drew these tokens, so k3 takes d = log π_infer − log π_old = −log_ratio: e^(−d) − 1 + d.
     return {"engine_kl": ratio - 1 - log_ratio, **dict.fromkeys(names, ratio)}

@@ -20,9 +20,9 @@ def distillation(inputs: LossInputs, settings: LossSettings) -> LossOutputs:
     if inputs.teacher_logprob is None:
         raise InputError("these packs carry no teacher log-probs", hint="kat-distill score adds them")
     used = inputs.kl_weight != 0
-    gap = (inputs.logprob.detach() - inputs.teacher_logprob)[used]
+    gap = (inputs.logprob.detach() - inputs.teacher_logprob)[used]  # nats
     weight = (inputs.kl_scale * correction(inputs, settings, used).weight * inputs.kl_weight)[used]
-    loss = settings.opd_weight * (weight * token_ratio(inputs)[used] * gap).sum()
+    loss = settings.opd_weight * (weight * token_ratio(inputs)[used] * gap).sum()  # gap = −A_t, and the loss is −Σ r A
     return LossOutputs(loss, {"teacher_gap": gap})
 
 

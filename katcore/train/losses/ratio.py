@@ -15,7 +15,10 @@ from katcore.train.losses.inputs import LossInputs
 from katcore.train.options import LossSettings, Segment
 
 LOG_RATIO_BOUND = 20.0
-"""A product over a long turn would overflow, and for a negative advantage nothing clips it from above."""
+"""The most that |log s_k| may be, in nats (ours).
+
+A product over a long turn would overflow, and for a negative advantage nothing clips it from above.
+"""
 
 
 def token_ratio(inputs: LossInputs) -> Tensor:
@@ -29,15 +32,16 @@ def segment_ratio(inputs: LossInputs, segment: Tensor, product: bool = False) ->
     The geometric mean and the token form are GSPO's (arXiv 2507.18071, § 4.1 and 4.3). All terms of a segment are in
     the mean, masked ones too. Summed in fp64: a clip range of 3e-4 is a few thousand roundings of fp32 wide.
     """
-    log_ratio = (inputs.logprob - inputs.old_logprob).detach().double()
+    log_ratio = (inputs.logprob - inputs.old_logprob).detach().double()  # [M], nats
     size = int(segment.max()) + 1 if len(segment) else 0
     count = torch.zeros(size, dtype=torch.float64, device=segment.device).index_add_(
         0, segment, torch.ones_like(log_ratio)
     )
-    total = torch.zeros_like(count).index_add_(0, segment, log_ratio)
+    total = torch.zeros_like(count).index_add_(0, segment, log_ratio)  # [segments], as `count`
     power = count if product else torch.ones_like(count)
     exponent = (total / count.clamp(min=1) * power).clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND)
-    stopped = exponent.exp()[segment].to(inputs.logprob)
+    stopped = exponent.exp()[segment].to(inputs.logprob)  # sg[s_k] at each of its terms, [M]
+    # The second factor is (π / sg[π])^p: value 1, gradient p · ∇log π.
     return stopped * (power[segment].to(inputs.logprob) * (inputs.logprob - inputs.logprob.detach())).exp()
 
 
@@ -50,7 +54,7 @@ def ratio_of(inputs: LossInputs, settings: LossSettings, segment: Segment) -> Te
 
 
 def clip_range(settings: LossSettings, segment: Segment) -> tuple[float, float]:
-    """(ε_l, ε_h), each the settings' or the usual one of this kind of ratio.
+    """(ε_l, ε_h): how far below and above 1 a ratio counts; the settings' own, else the usual one of its kind.
 
     0.2, 0.28 for tokens (DAPO, arXiv 2503.14476), 3e-4, 4e-4 for geometric means (GSPO), 0.2, 0.2 for products.
     """

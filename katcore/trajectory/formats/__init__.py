@@ -24,7 +24,7 @@ class View:
 
     @property
     def trajectory(self) -> Trajectory:
-        """The record."""
+        """The trajectory whose tree this is."""
         return self.tree.trajectory
 
 

@@ -18,11 +18,11 @@ from katcore.trajectory.paths import messages_of, tools_of
 
 NAME = "anthropic"
 RAW = "__raw_arguments__"
-"""The one member of an `input` whose call had arguments that are no JSON object."""
+"""The only key of an `input` whose call had arguments that are no JSON object; its value is their text."""
 
 
 def to_row(view: View) -> Json:
-    """The messages of a path."""
+    """The row of a path: its messages and tools."""
     messages = messages_of(view.path)
     start = 0
     while start < len(messages) and messages[start]["role"] in ("system", "developer"):
@@ -36,7 +36,7 @@ def to_row(view: View) -> Json:
 
 
 def from_row(row: Json) -> Trajectory:
-    """A trajectory of text."""
+    """The trajectory, of text without tokens, in a row."""
     nodes: list[Node] = []
     calls: list[Call] = []
     tools = [_function(each) for each in rows_of(row.get("tools"), "tools")]
@@ -91,7 +91,7 @@ def _assistant(message: Json) -> Json:
 
 
 def _blocks(content: Any) -> list[Json]:
-    """Text and parts as blocks."""
+    """A message's content as a list of blocks."""
     if not isinstance(content, list):
         return [{"type": "text", "text": content}] if content else []
     return [_image(part["image_url"]["url"]) if part.get("type") == "image_url" else part for part in content]
@@ -162,7 +162,7 @@ def _arguments(block: Json) -> str:
 
 
 def _content(content: Any) -> Any:
-    """Text where all is text, else parts: images by their address, other blocks as they are."""
+    """Blocks as content: a string where all is text, else parts: images by their address, other blocks unchanged."""
     if not isinstance(content, list):
         return content
     if all(block.get("type") == "text" for block in content):

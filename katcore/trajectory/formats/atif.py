@@ -33,10 +33,10 @@ from katcore.trajectory.paths import messages_of, tools_of
 NAME = "atif"
 VERSION = "ATIF-v1.7"
 RAW = "__raw_arguments__"
-"""The one member of `arguments` whose call had something else than a JSON object."""
+"""The only key of `arguments` whose call had something else than a JSON object; its value is the text."""
 SOURCES = {"system": "system", "developer": "system", "user": "user", "assistant": "agent"}
 ROLES = ("system", "user", "assistant")
-"""Roles that a step's source tells."""
+"""Roles that a step's `source` can express."""
 
 
 def to_row(view: View) -> Json:
@@ -127,7 +127,7 @@ def _steps(view: View) -> list[Json]:
 
 
 def _answer(view: View, node: Node, message: Json, own: Json) -> Json:
-    """What only an agent's step has; what its metrics hold is taken out of `own`."""
+    """The fields that only an agent's step has; what its metrics hold is taken out of `own`."""
     found: Json = {}
     call = view.tree.calls.get(node.id)
     if call is not None and call.started_at != EPOCH:
@@ -161,7 +161,7 @@ def _tool_call(call: Json) -> Json:
 
 
 def _observe(steps: list[Json], message: Json, own: Json) -> None:
-    """A tool's result goes into the step whose call it answers; one that answers none is a step of the system."""
+    """Add a tool's result to the step whose call it answers; one that answers none becomes a step of the system."""
     called = message.get("tool_call_id") or None
     last = steps[-1] if steps and steps[-1]["source"] == "agent" else None
     known = {call["tool_call_id"] for call in last.get("tool_calls", [])} if last else set()
@@ -180,7 +180,7 @@ def _observe(steps: list[Json], message: Json, own: Json) -> None:
 
 
 def _content(content: Any) -> Any:
-    """Text, or parts: an image by its address."""
+    """Content as text, or as parts with images by their address."""
     if not isinstance(content, list):
         return content or ""
     return [
@@ -192,7 +192,7 @@ def _content(content: Any) -> Any:
 
 
 def _media_type(url: str) -> str:
-    """What an image is, by its address; ATIF asks for one of four."""
+    """The media type of an image by its address; ATIF knows four."""
     found = url[5:].partition(";")[0] if url.startswith("data:") else guess_type(url)[0]
     return found if found in ("image/jpeg", "image/png", "image/gif", "image/webp") else "image/png"
 
@@ -291,7 +291,7 @@ def _tokens(node: Node, metrics: Json, seen: list[int]) -> bool:
 
 
 def _settle(nodes: list[Node], exact: bool) -> None:
-    """Other messages have their tokens with the next answer's; without exact ones no message has any."""
+    """Give foreign messages without tokens an empty list, as the next answer holds them; remove all if not `exact`."""
     if any(node.token_ids is not None for node in nodes):
         foreign = [node for node in nodes if node.origin == "external"]
         for node in foreign:

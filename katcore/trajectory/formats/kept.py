@@ -18,9 +18,9 @@ from katcore.trajectory.formats import View
 from katcore.trajectory.origin import FIELD
 
 OWN = "kat"
-"""The member of a free field."""
+"""The key in a format's free field under which KAT's own fields stand."""
 EPOCH = "1970-01-01T00:00:00Z"
-"""The time of a call that no record tells."""
+"""The start time of calls whose row tells none."""
 
 
 def bare(record: Struct, *without: str) -> Json:
@@ -35,7 +35,7 @@ def bare(record: Struct, *without: str) -> Json:
 
 
 def head_of(view: View, name: str) -> Json:
-    """All of a trajectory but its nodes and calls; what came from this very format is not told twice."""
+    """The fields of a trajectory other than nodes and calls, without what came from this very format."""
     head = bare(view.trajectory, "nodes", "calls")
     artifacts = head.pop("artifacts", {})
     if isinstance(origin := artifacts.get(FIELD), dict) and origin.get("format") == name:
@@ -70,14 +70,14 @@ def trajectory_of(name: str, row: Json, own: Json, nodes: list[Node], calls: lis
 
 
 def node_own(view: View, node: Node) -> Json:
-    """All of a node but its message and its place, and its call."""
+    """The fields of a node other than its message and its place, and its call."""
     own = bare(node, "id", "parent", "role", "message") | {"origin": node.origin}
     call = view.tree.calls.get(node.id)
     return own | ({"call": bare(call, "id", "node")} if call else {})
 
 
 HELD = ("role", "content", "reasoning_content", "tool_calls", "tool_call_id", "name", "tools")
-"""Fields of a message that every format has a word for."""
+"""Fields of a message that every format can express."""
 
 
 def rest_of(message: Json | None) -> Json:
@@ -117,12 +117,12 @@ def time_of(given: Any) -> str | None:
 
 
 def seconds_of(time: str) -> float:
-    """Seconds since 1970."""
+    """A time of a record as seconds since 1970."""
     return datetime.fromisoformat(time).timestamp()
 
 
 def rows_of(value: Any, what: str) -> list[Json]:
-    """A list of objects. RecordError when it is none."""
+    """The value as a list of objects; RecordError, which names it `what`, when it is none."""
     if value is None:
         return []
     if not isinstance(value, list) or any(not isinstance(each, dict) for each in value):

@@ -39,7 +39,7 @@ KINDS = {"Submitted": "submitted", "LimitsExceeded": "turns", "TimeExceeded": "t
 
 
 def to_row(view: View) -> Json:
-    """The run of a path, with the message that ends it."""
+    """The row of a path: its messages, and the one that ends the run."""
     attempt = view.trajectory
     status = EXITS.get(attempt.exit.kind, attempt.exit.kind)
     ended = {"exit_status": status, "submission": attempt.patch or ""}
@@ -65,7 +65,7 @@ def to_row(view: View) -> Json:
 
 
 def from_row(row: Json) -> Trajectory:
-    """The run's messages; its exit message becomes the exit."""
+    """The trajectory of a run; its exit message becomes the trajectory's exit."""
     info = row["info"]
     own = own_of(info)
     nodes: list[Node] = []

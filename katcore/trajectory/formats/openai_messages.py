@@ -14,14 +14,14 @@ NAME = "openai"
 
 
 def to_row(view: View) -> Json:
-    """The messages of a path."""
+    """The row of a path: its messages and tools."""
     tools = tools_of(view.path)
     row: Json = {"messages": messages_of(view.path)} | ({"tools": tools} if tools else {})
     return row | {"metadata": {OWN: head_of(view, NAME)}}
 
 
 def from_row(row: Json) -> Trajectory:
-    """A trajectory of text."""
+    """The trajectory, of text without tokens, in a row."""
     nodes: list[Node] = []
     calls: list[Call] = []
     tools = rows_of(row.get("tools"), "tools")

@@ -177,7 +177,7 @@ def _call(call: Call, place: dict[int, int], model: str) -> Json:
 
 
 def _timing(attempt: Trajectory) -> Json:
-    """Spans from the first call on: a trajectory knows how long each phase was, and when its calls began."""
+    """The trace's time spans, from the first call on: a trajectory knows each phase's length and its calls' starts."""
     times = [seconds_of(call.started_at) for call in attempt.calls if call.started_at != EPOCH]
     begun = min(times, default=attempt.timing.boot)
     marks = [begun - attempt.timing.boot, begun, begun + attempt.timing.agent]

@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    """Errors are the program's own, and shown as Python does."""
+    """Call the function and write what it returns as JSON; errors are the program's own, shown as Python does."""
     out = os.dup(1)
     os.dup2(2, 1)
     path, name, arguments = json.loads(base64.b64decode(sys.argv[1]))

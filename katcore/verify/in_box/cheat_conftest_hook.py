@@ -7,6 +7,6 @@ import _pytest.reports as reports
 
 
 def pytest_runtest_makereport(item, call):  # type: ignore[no-untyped-def]
-    """Instead of pytest's own."""
+    """Report every test as passed, in place of pytest's own hook."""
     call.excinfo = None
     return reports.TestReport.from_item_and_call(item, call)

@@ -48,9 +48,9 @@ WATCH = f"""(() => {{
   addEventListener('error', event => {{ if (event.message) report(String(event.message)); }}, true);
   Object.defineProperty(console, 'error', {{get: () => error, set: () => {{}}}});
 }})()"""
-"""Before the page's own scripts: a page that silences its errors has them none the less."""
+"""The script that runs before the page's own, so that errors are counted even if the page silences them."""
 MOST = 200
-"""Errors and missing files that are told one by one."""
+"""The most errors, and the most missing files, that are reported one by one."""
 
 
 class Browser:
@@ -125,14 +125,14 @@ class Browser:
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """The repository's files, on the box's own loopback."""
+    """An HTTP handler that serves the repository's files on the box's loopback and logs nothing."""
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def main() -> None:
-    """Look at the page as the settings say."""
+    """Look at the page as the settings in the first argument say; write seen.json and the screenshots to `out`."""
     settings = json.loads(sys.argv[1])
     handler = functools.partial(Quiet, directory=Path.cwd())
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -156,7 +156,7 @@ def main() -> None:
 
 
 def opened(browser: Browser, settings: dict[str, Any]) -> str:
-    """A tab that is ready to show a page; what fails here is not the page's fault."""
+    """The session id of a tab that is ready to show a page; what fails here is not the page's fault."""
     target = browser.call("Target.createTarget", url="about:blank")["targetId"]
     tab: str = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     size = {"width": settings["width"], "height": settings["height"]}
@@ -169,14 +169,14 @@ def opened(browser: Browser, settings: dict[str, Any]) -> str:
 
 
 def stopped(browser: Browser, url: str, why: str) -> dict[str, Any]:
-    """What is known of a page that cannot be looked at."""
+    """The result for a page that cannot be looked at, with the reason `why`."""
     found = problems(browser.events, url)
     nothing: dict[str, Any] = {"loaded": False, "blank": True, "page": {}, "shots": [], "hovered": [], "clicked": []}
     return {**nothing, **found, "errors": [why, *found["errors"]]}
 
 
 def look(browser: Browser, tab: str, url: str, settings: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Screens from top to bottom, then a hover and a click on each of the first controls."""
+    """Take screenshots from top to bottom, then hover over and click each of the first controls; what was seen."""
     size = {"width": settings["width"], "height": settings["height"]}
     browser.call("Page.navigate", tab, url=url)
     loaded = browser.wait(20, "Page.loadEventFired")
@@ -235,14 +235,14 @@ def places(browser: Browser, tab: str, verb: str) -> list[dict[str, Any]]:
 
 
 def aim(browser: Browser, tab: str, place: dict[str, Any], height: int) -> dict[str, float]:
-    """Scroll a control into the middle of the window; where it is there."""
+    """Scroll a control into the middle of the window; returns its place there, x and y in pixels."""
     evaluate(browser, tab, f"scrollTo({{top: {max(0, place['y'] - height / 2)}, behavior: 'instant'}})")
     top = evaluate(browser, tab, "scrollY") or 0
     return {"x": place["x"], "y": place["y"] - top}
 
 
 def press(browser: Browser, tab: str, at: dict[str, float], verb: str) -> None:
-    """Move the mouse there, and click when that is asked for."""
+    """Move the mouse to a place in the window, and click when the verb says so."""
     browser.call("Input.dispatchMouseEvent", tab, type="mouseMoved", **at)
     if verb == "click":
         for kind in ("mousePressed", "mouseReleased"):

@@ -25,7 +25,7 @@ def end() -> None:
 
 
 def main() -> None:
-    """Wait for commands."""
+    """End every other process at each byte on standard input, which is then echoed, and at the input's end."""
     if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         os._exit(3)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

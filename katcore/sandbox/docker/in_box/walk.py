@@ -10,13 +10,13 @@ import os
 import stat
 
 DEEPEST = 3000
-"""Characters of a path; some trees are deeper than what a path can name."""
+"""The most characters of a path that is visited; some trees are deeper than a path can name."""
 HOLLOW = 64 << 20
-"""Bytes of a file that may be mostly holes and is read nevertheless."""
+"""Bytes by which a file's size may exceed twice its blocks; a larger one is mostly holes and is not read."""
 
 
 def entry(path: str, status: os.stat_result) -> list[int | str]:
-    """What is known of a file, a link or something else."""
+    """The type and permissions of a file or link, with its digest or target, as they are compared."""
     mode, hollow = status.st_mode, status.st_size > HOLLOW + 1024 * status.st_blocks
     if stat.S_ISLNK(mode):
         return [stat.S_IFLNK, os.fsencode(os.readlink(path)).hex()]
@@ -27,7 +27,7 @@ def entry(path: str, status: os.stat_result) -> list[int | str]:
 
 
 def main() -> None:
-    """Folders that are shut have no files."""
+    """Walk the folder and write its entries; a folder that cannot be opened counts as empty."""
     found: dict[str, list[int | str]] = {}
     waiting = ["."]
     while waiting:

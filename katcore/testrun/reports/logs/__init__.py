@@ -51,7 +51,7 @@ _FAMILIES: dict[str, Family] = {
     "": python.pytest,  # older rows name none, and both datasets began with pytest
 }
 KNOWN: frozenset[str] = frozenset(_FAMILIES)
-"""Every name of a parser that `read_log` knows."""
+"""The names of all parsers that `read_log` knows."""
 _CUT = frozenset({"", *(f"parse_log_{name}" for name in _PYTEST)})
 _COLOUR = re.compile(r"\[\d+m")
 _FAILURES_ONLY = frozenset(
@@ -74,7 +74,7 @@ def read_log(data: bytes, parser: str) -> Outcomes:
 
 
 def family_of(parser: str) -> Family:
-    """What reads the logs of that parser. RecordError for one that is not known."""
+    """The function that reads the logs of that parser. RecordError for one that is not known."""
     if parser not in _FAMILIES:
         why = ": its logs name only tests that failed" if parser in _FAILURES_ONLY else ""
         raise RecordError("report", f"unknown parser of logs {parser!r}{why}")
@@ -122,7 +122,7 @@ def _named(name: str, parser: str) -> str:
 
 
 def _region(text: str) -> str:
-    """What lies between the first start marker and the last end marker; without markers, all but an unfinished line.
+    """The text between the first start marker and the last end marker; without markers, all but an unfinished line.
 
     The script prints its start marker before any test runs, and its end marker after all have: markers that tests print
     lie between, and so cannot take anything away from what the runner says.

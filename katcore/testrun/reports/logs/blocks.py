@@ -79,12 +79,12 @@ def minitest(log: Sequence[str], outcomes: Outcomes, *, rename: Callable[[str], 
 
 
 def before_full_stop(name: str) -> str:
-    """What stands before the last full stop of a name: there SWE-bench's parser ends it, and takes no other names."""
+    """The name up to its last full stop, where SWE-bench's parser ends it; empty for a name without one."""
     return f"{name} ".rpartition(". ")[0]
 
 
 def with_class(name: str) -> str:
-    """The names that have a class before a `#`, which are all that are taken."""
+    """The name if it has a class before a `#`, else an empty one, which is not taken."""
     return name if "#" in name[1:] else ""
 
 
@@ -129,7 +129,7 @@ _JAVA_FAILURE = re.compile(r"\[ERROR\]\s+([\w$.]+)\.([\w$]+)\b.*")
 
 
 def java_classes(log: Sequence[str], outcomes: Outcomes) -> None:
-    """Surefire's summary of each class, and its failing methods."""
+    """Read Surefire's summary of each class, and its failing methods."""
     running = ""
     for line in (text.strip() for text in log):
         if begun := _RUNNING.fullmatch(line):
@@ -147,7 +147,7 @@ def java_classes(log: Sequence[str], outcomes: Outcomes) -> None:
 
 
 def java_mvn(log: Sequence[str], outcomes: Outcomes) -> None:
-    """Classes, else test cases of XML in the log, and what `maven` finds."""
+    """Read the summaries of classes, else test cases of XML in the log, and what `maven` finds."""
     java_classes(log, outcomes)
     junit(log, outcomes, name="{classname} {name}")
     maven(log, outcomes)
@@ -157,7 +157,7 @@ _MODULE = re.compile(r"\[INFO\]\s+(.+?)\s+\.\.+\s+(SUCCESS|FAILURE|SKIPPED)(?!\w
 
 
 def java_modules(log: Sequence[str], outcomes: Outcomes) -> None:
-    """Maven's summary of modules; `__suite__` stands for all their tests."""
+    """Read Maven's summary of modules; the test `__suite__` of a module stands for all of its tests."""
     for line in (text.strip() for text in log):
         if module := _MODULE.fullmatch(line):
             outcomes.add(module[1], WORDS[module[2].lower()])
@@ -189,7 +189,7 @@ def _attributes(text: str) -> dict[str, str]:
 
 
 def junit(log: Sequence[str], outcomes: Outcomes, *, name: str) -> None:
-    """Test cases of JUnit XML that was printed into the log, whole or in pieces; `name` puts the id together."""
+    """Read test cases of JUnit XML printed into the log, whole or in pieces; `name` is the format of their ids."""
     for piece in "\n".join(log).split("<testcase")[1:]:
         opening = _OPENING.match(piece)
         if opening is None:
@@ -310,7 +310,7 @@ _DART: dict[str, Status] = {"success": "PASSED", "failure": "FAILED", "error": "
 
 
 def dart(log: Sequence[str], outcomes: Outcomes) -> None:
-    """Dart's events, `--reporter json`."""
+    """Read Dart's events, as `--reporter json` prints them."""
     names: dict[int, str] = {}
     for line in log:
         if not line.startswith("{"):
@@ -398,4 +398,4 @@ FAMILIES: dict[str, Family] = {
     "dart_v3": partial(dart_lines, twice=False),
     "ocaml_v2": dune,
 }
-"""A parser's name, without its `parse_log_` -> family."""
+"""The family that reads a parser's logs, by the parser's name without `parse_log_`."""

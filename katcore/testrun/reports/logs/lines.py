@@ -22,10 +22,10 @@ _TOKENS: dict[Status, str] = {
 WORDS: dict[str, Status] = {
     token.replace("_", " "): status for status, tokens in _TOKENS.items() for token in tokens.split()
 }
-"""What a runner's word or sign means; a letter in lower case."""
+"""The status that a runner's word or sign means; letters are in lower case."""
 _TIME = r"(?: \(\d+(?:\.\d+)? *m?s\))?"
 Line = str | tuple[str, Status]
-"""A pattern with the groups `name` and `status`, or one with `name` alone and what it means."""
+"""A pattern with the groups `name` and `status`, or (a pattern with `name` alone, the status that it means)."""
 
 
 def lines(*patterns: Line, clean: Callable[[str], str] = str.strip, whole: bool = False) -> Family:
@@ -48,7 +48,7 @@ def lines(*patterns: Line, clean: Callable[[str], str] = str.strip, whole: bool 
 
 
 def without_time(name: str) -> str:
-    """A name without the time behind it, in brackets or not."""
+    """The name without the time that a runner wrote behind it, in brackets or not."""
     return re.sub(r"\s*+(?:\(\s*)?\d+(?:\.\d+)?\s*m?s\s*\)?\s*$", "", name, flags=re.IGNORECASE).strip()
 
 
@@ -162,4 +162,4 @@ FAMILIES: dict[str, Family] = {
         lines(r"(?P<status>PASSED|FAILED|ERROR|SKIPPED)\s+(?P<name>\S.*?)(?:\s{2,}.*)?"),
     ),
 }
-"""A parser's name, without its `parse_log_` -> family."""
+"""The family that reads a parser's logs, by the parser's name without `parse_log_`."""

@@ -15,7 +15,7 @@ from functools import partial
 from katcore.testrun.reports.outcome import BadReport, Outcomes, Status
 
 Family = Callable[[Sequence[str], Outcomes], None]
-"""Adds what the lines of a log say."""
+"""(lines of a log, outcomes) → None; adds what the lines say to the outcomes."""
 Entry = tuple[str, Status]
 
 _STATUSES: dict[str, Status] = {
@@ -69,7 +69,7 @@ def _counts(result: str) -> Counter[Status]:
 
 
 def _check(entries: Iterable[Entry], counts: Counter[Status]) -> None:
-    """More tests than the runner counts are listed by what a test says of itself: in the reason of a skip, say."""
+    """BadReport where more tests are listed than the runner counts: a test printed such lines, in a skip's reason."""
     for status, number in Counter(status for _, status in entries).items():
         if number > counts[status]:
             raise BadReport(f"the log lists {number} tests as {status} and counts {counts[status]}")
@@ -91,7 +91,7 @@ def _summary(lines: Iterable[str]) -> Iterator[Entry]:
 
 
 def without_message(rest: str) -> str:
-    """The id in `id - message`: parameters may hold the same three characters, and the brackets tell."""
+    """The id in `id - message`; ` - ` may also stand in parameters, which their brackets tell."""
     at = rest.find(" - ")
     first = at
     while at >= 0:
@@ -130,7 +130,7 @@ def mouse_button(name: str) -> str:
 
 
 def last_part(name: str) -> str:
-    """The test without its file and class."""
+    """The test's name without its file and class."""
     return name.rpartition("::")[2]
 
 
@@ -142,7 +142,7 @@ _RAN = re.compile(r"Ran (\d{1,9}) tests? in [\d.]+s")
 _TEST = re.compile(r"(.+) \.\.\. +(ok|OK|FAIL|ERROR|expected failure|unexpected success)|(.+?) \.\.\. (skipped)\b.*")
 _FAILURE = re.compile(r"(FAIL|ERROR): (\S+ \([\w.]+\)|\S.*)")
 MIGRATION = re.compile(r"Applying [\w.]+\.\.\.(?=\w+ \()")
-"""A last migration that standard error overtook: SWE-bench's ids may begin with it."""
+"""Matches the last migration's line where standard error ran into it: SWE-bench's ids may begin with it."""
 _SAID: dict[str, Status] = {
     "ok": "PASSED", "OK": "PASSED", "FAIL": "FAILED", "ERROR": "ERROR", "skipped": "SKIPPED",
     "expected failure": "XFAIL", "unexpected success": "XPASS",

@@ -179,4 +179,4 @@ FAMILIES: dict[str, Family] = {
     "scala_v3": scala_v3,
     "haskell_v2": hspec,
 }
-"""A parser's name, without its `parse_log_` -> family."""
+"""The family that reads a parser's logs, by the parser's name without `parse_log_`."""
