@@ -35,10 +35,12 @@ def score(run: Run, options: ScoreOptions, files: Files = None) -> None:
     """
     from katcore.distill.choose import read_choices
     from katcore.distill.score import Scorer, items
+    from katcore.model.placement import Placement
     from katcore.records import Pack, Task
 
     choices = None if options.choice is None else read_choices(options.choice)
-    scorer = Scorer(_named(options.expert, "DIR"), choices, options.temperature)
+    experts = _named(options.expert, "DIR")
+    scorer = Scorer(experts, choices, options.temperature, placement=Placement(options.device, options.dtype))
     run.stage(items(run.read(files, Task, Pack)), scorer)
 
 

@@ -29,6 +29,7 @@ def gateway(run: Run, options: GatewayOptions) -> None:
     from katcore.gateway.serve import Served, Serving, recovered
     from katcore.gateway.server import Gateway
     from katcore.gateway.session import Caps
+    from katcore.model.placement import Placement
 
     folder = _journals(options.journals)
     if options.recover:
@@ -56,6 +57,7 @@ def gateway(run: Run, options: GatewayOptions) -> None:
         agent_sampling=options.agent_sampling,
         history=options.history,
         seed=run.seed,
+        placement=Placement(options.placement.engine_device, options.placement.engine_dtype),
     )
     if run.dry_run:
         run.log(f"would serve {service.sessions} keys at {service.listen} with {options.engine}")

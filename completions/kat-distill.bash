@@ -14,11 +14,13 @@ _kat_distill() {
     esac
     case "$sub" in
         "score")
-            flags="--expert --choice --temperature -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--expert --choice --temperature --device --dtype -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --expert) return ;;
                 --choice) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --temperature) return ;;
+                --device) return ;;
+                --dtype) mapfile -t COMPREPLY < <(compgen -W "auto float32 bfloat16" -- "$cur"); return ;;
                 -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --format) mapfile -t COMPREPLY < <(compgen -W "jsonl zst parquet" -- "$cur"); return ;;
                 --dead-letter) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;

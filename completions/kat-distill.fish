@@ -4,6 +4,8 @@ complete -c kat-distill -n 'not __fish_seen_subcommand_from score choose' -a cho
 complete -c kat-distill -n '__fish_seen_subcommand_from score' -l expert -d 'An expert and its model folder.' -x
 complete -c kat-distill -n '__fish_seen_subcommand_from score' -l choice -d 'The expert of each task, as kat-distill choose wrote it.' -r -F
 complete -c kat-distill -n '__fish_seen_subcommand_from score' -l temperature -d 'Temperature that the tokens were sampled at.' -x
+complete -c kat-distill -n '__fish_seen_subcommand_from score' -l device -d 'Where experts run: auto, cpu, cuda or cuda:N.' -x
+complete -c kat-distill -n '__fish_seen_subcommand_from score' -l dtype -d 'Of experts'\'' weights; auto is bfloat16 on a GPU, else float32.' -x -a 'auto float32 bfloat16'
 complete -c kat-distill -n '__fish_seen_subcommand_from score' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-distill -n '__fish_seen_subcommand_from score' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'
 complete -c kat-distill -n '__fish_seen_subcommand_from score' -l resume -d 'Go on where an interrupted run of the same output stopped.'

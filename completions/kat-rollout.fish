@@ -8,6 +8,8 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l scaffold -d 'The agent; oracle and nop are controls.' -x -a '(kat-complete scaffold (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l engine -d 'What answers the agent; by default embedded:MODEL. openai:URL and anthropic:URL pass through.' -x -a '(kat-complete engine (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l model -d 'Model folder: tokenizer, chat template, embedded engine.' -r -a '(__fish_complete_directories)'
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l engine-device -d 'Device of the embedded engine: auto, cpu, cuda or cuda:N.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l engine-dtype -d 'Of its weights; auto is bfloat16 on a GPU, else float32.' -x -a 'auto float32 bfloat16'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l sandbox -d 'What boxes are made by: bubblewrap or docker.' -x -a '(kat-complete sandbox (commandline -ct))'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l runtime -d 'The Docker engine'\''s runtime for boxes, such as runsc or kata.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l samples -d 'Attempts at each task.' -x
@@ -79,6 +81,8 @@ complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -s v -l verbo
 complete -c kat-rollout -n '__fish_seen_subcommand_from sandboxes' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l engine -d 'What answers; openai:URL and anthropic:URL pass through.' -x -a '(kat-complete engine (commandline -ct))'
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l model -d 'Model folder: tokenizer and chat template.' -r -a '(__fish_complete_directories)'
+complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l engine-device -d 'Device of the embedded engine: auto, cpu, cuda or cuda:N.' -x
+complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l engine-dtype -d 'Of its weights; auto is bfloat16 on a GPU, else float32.' -x -a 'auto float32 bfloat16'
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l upstream-model -d 'The model'\''s name at an outside endpoint.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l key-variable -d 'Environment variable with an outside endpoint'\''s key.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l listen -d 'Where agents connect; port 0 is any free one.' -x

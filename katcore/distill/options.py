@@ -1,7 +1,7 @@
 """Options of kat-distill's subcommands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from katcore.options import Options, opt
 
@@ -14,6 +14,11 @@ class ScoreOptions(Options, frozen=True):
         None
     )
     temperature: Annotated[float, opt("Temperature that the tokens were sampled at.", metavar="T")] = 1.0
+    device: Annotated[str, opt("Where experts run: auto, cpu, cuda or cuda:N.", metavar="DEVICE")] = "auto"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"], opt("Of experts' weights; auto is bfloat16 on a GPU, else float32.")
+    ] = "float32"
+    """float32: a loss subtracts these log-probs from the student's, so they are not rounded unless somebody asks."""
 
 
 class ChooseOptions(Options, frozen=True):

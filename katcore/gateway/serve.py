@@ -24,7 +24,7 @@ from katcore.gateway.prompt import History
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, Trace, cut_off
 from katcore.model.folder import ChatModel, load
-from katcore.model.placement import AUTO, Placement
+from katcore.model.placement import Placement
 from katcore.records import Call, Exit, Json, Scaffold, Task, TaskSource, Trajectory, content_id
 
 SCAFFOLD = "external"
@@ -49,7 +49,7 @@ class Serving:
     agent_sampling: bool
     history: History
     seed: int
-    placement: Placement = AUTO
+    placement: Placement
 
 
 class Served:

@@ -10,7 +10,7 @@ from typing import Literal
 from katcore.engine.names import parse
 from katcore.errors import UsageError
 from katcore.gateway.external import check_key
-from katcore.model.placement import AUTO, Placement
+from katcore.model.placement import Placement
 from katcore.pool import Item
 from katcore.records import Task, Trajectory, content_id, item_key, key_of
 from katcore.references import Rules
@@ -26,7 +26,7 @@ class Setup:
 
     `label` names the model in records, by default its folder's name. `table` is a JSON object of the user's own
     scaffolds. `journals` is a folder for the calls of rollouts under way, which the caller looks after; without one it
-    is in the cache and goes with the service. `placement` is the embedded engine's.
+    is in the cache and goes with the service.
     """
 
     options: RolloutOptions = RolloutOptions()
@@ -34,12 +34,17 @@ class Setup:
     seed: int = 0
     table: str = ""
     journals: str = ""
-    placement: Placement = AUTO
 
     @property
     def sandbox(self) -> str:
         """The sandbox's whole name."""
         return name_of(self.options.boxes)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the embedded engine's weights lie. UsageError for a device that is none."""
+        told = self.options.placement
+        return Placement(told.engine_device, told.engine_dtype)
 
     @property
     def rules(self) -> Rules:
@@ -49,7 +54,7 @@ class Setup:
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
-        _ = self.sandbox
+        _ = self.sandbox, self.placement
         references = self.options.correction.references
         if self.options.draw.redraws and not self.rules.patience:
             raise UsageError("nothing is drawn again unless it is stopped", hint="add --patience STEPS")

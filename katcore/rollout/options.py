@@ -7,6 +7,7 @@ from msgspec import field
 
 from katcore.options import Options, opt
 from katcore.options.boxes import BoxOptions
+from katcore.options.placement import PlacementOptions
 
 HistoryName = Literal["sampled", "template"]
 """What becomes of earlier turns that the chat template would write differently now."""
@@ -100,6 +101,7 @@ class RolloutOptions(Options, frozen=True):
     """How agents work on tasks."""
 
     agent: AgentOptions = AgentOptions()
+    placement: PlacementOptions = PlacementOptions()
     boxes: BoxOptions = BoxOptions()
     number: SampleOptions = SampleOptions()
     sampling: SamplingOptions = SamplingOptions()
@@ -140,6 +142,7 @@ class GatewayOptions(Options, frozen=True):
 
     engine: Annotated[str, opt("What answers; openai:URL and anthropic:URL pass through.", metavar="ENGINE")] = ""
     model: Annotated[Path | None, opt("Model folder: tokenizer and chat template.", metavar="DIR")] = None
+    placement: PlacementOptions = PlacementOptions()
     endpoint: EndpointOptions = EndpointOptions()
     service: ServiceOptions = ServiceOptions()
     history: Annotated[HistoryName, opt("Earlier turns: as sampled, or as the template has them now.")] = "sampled"

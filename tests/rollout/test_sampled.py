@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from katcore.errors import InputError, UsageError
-from katcore.model.placement import Placement
 from katcore.records import Trajectory
 from katcore.rollout.roller import rollouts
 from katcore.rollout.service import Service
@@ -73,12 +72,14 @@ def test_another_tokenizer_than_the_engines_is_exit_4(model: Path, tmp_path: Pat
 
 
 def test_the_engine_runs_where_the_options_say(model: Path) -> None:
-    options = setup(model=model, max_turns=1, max_completion=6, timeout=60, placement=Placement("cpu", "bfloat16"))
+    options = setup(
+        model=model, max_turns=1, max_completion=6, timeout=60, engine_device="cpu", engine_dtype="bfloat16"
+    )
     (made,) = rollouts([task()], options)
     values = [value for node in made.nodes for value in node.engine_logprobs or []]
     assert values and values != torch.tensor(values).bfloat16().float().tolist()
     with pytest.raises(UsageError, match="no CUDA device"):
-        Service(setup(model=model, placement=Placement("cuda:99")))
+        Service(setup(model=model, engine_device="cuda:99"))
 
 
 def test_the_model_folders_context_is_the_cap(model: Path) -> None:

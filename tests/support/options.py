@@ -22,7 +22,7 @@ def pack_options(objective: str, **values: Any) -> PackOptions:
 
 def setup(*, rules: Rules | None = None, **values: Any) -> Setup:
     """What kat-rollout with these options sets up; `rules` are those of correction."""
-    own = {name: values.pop(name) for name in ("label", "seed", "table", "journals", "placement") if name in values}
+    own = {name: values.pop(name) for name in ("label", "seed", "table", "journals") if name in values}
     if rules is not None:
         values |= {"deviation": rules.threshold, "patience": rules.patience, "replace": rules.replace}
     return Setup(build(RolloutOptions, _keys(values)), **own)
@@ -31,4 +31,4 @@ def setup(*, rules: Rules | None = None, **values: Any) -> Setup:
 def but(before: Setup, **values: Any) -> Setup:
     """The same setup with other options."""
     options = build(RolloutOptions, flat(before.options) | _keys(values))
-    return Setup(options, before.label, before.seed, before.table, before.journals, before.placement)
+    return Setup(options, before.label, before.seed, before.table, before.journals)
