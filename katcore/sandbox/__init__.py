@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from katcore.options.boxes import BoxOptions
+if TYPE_CHECKING:
+    from katcore.options.boxes import BoxOptions  # not more: the reaper imports this without any package installed
 
 PYTHON = "/opt/python/bin/python3"
 """A Python interpreter in every box, without anybody's site-packages."""
