@@ -85,7 +85,7 @@ def together(service: object, task: object, rollouts: int) -> float:
 
     items = (pool.Item(str(n), Attempt(f"c{n}", task, 0)) for n in range(rollouts))  # type: ignore[arg-type]
     began = time.perf_counter()
-    list(pool.run(Roller(service.options, service), items, JOBS))  # type: ignore[attr-defined, arg-type]
+    list(pool.run(Roller(service.setup, service), items, JOBS))  # type: ignore[attr-defined, arg-type]
     return time.perf_counter() - began
 
 

@@ -28,7 +28,7 @@ from katcli.log import Log
 from katcli.options import UNCONFIGURABLE, Kind, parameter, shared_for
 from katcli.run import Run, TooManyFailures
 from katcore import __version__
-from katcore.errors import KatError, ReaderLeft, UsageError
+from katcore.errors import EXTRAS, KatError, ReaderLeft, UsageError, not_installed
 from katcore.options import NODEFAULT, Option, Options, build, check, options_of
 
 EXIT_STATUS = (
@@ -266,6 +266,10 @@ def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, 
         command.function(run, **given)
     except TooManyFailures:
         return 3, True
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        raise not_installed(error.name) from error
     finally:
         counts.update(run.counts)
     return 3 if run.counts.get("dead") else 0, run.at_once

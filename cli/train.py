@@ -27,6 +27,9 @@ def train(run: Run, options: TrainOptions, files: Files = None) -> None:
     --resume goes on from, and a link `latest`; and at its top the last model, as transformers loads it. Without a pack
     in the input the exit code is 4.
 
+    mixed makes one step of the packs that were made for several objectives (kat-pack-trie --for grpo and --for sft)
+    under one step number, each objective with its own denominators; the input is read whole first.
+
     With --deepspeed FILE several processes train one model: start them with the deepspeed launcher or torchrun. Packs
     are dealt to them by cost; the losses are those of one process. What FILE lacks or calls "auto" is filled in from
     the options; what contradicts them is an error. DIR must be one folder to all of them, and --resume wants as many

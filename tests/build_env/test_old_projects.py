@@ -155,7 +155,7 @@ def rolled(task: Task, folder: Path, *commands: str) -> Sequence[str]:
     script.write_text(json.dumps({"messages": [bash(command) for command in commands]}) + "\n")
     service = Service(setup(engine=f"scripted:{script}", timeout=60))
     try:
-        (attempt,) = attempts_at(task, service.options)
+        (attempt,) = attempts_at(task, service.setup)
         made = roll(service, attempt)
     finally:
         service.close()

@@ -365,3 +365,11 @@ def test_subcommands_and_version() -> None:
 def test_text_goes_whole_to_a_file(tmp_path: Path) -> None:
     assert run("say", "hi", "-o", str(tmp_path / "t")).returncode == 0
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("t", "hi\n")]
+
+
+def test_a_package_that_an_extra_brings_is_asked_for_in_one_line() -> None:
+    done = run("say", "torch")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "kat-sample: torch is not installed", "  hint: pip install -e '.[train]', in KAT's checkout"
+    ]  # fmt: skip

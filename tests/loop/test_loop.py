@@ -89,7 +89,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     [
         ("samples = 2", "smaples = 2", 2, "smaples"),
         ("[loop]", "[lop]", 2, "lop"),
-        ("samples = 2", "samples = 'two'", 2, "rollout.samples"),
+        ("samples = 2", "samples = 'two'", 2, "[rollout] samples"),
         ("max-turns = 2", "max_turns = 2", 2, "max_turns"),
         ("[loop]", "[loop", 2, "RUN.toml"),
         ("[loop]", "[train]\nobjective = 'sft'\n[loop]", 2, "sft"),

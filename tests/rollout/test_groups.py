@@ -146,7 +146,7 @@ def test_a_box_that_is_not_ready_in_time_says_nothing_about_the_agent(tmp_path: 
     of.environment.setup = ["sleep 30"]
     service = Service(setup(engine=script(tmp_path, NEAR), boot_timeout=0.5))
     try:
-        (attempt,) = attempts_at(of, service.options)
+        (attempt,) = attempts_at(of, service.setup)
         made = roll(service, attempt)
     finally:
         service.close()

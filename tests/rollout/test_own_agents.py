@@ -75,7 +75,7 @@ def written(made: Trajectory) -> dict[str, Any]:
 def test_it_gets_its_task_and_its_files_and_nothing_else(service: Service) -> None:
     of = task()
     of.problem_statement = "-- odd; $(task) {key}\n"
-    made = list(rollouts([of], service.options, service, jobs=2))
+    made = list(rollouts([of], service.setup, service, jobs=2))
     assert len(made) == 2 and all(each.exit.kind == "submitted" for each in made), made
     for each in made:
         seen = written(each)
@@ -92,7 +92,7 @@ def test_it_gets_its_task_and_its_files_and_nothing_else(service: Service) -> No
 def test_a_failing_agent_is_an_agent_error(service: Service) -> None:
     of = task()
     of.problem_statement = "FAIL"
-    made = next(iter(rollouts([of], service.options, service)))
+    made = next(iter(rollouts([of], service.setup, service)))
     assert made.exit.kind == "agent_error" and "exit status 1" in made.exit.detail and "it failed" in made.exit.detail
 
 

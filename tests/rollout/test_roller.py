@@ -31,7 +31,7 @@ def script(tmp_path: Path) -> Iterator[Any]:
         file.write_text(json.dumps({"messages": list(messages)}) + "\n")
         service = Service(setup(engine=f"scripted:{file}", **{"timeout_s": 60, **options}))
         services.append(service)
-        (attempt,) = attempts_at(of or task(), service.options)
+        (attempt,) = attempts_at(of or task(), service.setup)
         return roll(service, attempt)
 
     yield run
@@ -42,7 +42,7 @@ def script(tmp_path: Path) -> Iterator[Any]:
 def control(name: str, of: Task) -> Trajectory:
     service = Service(setup(scaffold=name, timeout=60))
     try:
-        (attempt,) = attempts_at(of, service.options)
+        (attempt,) = attempts_at(of, service.setup)
         return roll(service, attempt)
     finally:
         service.close()

@@ -61,7 +61,9 @@ def work(run: Run, options: Work, files: Files = None) -> None:
 
 @kat.command("say", output="text")
 def say(run: Run, what: Annotated[str, typer.Argument(metavar="TEXT", help="What.")] = "hello") -> None:
-    """Say something."""
+    """Say something; the name of a package that is not there asks for it."""
+    if what == "torch":
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
     run.text(what)
 
 
