@@ -20,6 +20,7 @@ from katcore.build_env.recipe import pytest_config, test_command
 from katcore.build_env.test_files import wanted_files
 from katcore.environment.built import environment_digest, this_base, this_platform
 from katcore.environment.pip import resolve
+from katcore.options import build
 from katcore.records import Environment, Scaffold, Task, TaskSource, Trajectory, Verdict, Verification
 from katcore.verify.grader import Grader
 from katcore.verify.options import TestOptions
@@ -110,10 +111,10 @@ def trajectory(patch: str | None, name: str = "a", task_id: str = "calm-1") -> T
     return Trajectory(id=name, task_id=task_id, group_id=task_id, scaffold=scaffold, model="m", patch=patch)
 
 
-def grade(task: Task, patch: str | None, **grader: object) -> Verdict:
+def grade(task: Task, patch: str | None, **options: object) -> Verdict:
     """The verdict on a patch, nothing taken from the cache unless `reuse` says so; without what it only looks like."""
-    settings = {"reuse": False, "timeout_s": 60.0} | grader
-    graded = Verifier(Grader(TestOptions(**settings))).graded(trajectory(patch), task)  # type: ignore[arg-type]
+    settings = build(TestOptions, {"reuse": False, "timeout": 60.0} | options)
+    graded = Verifier(Grader(settings)).graded(trajectory(patch), task)
     assert graded.verdict is not None
     graded.verdict.flags = [flag for flag in graded.verdict.flags if not flag.startswith("looks:")]
     return graded.verdict

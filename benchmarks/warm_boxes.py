@@ -16,9 +16,11 @@ from typing import Any
 from benchmarks.grade import EACH, MODULES, make_task, project, seconds
 from benchmarks.paired import compared, main
 from benchmarks.small_task import patch
+from katcore.options.boxes import BoxOptions
 from katcore.sandbox import Box, Sandbox, Spec, sandbox
 from katcore.sandbox.warm import Warm
 from katcore.verify import grader
+from katcore.verify.options import TestOptions
 
 
 class Counted:
@@ -47,7 +49,7 @@ def measure(rounds: int, _: Path) -> dict[str, Any]:
 
     def graded(name: str) -> None:
         grader._sandbox = lambda _: used[name]  # type: ignore[assignment]
-        verdict = grader.Grader("docker", reuse=False).grade(task, fix)
+        verdict = grader.Grader(TestOptions(boxes=BoxOptions(sandbox="docker"), reuse=False)).grade(task, fix)
         assert verdict.reward == 1.0, verdict
 
     for turn in range(rounds + 2):  # the first two warm caches up

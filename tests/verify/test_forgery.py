@@ -111,18 +111,18 @@ def run(cache: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
 def without_the_control(monkeypatch: pytest.MonkeyPatch, task: Task, attack: str) -> Verdict:
     with monkeypatch.context() as patched:
         patched.setattr(grader.Grader, "_forged", lambda *_: Finding())
-        return grade(task, attack, timeout_s=300.0)
+        return grade(task, attack, timeout=300.0)
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_forged_results_are_no_reward(kind: str, run: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     name = kind.split("-")[0]
-    honest = grade(run, run.patch, timeout_s=300.0)
+    honest = grade(run, run.patch, timeout=300.0)
     assert (honest.reward, honest.reason, honest.flags) == (1.0, "passed", []), honest
     attack = change(name, ".forged")
     without = without_the_control(monkeypatch, run, attack)
     assert (without.reward, without.reason) == (1.0, "passed"), without
-    forged = grade(run, attack, timeout_s=300.0)
+    forged = grade(run, attack, timeout=300.0)
     assert (forged.reward, forged.masked) == (0.0, False), forged
     seen = TESTS[name][: 1 if name == "ctest" else 2]  # ctest does not say which file a test is in
     assert forged.reason == f"{len(seen)} tests pass whatever they expect: their results are forged"

@@ -107,7 +107,7 @@ def test_a_verdict_is_only_taken_for_the_same_grading(task: Task, dead: str) -> 
     grade(task, GOLD)
     changed = {**task.test_files, "tests/test_calm.py": msgspec.structs.replace(task.test_files["pytest.ini"])}
     assert grade(other(task, test_files=changed), GOLD, reuse=True, sandbox=dead).masked
-    assert grade(task, GOLD, reuse=True, sandbox=dead, timeout_s=61.0).masked, "another time limit"
+    assert grade(task, GOLD, reuse=True, sandbox=dead, timeout=61.0).masked, "another time limit"
     assert grade(task, GOLD + patch({"a.txt": "a\n"}), reuse=True, sandbox=dead).masked
 
 

@@ -237,13 +237,13 @@ def test_endless_output_does_not_drown_the_verdict(task: Task) -> None:
 
 
 def test_an_endless_test(task: Task) -> None:
-    verdict = attacked(task, source("import time\ntime.sleep(3600)\n"), timeout_s=3.0)
+    verdict = attacked(task, source("import time\ntime.sleep(3600)\n"), timeout=3.0)
     assert verdict.reason == "timeout" and verdict.parts == {"f2p": [0, 1], "p2p": [0, 1]}
 
 
 def test_an_endless_test_that_ignores_signals_and_forks(task: Task) -> None:
     code = "import os, signal, time\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
-    assert attacked(task, source(code + "os.fork()\ntime.sleep(3600)\n"), timeout_s=3.0).reason == "timeout"
+    assert attacked(task, source(code + "os.fork()\ntime.sleep(3600)\n"), timeout=3.0).reason == "timeout"
 
 
 def test_memory_without_end(task: Task) -> None:

@@ -19,7 +19,7 @@ from urllib3.exceptions import ProtocolError
 
 from katcore.errors import EngineError, UsageError
 from katcore.llm import BadAnswer, Budget, BudgetSpent, Client, json_in
-from katcore.retries import LONGEST_PAUSE_S, Retries
+from katcore.llm.retries import LONGEST_PAUSE_S, Retries
 from tests.support.scripted_endpoint import endpoint
 
 HELLO = [{"role": "user", "content": "hello"}]

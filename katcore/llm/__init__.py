@@ -155,7 +155,7 @@ class Client:
         """Status and text of the last answer. EngineError where none came, BudgetSpent."""
         import requests
 
-        from katcore.retries import Retries, post
+        from katcore.llm.retries import Retries, post
 
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get(self.key_variable):
