@@ -21,6 +21,7 @@ from katcore.records import Task, Trajectory, Verdict, encode
 from katcore.references import Rules
 from katcore.rollout.attempts import Setup, attempts_at
 from katcore.rollout.groups import Groups, groups
+from katcore.rollout.options import AgentOptions, RolloutOptions, TimeOptions
 from katcore.rollout.roller import Roller, drawn, roll
 from katcore.rollout.service import Service
 from katcore.streams import Line
@@ -144,7 +145,8 @@ def test_rules_grade_for_real_and_totals_add_up(tasks: Path) -> None:
 def test_a_box_that_is_not_ready_in_time_says_nothing_about_the_agent(tmp_path: Path) -> None:
     of = task()
     of.environment.setup = ["sleep 30"]
-    service = Service(setup(engine=script(tmp_path, NEAR), boot_timeout=0.5))
+    soon = RolloutOptions(agent=AgentOptions(engine=script(tmp_path, NEAR)), times=TimeOptions(boot_timeout=0.5))
+    service = Service(Setup(soon))
     try:
         (attempt,) = attempts_at(of, service.setup)
         made = roll(service, attempt)

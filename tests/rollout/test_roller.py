@@ -29,7 +29,7 @@ def script(tmp_path: Path) -> Iterator[Any]:
     def run(*messages: dict[str, Any], of: Task | None = None, **options: Any) -> Trajectory:
         file = tmp_path / f"script-{len(services)}.jsonl"
         file.write_text(json.dumps({"messages": list(messages)}) + "\n")
-        service = Service(setup(engine=f"scripted:{file}", **{"timeout_s": 60, **options}))
+        service = Service(setup(engine=f"scripted:{file}", **{"timeout": 60, **options}))
         services.append(service)
         (attempt,) = attempts_at(of or task(), service.setup)
         return roll(service, attempt)
@@ -168,7 +168,7 @@ def test_the_turn_cap_is_typed(script: Any) -> None:
 
 
 def test_the_wall_cap_is_typed_and_the_patch_is_kept(script: Any) -> None:
-    made = script(bash("echo x > new.py; sleep 60"), command_timeout_s=90, timeout_s=2)
+    made = script(bash("echo x > new.py; sleep 60"), command_timeout=90, timeout=2)
     assert made.exit.kind == "time" and "new.py" in made.patch
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from katcore.errors import InputError, UsageError
 from katcore.records import Trajectory
 from katcore.rollout.roller import rollouts
 from katcore.rollout.service import Service
-from tests.support.options import setup
+from tests.support.options import but, setup
 from tests.support.rollout_tasks import task
 
 pytestmark = pytest.mark.slow
@@ -44,9 +45,9 @@ def test_sampled_tokens_carry_log_probs_and_versions_and_depend_on_seed_alone(mo
     try:
         made = list(rollouts([task()], options, service, jobs=3))
         again = list(rollouts([task()], options, service, jobs=1))
-        other = list(rollouts([task()], setup(**{**vars(options), "seed": 1}), service))
+        other = list(rollouts([task()], replace(options, seed=1), service))
         service.update_weights(str(model), "step-1")
-        later = list(rollouts([task()], setup(**{**vars(options), "attempt": 1}), service))
+        later = list(rollouts([task()], but(options, attempt=1), service))
     finally:
         service.close()
     assert [sampled(t) for t in made] == [sampled(t) for t in again]
