@@ -40,7 +40,8 @@ def release(index: Index, tmp_path: Path, version: str, files: dict[str, bytes |
 
 def mine(*args: str, with_tests: bool = False, **options: object) -> list[Change]:
     bounds = dict(zip(("first", "last"), args))
-    items = pairs(["shop"], ReleasesOptions(**bounds, **options))  # type: ignore[arg-type]
+    warn = options.pop("warn", None)
+    items = pairs(["shop"], ReleasesOptions(**bounds, **options), warn=warn)  # type: ignore[arg-type]
     return [change for item in items for change in Releases(with_tests=with_tests)(item)]
 
 
