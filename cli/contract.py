@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import inspect
 import io
 import os
@@ -20,16 +21,21 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
-import typer
-from typer.exceptions import TyperException
+gc.disable()  # nothing that imports and help make is garbage, and looking for it takes a tenth of their time
 
-from katcli import config as configuration
-from katcli.log import Log
-from katcli.options import UNCONFIGURABLE, Kind, parameter, shared_for
-from katcli.run import Run, TooManyFailures
-from katcore import __version__
-from katcore.errors import EXTRAS, KatError, ReaderLeft, UsageError, not_installed
-from katcore.options import NODEFAULT, Option, Options, build, check, options_of
+import typer  # noqa: E402
+from typer.exceptions import TyperException  # noqa: E402
+
+from katcli import config as configuration  # noqa: E402
+from katcli.log import Log  # noqa: E402
+from katcli.options import UNCONFIGURABLE, Kind, parameter, shared_for  # noqa: E402
+from katcli.run import Run, TooManyFailures  # noqa: E402
+from katcore import __version__  # noqa: E402
+from katcore.errors import EXTRAS, KatError, ReaderLeft, UsageError, not_installed  # noqa: E402
+from katcore.options import NODEFAULT, Option, Options, build, check, options_of  # noqa: E402
+
+if not os.path.basename(sys.argv[0]).startswith("kat-"):  # noqa: PTH119
+    gc.enable()  # somebody who imports this, and is no command
 
 EXIT_STATUS = (
     (0, "Done; also when the reader of the output left."),
@@ -166,6 +172,7 @@ def _call(app: typer.Typer, args: list[str], prog: str) -> int:
 
 def _print_help(app: typer.Typer, args: list[str], prog: str) -> NoReturn:
     """Write the help and exit. The text is made first: Typer would turn a reader that leaves into exit status 1."""
+    os.environ["LANGUAGE"] = "C"  # it is English: gettext need not look for other languages at every word
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         code = _call(app, args, prog)
@@ -262,6 +269,7 @@ def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, 
     for name, group in command.groups.items():
         given[name] = build(group, {option.key: options[option.field] for option in options_of(group)})
     run = Run(log, options)
+    gc.enable()
     try:
         command.function(run, **given)
     except TooManyFailures:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from katcore.options import NODEFAULT, Option, Options, options_of, without_none
-from katcore.options.shared import FolderShared, RecordsShared, TextShared
+from katcore.options.shared import FOLDER, RECORDS, TEXT
 
 Files = Annotated[
     list[Path] | None,
@@ -30,18 +30,14 @@ class Kind(StrEnum):
     text = "text"
 
 
-SHARED: dict[Kind, type[Options]] = {
-    Kind.records: RecordsShared,
-    Kind.folder: FolderShared,
-    Kind.text: TextShared,
-}
+SHARED: dict[Kind, tuple[type[Options], ...]] = {Kind.records: RECORDS, Kind.folder: FOLDER, Kind.text: TEXT}
 UNCONFIGURABLE = dict.fromkeys(("config", "no-config", "print-config", "dry-run"), "only the command line may say it")
 """Options that no file and no variable may set, and why."""
 
 
 def shared_for(kind: Kind, taken: frozenset[str] = frozenset()) -> tuple[Option, ...]:
     """The shared options of a command with this output, less those that it declares itself."""
-    return tuple(option for option in options_of(SHARED[kind]) if option.key not in taken)
+    return tuple(o for group in SHARED[kind] for o in options_of(group) if o.key not in taken)
 
 
 def flags_of(option: Option) -> list[str]:

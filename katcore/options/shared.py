@@ -70,29 +70,9 @@ class Session(Options, frozen=True):
     log_format: Annotated[Literal["text", "json"], opt("Messages as text or as JSON lines.")] = "text"
 
 
-class RecordsShared(Options, frozen=True):
-    """Shared by commands that put out records."""
-
-    to: ToFile = ToFile()
-    form: AsFormat = AsFormat()
-    resuming: Resuming = Resuming()
-    beside: Beside = Beside()
-    locking: Locking = Locking()
-    workers: Workers = Workers()
-    session: Session = Session()
-
-
-class FolderShared(Options, frozen=True):
-    """Shared by commands that put out a folder."""
-
-    to: ToFolder = ToFolder()
-    resuming: Resuming = Resuming()
-    locking: Locking = Locking()
-    session: Session = Session()
-
-
-class TextShared(Options, frozen=True):
-    """Shared by commands that put out text."""
-
-    to: ToFile = ToFile()
-    session: Session = Session()
+RECORDS = (ToFile, AsFormat, Resuming, Beside, Locking, Workers, Session)
+"""Shared by commands that put out records."""
+FOLDER = (ToFolder, Resuming, Locking, Session)
+"""Shared by commands that put out a folder."""
+TEXT = (ToFile, Session)
+"""Shared by commands that put out text."""

@@ -122,7 +122,7 @@ def test_run_toml_takes_every_option_or_refuses_it_with_the_reason(table: str, o
 def test_what_is_refused_is_an_option() -> None:
     for table, reasons in REFUSED.items():
         command = next(program for program in PROGRAMS if program.prog == LOOPED[table]).commands[""]
-        shared = {option.key for kind in SHARED.values() for option in options_of(kind)}
+        shared = {option.key for groups in SHARED.values() for group in groups for option in options_of(group)}
         assert reasons.keys() <= {option.key for option in command.options} | shared
     others = {program.key.replace("_", "-") for program in PROGRAMS} - REFUSED.keys()
     assert TABLES.keys() == others, "every command has its table, or the reason why not"
