@@ -16,6 +16,7 @@ from katcli.surface import programs
 from katcore.errors import UsageError
 from katcore.loop.plan import tables
 from katcore.loop.refused import REFUSED, TABLES
+from katcore.loop.refused import SHARED as SHARED_REASONS
 from katcore.options import Option, check, flat, options_of, without_none
 
 ROOT = Path(__file__).parents[2]
@@ -170,3 +171,15 @@ def test_what_has_to_be_given_may_come_from_a_file(tmp_path: Path) -> None:
     needed = [option for option in pack.options if option.default is NODEFAULT]
     assert [option.key for option in needed] == ["for"]
     assert get_args(needed[0].kind)
+
+
+def test_what_would_be_taken_without_effect_is_refused() -> None:
+    """The loop sets these itself: a table that took them would be ignored in silence."""
+    own = {table: set(reasons) - SHARED_REASONS.keys() for table, reasons in REFUSED.items()}
+    assert own == {
+        "rollout": {"engine", "model", "attempt", "grade-timeout", "prompt-price", "completion-price",
+                    "agent-sampling", "upstream-model", "key-variable"},
+        "verify": {"jobs", "tasks"},
+        "pack-trie": {"jobs", "for", "model"},
+        "train": {"model", "epochs", "plateau", "batch-packs", "deepspeed", "save-every", "keep", "temperature"},
+    }  # fmt: skip
