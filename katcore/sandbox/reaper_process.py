@@ -5,9 +5,18 @@ boxes; on standard input a byte at an orderly end, nothing but its end at any ot
 lives beside every runner: KAT is imported when there is something to do, and not before.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STARTING = "starting"
+"""In a runner's folder for boxes: a file for each container that is not up yet, with the engine's variables as JSON."""
 
 
 def main(packages: str, folder: str) -> None:
@@ -26,12 +35,26 @@ def main(packages: str, folder: str) -> None:
     from katcore.sandbox import owner
     from katcore.sandbox.limits import parents
 
+    _remove_starting(packages, Path(folder, STARTING))
     for _ in range(100):  # the kernel may still be closing what the runner held
         owner.sweep(parents())
         scratch.sweep()
         if not Path(folder).exists():
             break
         time.sleep(0.1)
+
+
+def _remove_starting(packages: str, notes: Path) -> None:
+    """Start a process for each engine that removes what was being started: it needs packages, this one has none."""
+    import json
+    import subprocess
+
+    names: dict[str, list[str]] = {}
+    for note in notes.iterdir() if notes.is_dir() else ():
+        names.setdefault(note.read_text("utf-8") or "{}", []).append(note.name)
+    for engine, left in names.items():
+        command = [sys.executable, "-P", "-m", "katcore.sandbox.docker.starting", *left]
+        subprocess.Popen(command, env={**os.environ, **json.loads(engine), "PYTHONPATH": packages})
 
 
 if __name__ == "__main__":

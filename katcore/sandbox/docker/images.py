@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import tarfile
 import tempfile
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from katcore.disk.cache import cache_dir, cache_root, digest_of, locked
 from katcore.errors import SandboxError
 from katcore.sandbox import rootfs
 from katcore.sandbox.docker.engine_api import api_errors
+from katcore.sandbox.docker.starting import written_down
 
 REPOSITORY = "kat"
 LIMIT_VARIABLE = "KAT_DOCKER_CACHE_GIB"
@@ -131,18 +133,21 @@ class Images:
     @contextmanager
     def container(self, image: str, command: Sequence[str] = ("/",)) -> Iterator[str]:
         """A container of an image, root's, without a network; it was not started, and goes in the end."""
-        made = self.client.create_container(
-            image,
-            entrypoint=list(command),
-            command=[],
-            user="0:0",
-            labels={MAKER: str(cache_root())},
-            host_config=self.client.create_host_config(network_mode="none"),
-        )["Id"]
-        try:
-            yield str(made)
-        finally:
-            self.client.remove_container(made, force=True, v=True)
+        name = f"kat-image-{secrets.token_hex(6)}"
+        with written_down(name):
+            made = self.client.create_container(
+                image,
+                entrypoint=list(command),
+                command=[],
+                name=name,
+                user="0:0",
+                labels={MAKER: str(cache_root())},
+                host_config=self.client.create_host_config(network_mode="none"),
+            )["Id"]
+            try:
+                yield str(made)
+            finally:
+                self.client.remove_container(made, force=True, v=True)
 
     def layer(self, parent: str, kind: str, folders: Sequence[tuple[Path, str, int]]) -> str:
         """The parent with folders of this machine in it: (folder, where it goes, the user whose it is).

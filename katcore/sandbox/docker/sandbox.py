@@ -27,6 +27,7 @@ from katcore.sandbox.docker.engine_api import api_errors, connect, is_local
 from katcore.sandbox.docker.hijack import Stream, expect
 from katcore.sandbox.docker.images import Images, skeleton
 from katcore.sandbox.docker.in_box.supervisor import READY
+from katcore.sandbox.docker.starting import written_down
 from katcore.sandbox.interpreter import Python
 from katcore.sandbox.limits import OPEN_FILES
 
@@ -158,8 +159,9 @@ class Docker:
         return exported.archive_of(spec.image) or self.images.present(spec.image)
 
     def _started(self, spec: Spec) -> DockerBox:
-        with api_errors("a box cannot be started"):
-            made, image = self._created(spec)
+        name = f"kat-{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}"
+        with api_errors("a box cannot be started"), written_down(name):
+            made, image = self._created(spec, name)
             try:
                 how = {"stdin": 1, "stdout": 1, "stream": 1}
                 control = Stream(self.client.attach_socket(made, params=how))
@@ -172,7 +174,7 @@ class Docker:
                 raise
         return DockerBox(spec, self.client, made, image, control)
 
-    def _created(self, spec: Spec) -> tuple[str, str]:
+    def _created(self, spec: Spec, name: str) -> tuple[str, str]:
         """A container that is not started, and its image; made again when somebody evicted it in between."""
         from docker.errors import ImageNotFound
 
@@ -180,18 +182,18 @@ class Docker:
         for attempt in range(last + 1):
             image = self._image(spec)
             try:
-                return self._container(spec, image), image
+                return self._container(spec, image, name), image
             except ImageNotFound:
                 if attempt == last:
                     raise
         raise AssertionError("unreachable")
 
-    def _container(self, spec: Spec, image: str) -> str:
+    def _container(self, spec: Spec, image: str, name: str) -> str:
         made = self.client.create_container(
             image,
             entrypoint=[PYTHON, "-I", "-S", "-c", program("katcore.sandbox.docker", "supervisor")],
             command=[],
-            name=f"kat-{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}",
+            name=name,
             hostname="box",
             user=f"{rootfs.USER}:{rootfs.USER}",
             working_dir="/",

@@ -1,0 +1,77 @@
+"""A runner that is killed while the engine makes or starts its container leaves none behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+RUNNER = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from katcore.sandbox import Spec
+from katcore.sandbox.docker.sandbox import Docker
+
+call, before, name, repo = sys.argv[1], float(sys.argv[2]), sys.argv[3], sys.argv[4]
+boxes = Docker()
+boxes.create(Spec(name="first")).close()
+done = getattr(boxes.client, call)
+def killed(*arguments, **words):
+    if before < 0:
+        done(*arguments, **words)
+    else:
+        threading.Thread(target=done, args=arguments, kwargs=words).start()
+        time.sleep(before)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(boxes.client, call, killed)
+boxes.create(Spec(name=name, repo=Path(repo)))
+"""
+
+
+WHERE = [
+    ("create_container", -1),
+    ("create_container", 0.001),
+    ("create_container", 0.03),
+    ("put_archive", -1),
+    ("commit", 0.01),
+    ("attach_socket", -1),
+    ("start", 0.001),
+    ("start", 0.1),
+    ("start", -1),
+]
+"""The engine's call during which the runner dies, and how long after its start; below zero, right after its end."""
+
+
+def containers(cache: Path) -> list[str]:
+    """All containers that runners with this cache made."""
+    labels = (f"kat.cache={cache / 'box'}", f"kat.maker={cache}")
+    found = []
+    for label in labels:
+        command = ["docker", "ps", "--all", "--quiet", "--filter", f"label={label}"]
+        found += subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return found
+
+
+@pytest.mark.parametrize(("call", "seconds"), WHERE)
+def test_no_container_stays_of_a_runner_that_is_killed_on_the_way(
+    call: str, seconds: float, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, repo = tmp_path / "cache", tmp_path / "repo"
+    monkeypatch.setenv("KAT_CACHE", str(cache))
+    repo.mkdir()
+    (repo / "file").write_text(f"{call} {seconds}")  # a new layer
+    command = [sys.executable, "-c", RUNNER, call, str(seconds), "killed", str(repo)]
+    ended = subprocess.run(command, check=False, capture_output=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    time.sleep(1)  # what the engine was asked for before the end, it still does
+    for _ in range(300):
+        if not containers(cache):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"a container is still there after 30 s: {containers(cache)}")
