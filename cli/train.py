@@ -35,6 +35,9 @@ def train(run: Run, options: TrainOptions, files: Files = None) -> None:
     the options; what contradicts them is an error. DIR must be one folder to all of them, and --resume wants as many
     processes as before.
     """
+    from katcore.model.threads import wait_passively
+
+    wait_passively()
     import torch
 
     from katcore.records import Pack, Task

@@ -8,12 +8,10 @@ In: what a user typed. Out: its parts, or a running engine that speaks tokens.
 from __future__ import annotations
 
 import asyncio
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from katcore.disk.scratch import new_folder
 from katcore.engine import KINDS
 from katcore.errors import UsageError
 from katcore.model.placement import AUTO, Placement
@@ -75,22 +73,11 @@ async def open_engine(name: str, placement: Placement = AUTO) -> SGLangEngine:
 
 
 def _embedded(engine: EngineName, placement: Placement) -> SGLangEngine:
-    """A server in this process, on a Unix socket that nobody else on the machine can reach."""
-    from katcore.engine.embedded.server import EmbeddedServer
+    """A process of this one's own."""
+    from katcore.engine.embedded.process import EngineProcess
     from katcore.engine.sglang import SGLangEngine
 
     if not Path(engine.value).is_dir():
         raise UsageError(f"{engine}: no such folder")
-    folder = str(new_folder())
-    server = EmbeddedServer(engine.value, socket=str(Path(folder) / "s"), placement=placement)
-
-    def close() -> None:
-        server.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    try:
-        server.start()
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return SGLangEngine(server.url, str(engine), close)
+    process = EngineProcess(engine.value, placement)
+    return SGLangEngine(process.url, str(engine), process.close)

@@ -22,6 +22,7 @@ import torch
 from katcore.errors import InputError, KatError
 from katcore.model.folder import ChatModel
 from katcore.model.folder import load as load_chat_model
+from katcore.model.threads import set_threads
 from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.adam import Adam
@@ -87,8 +88,10 @@ class Trainer:
         def model(where: str | Path) -> TreeLM:
             return TreeLM.load(where, dtype=getattr(torch, compute.dtype), backend=options.attention)
 
+        policy = model(folder)
+        set_threads(sum(part.numel() for part in policy.model.parameters()))
         return cls(
-            model(folder),
+            policy,
             load_chat_model(Path(folder)),
             objective,
             options.optimizer,

@@ -196,7 +196,7 @@ class Api:
         for number, prompt in enumerate(prompt for prompt in prompts for _ in range(body.sampling_params.n)):
             future: asyncio.Future[Sequence] = loop.create_future()
             futures.append(future)
-            self.worker.submit(self._sequence(rid, prompt, body, seed, number, _deliver(loop, future)))
+            self.worker.submit(self._sequence(rid, prompt, body, seed, number, _deliver(future)))
         try:
             return await asyncio.gather(*futures)
         except asyncio.CancelledError:
@@ -207,12 +207,10 @@ class Api:
         self, request: web.Request, prompt: list[int], body: Generate, answers: Answers
     ) -> web.StreamResponse:
         """Server-sent events until the end; a client that goes away aborts it."""
-        loop, rid, grown = asyncio.get_running_loop(), body.rid or uuid.uuid4().hex, asyncio.Event()
+        rid, grown = body.rid or uuid.uuid4().hex, asyncio.Event()
 
-        def told(_: Sequence) -> None:
-            loop.call_soon_threadsafe(grown.set)
-
-        sequence = self._sequence(rid, prompt, body, _seed(body.sampling_params), 0, told)
+        sequence = self._sequence(rid, prompt, body, _seed(body.sampling_params), 0, lambda _: grown.set())
+        sequence.streamed = True
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         self.worker.submit(sequence)
         try:
@@ -258,14 +256,10 @@ def _seed(sampling: Sampling) -> int:
     return secrets.randbits(63) if sampling.sampling_seed is None else sampling.sampling_seed
 
 
-def _deliver(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Sequence]) -> Callable[[Sequence], None]:
-    def set_result(sequence: Sequence) -> None:
-        if not future.done():  # a client that went away has cancelled it
-            future.set_result(sequence)
-
+def _deliver(future: asyncio.Future[Sequence]) -> Callable[[Sequence], None]:
     def deliver(sequence: Sequence) -> None:
-        if sequence.finish:
-            loop.call_soon_threadsafe(set_result, sequence)
+        if sequence.finish and not future.done():  # a client that went away has cancelled it
+            future.set_result(sequence)
 
     return deliver
 

@@ -20,8 +20,10 @@ from transformers import AutoModelForCausalLM
 from transformers.cache_utils import Cache
 from transformers.utils import logging as transformers_logging
 
+from katcore.engine.embedded import attention
 from katcore.engine.embedded.cache import Layers, new_cache
 from katcore.errors import InputError
+from katcore.model.threads import set_threads
 
 CPU = torch.device("cpu")
 _CHUNK = 1024
@@ -48,6 +50,9 @@ class Model:
     def __init__(self, folder: str, dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> None:
         self.folder = folder
         self.network = _load(folder, dtype).to(device).eval()
+        attention.prepare(self.network)
+        if device.type == "cpu":
+            set_threads(sum(part.numel() for part in self.network.parameters()))
         self.device = device
         config = self.network.config.get_text_config()
         self.layers = int(config.num_hidden_layers)
@@ -63,10 +68,10 @@ class Model:
             kinds = ", ".join(sorted(unknown)) or "recurrent state"
             raise InputError(f"{folder}: the embedded engine does not run {config.model_type} ({kinds})")
 
-    def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache) -> Tensor:
         """Append tokens [B, q] at positions [B, q] to the cache; the last column's logits [B, V].
 
-        `mask` [B, L + q] is True where the cache and the new columns hold tokens.
+        `mask` [B, L + q] is True where the cache and the new columns hold tokens; None: everywhere.
         """
         return self._forward(tokens, positions, mask, cache, last_only=True)[:, -1]
 
@@ -91,12 +96,18 @@ class Model:
             start = end
         return Prefilled(logits[0, -1], [(layer.keys[0], layer.values[0]) for layer in cache.layers], scores)
 
-    def _forward(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: Cache, last_only: bool) -> Tensor:
+    def _forward(self, tokens: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache, last_only: bool) -> Tensor:
         """Logits [B, 1 or q, V]; models that cannot leave the others out give all."""
         options: dict[str, Any] = {"logits_to_keep": 1} if self._last_only and last_only else {}
         if self._positions:
             options["position_ids"] = positions
-        out = self.network(tokens, attention_mask=mask.long(), past_key_values=cache, use_cache=True, **options)
+        out = self.network(
+            tokens,
+            attention_mask=None if mask is None else mask.long(),
+            past_key_values=cache,
+            use_cache=True,
+            **options,
+        )
         logits: Tensor = out.logits
         return logits
 

@@ -2,7 +2,7 @@
 
     with EmbeddedServer("models/policy") as server:          # a thread of this process
         ... SGLangEngine(server.url) ...
-    python -m katcore.engine.embedded.server --model DIR --port P   # a process of its own; prints its URL when ready
+    python -m katcore.engine.embedded.server --model DIR --port P   # a process; prints its URL when ready
     python -m katcore.engine.embedded.server --model DIR --device cuda:1 --dtype bfloat16
 
 Without a device it takes a GPU if there is one, and there bfloat16; log-probs are float32 in any case. Batched
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -25,7 +26,8 @@ from aiohttp import web
 
 from katcore.engine.embedded.api import Api
 from katcore.engine.embedded.model import Model
-from katcore.engine.embedded.worker import Worker
+from katcore.engine.embedded.process import PREFIX
+from katcore.engine.embedded.worker import Sequence, Worker
 from katcore.errors import EngineError, KatError
 from katcore.model.folder import ChatModel, load
 from katcore.model.placement import AUTO, DTYPES, Placement
@@ -93,7 +95,7 @@ class EmbeddedServer:
         self.close()
 
     def _run(self, model: Model, chat: ChatModel | None) -> None:
-        self.worker = worker = Worker(model, max_running=self._max_running)
+        self.worker = worker = Worker(model, self._tell, max_running=self._max_running)
         try:
             self._loop.run_until_complete(self._serve(Api(worker, chat), worker))
         except OSError as reason:
@@ -101,6 +103,10 @@ class EmbeddedServer:
         finally:
             worker.close()
             self._loop.close()
+
+    def _tell(self, news: list[Sequence]) -> None:
+        """Hand a step's news to the loop, which is woken once for all of them."""
+        self._loop.call_soon_threadsafe(_pass_on, news)
 
     async def _serve(self, api: Api, worker: Worker) -> None:
         runner = web.AppRunner(api.application(), access_log=None, handler_cancellation=True, shutdown_timeout=2.0)
@@ -122,6 +128,11 @@ class EmbeddedServer:
         return f"http://{self._host}:{port}"
 
 
+def _pass_on(news: list[Sequence]) -> None:
+    for sequence in news:
+        sequence.told(sequence)
+
+
 def launch(model_dir: str | Path, port: int = 0, socket: str = "", placement: Placement = AUTO) -> EmbeddedServer:
     """A started server in this process; `close()` ends it."""
     server = EmbeddedServer(model_dir, port=port, socket=socket, placement=placement)
@@ -138,22 +149,33 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--socket", default="", help="a Unix socket instead of a port")
     parser.add_argument("--max-running", type=int, default=32, help="rows decoded together")
+    parser.add_argument("--child", action="store_true", help="end with standard input")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:N")
     parser.add_argument("--dtype", default="auto", choices=DTYPES, help="auto: bfloat16 on a GPU, float32 on a CPU")
     return parser.parse_args()
 
 
+def _ends_with_input() -> None:
+    """End at once when whoever started this process has closed its end, or is gone: nobody waits for an answer."""
+    while os.read(0, 1 << 16):
+        pass
+    os._exit(0)
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
     given = vars(_arguments())
+    child = given.pop("child")
     try:
         placement = Placement(given.pop("device"), given.pop("dtype"))
         server = EmbeddedServer(given.pop("model"), **given, placement=placement)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop_soon())
+        if child:
+            threading.Thread(target=_ends_with_input, name="kat-parent", daemon=True).start()
         server.start()
     except KatError as reason:
-        print(f"embedded: {reason}", file=sys.stderr)
+        print(f"{PREFIX}{reason}", file=sys.stderr)
         return reason.code
     print(server.url, flush=True)
     server.wait()

@@ -1,8 +1,8 @@
 """The one thread that owns the model of the embedded engine: continuous batching, aborts, pauses, weight swaps.
 
-In: sequences and commands, from any thread. Out: each sequence's `told` callback, called from the worker thread after
-every token and at the end. Requests join and leave between two decoding steps. Prefills run one at a time over the
-longest known prefix.
+In: sequences and commands, from any thread. Out: after each step, in one call, the sequences that ended and those with
+new tokens for a stream. Requests join and leave between two decoding steps. Prefills run one at a time over the longest
+known prefix.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import torch
 from torch import Tensor
 
 from katcore.engine.embedded import weights
-from katcore.engine.embedded.cache import BatchCache, PrefixStore
+from katcore.engine.embedded.cache import BatchCache, Layers
 from katcore.engine.embedded.model import Model, Prefilled
-from katcore.engine.embedded.sampling import Draw, sample, uniform
+from katcore.engine.embedded.prefixes import PrefixStore
+from katcore.engine.embedded.sampling import Draw, sample
 from katcore.engine.embedded.stop import StopStrings
 from katcore.errors import InputError, KatError
 
+_TIDY = 2.0
+"""Steps' worth of work for empty slots after which the batch is made smaller, which costs about as much."""
 MEMORY = ("kv_cache", "weights")
 """What can be released; everything, where nothing is named."""
 
@@ -33,7 +36,8 @@ class Sequence:
     """One completion in the making. `versions` are [start, weight version] over `output`.
 
     `scores`: log-probs of the prompt's tokens behind `score_from`. `matched`: the id or text that stopped it. `finish`
-    is set last: whoever sees it sees everything. `version`: the weights that read the prompt.
+    is set last: whoever sees it sees everything. `version`: the weights that read the prompt. `told` is for whoever is
+    given the news (`Worker.tell`): of every step if it is `streamed`, else of the end.
     """
 
     rid: str
@@ -47,6 +51,7 @@ class Sequence:
     seed: int
     number: int
     told: Callable[[Sequence], None]
+    streamed: bool = False
     stop: StopStrings | None = None
     score_from: int | None = None
     scores: list[float] = field(default_factory=list)
@@ -66,8 +71,8 @@ class Sequence:
 
     def draw(self) -> Draw:
         """How the next token is picked."""
-        decided = uniform(self.seed, self.number, len(self.output))
-        return Draw(self.temperature, self.top_p, self.top_k, self.min_p, decided)
+        key = (self.seed, self.number, len(self.output))
+        return Draw(self.temperature, self.top_p, self.top_k, self.min_p, *key)
 
     def append(self, token: int, logprob: float, version: str) -> None:
         """One more token; sets `finish` when it was the last."""
@@ -86,11 +91,23 @@ class Sequence:
 class Worker:
     """Runs sequences over one model. All public methods may be called from any thread."""
 
-    def __init__(self, model: Model, version: str = "default", max_running: int = 32, cache_bytes: int = 1 << 30):
+    def __init__(
+        self,
+        model: Model,
+        tell: Callable[[list[Sequence]], None],
+        *,
+        version: str = "default",
+        max_running: int = 32,
+        cache_bytes: int = 1 << 30,
+    ) -> None:
+        """`tell` is called from the worker's thread, with sequences that have news."""
         self.model = model
         self.version = version
         self.max_running = max_running
-        self.running: list[Sequence] = []
+        self._tell = tell
+        self._news: list[Sequence] = []
+        self._slots: list[Sequence | None] = []
+        self._waste = 0.0
         self.waiting: deque[Sequence] = deque()
         self.steps = 0
         self._store = PrefixStore(cache_bytes)
@@ -169,6 +186,11 @@ class Worker:
             self._wake.notify()
         return done
 
+    @property
+    def running(self) -> list[Sequence]:
+        """The sequences in the batch."""
+        return [row for row in self._slots if row is not None]
+
     # ------------------------------------------------------------------------------------- in the worker thread
 
     def _run(self) -> None:
@@ -178,11 +200,12 @@ class Worker:
                     self._step()
                 except (RuntimeError, IndexError, ValueError) as reason:  # out of memory, a model's own complaint
                     self._fail(str(reason))
+                self._tell_news()
 
     def _next(self) -> bool:
         """Wait for something to do and take commands; False when it is over."""
         with self._wake:
-            while not (self._commands or self._closing or (not self.held and (self.running or self.waiting))):
+            while not (self._commands or self._closing or (not self.held and (any(self._slots) or self.waiting))):
                 self._wake.wait()
             commands, self._commands = self._commands, deque()
         for command, done in commands:
@@ -194,19 +217,26 @@ class Worker:
                 done.set_exception(reason)
             else:
                 done.set_result(None)
+        self._tell_news()
         return not self._closing
+
+    def _tell_news(self) -> None:
+        if self._news:
+            news, self._news = self._news, []
+            self._tell(news)
 
     def _step(self) -> None:
         if self.held:
             return
         self._admit()
-        if self.running:
+        if any(self._slots):
             self._decode()
 
     def _admit(self) -> None:
         """Prefill what waits, sample its first token, and let what is not finished join the batch."""
-        joined = []
-        while self.waiting and len(self.running) < self.max_running:
+        joining: list[tuple[Sequence, Layers]] = []
+        room = self.max_running - len(self.running)
+        while self.waiting and len(joining) < room:
             sequence = self.waiting[0]
             read = self._read(sequence)
             if sequence.max_new_tokens == 0:
@@ -216,11 +246,13 @@ class Worker:
                 sequence.append(ids[0], logprobs[0], self.version)
             self.waiting.popleft()
             if not sequence.finish:
-                self.running.append(sequence)
-                joined.append(read.layers)
-            sequence.told(sequence)
-        if joined:
-            self._batch.join(joined)
+                joining.append((sequence, read.layers))
+            if sequence.finish or sequence.streamed:
+                self._news.append(sequence)
+        if joining:
+            for (sequence, _), slot in zip(joining, self._batch.join([layers for _, layers in joining])):
+                self._slots += [None] * (slot + 1 - len(self._slots))
+                self._slots[slot] = sequence
 
     def _read(self, sequence: Sequence) -> Prefilled:
         """Prefill over the longest known prefix; tokens to be scored are not taken from it."""
@@ -234,32 +266,36 @@ class Worker:
         return read
 
     def _decode(self) -> None:
-        """One token for every running row."""
+        """One token for every running row; empty slots take part for nothing."""
+        slots, device = self._slots, self.model.device
+        last = torch.tensor([[row.output[-1] if row else 0] for row in slots], device=device)
+        at = [[len(row.prompt) + len(row.output) - 1 if row else 0] for row in slots]
+        logits = self.model.forward(last, torch.tensor(at, device=device), self._batch.step_mask(), self._batch.cache)
         rows = self.running
-        last = torch.tensor([[row.output[-1]] for row in rows], device=self.model.device)
-        positions = torch.tensor([[len(row.prompt) + len(row.output) - 1] for row in rows], device=self.model.device)
-        logits = self.model.forward(last, positions, self._batch.step_mask(), self._batch.cache)
+        if len(rows) < len(slots):
+            logits = logits[[slot for slot, row in enumerate(slots) if row]]
+            self._waste += 1 - len(rows) / len(slots)
         for row, token, logprob in zip(rows, *sample(logits, [row.draw() for row in rows])):
             row.append(token, logprob, self.version)
         self.steps += 1
-        for row in rows:
-            if not row.finish:
-                row.told(row)
+        self._news += [row for row in rows if row.streamed and not row.finish]
         self._retire()
 
     def _retire(self) -> None:
         """Finished rows leave the batch; their KV stays as a prefix for the next turn."""
-        if not any(row.finish for row in self.running):
-            return
-        for index, row in enumerate(self.running):
-            if row.finish and row.finish != "abort":
-                self._store.put(row.tokens[:-1], self._batch.row(index))
-        finished = [row for row in self.running if row.finish]
-        kept = [index for index, row in enumerate(self.running) if not row.finish]
-        self._batch.keep(kept)
-        self.running = [self.running[index] for index in kept]
-        for row in finished:
-            row.told(row)
+        for slot, row in enumerate(self._slots):
+            if row is None or not row.finish:
+                continue
+            if row.finish != "abort":
+                self._store.put(row.tokens[:-1], self._batch.row(slot))
+            self._batch.leave(slot)
+            self._slots[slot] = None
+            self._news.append(row)
+        if self._waste > _TIDY or not any(self._slots):
+            kept = [slot for slot, row in enumerate(self._slots) if row is not None]
+            self._batch.keep(kept)
+            self._slots = [self._slots[slot] for slot in kept]
+            self._waste = 0.0
 
     def _abort(self, rid: str | None) -> None:
         for row in [row for row in (*self.waiting, *self.running) if rid is None or row.rid == rid]:
@@ -267,8 +303,7 @@ class Worker:
         gone = [row for row in self.waiting if row.finish]
         self.waiting = deque(row for row in self.waiting if not row.finish)
         self._retire()
-        for row in gone:
-            row.told(row)
+        self._news += gone
 
     def _pause(self, mode: str) -> None:
         self._paused = True
@@ -280,8 +315,7 @@ class Worker:
     def _retract(self) -> None:
         """Put what runs back to the head of the queue; it goes on from its tokens with KV computed anew."""
         self.waiting.extendleft(reversed(self.running))
-        self.running = []
-        self._batch = BatchCache(self.model.layers, self.model.device)
+        self._empty()
 
     def _swap(self, folder: str, version: str, flush: bool) -> None:
         # Loaded here and not in the caller's thread: while it loads, transformers changes torch's default dtype.
@@ -327,10 +361,14 @@ class Worker:
     def _fail(self, reason: str) -> None:
         """The step broke: nobody knows the state of the batch, so everything in it ends with the reason."""
         rows = [*self.running, *self.waiting]
-        self.running, self.waiting = [], deque()
+        self.waiting = deque()
         self._store.clear()
-        self._batch = BatchCache(self.model.layers, self.model.device)
+        self._empty()
         for row in rows:
             row.error = reason
             row.finish = "abort"
-            row.told(row)
+        self._news += rows
+
+    def _empty(self) -> None:
+        self._slots, self._waste = [], 0.0
+        self._batch = BatchCache(self.model.layers, self.model.device)
