@@ -14,14 +14,14 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l grad-cli
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l reducer -d 'How tokens'\'' losses are averaged over the step; own: as published.' -x -a 'own token-mean seq-mean-token-mean turn-mean constant'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l constant -d 'What `--reducer constant` divides a sample by.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l clip-low -d 'Ratios above 1 - E; by default what suits the ratio.' -x
-complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l clip-high -d 'Ratios below 1 + E.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l clip-high -d 'Ratios below 1 + E; inf: no bound.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l negative-weight -d 'Weight of negative advantages.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l segment -d 'What a ratio spans; own: a turn for gspo, else a token.' -x -a 'own token turn sequence'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l turn-ratio -d 'A turn'\''s ratio: its tokens'\'' geometric mean, or their product.' -x -a 'mean product'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l off-policy -d 'Weigh tokens by trainer over engine: drop outside, or truncate.' -x -a 'none icepop tis'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l icepop-low -d 'icepop: drop ratios below.' -x
-complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l icepop-high -d 'icepop: drop ratios above.' -x
-complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l tis-clip -d 'tis: truncate ratios above.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l icepop-high -d 'icepop: drop ratios above; inf: none.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l tis-clip -d 'tis: truncate ratios above; inf: none.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l max-staleness -d 'Mask tokens of weights over N steps old.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l kl-ref -d 'Weight of leaving the reference policy.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l kl-estimator -d 'How the divergence is estimated.' -x -a 'k1 k2 k3'

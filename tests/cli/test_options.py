@@ -154,6 +154,18 @@ def test_mistakes_are_told_with_their_place(given: dict[str, Any], message: str)
     assert message in str(told.value)
 
 
+def test_limits_of_ratios_are_switched_off_from_everywhere() -> None:
+    (train,) = [program for program in PROGRAMS if program.prog == "kat-train"]
+    limits = [option for option in train.commands[""].options if option.infinite]
+    assert [option.key for option in limits] == ["clip-high", "icepop-high", "tis-clip"]
+    for option in limits:
+        assert "inf" in option.help
+        for value in (float("inf"), "inf"):
+            assert config.value_of(config.ConfiguredValue(value, "here"), option) == float("inf")
+        loss = tables(Path("RUN.toml"), {"train": {option.key: float("inf")}}).train.minimised.loss
+        assert getattr(loss, option.field) == float("inf")
+
+
 def test_a_default_stands_where_the_option_is_declared_and_nowhere_else() -> None:
     """Commands take structs, so that no signature repeats a default; only the shared machinery speaks to Typer."""
     for path in sorted((ROOT / "cli").glob("*.py")):
