@@ -2,7 +2,7 @@
 
 In: a process, items, the cluster's address. Out: what became of each item. A node's worker lives as long as the
 stage, so that engine, gateway and caches are made once a node, in that node's own environment (`$KAT_CACHE`). When a
-node dies its items are done on another. Nothing is known here of order or of files: `pool.py` is the only caller.
+node dies its items are done on another. Nothing is known here of order or of files: `__init__.py` is the only caller.
 """
 
 from __future__ import annotations

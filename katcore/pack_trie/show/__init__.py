@@ -1,7 +1,7 @@
 """Draw a trie as SVG, for people: who shares what, where attempts part, and what is trained.
 
 In: a stream of trajectories (one group of them is drawn, as packing would merge it) or of packs (one of them). Out:
-an SVG document. `show_picture.py` gathers what there is to draw, `show_layout.py` places it, `show_svg.py` writes it.
+an SVG document. `picture.py` gathers what there is to draw, `layout.py` places it, `svg.py` writes it.
 """
 
 from __future__ import annotations
