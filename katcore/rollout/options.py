@@ -7,7 +7,7 @@ from msgspec import field
 
 from katcore.gateway.history import History
 from katcore.options import Options, opt
-from katcore.options.boxes import BoxOptions
+from katcore.options.boxes import TEST_TIMEOUT_S, BoxOptions
 from katcore.options.placement import PlacementOptions
 
 TrajectoryFormatName = Literal["atif", "openai", "anthropic", "mini-swe-agent", "swe-bench", "verifiers"]
@@ -59,7 +59,9 @@ class TimeOptions(Options, frozen=True):
 
     boot_timeout: Annotated[float, opt("Longest start of a sandbox, with setup.", metavar="SECONDS", ge=1)] = 900.0
     timeout: Annotated[float, opt("Longest run of an agent.", metavar="SECONDS", ge=1)] = 1800.0
-    grade_timeout: Annotated[float, opt("Longest test run of --probe, --resample.", metavar="SECONDS", ge=1)] = 1800.0
+    grade_timeout: Annotated[float, opt("Longest test run of --probe, --resample.", metavar="SECONDS", ge=1)] = (
+        TEST_TIMEOUT_S
+    )
     command_timeout: Annotated[float, opt("Longest run of one of its commands.", metavar="SECONDS", ge=1)] = 120.0
 
 

@@ -67,10 +67,10 @@ class Choice:
 def show(
     lines: Iterable[Line],
     *,
+    rows: int,
     group: str = "",
     pack: str = "",
     settings: PackOptions | None = None,
-    rows: int = 48,
     warn: Callable[[str], None] = lambda text: None,
 ) -> str:
     """The SVG of the group or pack of this name; without names, of the group with most samples, else the first pack.
