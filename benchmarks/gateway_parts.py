@@ -140,6 +140,7 @@ def _gateway(
     pipe: Connection, core: int, model: Path | None, url: str, folder: Path, profile: Path | None
 ) -> None:  # fmt: skip
     os.sched_setaffinity(0, {core})
+    from katcore.engine import SamplingParams
     from katcore.engine.sglang import SGLangEngine
     from katcore.gateway.model import TokenModel
     from katcore.gateway.process import prepare_process
@@ -149,6 +150,7 @@ def _gateway(
 
     prepare_process()
     chat = load(model)
+    caps = Caps(calls=1 << 20, tokens=1 << 30, seconds=3600.0, context=1 << 20, completion=4096)
     captured = 0
 
     class Counting(SGLangEngine):
@@ -170,8 +172,14 @@ def _gateway(
                 opened = []
                 for _ in range(asked[1]):
                     number += 1
-                    caps = Caps(calls=1 << 20, tokens=1 << 30)
-                    opened.append(gateway.open(f"s{number}", TokenModel(engine, chat, "m"), caps=caps))
+                    made = gateway.open(
+                        f"s{number}",
+                        TokenModel(engine, chat, "m"),
+                        caps=caps,
+                        sampling=SamplingParams(),
+                        history="sampled",
+                    )
+                    opened.append(made)
                 pipe.send([session.key for session in opened])
             elif asked[0] == "close":
                 for session in gateway.sessions():

@@ -40,7 +40,7 @@ def score(run: Run, options: ScoreOptions, files: Files = None) -> None:
 
     choices = None if options.choice is None else read_choices(options.choice)
     experts = _named(options.expert, "DIR")
-    scorer = Scorer(experts, choices, options.temperature, placement=Placement(options.device, options.dtype))
+    scorer = Scorer(experts, choices, options.temperature, Placement(options.device, options.dtype))
     run.stage(items(run.read(files, Task, Pack)), scorer)
 
 

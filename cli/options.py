@@ -45,7 +45,7 @@ def flags_of(option: Option) -> list[str]:
     long = f"--{option.key}"
     if option.default is True:
         long += f"/--no-{option.key}"
-    return [option.short, long] if option.short and option.key != "out" else [long, *filter(None, [option.short])]
+    return [*filter(None, [option.short]), long]
 
 
 def parameter(option: Option) -> inspect.Parameter:

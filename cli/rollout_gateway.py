@@ -25,6 +25,7 @@ def gateway(run: Run, options: GatewayOptions) -> None:
     After kill -9, --recover with the same --journals writes what had been answered.
     """
     from katcore.engine import SamplingParams
+    from katcore.engine.names import check_placement, parse
     from katcore.errors import UsageError
     from katcore.gateway.serve import Served, Serving, recovered
     from katcore.gateway.server import Gateway
@@ -40,6 +41,8 @@ def gateway(run: Run, options: GatewayOptions) -> None:
     if not options.engine:
         raise UsageError("no engine", hint="name one with --engine, such as sglang:URL or openai:URL")
     service, caps, drawn = options.service, options.caps, options.sampling
+    placement = Placement(options.placement.engine_device, options.placement.engine_dtype)
+    check_placement(parse(options.engine), placement)
     serving = Serving(
         engine=options.engine,
         model=options.model,
@@ -57,7 +60,7 @@ def gateway(run: Run, options: GatewayOptions) -> None:
         agent_sampling=options.agent_sampling,
         history=options.history,
         seed=run.seed,
-        placement=Placement(options.placement.engine_device, options.placement.engine_dtype),
+        placement=placement,
     )
     if run.dry_run:
         run.log(f"would serve {service.sessions} keys at {service.listen} with {options.engine}")

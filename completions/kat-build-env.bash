@@ -37,11 +37,11 @@ _kat_build_env() {
             esac
             ;;
         "export")
-            flags="--to --image --wheels --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--to --image --wheels -o --out --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --to) mapfile -t COMPREPLY < <(compgen -W "swe-bench swe-smith swe-rebench multi-swe harbor livecodebench functions ifeval" -- "$cur"); return ;;
                 --image) return ;;
-                --out|-o) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                -o|--out) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --lock-wait) return ;;
                 --seed) return ;;
                 --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;

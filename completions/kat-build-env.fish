@@ -28,7 +28,7 @@ complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l log-for
 complete -c kat-build-env -n '__fish_seen_subcommand_from export' -l to -d 'The format.' -x -a 'swe-bench swe-smith swe-rebench multi-swe harbor livecodebench functions ifeval'
 complete -c kat-build-env -n '__fish_seen_subcommand_from export' -l image -d 'Base image of exported Harbor tasks instead of Python'\''s own.' -x
 complete -c kat-build-env -n '__fish_seen_subcommand_from export' -l wheels -d 'Bring the pinned wheels along: building then needs no package index.'
-complete -c kat-build-env -n '__fish_seen_subcommand_from export' -l out -s o -d 'The folder to write.' -r -a '(__fish_complete_directories)'
+complete -c kat-build-env -n '__fish_seen_subcommand_from export' -s o -l out -d 'The folder to write.' -r -a '(__fish_complete_directories)'
 complete -c kat-build-env -n '__fish_seen_subcommand_from export' -l resume -d 'Go on where an interrupted run of the same output stopped.'
 complete -c kat-build-env -n '__fish_seen_subcommand_from export' -l lock-wait -d 'Wait this long for a busy output.' -x
 complete -c kat-build-env -n '__fish_seen_subcommand_from export' -l seed -d 'Seed of everything random.' -x

@@ -14,7 +14,7 @@ _kat_train() {
     esac
     case "$sub" in
         "")
-            flags="--objective --model --lr --epochs --max-steps --plateau --schedule --warmup --weight-decay --grad-clip --reducer --constant --clip-low --clip-high --negative-weight --segment --turn-ratio --off-policy --icepop-low --icepop-high --tis-clip --max-staleness --kl-ref --kl-estimator --opd-weight --mix-rl --mix-ce --difficulty-weight --entropy-weight --router-loss --passes --temperature --updates --reference --batch-packs --budget --recompute --dtype --deepspeed --save-every --keep --tensorboard --attention --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--objective --model --lr --epochs --max-steps --plateau --schedule --warmup --weight-decay --grad-clip --reducer --constant --clip-low --clip-high --negative-weight --segment --turn-ratio --off-policy --icepop-low --icepop-high --tis-clip --max-staleness --kl-ref --kl-estimator --opd-weight --mix-rl --mix-ce --difficulty-weight --entropy-weight --router-loss --passes --temperature --updates --reference --batch-packs --budget --recompute --dtype --deepspeed --save-every --keep --tensorboard --attention -o --out --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --objective) mapfile -t COMPREPLY < <(compgen -W "sft em-sft tst rft grpo gspo opd mixed" -- "$cur"); return ;;
                 --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
@@ -57,7 +57,7 @@ _kat_train() {
                 --save-every) return ;;
                 --keep) return ;;
                 --attention) mapfile -t COMPREPLY < <(compgen -W "auto reference segments triton flex fa4" -- "$cur"); return ;;
-                --out|-o) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                -o|--out) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --lock-wait) return ;;
                 --seed) return ;;
                 --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -65,7 +65,7 @@ _kat_train() {
             esac
             ;;
         "init")
-            flags="--model-config --text --vocab --layers --hidden --heads --kv-heads --context --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--model-config --text --vocab --layers --hidden --heads --kv-heads --context -o --out --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --model-config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --text) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -75,7 +75,7 @@ _kat_train() {
                 --heads) return ;;
                 --kv-heads) return ;;
                 --context) return ;;
-                --out|-o) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                -o|--out) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --lock-wait) return ;;
                 --seed) return ;;
                 --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -83,11 +83,11 @@ _kat_train() {
             esac
             ;;
         "loop")
-            flags="--model --tasks --out -o --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--model --tasks -o --out --resume --lock-wait --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --tasks) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
-                --out|-o) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
+                -o|--out) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
                 --lock-wait) return ;;
                 --seed) return ;;
                 --config) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;

@@ -14,14 +14,14 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l grad-cli
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l reducer -d 'How tokens'\'' losses are averaged over the step; own: as published.' -x -a 'own token-mean seq-mean-token-mean turn-mean constant'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l constant -d 'What `--reducer constant` divides a sample by.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l clip-low -d 'Ratios above 1 - E; by default what suits the ratio.' -x
-complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l clip-high -d 'Ratios below 1 + E.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l clip-high -d 'Ratios below 1 + E; inf: no bound.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l negative-weight -d 'Weight of negative advantages.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l segment -d 'What a ratio spans; own: a turn for gspo, else a token.' -x -a 'own token turn sequence'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l turn-ratio -d 'A turn'\''s ratio: its tokens'\'' geometric mean, or their product.' -x -a 'mean product'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l off-policy -d 'Weigh tokens by trainer over engine: drop outside, or truncate.' -x -a 'none icepop tis'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l icepop-low -d 'icepop: drop ratios below.' -x
-complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l icepop-high -d 'icepop: drop ratios above.' -x
-complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l tis-clip -d 'tis: truncate ratios above.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l icepop-high -d 'icepop: drop ratios above; inf: none.' -x
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l tis-clip -d 'tis: truncate ratios above; inf: none.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l max-staleness -d 'Mask tokens of weights over N steps old.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l kl-ref -d 'Weight of leaving the reference policy.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l kl-estimator -d 'How the divergence is estimated.' -x -a 'k1 k2 k3'
@@ -44,7 +44,7 @@ complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l save-eve
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l keep -d 'Checkpoints to keep.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l tensorboard -d 'Write the metrics to DIR/tensorboard too, as event files.'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l attention -d 'Backend of tree attention.' -x -a 'auto reference segments triton flex fa4'
-complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l out -s o -d 'The folder to write.' -r -a '(__fish_complete_directories)'
+complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -s o -l out -d 'The folder to write.' -r -a '(__fish_complete_directories)'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l resume -d 'Go on where an interrupted run of the same output stopped.'
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l lock-wait -d 'Wait this long for a busy output.' -x
 complete -c kat-train -n 'not __fish_seen_subcommand_from init loop' -l seed -d 'Seed of everything random.' -x
@@ -63,7 +63,7 @@ complete -c kat-train -n '__fish_seen_subcommand_from init' -l hidden -d 'Hidden
 complete -c kat-train -n '__fish_seen_subcommand_from init' -l heads -d 'Query heads.' -x
 complete -c kat-train -n '__fish_seen_subcommand_from init' -l kv-heads -d 'Key and value heads.' -x
 complete -c kat-train -n '__fish_seen_subcommand_from init' -l context -d 'Longest path.' -x
-complete -c kat-train -n '__fish_seen_subcommand_from init' -l out -s o -d 'The folder to write.' -r -a '(__fish_complete_directories)'
+complete -c kat-train -n '__fish_seen_subcommand_from init' -s o -l out -d 'The folder to write.' -r -a '(__fish_complete_directories)'
 complete -c kat-train -n '__fish_seen_subcommand_from init' -l resume -d 'Go on where an interrupted run of the same output stopped.'
 complete -c kat-train -n '__fish_seen_subcommand_from init' -l lock-wait -d 'Wait this long for a busy output.' -x
 complete -c kat-train -n '__fish_seen_subcommand_from init' -l seed -d 'Seed of everything random.' -x
@@ -76,7 +76,7 @@ complete -c kat-train -n '__fish_seen_subcommand_from init' -s v -l verbose -d '
 complete -c kat-train -n '__fish_seen_subcommand_from init' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
 complete -c kat-train -n '__fish_seen_subcommand_from loop' -l model -d 'The model to start from, instead of RUN.toml'\''s.' -r -a '(__fish_complete_directories)'
 complete -c kat-train -n '__fish_seen_subcommand_from loop' -l tasks -d 'The tasks, instead of RUN.toml'\''s.' -r -F
-complete -c kat-train -n '__fish_seen_subcommand_from loop' -l out -s o -d 'The folder to write.' -r -a '(__fish_complete_directories)'
+complete -c kat-train -n '__fish_seen_subcommand_from loop' -s o -l out -d 'The folder to write.' -r -a '(__fish_complete_directories)'
 complete -c kat-train -n '__fish_seen_subcommand_from loop' -l resume -d 'Go on where an interrupted run of the same output stopped.'
 complete -c kat-train -n '__fish_seen_subcommand_from loop' -l lock-wait -d 'Wait this long for a busy output.' -x
 complete -c kat-train -n '__fish_seen_subcommand_from loop' -l seed -d 'Seed of everything random.' -x

@@ -17,6 +17,12 @@ def extra_hint(extra: str) -> str:
     return f"pip install -e '.[{extra}]', in KAT's checkout"
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, on one line; the name of its type where it says nothing."""
+    said = str(error).strip().splitlines()
+    return said[0] if said else type(error).__name__
+
+
 class KatError(Exception):
     """The command cannot go on. One line for people, an optional hint on the next, and an exit code."""
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support import ROOT
+
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 ANSWERS = (
     ("bash", {"command": "cat calm.py; ls"}),
@@ -92,7 +93,7 @@ def blocks() -> list[str]:
 
 @pytest.mark.slow
 def test_every_line_of_the_tutorial(tmp_path: Path, project: Path, endpoint: str, cache: Path) -> None:
-    assert len(blocks()) == 7
+    assert len(blocks()) == 8
     work = tmp_path / "work"
     work.mkdir()
     given = {"PROJECT": str(project), "ENDPOINT": endpoint, "MODEL": "calm-1", "MY_KEY": "sesame"}
@@ -110,4 +111,8 @@ def test_every_line_of_the_tutorial(tmp_path: Path, project: Path, endpoint: str
         assert [r["verdict"]["reward"] for r in lines if r["schema"] == "kat.trajectory/1"] == [reward]
     assert "<svg" in (work / "report.html").read_text() and "calm" in (work / "attempts.html").read_text()
     assert (work / "packs.jsonl").stat().st_size > 0
-    assert "sesame" not in "".join(path.read_text() for path in work.iterdir()), "the key is nowhere"
+    assert len((work / "trained" / "metrics.jsonl").read_text().splitlines()) == 1
+    learned = [json.loads(line) for line in (work / "learned.jsonl").read_text().splitlines()]
+    assert [r["model"] for r in learned if r["schema"] == "kat.trajectory/1" and r["verdict"]] == ["trained"]
+    files = [path for path in work.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"sesame" in path.read_bytes()], "the key is nowhere"

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from katcore.dataset.options import DatasetName
 from katcore.options import Options, opt
-from katcore.options.boxes import BoxOptions
+from katcore.options.boxes import TEST_TIMEOUT_S, BoxOptions
+from katcore.sandbox import Limits
 
 
 class BuildOptions(Options, frozen=True):
@@ -12,8 +13,10 @@ class BuildOptions(Options, frozen=True):
 
     boxes: BoxOptions = BoxOptions()
     runs: Annotated[int, opt("Test runs before the change, and as many after it.", metavar="N", ge=1)] = 3
-    timeout: Annotated[float, opt("Longest test run; longer ones turn it away.", metavar="SECONDS", ge=1)] = 1800.0
-    memory: Annotated[int, opt("Memory of a test run.", metavar="MIB", ge=64)] = 4096
+    timeout: Annotated[float, opt("Longest test run; longer ones turn it away.", metavar="SECONDS", ge=1)] = (
+        TEST_TIMEOUT_S
+    )
+    memory: Annotated[int, opt("Memory of a test run.", metavar="MIB", ge=64)] = Limits.memory_mib
     clock: Annotated[
         str, opt("What time a task's boxes start at: now, the change's, or TIME.", metavar="none|change|TIME")
     ] = "none"

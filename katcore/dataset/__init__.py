@@ -1,5 +1,1 @@
-"""Other people's datasets as tasks, and tasks as other people's datasets.
-
-In: files and folders on disk; nothing is fetched. Out: lines of kat.task, and rows back. `formats` has the table of
-all; each format is a module with `to_task` and `from_task`, pure functions on one row.
-"""
+"""Other people's datasets: `formats.py` is the way in and out, with one module a format behind it."""

@@ -1,8 +1,8 @@
 """Which benchmark a row is of, by the names of the file and folders that it was read from.
 
 In: what the row itself says (an adapter's `to_task`), the format, the path. Out: `kat.task`'s `benchmark`, null where
-nobody says a name. Only names that the field knows are looked for: a folder may be called anything. Nothing is guessed
-from the format alone, because many data sets share one.
+nobody says a name. Only names that the field knows are looked for, and only near the file: a folder may be called
+anything. Nothing is guessed from the format alone, because many data sets share one.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ SHORT = {
     "swe-bench": {name: f"swe-bench-{name}" for name in ("verified", "lite", "multilingual", "multimodal")},
 }
 """What a file or folder is called that names no more than the variant."""
+NEAR = 3
+"""Folders above a file that may name what it is of; those farther off are the user's own."""
+_LAYOUT = re.compile(r"data|snapshots|[0-9a-f]{40}")
+"""Folders that the Hugging Face hub puts between a data set's name and its files."""
 SPLITS = ("train", "dev", "validation", "test")
 _VERSION = r"(?:@(?P<at>[\w.]+)|[-_ ](?:release[-_ ])?(?P<version>v\d+(?:\.\d+)*|\d{1,2}(?:[.-]\d{1,2})*))?"
 _SPLIT = re.compile(rf"(?:^|[-_. ])({'|'.join(SPLITS)})(?:-\d+-of-\d+)?$")
@@ -61,12 +65,19 @@ def benchmark_of(kind: str, own: Benchmark | None, path: Path | None) -> Benchma
 
 @cache
 def told_by_path(kind: str, path: Path) -> Told:
-    """The nearest name, of the file before its folders; a Harbor task's own folder is the task's name, and no more."""
+    """The nearest name, of the file before its folders, and the split that stands there or nearer to the file.
+
+    A Harbor task's own folder is the task's name, and no more.
+    """
     if kind == "harbor" and (told := _manifest(path.parent)).name:
         return told
-    parts = [path.stem, *reversed(path.parts[:-1])] if kind != "harbor" else [*reversed(path.parts[:-1])]
-    named = next((told for part in parts if (told := told_by_name(kind, part)).name), Told())
-    return named._replace(split=next((found[1] for part in parts if (found := _SPLIT.search(part.lower()))), None))
+    folders = [part for part in reversed(path.parts[:-1]) if not _LAYOUT.fullmatch(part)][:NEAR]
+    parts = folders if kind == "harbor" else [path.stem, *folders]
+    named = next((i for i, part in enumerate(parts) if told_by_name(kind, part).name), None)
+    if named is None:  # the row may still say a name, and the file what part of it this is
+        return Told(split=None if kind == "harbor" else _split(path.stem))
+    split = next(filter(None, map(_split, parts[: named + 1])), None)
+    return told_by_name(kind, parts[named])._replace(split=split)
 
 
 @cache
@@ -84,6 +95,12 @@ def told_by_name(kind: str, text: str) -> Told:
     return Told()
 
 
+def _split(text: str) -> str | None:
+    """The split that the name of a file or folder ends with."""
+    found = _SPLIT.search(text.lower())
+    return found[1] if found else None
+
+
 def _other_word() -> str:
     """A word that makes another name of it; a split does not."""
     return rf"[-_ ](?!(?:{'|'.join(SPLITS)})\b)[a-z]"
@@ -91,13 +108,14 @@ def _other_word() -> str:
 
 @cache
 def _manifest(folder: Path) -> Told:
-    """What Harbor's `dataset.toml` beside the tasks says."""
+    """What Harbor's `dataset.toml` beside the tasks says; nothing where it is damaged, as the tasks may be whole."""
     try:
-        dataset = tomllib.loads((folder / "dataset.toml").read_text(encoding="utf-8")).get("dataset", {})
-    except (OSError, ValueError):
+        dataset = tomllib.loads((folder / "dataset.toml").read_text(encoding="utf-8")).get("dataset")
+    except (OSError, ValueError, RecursionError):
         return Told()
-    name, version = dataset.get("name"), dataset.get("version")
+    name, version = (dataset.get("name"), dataset.get("version")) if isinstance(dataset, dict) else (None, None)
     if not isinstance(name, str):
         return Told()
     known = told_by_name("harbor", short := name.rpartition("/")[2])
-    return Told(known.name or short.lower(), str(version) if version else known.version)
+    said = isinstance(version, str | int | float) and version != ""
+    return Told(known.name or short.lower(), str(version) if said else known.version)

@@ -102,10 +102,10 @@ def line_of(name: str, row: Json, where: str = "a row", path: Path | None = None
         raise RecordError("dataset", f"{where} is no row of {name}: it has no {', '.join(missing)}")
     try:
         task = kind.to_task(row)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        task.benchmark = benchmark.benchmark_of(name, task.benchmark, path)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise RecordError("dataset", f"{where}: {what}") from error
-    task.benchmark = benchmark.benchmark_of(name, task.benchmark, path)
     return splice(encode(task), **{FIELD: remember(name, row, kind.from_task(task))})
 
 

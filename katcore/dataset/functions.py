@@ -18,8 +18,6 @@ from katcore.sandbox import PYTHON
 from katcore.source.diff import read_patch, write_diff
 
 RECIPE = "functions"
-NEEDS: tuple[str, ...] = ("test", "prompt", "entry_point", "canonical_solution")
-NEEDS_MBPP = ("task_id", "code", "test_list")
 MBPP_SPLITS = {"prompt": (1, 10), "test": (11, 510), "validation": (511, 600), "train": (601, 974)}
 """MBPP's splits by task id, first and last (Austin et al. 2021, arXiv 2108.07732)."""
 SOLUTION, TESTS = "solution.py", "test_solution.py"

@@ -139,7 +139,7 @@ def from_task(task: Task) -> Json:
     return row | {f"solution/{path}": file for path, file in solution.items()}
 
 
-def toml_of(task: Task, timeout_s: float = 1800.0, *, built: bool = False) -> str:
+def toml_of(task: Task, *, built: bool = False) -> str:
     """A `task.toml` for a task; verification and agent have no network. `built`: its image comes from a Dockerfile."""
     name = files.safe_name(task.instance_id.rpartition("/")[2])
     lines = [
@@ -147,7 +147,7 @@ def toml_of(task: Task, timeout_s: float = 1800.0, *, built: bool = False) -> st
         f'instance_id = {_toml(task.instance_id)}', f'repo = {_toml(task.repo)}',
         f'base_commit = {_toml(task.base_commit)}', f'created_at = {_toml(task.created_at)}',
         f'category = {_toml(task.labels.context or "software-engineering")}', "",
-        "[agent]", f"timeout_sec = {timeout_s:.1f}", "", "[verifier]", f"timeout_sec = {timeout_s:.1f}", "",
+        "[agent]", "timeout_sec = 1800.0", "", "[verifier]", "timeout_sec = 1800.0", "",
         "[environment]", "build_timeout_sec = 1800.0", "cpus = 1", "memory_mb = 4096", "storage_mb = 10240",
         'network_mode = "no-network"', f"workdir = {_toml(task.environment.workdir)}",
     ]  # fmt: skip

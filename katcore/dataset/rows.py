@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from katcore.disk.whole import whole
-from katcore.errors import InputError
+from katcore.errors import InputError, first_line
 from katcore.records import Json
 
 EPOCH = "1970-01-01T00:00:00Z"
@@ -86,7 +86,7 @@ def _parquet(path: Path) -> Iterator[LocatedRow]:
                     plainly = {name: plain(value) for name, value in row.items()}
                     yield LocatedRow(plainly, f"{path}: row {number}", path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: damaged Parquet: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: damaged Parquet: {first_line(error)}") from error
 
 
 def plain(value: Any) -> Any:

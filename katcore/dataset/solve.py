@@ -17,10 +17,12 @@ from katcore.records import Task
 from katcore.sandbox import Sandbox
 from katcore.source.git import GIT_ENV
 
+LONGEST_S = 1800.0
+"""Seconds that a solution may take."""
 _DIFF = "git add --all --force . && git diff --cached --binary --full-index --no-renames --no-ext-diff HEAD"
 
 
-def solved(task: Task, boxes: Sandbox, timeout_s: float = 1800.0) -> Task:
+def solved(task: Task, boxes: Sandbox) -> Task:
     """The task with its patch. RecordError when there is no solution or its script fails."""
     references = task.verification.references or []
     solution = references[0].get("files", {}) if references else {}
@@ -31,7 +33,7 @@ def solved(task: Task, boxes: Sandbox, timeout_s: float = 1800.0) -> Task:
     try:
         for name, file in solution.items():
             box.put(f"/tmp/solution/{name}", files.content(file), 0o755 if file["mode"] == "100755" else 0o644)
-        done = box.exec(["/bin/bash", "/solution/solve.sh"], env=run_env(place, box), timeout_s=timeout_s)
+        done = box.exec(["/bin/bash", "/solution/solve.sh"], env=run_env(place, box), timeout_s=LONGEST_S)
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("solve", f"solution/solve.sh ended with {done.code}: {said}")

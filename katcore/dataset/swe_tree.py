@@ -14,7 +14,7 @@ from pathlib import Path
 from katcore.dataset import files
 from katcore.dataset.rows import LocatedRow, plain
 from katcore.disk.whole import write_whole
-from katcore.errors import InputError
+from katcore.errors import InputError, first_line
 from katcore.records import Json
 
 AS_FILE = {
@@ -51,7 +51,7 @@ def _read_task(folder: Path) -> Json:
         row = plain(yaml.safe_load((folder / "task.yaml").read_text(encoding="utf-8")))
         tests = json.loads((folder / "tests.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{folder}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{folder}: {first_line(error)}") from error
     if not isinstance(row, dict) or not isinstance(tests, dict):
         raise InputError(f"{folder}: task.yaml and tests.json hold objects")
     row |= tests

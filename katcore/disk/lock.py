@@ -36,7 +36,7 @@ def take(name: Path, wait: float | None = None) -> int:
         except BaseException:  # a signal, while waiting
             os.close(descriptor)
             raise
-        if _stands(descriptor, name):
+        if stands(descriptor, name):
             return descriptor
         os.close(descriptor)  # the holder before us removed the name: take the lock on the new one
 
@@ -45,7 +45,7 @@ def claim(name: Path) -> int | None:
     """Make the lock file of a new folder and hold it for as long as this process lives; None: a sweeper was faster."""
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    if _stands(descriptor, name):
+    if stands(descriptor, name):
         return descriptor
     os.close(descriptor)
     return None
@@ -57,13 +57,16 @@ def seize(name: Path) -> int | None:
     descriptor = os.open(name, access | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(descriptor)
-        return None
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
     return descriptor
 
 
-def _stands(descriptor: int, name: Path) -> bool:
+def stands(descriptor: int, name: Path) -> bool:
+    """Whether an open file is the one that has this name."""
     with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), name.stat())
     return False

@@ -1,9 +1,10 @@
 """Options of kat-distill's subcommands."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from katcore.options import Options, opt
+from katcore.options.placement import DtypeName
 
 
 class ScoreOptions(Options, frozen=True):
@@ -15,9 +16,7 @@ class ScoreOptions(Options, frozen=True):
     )
     temperature: Annotated[float, opt("Temperature that the tokens were sampled at.", metavar="T")] = 1.0
     device: Annotated[str, opt("Where experts run: auto, cpu, cuda or cuda:N.", metavar="DEVICE")] = "auto"
-    dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"], opt("Of experts' weights; auto is bfloat16 on a GPU, else float32.")
-    ] = "float32"
+    dtype: Annotated[DtypeName, opt("Of experts' weights; auto is bfloat16 on a GPU, else float32.")] = "float32"
     """float32: a loss subtracts these log-probs from the student's, so they are not rounded unless somebody asks."""
 
 

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from katcore.model.tree_lm import Forest, TreeLM
 
 
-EXACT = Placement(dtype="float32")
-"""A loss subtracts these log-probs from the student's: they are not rounded unless somebody asks for it."""
-
-
 def items(lines: Iterable[Line]) -> Iterator[Item]:
     """An item a pack; tasks pass through."""
     for line in lines:
@@ -46,10 +42,10 @@ class Scorer:
     """
 
     experts: tuple[tuple[str, str], ...]
-    choices: Mapping[str, str] | None = None
-    temperature: float = 1.0
+    choices: Mapping[str, str] | None
+    temperature: float
+    placement: Placement
     backend: str = "auto"
-    placement: Placement = EXACT
     _models: dict[str, Model] = field(default_factory=dict, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False, compare=False)
 

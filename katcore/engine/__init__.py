@@ -71,21 +71,15 @@ class Engine(Protocol):
         """Close the connections, and end the server when it is ours."""
 
 
-class Streaming(Protocol):
-    """An engine that hands out a completion while it is sampled."""
-
-    def stream(self, input_ids: list[int], params: SamplingParams) -> AsyncIterator[Generation]:
-        """The completion in parts, each with what is new; only the last has a finish reason.
-
-        `versions` count from the part's own start.
-        """
-
-
 Grow = Callable[[list[int], SamplingParams], AsyncIterator[Generation]]
+"""The method `stream` of an engine that hands out a completion while it is sampled."""
 
 
 async def stream(engine: Engine, input_ids: list[int], params: SamplingParams) -> AsyncIterator[Generation]:
-    """A completion in parts; as a single part where the engine does not stream."""
+    """A completion in parts, each with what is new; as a single part where the engine does not stream.
+
+    Only the last part has a finish reason; `versions` count from the part's own start.
+    """
     grow: Grow | None = getattr(engine, "stream", None)
     if grow is not None:
         async for part in grow(input_ids, params):

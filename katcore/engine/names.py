@@ -53,6 +53,13 @@ def parse(name: str) -> EngineName:
     return EngineName(kind, value)
 
 
+def check_placement(engine: EngineName, placement: Placement) -> None:
+    """UsageError for a device or dtype that is asked of another engine than the embedded one: nobody would heed it."""
+    if engine.kind != "embedded" and placement != AUTO:
+        what = "has no weights" if engine.scripted else "its server chose its device and dtype"
+        raise UsageError(f"{engine}: {what}", hint="--engine-device and --engine-dtype are for embedded:DIR alone")
+
+
 async def open_engine(name: str, placement: Placement = AUTO) -> SGLangEngine:
     """A running engine; closing it also stops an embedded one. UsageError for engines that do not speak tokens.
 
@@ -61,8 +68,7 @@ async def open_engine(name: str, placement: Placement = AUTO) -> SGLangEngine:
     from katcore.engine.sglang import SGLangEngine
 
     engine = parse(name)
-    if engine.kind != "embedded" and placement != AUTO:
-        raise UsageError(f"{name}: its server chose its device and dtype", hint="they are for embedded:DIR alone")
+    check_placement(engine, placement)
     if engine.kind == "sglang":
         return SGLangEngine(engine.value.split(","), name)
     if engine.kind == "embedded":

@@ -68,7 +68,7 @@ def _build(lock: list[str], sandbox: Sandbox, final: Path) -> None:
             Mount(wheels, f"{BUILD}/wheels"),
             Mount(_pip_package(), f"{BUILD}/pip/pip"),
         )
-        box = sandbox.create(Spec("env", mounts=mounts, limits=Limits(memory_mib=4096, cpu_s=1800)))
+        box = sandbox.create(Spec("env", mounts=mounts, limits=Limits(cpu_s=1800)))
         try:
             _install(box, bool(lock))
         finally:

@@ -2,7 +2,8 @@
 
 In: a patch in git's format. Out: how it was applied. Paths that leave the folder or touch `.git` are refused before
 anything runs; `git apply` refuses the rest (links, `..`). `patch --fuzz` is the last rung, tried dry first, so that a
-patch is applied whole or not at all.
+patch is applied whole or not at all. It would take more for a patch than git does, and than whoever looked at the patch
+has seen: it is given what `source/diff.py` has read, and nothing where that is not all.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from katcore.sandbox import Box
-from katcore.source.diff import content, names_in
+from katcore.source.diff import content, names_in, rewritten
 from katcore.source.git import GIT_ENV, ended, isolated
 
 Exec = Callable[[Sequence[str], bytes], tuple[int, str]]
@@ -49,8 +50,12 @@ def _climb(patch: str, run: Exec) -> str:
     check(data)
     said = []
     for rung, commands in LADDER.items():
+        given = data if rung == "git" else rewritten(data)
+        if given is None:
+            said.append(f"{rung}: parts of it are not written as git writes them")
+            continue
         for command in commands:
-            code, output = run(command, data)
+            code, output = run(command, given)
             if code != 0:
                 said.append(f"{rung}: {output.strip()[-300:]}")
                 break

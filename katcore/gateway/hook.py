@@ -28,9 +28,9 @@ Hook = Callable[[Sequence[Node], Json], Decision]
 """(path, answer) → decision; called once for each answer, in order, and free to keep state between calls."""
 
 
-def by_references(references: Sequence[Steps], rules: Rules | None = None, workdir: str = "/testbed") -> Hook:
+def by_references(references: Sequence[Steps], rules: Rules, workdir: str) -> Hook:
     """A hook that follows the main conversation of one rollout beside its references."""
-    corrector = Corrector(references, rules or Rules())
+    corrector = Corrector(references, rules)
 
     def judge(path: Sequence[Node], response: Json) -> Decision:
         if path[-1].lineage.startswith(("subagent", "title")):

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from katcore.gateway.prompt import Delta, History, Known, Piece, extend, extend_mark
+from katcore.gateway.history import History
+from katcore.gateway.prompt import Delta, Known, Piece, extend, extend_mark
 from katcore.model.folder import ChatModel
 from katcore.model.template import TemplateError
 from katcore.records import Json
@@ -45,7 +46,7 @@ class IncrementalRenderer:
         messages: Sequence[Json],
         known: Known,
         tools: Sequence[Json] | None,
-        history: History = "sampled",
+        history: History,
     ) -> Delta:
         """The ids of the new messages, as `prompt.extend` gives them."""
         shape = None if history == "template" else _shape(messages, known, tools)

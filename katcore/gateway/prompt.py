@@ -15,14 +15,11 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from katcore.gateway.history import History
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension, TemplateError
 from katcore.records import Json
-
-History = Literal["sampled", "template"]
-"""How earlier turns go on that the template would write differently now: kept as sampled, or rendered anew."""
 
 _MARK = "KATmark7f3aKAT"
 
@@ -58,7 +55,7 @@ class Known:
 
 
 def extend(
-    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, history: History = "sampled"
+    chat: ChatModel, messages: Sequence[Json], known: Known, tools: Sequence[Json] | None, history: History
 ) -> Delta:
     """The ids of `messages[known.count:]`, as pieces, with the opening of the assistant's turn.
 

@@ -18,9 +18,9 @@ from katcore.engine.scripted import script
 from katcore.errors import UsageError
 from katcore.gateway import journal
 from katcore.gateway.external import ExternalModel
+from katcore.gateway.history import History
 from katcore.gateway.model import Model, ScriptedModel, TokenModel
 from katcore.gateway.process import prepare_process
-from katcore.gateway.prompt import History
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, Trace, cut_off
 from katcore.model.folder import ChatModel, load

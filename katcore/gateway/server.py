@@ -28,12 +28,12 @@ from katcore.gateway.dialects.anthropic_messages import AnthropicMessages
 from katcore.gateway.dialects.openai_chat import OpenAIChat
 from katcore.gateway.dialects.openai_responses import OpenAIResponses
 from katcore.gateway.gate import Gate
+from katcore.gateway.history import History
 from katcore.gateway.hook import Hook
 from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.journal import Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
-from katcore.gateway.prompt import History
 from katcore.gateway.session import Caps, Session, Trace
 from katcore.gateway.stream import stream_answer
 from katcore.records import Outcome
@@ -99,12 +99,12 @@ class Gateway:
         name: str,
         model: Model,
         *,
-        caps: Caps | None = None,
-        sampling: SamplingParams | None = None,
+        caps: Caps,
+        sampling: SamplingParams,
+        history: History,
         seed: int = 0,
         outcome: Callable[[str], Outcome] | None = None,
         agent_sampling: bool = False,
-        history: History = "sampled",
         hook: Hook | None = None,
     ) -> Session:
         """A session for the rollout of that name, with a socket and a key of its own."""
@@ -114,8 +114,8 @@ class Gateway:
             id=name,
             key=secrets.token_urlsafe(24),
             model=model,
-            caps=caps or Caps(),
-            sampling=sampling or SamplingParams(),
+            caps=caps,
+            sampling=sampling,
             seed=seed,
             journal=journal,
             socket=self._folder / f"{secrets.token_hex(6)}.sock",

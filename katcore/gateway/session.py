@@ -22,6 +22,7 @@ from katcore.engine.sglang import ContextOverflow
 from katcore.errors import EngineError, KatError
 from katcore.gateway.dialects import BadRequest, Reply, Request
 from katcore.gateway.gate import Gate
+from katcore.gateway.history import History
 from katcore.gateway.hook import KEEP, Decision, Hook
 from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.journal import Entry, Journal
@@ -29,7 +30,6 @@ from katcore.gateway.memo import Memo
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, AnswerPart, Model, written
 from katcore.gateway.pending import PendingAnswer
-from katcore.gateway.prompt import History
 from katcore.gateway.refusals import OVERFLOWED, Stopped, Unavailable, overflow
 from katcore.gateway.sampling import own_sampling, recorded
 from katcore.gateway.tree import Prompt, RolloutTree, Sampled
@@ -51,11 +51,11 @@ class Caps:
     the engine one after the other end the rollout. Time during which the gateway is paused counts for neither.
     """
 
-    calls: int = 200
-    tokens: int = 1_000_000
-    seconds: float = 3600.0
-    context: int = 1 << 20
-    completion: int = 4096
+    calls: int
+    tokens: int
+    seconds: float
+    context: int
+    completion: int
     concurrent: int = 16
     call_seconds: float = 1800.0
     failures: int = 8
@@ -94,10 +94,10 @@ class Session:
     sampling: SamplingParams
     seed: int
     journal: Journal
+    history: History
     socket: Path | None = None
     outcome: Callable[[str], Outcome] | None = None
     agent_sampling: bool = False
-    history: History = "sampled"
     hook: Hook | None = None
     tails: IncrementalRenderer = field(default_factory=IncrementalRenderer)
     gate: Gate = field(default_factory=Gate)
@@ -108,7 +108,7 @@ class Session:
     """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
-        self.tree = RolloutTree(self.model.chat, self.outcome, self.history, self.tails)
+        self.tree = RolloutTree(self.model.chat, self.history, self.outcome, self.tails)
         self.seen = Memo()
         self.tokens = 0
         self._started = time.monotonic() - self.gate.paused_seconds()

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from katcore.gateway.history import History
 from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.lineage import Lineages
 from katcore.gateway.memo import Derived
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
-from katcore.gateway.prompt import Delta, History, Known, Piece
+from katcore.gateway.prompt import Delta, Known, Piece
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
 from katcore.records import Boundary, Json, Node, Origin, Outcome, ToolCall
@@ -55,8 +56,8 @@ class RolloutTree:
     def __init__(
         self,
         chat: ChatModel | None,
+        history: History,
         outcome: Callable[[str], Outcome] | None = None,
-        history: History = "sampled",
         tails: IncrementalRenderer | None = None,
     ) -> None:
         self.chat = chat

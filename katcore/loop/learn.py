@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from katcore.disk.whole import write_whole
 from katcore.errors import UsageError
 from katcore.loop.collector import Collector
-from katcore.loop.plan import RunPlan
+from katcore.loop.plan import RunFile, RunPlan
 from katcore.records import Pack, Trajectory
 from katcore.streams import Line
 
@@ -51,10 +51,10 @@ def learn(
         if last is not None:
             collector.update(last, str(done))
         for iteration in range(done, file.loop.iterations):
-            if 0 < file.train.optimizer.max_steps <= trainer.steps:
+            if _spent(trainer, file):
                 break
             graded = collector.collect(iteration, out)
-            metrics = {"iteration": iteration + 1, **_rates(graded), **_train(trainer, graded, plan)}
+            metrics = {"iteration": iteration + 1, **_rates(graded), **take_steps(trainer, graded, file)}
             state = {"trainer": trainer.state(), "iteration": iteration + 1}
             _note(out, metrics, iteration)  # ahead of the checkpoint: what it replaces is done again, and noted again
             checkpoint.save(out, iteration + 1, trainer.save, state, file.loop.keep)
@@ -65,15 +65,25 @@ def learn(
     checkpoint.publish(out, trainer.save)
 
 
-def _train(trainer: Trainer, graded: Iterable[Line], plan: RunPlan) -> Metrics:
-    """Pack one iteration and take its optimiser steps; the last one's metrics. No step when no group is kept."""
+def take_steps(trainer: Trainer, graded: Iterable[Line], file: RunFile) -> Metrics:
+    """Pack one iteration and take its optimiser steps, as far as `max-steps` goes; the last one's metrics.
+
+    No step when no group is kept.
+    """
     from katcore.pack_trie.stream import items
 
-    packs = [item.payload for item in items(graded, plan.file.pack_trie) if isinstance(item.payload, Pack)]
+    packs = [item.payload for item in items(graded, file.pack_trie) if isinstance(item.payload, Pack)]
     metrics: Metrics = {}
     for _, step in groupby(packs, key=lambda pack: pack.step):
+        if _spent(trainer, file):
+            break
         metrics = trainer.step(list(step))
     return metrics
+
+
+def _spent(trainer: Trainer, file: RunFile) -> bool:
+    """Whether the steps that the file allows have been taken."""
+    return 0 < file.train.optimizer.max_steps <= trainer.steps
 
 
 def _rates(graded: Iterable[Line]) -> Metrics:

@@ -29,7 +29,7 @@ _FIXES = re.compile(
 )
 
 
-ALL = Selection()
+ALL = Selection("HEAD")
 
 
 @dataclass(frozen=True)

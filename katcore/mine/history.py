@@ -38,9 +38,9 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 @dataclass(frozen=True)
 class Selection:
-    """Selects commits by revision range (`v1..v2`, default HEAD), by time, and with or without merged branches."""
+    """Selects commits by revision range (`v1..v2`), by time, and with or without merged branches."""
 
-    range: str = "HEAD"
+    range: str
     since: str = ""
     until: str = ""
     first_parent: bool = False

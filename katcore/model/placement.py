@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from katcore.errors import UsageError
+from katcore.options.placement import DtypeName
 
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("auto", "float32", "bfloat16")
+DTYPES = get_args(DtypeName)
 
 
 @dataclass(frozen=True)

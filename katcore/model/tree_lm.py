@@ -19,7 +19,7 @@ import torch  # noqa: TID253 - only code that runs a model imports this module
 from torch import Tensor  # noqa: TID253
 from torch.utils.checkpoint import checkpoint  # noqa: TID253
 
-from katcore.errors import InputError, UsageError
+from katcore.errors import InputError, UsageError, first_line
 from katcore.model.partition import partition
 from katcore.model.seams import Seam, Shown
 from katcore.model.supported import refuse_config, refuse_unsupported
@@ -89,7 +89,7 @@ class TreeLM:
             refuse_config(AutoConfig.from_pretrained(folder, local_files_only=True))
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
-            raise InputError(f"{folder}: cannot load the model: {str(reason).splitlines()[0]}") from reason
+            raise InputError(f"{folder}: cannot load the model: {first_line(reason)}") from reason
         return cls(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), backend)
 
     @property
@@ -175,7 +175,7 @@ class TreeLM:
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:  # out of the model's code
-            raise UsageError(f"{kind} does not run over a tree: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"{kind} does not run over a tree: {first_line(error)}") from error
         limit = 1e-3 if self.model.dtype in (torch.float32, torch.float64) else 0.1
         if not worst <= limit:
             raise UsageError(f"{kind} does not run over a tree: log-probs differ by {worst:.2g} from a linear forward")

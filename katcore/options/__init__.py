@@ -53,9 +53,15 @@ def opt(
     ge: float | None = None,
     le: float | None = None,
     count: bool = False,
+    infinite: bool = False,
 ) -> Meta:
-    """What an option says of itself. `short`: a flag such as `-j`; `count`: the flag is repeated, as in `-vv`."""
-    return Meta(ge=ge, le=le, description=help, extra={"metavar": metavar, "short": short, "count": count})
+    """What an option says of itself. `short`: a flag such as `-j`; `count`: the flag is repeated, as in `-vv`.
+
+    `infinite`: a limit that `inf` switches off. No other float may be infinite: a rate or a time-out has no use for it,
+    and JSON cannot say it.
+    """
+    extra = {"metavar": metavar, "short": short, "count": count, "infinite": infinite}
+    return Meta(ge=ge, le=le, description=help, extra=extra)
 
 
 class Option(Struct, frozen=True):
@@ -70,6 +76,7 @@ class Option(Struct, frozen=True):
     metavar: str
     short: str
     count: bool
+    infinite: bool
     ge: float | None
     le: float | None
 
@@ -130,7 +137,7 @@ def _option(name: str, key: str, hint: Any, default: Any) -> Option:
     extra = meta.extra or {}
     return Option(
         key, (name,), kind, default, meta.description or "", extra["metavar"], extra["short"], extra["count"],
-        meta.ge, meta.le,
+        extra["infinite"], meta.ge, meta.le,
     )  # fmt: skip
 
 
@@ -181,7 +188,7 @@ def _made(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def check(option: Option, value: Any, where: Callable[[str], str] = "--{}".format) -> Any:
     """The value as the option's type. UsageError for one that does not fit."""
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not (math.isfinite(value) or (math.isinf(value) and option.infinite)):
         raise UsageError(f"{where(option.key)}: {value} is not a finite number")
     kind = option.kind
     if option.ge is not None or option.le is not None:

@@ -1,7 +1,8 @@
 """Trajectories in, packs out: what a rank trains on, every shared token once.
 
-    items(read(files, Task, Trajectory), Settings(objective="grpo"))  →  one item a pack, one a trajectory turned away
-    emit(item)                                                        →  the pack, or the reason
+    lines = read_records(files, (Task, Trajectory))
+    items(lines, PackOptions(objective="grpo"))     # one item a pack, one a trajectory turned away
+    emit(item)                                      # the pack, or the reason raised
 
 `tree.py` reads one trajectory's message tree as tokens, `trie.py` merges those of a task's samples into one token trie
 and flattens it, `terms.py` makes the table of what is trained, `packing.py` puts whole trees into rows, `stream.py`

@@ -2,7 +2,7 @@
 
 In: a process, items, the cluster's address. Out: what became of each item. A node's worker lives as long as the
 stage, so that engine, gateway and caches are made once a node, in that node's own environment (`$KAT_CACHE`). When a
-node dies its items are done on another. Nothing is known here of order or of files: `pool.py` is the only caller.
+node dies its items are done on another. Nothing is known here of order or of files: `__init__.py` is the only caller.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from katcore.errors import KatError, not_installed
+from katcore.errors import KatError, first_line, not_installed
 
 ANSWER_S = 10.0
 """Seconds for a connection to the head node."""
@@ -118,8 +118,7 @@ def _running(ray: Any, process: Any, settle: Callable[[Any, Any], Any], address:
     try:
         ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise KatError(f"no Ray cluster at {address}: {said}") from error
+        raise KatError(f"no Ray cluster at {address}: {first_line(error)}") from error
     try:
         made = Cluster(ray, list(_workers(ray, process, settle, jobs)))
         try:

@@ -2,7 +2,7 @@
 
     references = references_of(task)                         # task.verification.references
     reward = relative_reward(trajectory, references)         # 1 − min_j d(o, g_j)
-    signal = Corrector(references).offer(step_of(message))   # keep | replace | stop
+    signal = Corrector(references, rules).offer(step_of(message))   # keep | replace | stop
 
 Reads records only; it runs no tool and knows no engine.
 """
@@ -18,10 +18,9 @@ from katcore.references.actions import (
     steps_of_messages,
 )
 from katcore.references.alignment import Costs, Nearest, actions, difference, discrepancy, nearest, relative_reward
-from katcore.references.correction import IDLE, Corrector, Rules, Signal, correct
+from katcore.references.correction import Corrector, Rules, Signal, correct
 
 __all__ = [
-    "IDLE",
     "Action",
     "Corrector",
     "Costs",

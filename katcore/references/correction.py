@@ -19,13 +19,13 @@ from katcore.references.alignment import DEFAULT, Costs, actions, first_row, nex
 class Rules:
     """A step that adds more than `threshold` an action to the distance from the nearest reference deviates.
 
-    `patience` deviations one after the other end the rollout, 0 never do; with `replace` the others are put right. 0.5
-    lets pass the same kind of tool on the same files with any arguments, and not another file, tool or action.
+    `patience` deviations one after the other end the rollout, 0 never do; with `replace` the others are put right. At
+    0.5 passes the same kind of tool on the same files with any arguments, and not another file, tool or action.
     """
 
-    threshold: float = 0.5
-    patience: int = 3
-    replace: bool = True
+    threshold: float
+    patience: int
+    replace: bool
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1 or self.patience < 0:
@@ -35,10 +35,6 @@ class Rules:
     def idle(self) -> bool:
         """Whether these rules let every step pass."""
         return not self.patience and not self.replace
-
-
-IDLE = Rules(patience=0, replace=False)
-"""Rules that let everything pass."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class Signal:
 class Corrector:
     """Follows one rollout beside its references. A row of the alignment is kept for each: a step costs O(Σ m)."""
 
-    def __init__(self, references: Sequence[Steps], rules: Rules = Rules(), costs: Costs = DEFAULT) -> None:
+    def __init__(self, references: Sequence[Steps], rules: Rules, costs: Costs = DEFAULT) -> None:
         if not references:
             raise InputError("without references there is nothing to correct by")
         self.references = references
@@ -117,7 +113,7 @@ def correct(
     path: Iterable[Step],
     step: Step,
     references: Sequence[Steps],
-    rules: Rules = Rules(),
+    rules: Rules,
     streak: int = 0,
     costs: Costs = DEFAULT,
 ) -> Signal:

@@ -3,5 +3,6 @@
 In: tasks. Out: each task once, then its trajectories. `attempts` what is to be rolled out; `service` what all rollouts
 of a process share (engine, gateway, kind of box); `roller` one rollout; `patch` what an agent changed.
 
-    for trajectory in rollouts(tasks, Options(model=folder, samples=8), jobs=4): ...
+    options = RolloutOptions(agent=AgentOptions(model=folder), number=SampleOptions(samples=8))
+    for trajectory in rollouts(tasks, Setup(options), jobs=4): ...
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from katcore.engine.names import parse
+from katcore.engine.names import check_placement, parse
 from katcore.errors import UsageError
 from katcore.gateway.external import check_key
 from katcore.model.placement import Placement
@@ -54,7 +54,8 @@ class Setup:
 
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
-        _ = self.sandbox, self.placement
+        _ = self.sandbox
+        check_placement(parse(self.engine_name()), self.placement)
         references = self.options.correction.references
         if self.options.draw.redraws and not self.rules.patience:
             raise UsageError("nothing is drawn again unless it is stopped", hint="add --patience STEPS")

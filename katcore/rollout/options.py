@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 
 from msgspec import field
 
+from katcore.gateway.history import History
 from katcore.options import Options, opt
-from katcore.options.boxes import BoxOptions
+from katcore.options.boxes import TEST_TIMEOUT_S, BoxOptions
 from katcore.options.placement import PlacementOptions
 
-HistoryName = Literal["sampled", "template"]
-"""What becomes of earlier turns that the chat template would write differently now."""
 TrajectoryFormatName = Literal["atif", "openai", "anthropic", "mini-swe-agent", "swe-bench", "verifiers"]
 """Formats of trajectories; `katcore.trajectory.convert.FORMATS` has one entry for each."""
 PathChoice = Literal["main", "all"]
@@ -60,7 +59,9 @@ class TimeOptions(Options, frozen=True):
 
     boot_timeout: Annotated[float, opt("Longest start of a sandbox, with setup.", metavar="SECONDS", ge=1)] = 900.0
     timeout: Annotated[float, opt("Longest run of an agent.", metavar="SECONDS", ge=1)] = 1800.0
-    grade_timeout: Annotated[float, opt("Longest test run of --probe, --resample.", metavar="SECONDS", ge=1)] = 1800.0
+    grade_timeout: Annotated[float, opt("Longest test run of --probe, --resample.", metavar="SECONDS", ge=1)] = (
+        TEST_TIMEOUT_S
+    )
     command_timeout: Annotated[float, opt("Longest run of one of its commands.", metavar="SECONDS", ge=1)] = 120.0
 
 
@@ -110,7 +111,7 @@ class RolloutOptions(Options, frozen=True):
     draw: DrawOptions = DrawOptions()
     prices: PriceOptions = PriceOptions()
     agent_sampling: Annotated[bool, opt("Let the agent's own temperature and top-p stand (to evaluate).")] = False
-    history: Annotated[HistoryName, opt("Earlier turns: as sampled, or as the template has them now.")] = "sampled"
+    history: Annotated[History, opt("Earlier turns: as sampled, or as the template has them now.")] = "sampled"
     correction: CorrectionOptions = CorrectionOptions()
     endpoint: EndpointOptions = EndpointOptions()
     fsync: Annotated[bool, opt("Let the journal of calls survive a loss of power.")] = False
@@ -145,7 +146,7 @@ class GatewayOptions(Options, frozen=True):
     placement: PlacementOptions = PlacementOptions()
     endpoint: EndpointOptions = EndpointOptions()
     service: ServiceOptions = ServiceOptions()
-    history: Annotated[HistoryName, opt("Earlier turns: as sampled, or as the template has them now.")] = "sampled"
+    history: Annotated[History, opt("Earlier turns: as sampled, or as the template has them now.")] = "sampled"
     sampling: SamplingOptions = SamplingOptions()
     caps: SessionCapOptions = SessionCapOptions()
     agent_sampling: Annotated[bool, opt("Let the agent's own temperature and the like stand.")] = False

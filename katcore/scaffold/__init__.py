@@ -31,12 +31,12 @@ class Job:
     folder: str
     socket: str
     workdir: str
-    max_turns: int = 50
-    command_timeout_s: float = 120.0
-    output_chars: int = 6000
+    max_turns: int
+    command_timeout_s: float
+    output_chars: int
+    context: int
+    completion: int
     home: str = "/tmp/home"
-    context: int = 200_000
-    completion: int = 4096
 
 
 @dataclass(frozen=True)

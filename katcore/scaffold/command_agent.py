@@ -60,11 +60,22 @@ class CommandAgent:
 
     def version_line(self, python: str, folder: str) -> list[str]:
         """The command line, in a box, that asks the program for its version."""
-        values = self._values(Job("", "", "", python, folder, "", ""))
-        return [fill(word, values) for word in (*self.row.program, *self.row.asks_version)]
+        places = self._places(python, folder)
+        return [fill(word, places) for word in (*self.row.program, *self.row.asks_version)]
+
+    def _places(self, python: str, folder: str) -> dict[str, str]:
+        """What words stand for wherever the agent is started."""
+        return {
+            "agent": f"{folder}/agent",
+            "node": f"{folder}/node/bin/node",
+            "python": python,
+            "arch": arch(),
+            "cpu": cpu(),
+            "version": self.row.version,
+        }
 
     def _values(self, job: Job) -> dict[str, str]:
-        return {
+        return self._places(job.python, job.folder) | {
             "task": job.problem_statement,
             # agents put it into files of several syntaxes
             "model": re.sub(r"[^A-Za-z0-9._-]", "-", job.model) or "model",
@@ -72,12 +83,6 @@ class CommandAgent:
             "url": URL,
             "home": job.home,
             "workdir": job.workdir,
-            "agent": f"{job.folder}/agent",
-            "node": f"{job.folder}/node/bin/node",
-            "python": job.python,
-            "arch": arch(),
-            "cpu": cpu(),
-            "version": self.row.version,
             "context": str(job.context),
             "completion": str(job.completion),
             "compact_at": str(int(job.context * COMPACT_PART)),

@@ -3,7 +3,8 @@
 In: the bytes of a patch, git's own or one that `diff -u` made, in a mail or not. Out: a `FileDiff` for each file. Lines
 end at newlines alone, and hunks are counted, so that no content is ever taken for a header. Names are bytes, the first
 folder (`a/`, `b/`) taken off as `git apply` does. A patch may be hostile: nothing here raises, and what cannot be read
-is in no hunk. Whether a patch applies is git's to say (`environment/patch.py`).
+is in no hunk. Whether a patch applies is git's to say (`environment/patch.py`); a program that reads more than git does
+is shown what `rewritten` makes of it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ _NAMED = re.compile(rb"(?:---|\+\+\+|\*\*\*|Index:|rename from|rename to|copy fr
 _SAID = re.compile(
     rb"^(---|\+\+\+|rename from|rename to|copy from|copy to|new file mode|deleted file mode) ([^\n]*)", re.MULTILINE
 )
+_HEADER = re.compile(
+    rb"diff --git |--- |\+\+\+ |index |(?:old|new|new file|deleted file) mode |(?:dis)?similarity index "
+    rb"|(?:rename|copy) (?:from|to) "
+)
+_UNREAD = re.compile(rb"^[ \tX]*(?:- )*(?:@@ -|diff --git |GIT binary patch)", re.MULTILINE)
 
 
 class Hunk(NamedTuple):
@@ -46,6 +52,13 @@ class Hunk(NamedTuple):
         lines = pairwise([*self.lines, b""])
         kept = ((line[1:], following) for line, following in lines if not line.startswith((b"-", b"\\")))
         return b"".join(line + (b"" if following.startswith(b"\\") else b"\n") for line, following in kept)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has as many lines as its header says."""
+        found = _HUNK.match(self.header)
+        signs = [line[:1] or b" " for line in self.lines]
+        return found is not None and _sizes(found) == tuple(sum(s in side for s in signs) for side in (b" -", b" +"))
 
 
 class FileDiff(NamedTuple):
@@ -145,6 +158,24 @@ def content(patch: str) -> Iterator[tuple[int, str]]:
         start += diff.raw.count(b"\n")
 
 
+def rewritten(patch: bytes) -> bytes | None:
+    """The patch made of nothing but what is read here; None where that leaves a change out or nothing.
+
+    GNU patch takes headers and hunks that git does not and that are not read here (indented ones, `@@ -1+1@@`, text
+    between two hunks): of what this returns it reads the same names and lines.
+    """
+    diffs = read_patch(patch)
+    kept, left = list[bytes](), [patch[: len(patch) - sum(len(diff.raw) for diff in diffs)]]
+    for diff in diffs:
+        header, hunks = re.findall(rb"[^\n]*\n|[^\n]+", diff.header), diff.hunks
+        if not all(hunk.whole for hunk in hunks):
+            return None
+        kept += [*filter(_HEADER.match, header), *(hunk.raw for hunk in hunks)]
+        left += [line for line in header if not _HEADER.match(line)]
+        left.append(diff.raw[len(diff.header) + sum(len(hunk.raw) for hunk in hunks) :])
+    return None if any(map(_UNREAD.search, left)) else b"".join(kept) or None
+
+
 def names_in(line: bytes) -> list[bytes]:
     """The names that a line of a header states, unquoted, with their `a/` or `b/`; of any other line none."""
     if line.startswith(GIT):
@@ -224,7 +255,7 @@ def _plain_files(part: bytes, at: int) -> list[FileDiff]:
 def _hunks(lines: list[bytes], at: int) -> Iterator[Hunk]:
     """The hunks that follow each other from a line on."""
     while at < len(lines) and (found := _HUNK.match(lines[at])):
-        start, (old, new) = at, (1 if count is None else int(count) for count in (found[2], found[4]))
+        start, (old, new) = at, _sizes(found)
         first = int(found[1]) + (old == 0), int(found[3]) + (new == 0)  # a side without lines names the one before
         at += 1
         while at < len(lines) and (old > 0 or new > 0 or lines[at].startswith(b"\\ ")):
@@ -234,6 +265,12 @@ def _hunks(lines: list[bytes], at: int) -> Iterator[Hunk]:
                 break
             old, new, at = old - left, new - right, at + 1
         yield Hunk(lines[start], *first, lines[start + 1 : at])
+
+
+def _sizes(header: re.Match[bytes]) -> tuple[int, int]:
+    """The number of lines on either side that a hunk's header says; 1 where it says none."""
+    old, new = (1 if count is None else int(count) for count in (header[2], header[4]))
+    return old, new
 
 
 def _lines(data: bytes) -> list[bytes]:

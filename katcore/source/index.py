@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 from katcore.disk.cache import cache_dir, fresh, publish
 from katcore.disk.whole import write_whole
-from katcore.errors import InputError, KatError
+from katcore.errors import InputError, KatError, first_line
 from katcore.source.archive import members
 from katcore.source.pip_session import session, settings
 
@@ -215,4 +215,4 @@ def _brief(error: Exception) -> str:
     cause: BaseException = error
     while cause.__cause__ or cause.__context__:
         cause = cause.__cause__ or cause.__context__ or cause
-    return str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+    return first_line(cause)

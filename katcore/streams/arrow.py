@@ -17,7 +17,7 @@ import pyarrow as pa  # noqa: TID253  imported where Parquet is read or written,
 from msgspec import Struct, inspect
 
 import katcore
-from katcore.errors import InputError
+from katcore.errors import InputError, first_line
 from katcore.records import CallTime, Int32, Time, json_object, tag_of
 from katcore.streams.lines import TAGS, Line
 from katcore.streams.overlay import lay_over, overlay
@@ -158,7 +158,7 @@ def from_batch(batch: pa.RecordBatch, kind: type[Struct], source: str) -> list[b
     try:
         columns = [_cast(batch.column(name), name, kind) for name, _ in own]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise InputError(f"{source}: not the columns of {tag_of(kind)}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{source}: not the columns of {tag_of(kind)}: {first_line(error)}") from error
     rows = [{"schema": tag_of(kind)} | row for row in _rows(kind, columns, own)]
     for name in there:
         if name not in ours.names:

@@ -17,8 +17,6 @@ from katcore.errors import KatError, UsageError
 from katcore.streams.grow import SideFile, write_all
 from katcore.streams.pace import Pace
 
-FORMATS = ("jsonl", "zst", "parquet")
-
 
 class Output(Protocol):
     """A stream of records being written, with the records that were turned away or failed beside it."""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq  # noqa: TID253
 from msgspec import Struct
 
 from katcore.disk.whole import synced
-from katcore.errors import InputError, KatError
+from katcore.errors import InputError, KatError, first_line
 from katcore.records import Task, tag_of
 from katcore.streams import arrow
 from katcore.streams.lines import Line
@@ -90,7 +90,7 @@ def read_parquet(path: Path) -> Iterator[bytes]:
                 if batch.num_rows and batch.num_columns:
                     yield from arrow.from_batch(batch, _kind(batch, path), str(path))
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: truncated or damaged Parquet: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: truncated or damaged Parquet: {first_line(error)}") from error
 
 
 def _kind(batch: pa.RecordBatch, path: Path) -> type[Struct]:

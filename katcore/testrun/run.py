@@ -110,7 +110,7 @@ def restore(box: Box, test_files: Mapping[str, TestFile]) -> None:
         raise _Unwritable(f"test files could not be restored: {done.stderr.decode('utf-8', 'replace')[-300:]}")
 
 
-def run_tests(box: Box, environment: Environment, *, tests: Sequence[str] = (), timeout_s: float = 1800.0) -> TestRun:
+def run_tests(box: Box, environment: Environment, timeout_s: float, *, tests: Sequence[str] = ()) -> TestRun:
     """Run the task's test command in a prepared box; with `tests`, only the files (packages, classes) that they lie in.
 
     Raises RecordError when nobody knows the task's runner, and when the set-up left a box that cannot be written to.

@@ -59,8 +59,9 @@ def with_test_files(task: Task) -> Task:
 
 def _copy(base: Path, name: str, folder: Path) -> None:
     """One file, if the base has it below real folders: a link would lead out of the repository."""
-    path, parts = base / name, Path(name).parts
-    if parts[:1] == ("/",) or ".." in parts or any((base / parent).is_symlink() for parent in Path(name).parents):
+    path, relative = base / name, Path(name)
+    outside = relative.is_absolute() or ".." in relative.parts
+    if outside or any((base / parent).is_symlink() for parent in relative.parents):
         return
     if path.is_symlink() or path.is_file():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

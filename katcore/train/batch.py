@@ -159,10 +159,16 @@ class Step:
 
 
 def steps(
-    packs: Iterable[Pack], reducer: str, constant: int = 1024, batch_packs: int = 0, *, by_objective: bool = False
+    packs: Iterable[Pack],
+    reducer: str,
+    constant: int | None = None,
+    batch_packs: int = 0,
+    *,
+    by_objective: bool = False,
 ) -> Iterator[Step]:
     """Consecutive packs of one step number, whole steps only; or `batch_packs` at a time whatever they say.
 
+    `constant`: what the reducer of that name divides a sample by; the others do not look at it.
     `by_objective`: packs made for several objectives under one step number are one step, wherever they lie in the
     input, which is read whole first; each objective keeps its own denominators. InputError when a step's packs are not
     all there: its denominators would be wrong.
@@ -215,7 +221,7 @@ def _incomplete(packs: Sequence[Pack]) -> InputError:
     )
 
 
-def _whole(packs: Sequence[Pack], reducer: str, constant: int, recount: bool) -> Step:
+def _whole(packs: Sequence[Pack], reducer: str, constant: int | None, recount: bool) -> Step:
     rows = [PackRow.of(pack) for pack in packs]
     return _step(rows, reducer, constant, counted(rows) if recount else packs[0].step_counts)
 
@@ -241,7 +247,7 @@ def _numbered(rows: Sequence[PackRow]) -> list[PackRow]:
     return [replace(row, segment_sample=s, segment_turn=t) for row, s, t in zip(rows, sample, turns)]
 
 
-def _step(rows: Sequence[PackRow], reducer: str, constant: int, counts: StepCounts) -> Step:
+def _step(rows: Sequence[PackRow], reducer: str, constant: int | None, counts: StepCounts) -> Step:
     known = [v for row in rows if row.version is not None for v in row.version.tolist() if not math.isnan(v)]
     rows = [replace(row, newest=max(known, default=math.nan)) for row in _numbered(rows)]
     mean = 1.0 / max(counts.trained_tokens, 1)
@@ -275,7 +281,7 @@ def _without_policy(row: PackRow) -> PackRow:
     return replace(row, engine_logprob=term, version=term, teacher_logprob=token, ref_logprob=token)
 
 
-def _scales(rows: Sequence[PackRow], reducer: str, constant: int, counts: StepCounts) -> list[Tensor]:
+def _scales(rows: Sequence[PackRow], reducer: str, constant: int | None, counts: StepCounts) -> list[Tensor]:
     """The coefficient of each term, per row: a reducer is a weighted sum whose weights are known beforehand.
 
     token-mean: 1 / trained tokens of the step (DAPO). seq-mean-token-mean: 1 / (samples · tokens of the sample)
@@ -289,6 +295,7 @@ def _scales(rows: Sequence[PackRow], reducer: str, constant: int, counts: StepCo
     if reducer == "token-mean":
         return [torch.full_like(row.scale, 1.0 / max(counts.trained_tokens, 1)) for row in rows]
     if reducer == "constant":
+        assert constant is not None
         return [torch.full_like(row.scale, 1.0 / (samples * constant)) for row in rows]
     # tokens of each segment, and segments of each sample, over all packs of the step
     sample = torch.cat([row.segment_sample for row in rows])

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 
 from katcore.disk.whole import put, sync_tree
-from katcore.errors import InputError, KatError
+from katcore.errors import InputError, KatError, first_line
 from katcore.train.world import ALONE, World
 
 _STEP = re.compile(r"step-(\d+)")
@@ -70,7 +70,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, RuntimeError) as error:
-        raise KatError(f"cannot write {folder}: {str(error).splitlines()[0]}", hint="is the disk full?") from error
+        raise KatError(f"cannot write {folder}: {first_line(error)}", hint="is the disk full?") from error
 
 
 def _remove(checkpoint: Path) -> None:

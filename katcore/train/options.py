@@ -68,7 +68,9 @@ class LossSettings(Options, frozen=True):
     clip_low: Annotated[
         float | None, opt("Ratios above 1 - E; by default what suits the ratio.", metavar="E", ge=0)
     ] = None
-    clip_high: Annotated[float | None, opt("Ratios below 1 + E.", metavar="E", ge=0)] = None
+    clip_high: Annotated[float | None, opt("Ratios below 1 + E; inf: no bound.", metavar="E", ge=0, infinite=True)] = (
+        None
+    )
     negative_weight: Annotated[float, opt("Weight of negative advantages.", metavar="W", ge=0)] = 1.0
     segment: Annotated[SegmentName, opt("What a ratio spans; own: a turn for gspo, else a token.")] = "own"
     turn_ratio: Annotated[
@@ -78,8 +80,8 @@ class LossSettings(Options, frozen=True):
         Literal["none", "icepop", "tis"], opt("Weigh tokens by trainer over engine: drop outside, or truncate.")
     ] = "none"
     icepop_low: Annotated[float, opt("icepop: drop ratios below.", metavar="K", ge=0)] = 0.5
-    icepop_high: Annotated[float, opt("icepop: drop ratios above.", metavar="K", ge=0)] = 5.0
-    tis_clip: Annotated[float, opt("tis: truncate ratios above.", metavar="K", ge=0)] = 2.0
+    icepop_high: Annotated[float, opt("icepop: drop ratios above; inf: none.", metavar="K", ge=0, infinite=True)] = 5.0
+    tis_clip: Annotated[float, opt("tis: truncate ratios above; inf: none.", metavar="K", ge=0, infinite=True)] = 2.0
     max_staleness: Annotated[int | None, opt("Mask tokens of weights over N steps old.", metavar="N", ge=0)] = None
     kl_ref: Annotated[float, opt("Weight of leaving the reference policy.", metavar="W", ge=0)] = 0.0
     kl_estimator: Annotated[Literal["k1", "k2", "k3"], opt("How the divergence is estimated.")] = "k3"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Plateau:
             made = cls(float(relative), int(window))
         except ValueError:
             made = cls(-1, 0)
-        if not at or made.relative < 0 or made.window < 1:
+        if not at or not 0 <= made.relative < math.inf or made.window < 1:
             raise UsageError(f"--plateau {text}: write REL@STEPS, such as 0.02@50")
         return made
 
@@ -66,7 +67,8 @@ class Ending:
     optimizer: Optimizer
 
     def __post_init__(self) -> None:
-        if not (self.optimizer.epochs or self.optimizer.max_steps or self.plateau):
+        ends = (self.plateau, self.optimizer.epochs, self.optimizer.max_steps)  # each is read: a bad one is refused
+        if not any(ends):
             raise UsageError("nothing would end this run", hint="add --max-steps N or --plateau REL@STEPS")
 
     @cached_property

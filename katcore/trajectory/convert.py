@@ -66,7 +66,7 @@ def read_foreign(name: str, row: Json) -> Trajectory:
         raise RecordError("convert", f"no row of {name}: {what}") from error
 
 
-def write_foreign(name: str, trajectory: Trajectory, paths: str = "main") -> tuple[list[Json], Counter[str]]:
+def write_foreign(name: str, trajectory: Trajectory, paths: str) -> tuple[list[Json], Counter[str]]:
     """Rows of a format: of the `main` path or of `all` paths; and what of the trajectory is in none of them."""
     kind, tree = FORMATS[name], Paths(trajectory)
     whole = "branches" in kind.holds or "messages" not in kind.holds

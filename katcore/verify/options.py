@@ -6,14 +6,16 @@ from typing import Annotated
 from msgspec import field
 
 from katcore.options import Options, opt
-from katcore.options.boxes import BoxOptions
+from katcore.options.boxes import TEST_TIMEOUT_S, BoxOptions
+
+LongestRun = Annotated[float, opt("Longest test run; longer ones are failures.", metavar="SECONDS", ge=1)]
 
 
 class TestOptions(Options, frozen=True):
     """How an attempt's tests are run."""
 
     boxes: BoxOptions = BoxOptions()
-    timeout: Annotated[float, opt("Longest test run; longer ones are failures.", metavar="SECONDS", ge=1)] = 1800.0
+    timeout: LongestRun = TEST_TIMEOUT_S
     reuse: Annotated[bool, opt("Take the verdict of an identical task, patch and sandbox.")] = True
 
 
@@ -52,5 +54,5 @@ class ValidateOptions(Options, frozen=True):
     """`kat-verify validate`: how probes are run."""
 
     boxes: BoxOptions = BoxOptions()
-    timeout: Annotated[float, opt("Longest test run; longer ones are failures.", metavar="SECONDS", ge=1)] = 1800.0
+    timeout: LongestRun = TEST_TIMEOUT_S
     reuse: Annotated[bool, opt("Take probes that a run before this one has finished.")] = True

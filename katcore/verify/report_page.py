@@ -57,7 +57,7 @@ RATES = ("Tasks", "Attempts", "pass@1", "mean", "best", "pass^k", "Masked", "Fla
 COSTS = ("Tokens in", "Tokens out", "Calls", "Minutes", "$", "$ a pass")
 
 
-def page(found: Sequence[ReportRow], title: str = "Verdicts") -> str:
+def page(found: Sequence[ReportRow], title: str) -> str:
     """The page of at least one row."""
     attempts, tasks = sum(row.attempts for row in found), len({task for row in found for task in row.by_task})
     key = "".join(

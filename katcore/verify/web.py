@@ -93,7 +93,7 @@ def rendered(task: Task, patch: str, page: Page, boxes: Sandbox) -> tuple[Look |
     if PurePosixPath(page.page).is_absolute() or ".." in PurePosixPath(page.page).parts:
         raise RecordError("task", f"rubric: page {page.page!r} lies outside the repository")
     repo = workspace(task.source) if task.source.url else None
-    limits = Limits(memory_mib=4096, pids=512, disk_mib=2048)
+    limits = Limits(disk_mib=2048)
     box = boxes.create(box_spec(f"web-{task.instance_id}", task.environment, repo, boxes, limits=limits))
     try:
         apply_in_box(box, patch)

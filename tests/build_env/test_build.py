@@ -42,7 +42,7 @@ def grade(task: Task, patch: str) -> bool:
     )
     try:
         prepare(box, task.environment, patch=patch, test_files=task.test_files)
-        run = run_tests(box, task.environment)
+        run = run_tests(box, task.environment, 60)
         return judge(run.outcomes, task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS).passed
     finally:
         box.close()

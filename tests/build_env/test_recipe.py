@@ -53,18 +53,37 @@ def test_pep_735_groups_include_each_other(tmp_path: Path) -> None:
     ("group", "reason"),
     [
         ('[{include-group = "tests"}]', "group dev: Cyclic dependency group include while resolving dev: "),
-        ('[{include-group = "nowhere"}]', "group dev: Dependency group 'nowhere' not found"),
-        ('["six", 3]', "group dev: Invalid dependency group item: 3"),
-        ('["six", "not a line"]', "group dev: Expected"),
         ('"six"', "group dev: Dependency group 'dev' contained a string"),
-        ('[]\nDEV = ["six"]', r"dependency-groups: Duplicate dependency group names: dev \(dev, DEV\)"),
+        ("3", "group dev: Dependency group 'dev' is not a sequence"),
     ],
 )
 def test_a_group_that_cannot_be_resolved_is_left_out_and_said_so(tmp_path: Path, group: str, reason: str) -> None:
     toml = f'[dependency-groups]\ntests = [{{include-group = "dev"}}]\nci = ["attrs"]\ndev = {group}\n'
     found = recipe(project(tmp_path, pyproject_dot_toml=toml))
     assert any(re.match(reason, note) for note in found.notes)
-    assert set(found.requirements[0]) == ({"pytest"} if "Duplicate" in reason else {"attrs", "pytest"})
+    assert set(found.requirements[0]) == {"attrs", "pytest"}
+
+
+@pytest.mark.parametrize(
+    ("group", "reason"),
+    [
+        ('["six", {include-group = "No.where"}]', "group dev: there is no group no-where"),
+        ('["six", 3]', "group dev: 3 is neither a requirement nor a group"),
+        ('["six", {include-group = 3}]', "group dev: {'include-group': 3} is neither"),
+        ('["not a line", "six", "no line", "-r more.txt"]', r"group dev \(2 more\): Expected .* not a line"),
+        (f'["six", "x;{"(" * 5000}"]', "group dev: "),
+        ('["six"]\nDEV = ["attrs"]', "group DEV: dev has that name already"),
+    ],
+    ids=["nowhere", "number", "no name", "no lines", "nested", "twice"],
+)
+def test_a_line_that_is_none_is_left_out_of_its_group_and_of_those_that_include_it(
+    tmp_path: Path, group: str, reason: str
+) -> None:
+    toml = f'[dependency-groups]\ntests = ["tomli", {{include-group = "dev"}}]\ndev = {group}\n'
+    found = recipe(project(tmp_path, pyproject_dot_toml=toml))
+    (note,) = found.notes
+    assert re.match(reason, note)
+    assert set(found.requirements[0]) == {"tomli", "six", "pytest"}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -154,8 +157,77 @@ def test_mistakes_are_told_with_their_place(given: dict[str, Any], message: str)
     assert message in str(told.value)
 
 
+def test_limits_of_ratios_are_switched_off_from_everywhere() -> None:
+    (train,) = [program for program in PROGRAMS if program.prog == "kat-train"]
+    limits = [option for option in train.commands[""].options if option.infinite]
+    assert [option.key for option in limits] == ["clip-high", "icepop-high", "tis-clip"]
+    for option in limits:
+        assert "inf" in option.help
+        for value in (float("inf"), "inf"):
+            assert config.value_of(config.ConfiguredValue(value, "here"), option) == float("inf")
+        loss = tables(Path("RUN.toml"), {"train": {option.key: float("inf")}}).train.minimised.loss
+        assert getattr(loss, option.field) == float("inf")
+
+
+NEUTRAL = (None, False, True, 0, 1, -1, "", "auto")
+"""Defaults that ask for nothing: whoever writes them again repeats no decision."""
+FORMATS = {"katcore/records.py", "katcore/engine/__init__.py", "katcore/engine/embedded/requests.py"}
+"""What these leave out, records and requests on the wire leave out."""
+
+
+def defaults_in(source: str) -> Iterator[tuple[str, Any]]:
+    """Names and literal defaults of parameters and of fields of classes."""
+    for node in ast.walk(ast.parse(source)):
+        found: list[tuple[str, ast.expr | None]] = []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            named = [*node.args.posonlyargs, *node.args.args]
+            last = named[len(named) - len(node.args.defaults) :]
+            found = [(arg.arg, default) for arg, default in zip(last, node.args.defaults)]
+            found += [(arg.arg, default) for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults)]
+        elif isinstance(node, ast.ClassDef):
+            fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+            found = [(ast.unparse(each.target), each.value) for each in fields]
+        for name, default in found:
+            with suppress(ValueError, TypeError):
+                yield name, ast.literal_eval(default)  # type: ignore[arg-type]
+
+
 def test_a_default_stands_where_the_option_is_declared_and_nowhere_else() -> None:
-    """Commands take structs, so that no signature repeats a default; only the shared machinery speaks to Typer."""
+    """A parameter or field of the option's name has no such default. Of other names people must know themselves."""
+    declared = {
+        (name, type(option.default), option.default)
+        for program in PROGRAMS
+        for command in program.commands.values()
+        for option in command.options
+        for name in (option.field, f"{option.field}_s")
+        if not option.repeats and option.default not in (*NEUTRAL, NODEFAULT)
+    }
+    assert ("timeout_s", float, 1800.0) in declared
+    again = [
+        f"{path.relative_to(ROOT)}: {name} = {default!r}"
+        for path in ROOT.glob("katcore/**/*.py")
+        if path.name != "options.py" and path.parent.name not in ("options", "in_box")
+        if path.relative_to(ROOT).as_posix() not in FORMATS
+        for name, default in defaults_in(path.read_text("utf-8"))
+        if not isinstance(default, list | tuple | dict | set) and (name, type(default), default) in declared
+    ]
+    assert not again
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(a, rows=48): ...",
+        "def f(*, rows: int = 48): ...",
+        "class C:\n    rows: int = 48",
+        "async def f(rows=48, /): ...",
+    ],
+)
+def test_a_second_default_is_seen(source: str) -> None:
+    assert ("rows", 48) in defaults_in(source)
+
+
+def test_options_are_declared_in_files_of_options_and_reach_typer_by_one_way() -> None:
     for path in sorted((ROOT / "cli").glob("*.py")):
         if path.name != "options.py":
             assert "typer.Option(" not in path.read_text(), path

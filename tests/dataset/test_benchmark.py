@@ -82,10 +82,19 @@ def test_what_the_row_says(kind: str, row: dict[str, Any], wanted: tuple[str | N
         ("multi-swe", "multi_swe_bench_mini.jsonl", ("multi-swe-bench-mini", None, None)),
         ("swe-rebench", "nebius/SWE-rebench-V2/train.parquet", ("swe-rebench", "v2", "train")),
         ("livecodebench", "livecodebench_release_v6.jsonl", ("livecodebench", "v6", None)),
+        ("functions", "/home/u/dev/data/humaneval.jsonl", ("humaneval", None, None)),
+        ("functions", "/home/test/humaneval/problems.jsonl", ("humaneval", None, None)),
+        ("functions", "/home/test/humaneval/dev/problems.jsonl", ("humaneval", None, "dev")),
+        ("functions", "/home/test/mine/problems.jsonl", (None, None, None)),
+        ("functions", "/home/test/mine/problems-test.jsonl", (None, None, "test")),
+        ("functions", "/srv/humaneval/code/results/run-3/problems.jsonl", (None, None, None)),
+        ("swe-bench", f"/test/hub/datasets--princeton-nlp--SWE-bench_Lite/snapshots/{40 * chr(97)}/"
+         "data/dev-00000-of-00001.parquet", ("swe-bench-lite", None, "dev")),
+        ("harbor", "/home/test/swe-bench/a", ("swe-bench", None, None)),
         ("harbor", "terminal-bench@2.0/swe-bench-langcodes", ("terminal-bench", "2.0", None)),
         ("harbor", "terminal-bench-2-1/a", ("terminal-bench", "2.1", None)),
     ],
-)
+)  # fmt: skip
 def test_what_the_path_says(kind: str, path: str, wanted: tuple[str | None, ...]) -> None:
     assert told_by_path(kind, Path(path)) == wanted
 
@@ -120,6 +129,37 @@ def test_harbors_manifest_names_the_data_set_and_a_task_its_organisation(tmp_pat
         for item in items("harbor", [tmp_path / "set", tmp_path / "mine"])
     ]
     assert found == [Benchmark(name="aider-polyglot", version="1.0"), None, Benchmark(name="terminal-bench")]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ['dataset = "x"', "[[dataset]]\nname = 'x'", "[dataset]\nname = 1", "dataset = " + "[" * 9999, "[dataset", "x = 1"],
+    ids=["text", "array", "number", "nested", "cut", "none"],
+)
+def test_a_damaged_manifest_names_nothing_and_the_tasks_are_read(tmp_path: Path, manifest: str) -> None:
+    write_folder(tmp_path / "set", {"dataset.toml": manifest} | {f"a/{name}": data for name, data in HARBOR.items()})
+    done = kat("kat-mine", "tasks", "--from", "harbor", tmp_path / "set")
+    assert done.returncode == 0, done.stderr
+    assert msgspec.json.decode(done.stdout, type=Task).benchmark is None
+
+
+def test_a_manifest_s_version_is_text_or_a_number(tmp_path: Path) -> None:
+    found = []
+    for number, version in enumerate(('"2"', "2", "0", '""', "[2]")):
+        manifest = {"dataset.toml": f'[dataset]\nname = "mine"\nversion = {version}\n'}
+        folder = write_folder(tmp_path / str(number), manifest | {f"a/{name}": data for name, data in HARBOR.items()})
+        (item,) = items("harbor", [folder])
+        found.append(msgspec.json.decode(item.payload, type=Task).benchmark)
+    assert found == [Benchmark(name="mine", version=version) for version in ("2", "2", "0", None, None)]
+
+
+def test_a_row_nested_without_end_is_a_dead_letter(tmp_path: Path) -> None:
+    good = {f"a/{name}": data for name, data in HARBOR.items()}
+    bad = {f"b/{name}": data for name, data in {**HARBOR, "task.toml": "x = " + "[" * 9999}.items()}
+    write_folder(tmp_path / "set", good | bad)
+    done = kat("kat-mine", "tasks", "--from", "harbor", tmp_path / "set", "--dead-letter", tmp_path / "dead")
+    assert done.returncode == 3 and len(done.stdout.splitlines()) == 1, done.stderr
+    assert "recursion" in (tmp_path / "dead").read_text()
 
 
 def test_two_imports_of_one_domain_are_two_rows_of_a_report(tmp_path: Path) -> None:

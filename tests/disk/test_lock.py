@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -84,14 +85,21 @@ def test_what_nobody_holds_is_seized_and_nothing_is_made(tmp_path: Path) -> None
     os.close(folder)
 
 
-def test_a_claim_on_a_folder_that_a_sweeper_takes_away(tmp_path: Path) -> None:
+def test_a_claim_on_a_folder_that_a_sweeper_takes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = tmp_path / "folder" / "lock"
     name.parent.mkdir()
     sweeper = take(name)
     claims: list[int | None] = []
+    opened, flock = threading.Event(), fcntl.flock
+
+    def told(descriptor: int, operation: int) -> None:
+        opened.set()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", told)
     thread = threading.Thread(target=lambda: claims.append(claim(name)))
     thread.start()
-    time.sleep(0.1)
+    assert opened.wait(60)
     name.unlink()
     os.close(sweeper)
     thread.join()

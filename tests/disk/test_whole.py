@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,14 +45,64 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path, round: int)
     process = subprocess.Popen([sys.executable, "-c", FOR_EVER, str(path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    while not path.exists():
+    while not path.exists() and process.poll() is None:
         pass
     seen = [path.read_text() for _ in range(50)]
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
     assert {*seen, path.read_text()} <= {"a" * 200_000, "b" * 200_000}
-    assert all(name == "file" or name.startswith(f"file{PART}") for name in names(tmp_path))
+    assert names(tmp_path) in (["file"], ["file", f"file{PART}0"])
+    write_whole(path, "c")
+    assert names(tmp_path) == ["file"] and path.read_text() == "c"
+
+
+HALF = """
+import sys
+from pathlib import Path
+from katcore.disk.whole import whole
+with whole(Path(sys.argv[1]), 0o600) as file:
+    file.write(b"half")
+    file.flush()
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+
+
+def half_written(path: Path) -> subprocess.Popen[str]:
+    """A process that is writing the file."""
+    command = [sys.executable, "-c", HALF, str(path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "written\n"
+    return process
+
+
+def test_parts_of_dead_writers_are_removed_and_those_of_live_ones_stay(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for _ in range(2):
+        writers = [half_written(path) for _ in range(3)]
+        assert names(tmp_path)[-3:] == [f"file{PART}{number}" for number in range(3)]
+        for writer in (writers[0], writers[2]):
+            writer.kill()
+            writer.communicate()
+        write_whole(path, "whole", 0o644)
+        assert names(tmp_path) == ["file", f"file{PART}1"], "one is still writing"
+        assert path.read_text() == "whole" and path.stat().st_mode & 0o777 == 0o644
+        writers[1].communicate()
+        assert names(tmp_path) == ["file"] and path.read_text() == "half"
+
+
+def test_many_writers_at_once_take_no_part_of_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+
+    def write() -> None:
+        for number in range(40):
+            write_whole(path, f"{number}" * 100)
+
+    with ThreadPoolExecutor(12) as pool:
+        for done in [pool.submit(write) for _ in range(12)]:
+            done.result()
+    assert names(tmp_path) == ["file"] and len(set(path.read_text())) <= 2
 
 
 def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from katcore import records
-from katcore.distill.score import EXACT, Scorer, items
+from katcore.distill.score import Scorer, items
 from katcore.errors import InputError, RecordError, UsageError
 from katcore.model.folder import load
 from katcore.model.placement import Placement
@@ -24,6 +25,7 @@ from katcore.train.init import init
 from katcore.train.options import InitOptions, Optimizer, TrainOptions
 from katcore.train.trainer import Trainer
 
+EXACT = Placement(dtype="float32")
 TINY = InitOptions(layers=1, hidden=32, heads=2, kv_heads=1)
 
 #   0 ─ 1 ─ 2 ─ 3        5 ─ 6 ─ 7        two trees, a fork in each
@@ -80,6 +82,15 @@ def linear(folder: str, made: Pack, temperature: float = 1.0) -> list[float]:
     return found
 
 
+def scorer_of(
+    experts: Iterable[tuple[str, str]],
+    choices: dict[str, str] | None = None,
+    temperature: float = 1.0,
+    placement: Placement = EXACT,
+) -> Scorer:
+    return Scorer(tuple(experts), choices, temperature, placement)
+
+
 def scored(scorer: Scorer, raw: bytes) -> dict[str, Any]:
     (out,) = scorer(Item("kat.pack/1:p", payload=msgspec.json.decode(raw, type=Pack), raw=raw))
     found: dict[str, Any] = json.loads(out)
@@ -87,7 +98,7 @@ def scored(scorer: Scorer, raw: bytes) -> dict[str, Any]:
 
 
 def test_every_expert_scores_every_token_at_its_temperature(experts: dict[str, str]) -> None:
-    out = scored(Scorer(tuple(experts.items()), temperature=0.7), line(pack(), later="kept"))
+    out = scored(scorer_of(experts.items(), temperature=0.7), line(pack(), later="kept"))
     for row, folder in zip(out["teacher_logprob"], experts.values(), strict=True):
         assert row == pytest.approx(linear(folder, pack(), 0.7), abs=1e-5)
     assert [(t["name"], t["temperature"]) for t in out["teacher"]] == [("swe", 0.7), ("web", 0.7)]
@@ -99,20 +110,20 @@ def test_every_expert_scores_every_token_at_its_temperature(experts: dict[str, s
 
 def test_each_tree_is_scored_by_its_own_tasks_expert(experts: dict[str, str]) -> None:
     choices = {"task:0": "web", "task:1": "swe"}
-    out = scored(Scorer(tuple(experts.items()), choices), line(pack()))
+    out = scored(scorer_of(experts.items(), choices), line(pack()))
     expected = linear(experts["web"], pack())[:5] + linear(experts["swe"], pack())[5:]
     assert out["teacher_logprob"] == [pytest.approx(expected, abs=1e-5)]
     assert [t["name"] for t in out["teacher"]] == ["swe+web"]
 
 
 def test_a_copied_scorer_gives_the_same_bytes(experts: dict[str, str]) -> None:
-    scorer = Scorer(tuple(experts.items()), {"task:0": "web", "task:1": "swe"})
+    scorer = scorer_of(experts.items(), {"task:0": "web", "task:1": "swe"})
     first = scored(scorer, line(pack()))
     assert scored(pickle.loads(pickle.dumps(scorer)), line(pack())) == first
 
 
 def test_packs_made_for_grpo_get_distillation_weights(experts: dict[str, str]) -> None:
-    scorer = Scorer(tuple(experts.items()))
+    scorer = scorer_of(experts.items())
     assert scored(scorer, line(pack(objective="grpo", kl_weight=[0.0] * 5)))["kl_weight"] == [1, 1, 0, 1, 1]
     assert scored(scorer, line(pack(kl_weight=[0.0, 0, 0, 0, 0.5])))["kl_weight"] == [0, 0, 0, 0, 0.5]
 
@@ -121,17 +132,17 @@ def test_what_is_refused(experts: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "text").write_text("other words " * 99)
     init(tmp_path / "other", msgspec.structs.replace(TINY, text=(tmp_path / "text",), vocab=300))
     with pytest.raises(InputError, match="another tokenizer"):
-        scored(Scorer((("other", str(tmp_path / "other")),)), line(pack()))
+        scored(scorer_of((("other", str(tmp_path / "other")),)), line(pack()))
     with pytest.raises(RecordError, match="task:1"):
-        scored(Scorer(tuple(experts.items()), {"task:0": "web"}), line(pack()))
+        scored(scorer_of(experts.items(), {"task:0": "web"}), line(pack()))
     with pytest.raises(InputError, match="poet"):
-        Scorer(tuple(experts.items()), {"task:0": "poet"})
+        scorer_of(experts.items(), {"task:0": "poet"})
 
 
 def test_the_student_moves_to_its_teacher(experts: dict[str, str]) -> None:
     """score → opd, a few steps: the gap to the teacher on the student's own tokens closes."""
     raw = line(pack())
-    teacher = Scorer((("web", experts["web"]),))
+    teacher = scorer_of((("web", experts["web"]),))
     student = Trainer.load(experts["swe"], TrainOptions(objective="opd", optimizer=Optimizer(lr=2e-3)))
     made = msgspec.convert(scored(teacher, raw), Pack)
     gaps = [abs(student.step([made])["teacher_gap"]) for _ in range(30)]
@@ -160,14 +171,14 @@ def test_experts_in_bfloat16_say_nearly_the_same(experts: dict[str, str]) -> Non
     given = Item("kat.pack/1:p", payload=pack(), raw=line(pack()))
     one = (("swe", experts["swe"]),)
     scores = [
-        json.loads(next(iter(Scorer(one, placement=placement)(given))))["teacher_logprob"][0]
+        json.loads(next(iter(scorer_of(one, placement=placement)(given))))["teacher_logprob"][0]
         for placement in (EXACT, Placement("cpu", "bfloat16"))
     ]
     assert scores[1] == pytest.approx(scores[0], abs=0.1) and scores[1] != pytest.approx(scores[0], abs=1e-5)
-    assert pickle.loads(pickle.dumps(Scorer(one, placement=Placement("cpu")))).placement == Placement("cpu")
+    assert pickle.loads(pickle.dumps(scorer_of(one, placement=Placement("cpu")))).placement == Placement("cpu")
 
 
 def test_experts_on_a_device_that_is_not_there(experts: dict[str, str]) -> None:
     given = Item("kat.pack/1:p", payload=pack(), raw=line(pack()))
     with pytest.raises(UsageError, match="no CUDA device"):
-        next(iter(Scorer((("swe", experts["swe"]),), placement=Placement("cuda:99"))(given)))
+        next(iter(scorer_of((("swe", experts["swe"]),), placement=Placement("cuda:99"))(given)))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import textwrap
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from katcore.environment.patch import BadPatch, apply_here, check
-from katcore.source.diff import write_diff
+from katcore.environment.patch import LADDER, BadPatch, apply_here, check
+from katcore.source.diff import content, rewritten, write_diff
 
 
 def diff(name: str, old: str, new: str) -> str:
@@ -111,6 +115,92 @@ def test_lines_that_look_like_headers_are_content() -> None:
 def test_names_that_only_look_like_it_are_fine(folder: Path, name: str) -> None:
     apply_here(folder, write_diff(name, None, "x\n"))
     assert (folder / name).read_text() == "x\n"
+
+
+EDIT = "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1,2 @@\n one\n+two\n"
+UNREAD = {
+    "a space": textwrap.indent(EDIT, " "),
+    "a tab": textwrap.indent(EDIT, "\t"),
+    "crosses": textwrap.indent(EDIT, "XX"),
+    "no spaces": EDIT.replace(" +1,2 @@", "+1,2@@"),
+    "one space": EDIT.replace(" @@\n", "@@\n"),
+    "text before": EDIT.replace("@@ -", "said\n@@ -"),
+    "old name of another format": EDIT.replace("---", "***"),
+    "a comment": EDIT.replace("+two", "# said\n+two"),
+    "another sign": EDIT.replace(" one", "=one"),
+}
+"""Patches that the program reads and that are not read here, or not to their end."""
+
+
+@pytest.mark.parametrize("text", UNREAD.values(), ids=UNREAD.keys())
+def test_what_patch_alone_reads_is_not_applied(folder: Path, text: str) -> None:
+    assert "+two" not in [line for _, line in content(text)], "nobody who looks at the patch sees it"
+    (folder / "a.txt").write_text("one\nend\n")
+    for command in LADDER["patch"]:
+        subprocess.run(command, input=text.encode(), cwd=folder, check=True)
+    assert "two\n" in (folder / "a.txt").read_text(), "the program itself applies it"
+    (folder / "a.txt").write_text("one\nend\n")
+    with pytest.raises(BadPatch, match="not written as git writes them"):
+        apply_here(folder, text)
+    with suppress(BadPatch):  # what git takes for text is no part of the patch
+        apply_here(folder, write_diff("b.txt", None, "b\n") + text)
+    assert (folder / "a.txt").read_text() == "one\nend\n"
+
+
+@pytest.mark.parametrize("between", ["said\n", "\n"])
+def test_hunks_with_text_between_them_are_applied_together_or_not_at_all(folder: Path, between: str) -> None:
+    with pytest.raises(BadPatch):
+        apply_here(folder, f"{EDIT}{between}@@ -1 +2,2 @@\n one\n+three\n")
+    assert (folder / "a.txt").read_text() == "one\n"
+
+
+@pytest.mark.parametrize("indent", [" ", "\t", "X", " \tX"])
+def test_an_indented_patch_does_not_touch_git(folder: Path, indent: str) -> None:
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("one\n")
+    text = textwrap.indent(EDIT.replace("a.txt", ".git/config"), indent)
+    with pytest.raises(BadPatch):
+        apply_here(folder, text)
+    assert (folder / ".git" / "config").read_text() == "one\n"
+    subprocess.run(LADDER["patch"][1], input=text.encode(), cwd=folder, check=True)
+    assert (folder / ".git" / "config").read_text() == "one\ntwo\n", "the program itself does it"
+
+
+LINES = [line for text in (EDIT, *UNREAD.values()) for line in text.splitlines()] + ["", "\\ No newline", "#"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(LINES), max_size=9))
+def test_what_is_applied_was_read(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+    folder, text = tmp_path_factory.mktemp("repo"), "\n".join([EDIT.replace("two", "zero") + EDIT, *lines]) + "\n"
+    (folder / "a.txt").write_text("one\n")
+    with suppress(BadPatch):
+        apply_here(folder, text)
+    added = [line[1:] for _, line in content(text) if line.startswith("+")]
+    assert {line for path in folder.iterdir() for line in path.read_text().splitlines()} <= {"one", *added}
+
+
+def test_what_git_writes_is_given_to_patch_as_it_is(folder: Path) -> None:
+    def git(*args: str) -> str:
+        name = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false")
+        return subprocess.run(["git", *name, *args], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+    for name in ("kept", "gone", "old", "mode"):
+        (folder / name).write_text("".join(f"{name} {n}\n" for n in range(30)))
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "1")
+    (folder / "kept").write_text("".join(f"kept {n * (n != 20)}\n" for n in range(30) if n != 3))
+    (folder / "gone").unlink()
+    (folder / "old").rename(folder / "new name")
+    (folder / "mode").chmod(0o755)
+    (folder / "more").write_text("no newline")
+    git("add", "--all")
+    patch = git("diff", "--cached", "-M").encode()
+    assert rewritten(patch) == patch
+    git("commit", "--quiet", "-m", "diff --git a/said b/said")
+    mail = git("format-patch", "-1", "--stdout").encode()
+    assert rewritten(b"said:\n" + mail) == patch
 
 
 def test_without_prefixes_the_reason_says_so(folder: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,14 @@ from katcore.gateway import journal
 from katcore.gateway.hook import Decision, by_references
 from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
-from katcore.gateway.session import Caps, Session, cut_off
+from katcore.gateway.session import Session, cut_off
 from katcore.records import Exit, Node
 from katcore.references import Rules, steps_of_messages
 from katcore.train.options import InitOptions
-from tests.support.gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, post, say, sse
+from tests.support.gateway_fakes import CAPS, FakeEngine, Socket, StreamingFake, bash_call, opened, post, say, sse
 
 USER = {"role": "user", "content": "Fix it."}
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]
-
-
-def opened(gateway: Gateway, engine: FakeEngine, **more: Any) -> Session:
-    return gateway.open("r", TokenModel(engine, engine.chat, "fake"), **more)
 
 
 def in_thread(session: Session, body: dict[str, Any]) -> tuple[threading.Thread, list[Any]]:
@@ -52,7 +49,9 @@ def bash(command: str) -> dict[str, Any]:
 def test_a_step_that_leaves_the_references_is_replaced(gateway: Gateway, streamed: bool) -> None:
     reference = steps_of_messages([bash("cat src/a.py"), bash("pytest tests/test_a.py")])
     engine = StreamingFake(lambda n: ["I go. " + bash_call("rm -rf src/b.py"), "Done."][n])
-    session = opened(gateway, engine, hook=by_references([reference], Rules(threshold=0.5, patience=3)))
+    session = opened(
+        gateway, engine, hook=by_references([reference], Rules(threshold=0.5, patience=3, replace=True), "/testbed")
+    )
     status, raw = post(session, {"messages": [USER], "tools": TOOLS, "stream": streamed})
     assert status == 200
     if streamed:
@@ -77,7 +76,9 @@ def test_a_step_that_leaves_the_references_is_replaced(gateway: Gateway, streame
 def test_a_rollout_that_stays_away_is_stopped(gateway: Gateway) -> None:
     reference = steps_of_messages([bash("cat src/a.py"), bash("pytest tests/test_a.py")])
     engine = FakeEngine(lambda n: bash_call("rm -rf src/b.py"))
-    session = opened(gateway, engine, hook=by_references([reference], Rules(patience=1)))
+    session = opened(
+        gateway, engine, hook=by_references([reference], Rules(threshold=0.5, patience=1, replace=True), "/testbed")
+    )
     status, answer = post(session, {"messages": [USER], "tools": TOOLS})
     assert status == 400 and answer["error"]["code"] == "rollout_stopped"
     trace = gateway.close_session(session)
@@ -103,7 +104,7 @@ def test_a_hook_sees_the_path_and_the_answer(gateway: Gateway) -> None:
 
 def test_calls_wait_while_it_is_paused(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "x")
-    session = opened(gateway, engine, caps=Caps(seconds=0.5))
+    session = opened(gateway, engine, caps=replace(CAPS, seconds=0.5))
     gateway.pause()
     thread, answers = in_thread(session, {"messages": [USER]})
     time.sleep(0.8)
@@ -189,7 +190,7 @@ def test_a_real_engine_goes_on_with_the_new_weights(gateway: Gateway, tmp_path: 
     with EmbeddedServer(tmp_path / "M") as server:
         engine = SGLangEngine(server.url)
         model = TokenModel(engine, load(tmp_path / "M"), "tiny")
-        session = gateway.open("r", model, caps=Caps(completion=250))
+        session = opened(gateway, model, caps=replace(CAPS, completion=250))
         thread, answers = in_thread(session, {"messages": [USER]})
         while server.worker.running == [] and thread.is_alive():
             time.sleep(0.01)
@@ -281,7 +282,7 @@ def test_an_error_after_the_stream_began_is_an_event(tmp_path: Path) -> None:
 def test_no_more_than_so_many_calls_at_once(gateway: Gateway) -> None:
     engine = Counting(lambda n: "x")
     engine.delay = 0.1
-    session = opened(gateway, engine, caps=Caps(concurrent=2))
+    session = opened(gateway, engine, caps=replace(CAPS, concurrent=2))
     threads = [in_thread(session, {"messages": [{"role": "user", "content": str(n)}]}) for n in range(5)]
     for thread, _ in threads:
         thread.join()
@@ -303,7 +304,7 @@ class Counting(FakeEngine):
 def test_an_engine_that_never_answers_ends_the_call_and_then_the_rollout(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "x")
     engine.delay = 30.0
-    session = opened(gateway, engine, caps=Caps(call_seconds=0.1, failures=2))
+    session = opened(gateway, engine, caps=replace(CAPS, call_seconds=0.1, failures=2))
     assert post(session, {"messages": [USER]})[0] == 503
     status, answer = post(session, {"messages": [USER]})
     assert status == 400 and answer["error"]["code"] == "rollout_stopped"

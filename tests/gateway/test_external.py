@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,10 @@ import pytest
 from katcore.engine import SamplingParams
 from katcore.errors import UsageError
 from katcore.gateway.external import ExternalModel
-from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
-from katcore.gateway.session import Caps, Session, cut_off
+from katcore.gateway.session import Session, cut_off
 from katcore.records import Exit
-from tests.support.gateway_fakes import FakeEngine, Socket, bash_call
+from tests.support.gateway_fakes import CAPS, FakeEngine, Socket, bash_call, opened
 
 SYSTEM = "You are an agent."
 WEB = [{"type": "web_search_20250305", "name": "web_search"}]
@@ -33,11 +33,11 @@ def chained(
     gateway: Gateway, provider: Gateway, kind: Any, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, **more: Any
 ) -> tuple[Session, Session]:
     """A session that passes through to the provider, and the provider's own."""
-    theirs = provider.open("theirs", TokenModel(engine, engine.chat, "fake"), **more)
+    theirs = opened(provider, engine, "theirs", **more)
     monkeypatch.setenv("TEACHER_KEY", theirs.key)
     url = f"http://127.0.0.1:{provider.port}" + ("/v1" if kind == "openai" else "")
     model = ExternalModel(kind, url, f"{kind}:teacher", "big", "TEACHER_KEY", first_pause_s=0.01)
-    return gateway.open("ours", model, agent_sampling=True), theirs
+    return opened(gateway, model, "ours", agent_sampling=True), theirs
 
 
 def post(session: Session, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -91,7 +91,7 @@ def test_what_the_provider_refuses_is_typed(
     gateway: Gateway, provider: Gateway, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = FakeEngine(lambda n: "Done.")
-    session, theirs = chained(gateway, provider, kind, engine, monkeypatch, caps=Caps(context=3))
+    session, theirs = chained(gateway, provider, kind, engine, monkeypatch, caps=replace(CAPS, context=3))
     body = {"messages": [{"role": "user", "content": "x"}]}
     status, answer = post(session, "/v1/chat/completions", body)
     assert status == 400 and answer["error"]["code"] == "context_length_exceeded"

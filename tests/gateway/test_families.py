@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from katcore.gateway.model import TokenModel
 from katcore.gateway.prompt import History
 from katcore.gateway.server import Gateway
-from katcore.gateway.session import Session, Trace
+from katcore.gateway.session import Trace
 from katcore.model.folder import ChatModel
 from tests.support.family_templates import FAMILIES, family
-from tests.support.gateway_fakes import FakeEngine, post, say
+from tests.support.gateway_fakes import FakeEngine, opened, post, say
 
 SCHEMA = {
     "type": "object",
@@ -51,10 +50,6 @@ def written(chat: ChatModel, message: dict[str, Any]) -> str:
 def called(*arguments: dict[str, Any], text: str = "") -> dict[str, Any]:
     calls = [{"type": "function", "function": {"name": "look", "arguments": json.dumps(each)}} for each in arguments]
     return {"role": "assistant", "content": text, "tool_calls": calls}
-
-
-def opened(gateway: Gateway, engine: FakeEngine, **more: Any) -> Session:
-    return gateway.open("r", TokenModel(engine, engine.chat, "fake"), **more)
 
 
 def exact(trace: Trace, engine: FakeEngine) -> None:
@@ -137,7 +132,7 @@ def test_old_thinking_stays_as_sampled_or_goes_with_the_template(gateway: Gatewa
     prompts = {}
     for history in ("sampled", "template"):
         engine = Exact(chat, texts)
-        session = gateway.open(history, TokenModel(engine, chat, "fake"), history=history)  # type: ignore[arg-type]
+        session = opened(gateway, engine, history, history=history)
         answer = say(session, [USER])
         say(session, [USER, {k: v for k, v in answer.items() if k != "reasoning_content"}, USER])
         exact(gateway.close_session(session), engine)

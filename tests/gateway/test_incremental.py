@@ -17,13 +17,12 @@ from katcore.gateway.dialects.openai_chat import OpenAIChat
 from katcore.gateway.dialects.openai_responses import OpenAIResponses
 from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.memo import KEPT, Derived, Memo
-from katcore.gateway.model import TokenModel
 from katcore.gateway.prompt import Known, extend
 from katcore.gateway.server import Gateway
 from katcore.model.folder import ChatModel, load
 from katcore.model.template import ChatTemplate
 from tests.support.family_templates import FAMILIES, family
-from tests.support.gateway_fakes import FakeEngine, say
+from tests.support.gateway_fakes import FakeEngine, opened, say
 
 Message = dict[str, Any]
 TOOL = {"type": "function", "function": {"name": "look", "description": "Look.", "parameters": {"type": "object"}}}
@@ -57,7 +56,9 @@ def test_the_short_way_gives_the_ids_of_the_long_one(name: str, tmp_path: Path) 
     known = IncrementalRenderer()
     for seed, tools in ((0, None), (1, [TOOL]), (2, [TOOL])):
         for messages, at in turns(chat, seed, 25):
-            assert known.extend(chat, messages, at, tools) == extend(chat, messages, at, tools), messages[-3:]
+            assert known.extend(chat, messages, at, tools, "sampled") == extend(chat, messages, at, tools, "sampled"), (
+                messages[-3:]
+            )
     assert known.short > 10, "some of it was rendered the short way, though few turns are alike"
 
 
@@ -72,7 +73,7 @@ def test_a_template_that_looks_far_back_is_rendered_whole() -> None:
     chat = ChatModel(plain.folder, plain.tokenizer, ChatTemplate({"default": source}, plain.tokenizer.special))
     known = IncrementalRenderer()
     for messages, at in turns(chat, 0, 30):
-        assert known.extend(chat, messages, at, None) == extend(chat, messages, at, None)
+        assert known.extend(chat, messages, at, None, "sampled") == extend(chat, messages, at, None, "sampled")
     assert known.short == 0
 
 
@@ -84,11 +85,11 @@ def test_a_template_that_changes_its_ways_late_is_found_out() -> None:
     chat = ChatModel(plain.folder, plain.tokenizer, ChatTemplate({"default": source}, plain.tokenizer.special))
     known = IncrementalRenderer()
     for messages, at in turns(chat, 0, 40, 0):
-        known.extend(chat, messages, at, None)
+        known.extend(chat, messages, at, None, "sampled")
     before = known.short
     assert before > 0
     for messages, at in turns(chat, 0, 40, 0):
-        known.extend(chat, messages, at, None)
+        known.extend(chat, messages, at, None, "sampled")
     assert known.short - before < before / 2, "shapes that went wrong are rendered whole"
 
 
@@ -103,7 +104,7 @@ def test_history_by_the_template_is_never_short() -> None:
 
 def test_a_message_that_holds_the_mark_is_rendered_whole(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "Yes.")
-    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"))
+    session = opened(gateway, engine)
     messages: list[Message] = [{"role": "user", "content": "?"}]
     for text in ["a", "b", "c", "d", "e", "KATmark7f3aKAT", "f"]:
         messages += [say(session, messages), {"role": "user", "content": text}]

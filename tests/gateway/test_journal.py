@@ -12,22 +12,20 @@ from pathlib import Path
 import msgspec
 
 from katcore.gateway import journal
-from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.model.folder import load
 from tests.support import ROOT
-from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, say, sse
+from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, opened, say, sse
 
 SERVER = """
 import sys, time
 from pathlib import Path
-from tests.support.gateway_fakes import FakeEngine
-from katcore.gateway.model import TokenModel
+from tests.support.gateway_fakes import FakeEngine, opened
 from katcore.gateway.server import Gateway
 
 engine = FakeEngine(lambda n: f"answer {n}")
 gateway = Gateway(Path(sys.argv[1]))
-session = gateway.open("victim", TokenModel(engine, engine.chat, "fake"))
+session = opened(gateway, engine, "victim")
 print(session.socket, session.key, flush=True)
 time.sleep(60)
 """
@@ -97,7 +95,7 @@ def test_the_journal_equals_the_trace(gateway: Gateway) -> None:
     from katcore.scaffold.bash_loop import BashLoop
 
     engine = FakeEngine(lambda n: [bash_call("ls"), "Done."][n])
-    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"), outcome=BashLoop().outcome)
+    session = opened(gateway, engine, outcome=BashLoop().outcome)
     user = {"role": "user", "content": "go"}
     answer = say(session, [user])
     result = {"role": "tool", "tool_call_id": answer["tool_calls"][0]["id"], "content": "[exit 2]"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
-from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
 from katcore.records import Node
-from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, post, say
+from tests.support.gateway_fakes import CAPS, FakeEngine, Socket, bash_call, opened, post, say
 
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]
 SYSTEM = {"role": "system", "content": "You are an agent."}
@@ -21,7 +21,7 @@ Message = dict[str, Any]
 def worked(gateway: Gateway, calls: int = 3) -> tuple[Session, list[Message], FakeEngine]:
     """An agent that has made some calls, and whose model says `Done.` from then on."""
     engine = FakeEngine(lambda n: bash_call(COMMANDS[n]) if n < calls else "Done.")
-    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"))
+    session = opened(gateway, engine)
     messages: list[Message] = [SYSTEM, USER]
     for number in range(calls):
         answer = say(session, messages, tools=TOOLS)
@@ -75,7 +75,7 @@ def test_a_history_without_sampled_turns_is_a_compaction(gateway: Gateway) -> No
 
 def test_a_note_that_changes_each_turn_is_no_compaction(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: bash_call(COMMANDS[n]) if n < 2 else "Done.")
-    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"))
+    session = opened(gateway, engine)
     messages: list[Message] = [SYSTEM, USER]
     for number in range(3):
         answer = say(session, [*messages, {"role": "user", "content": f"Note {number}: none."}], tools=TOOLS)
@@ -89,7 +89,7 @@ def test_a_note_that_changes_each_turn_is_no_compaction(gateway: Gateway) -> Non
 
 def test_another_thread_is_a_sub_agent(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: f"answer {n}")
-    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"))
+    session = opened(gateway, engine)
     post(session, {"messages": [SYSTEM, USER], "tools": TOOLS}, thread_id="one")
     post(session, {"messages": [SYSTEM, {"role": "user", "content": "Look."}], "tools": TOOLS}, thread_id="two")
     assert boundary(gateway, session) == ("subagent", "subagent")
@@ -114,7 +114,7 @@ def test_a_call_is_known_by_the_letters_and_digits_of_its_id(gateway: Gateway) -
 def test_the_outcome_of_a_call_is_found_where_it_was_sampled(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: bash_call("ls") if n == 0 else "Done.")
     told = {"[exit 0]\nx": "ok"}
-    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"), outcome=lambda text: told[text])  # type: ignore[arg-type, return-value]
+    session = opened(gateway, engine, outcome=lambda text: told[text])  # type: ignore[arg-type, return-value]
     answer = say(session, [SYSTEM, USER], tools=TOOLS)
     result = {"role": "tool", "tool_call_id": answer["tool_calls"][0]["id"], "content": "[exit 0]\nx"}
     say(session, [SYSTEM, {"role": "user", "content": "Summary."}, answer, result], tools=TOOLS)
@@ -124,10 +124,9 @@ def test_the_outcome_of_a_call_is_found_where_it_was_sampled(gateway: Gateway) -
 
 
 def test_a_prompt_that_is_too_long_refuses_that_call_alone(gateway: Gateway) -> None:
-    from katcore.gateway.session import Caps
 
     engine = FakeEngine(lambda n: "Done.")
-    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"), caps=Caps(context=200))
+    session = opened(gateway, engine, caps=replace(CAPS, context=200))
     status, answer = post(session, {"messages": [{"role": "user", "content": "word " * 400}]})
     assert status == 400 and answer["error"]["code"] == "context_length_exceeded"
     assert say(session, [USER])["content"] == "Done.", "the agent has shortened its history and goes on"
@@ -137,7 +136,7 @@ def test_a_prompt_that_is_too_long_refuses_that_call_alone(gateway: Gateway) -> 
 
 def test_tools_of_a_namespace_are_called_in_it(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: bash_call("ls"))
-    session = gateway.open("r", TokenModel(engine, engine.chat, "fake"))
+    session = opened(gateway, engine)
     inner = {"type": "function", "name": "bash", "parameters": {"type": "object"}}
     tools = [{"type": "namespace", "name": "shell", "tools": [inner]}]
     connection = Socket(str(session.socket))

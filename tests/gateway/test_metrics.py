@@ -8,16 +8,15 @@ from pathlib import Path
 import pytest
 
 from katcore.gateway.metrics import Metrics
-from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.records import Call
-from tests.support.gateway_fakes import FakeEngine, say
+from tests.support.gateway_fakes import FakeEngine, opened, say
 
 
 def test_two_gateways_count_apart(tmp_path: Path) -> None:
     engine = FakeEngine(lambda n: "x")
     with Gateway(tmp_path / "a") as first, Gateway(tmp_path / "b") as second:
-        say(first.open("r", TokenModel(engine, engine.chat, "fake")), [{"role": "user", "content": "Fix it."}])
+        say(opened(first, engine), [{"role": "user", "content": "Fix it."}])
         assert (first.metrics.calls(), first.metrics.tokens("prompt")) == (1, len(engine.seen[0][0]))
         assert (second.metrics.calls(), second.metrics.tokens("prompt")) == (0, 0)
 

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from katcore.gateway.external import ExternalModel
-from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
-from tests.support.gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, say, sse
+from tests.support.gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, opened, say, sse
 
 USER = {"role": "user", "content": "Fix it."}
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
@@ -27,10 +26,6 @@ def ask(session: Session, path: str, body: dict[str, Any]) -> tuple[int, Any]:
     streamed = response.headers.get_content_type() == "text/event-stream"
     connection.close()
     return response.status, raw if streamed else json.loads(raw)
-
-
-def opened(gateway: Gateway, engine: FakeEngine) -> Session:
-    return gateway.open("r", TokenModel(engine, engine.chat, "fake"))
 
 
 @pytest.mark.parametrize("make", [FakeEngine, StreamingFake])
@@ -122,7 +117,7 @@ def test_outside_endpoints_get_the_choice_and_the_strings(
     monkeypatch.setenv("TEACHER_KEY", theirs.key)
     url = f"http://127.0.0.1:{provider.port}" + ("/v1" if kind == "openai" else "")
     model = ExternalModel(kind, url, f"{kind}:teacher", "big", "TEACHER_KEY", first_pause_s=0.01)
-    session = gateway.open("ours", model, agent_sampling=True)
+    session = opened(gateway, model, "ours", agent_sampling=True)
     body = {"messages": [USER], "input": "Fix it.", "max_tokens": 9}
     _, answer = ask(session, PATHS[dialect], {**body, "tool_choice": choice})
     assert "tool_choice must be auto or none" in answer["error"]["message"], "the provider was asked, and refused"

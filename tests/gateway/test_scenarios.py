@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import openai
 import pytest
 
 from katcore.gateway import journal
-from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
-from katcore.gateway.session import Caps, Session, Trace, cut_off
+from katcore.gateway.session import Session, Trace, cut_off
 from katcore.records import Exit, Node
-from tests.support.gateway_fakes import FakeEngine, StreamingFake, bash_call
+from tests.support.gateway_fakes import CAPS, FakeEngine, StreamingFake, bash_call
+from tests.support.gateway_fakes import opened as session_at
 from tests.support.sdk_clients import AGENTS, Base
 
 
@@ -37,7 +38,7 @@ def opened(request: pytest.FixtureRequest, gateway: Gateway, streamed: bool) -> 
 
     def open_(answers: list[str], client: dict[str, Any] | None = None, **session: Any) -> Any:
         engine = StreamingFake(lambda n: answers[min(n, len(answers) - 1)])
-        made = gateway.open("r", TokenModel(engine, engine.chat, "fake"), **session)
+        made = session_at(gateway, engine, **session)
         options = {"max_retries": 0, **(client or {})}
         return engine, made, request.param(f"http://127.0.0.1:{gateway.port}", made.key, stream=streamed, **options)
 
@@ -258,7 +259,7 @@ def test_drift(opened: Callable[..., Any], gateway: Gateway) -> None:
 
 
 def test_overflow(opened: Callable[..., Any], gateway: Gateway) -> None:
-    engine, session, agent = opened(["Done."], caps=Caps(context=60))
+    engine, session, agent = opened(["Done."], caps=replace(CAPS, context=60))
     agent.user("word " * 100)
     with pytest.raises((openai.BadRequestError, anthropic.BadRequestError)) as error:
         agent.ask()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from katcore.errors import UsageError
+from tests.support.gateway_fakes import CAPS
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'kat-rollout'; from katcli.rollout import main; main()"]
 
@@ -100,7 +101,6 @@ def test_an_embedded_engine_is_served_where_it_is_told(tmp_path: Path, monkeypat
     from katcore.engine import SamplingParams
     from katcore.gateway import serve
     from katcore.gateway.server import Gateway
-    from katcore.gateway.session import Caps
     from katcore.model.folder import load
     from katcore.model.placement import Placement
 
@@ -115,7 +115,7 @@ def test_an_embedded_engine_is_served_where_it_is_told(tmp_path: Path, monkeypat
     gateway = Gateway(tmp_path / "journals")
     wanted = f"embedded:{tmp_path / 'M'}", Placement("cpu", "bfloat16")
     serving = serve.Serving(
-        wanted[0], None, 1, "", "", Caps(), SamplingParams(), False, "sampled", seed=0, placement=wanted[1]
+        wanted[0], None, 1, "", "", CAPS, SamplingParams(), False, "sampled", seed=0, placement=wanted[1]
     )
     try:
         with pytest.raises(UsageError, match="enough"):

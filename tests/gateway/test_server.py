@@ -5,24 +5,20 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from katcore.engine import SamplingParams
-from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Caps, Session, cut_off
 from katcore.records import Exit
-from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, post, say, sse
+from tests.support.gateway_fakes import CAPS, FakeEngine, Socket, bash_call, opened, post, say, sse
 
 USER = [{"role": "user", "content": "hello"}]
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]
-
-
-def opened(gateway: Gateway, engine: FakeEngine, name: str = "r1", **more: Any) -> Session:
-    return gateway.open(name, TokenModel(engine, engine.chat, "fake"), **more)
 
 
 def test_answers_with_message_and_usage(gateway: Gateway) -> None:
@@ -102,7 +98,7 @@ def joined(raw: bytes) -> tuple[dict[str, Any], str, list[dict[str, Any]]]:
 def test_stream_joins_to_the_message(gateway: Gateway) -> None:
     long = "x" * 10_000
     engine = FakeEngine(lambda n: "Look: " + bash_call(f"echo {long}") + "\n" + bash_call("ls"))
-    session = opened(gateway, engine, caps=Caps(completion=20_000))
+    session = opened(gateway, engine, caps=replace(CAPS, completion=20_000))
     status, raw = post(session, {"messages": USER, "tools": TOOLS, "stream": True})
     assert status == 200
     message, finish, chunks = joined(raw)
@@ -151,7 +147,9 @@ def test_a_body_that_is_no_json_is_400(gateway: Gateway) -> None:
 
 def test_training_overrides_the_agents_sampling_and_records_it(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "x")
-    session = opened(gateway, engine, sampling=SamplingParams(temperature=0.7, top_p=0.9), caps=Caps(completion=64))
+    session = opened(
+        gateway, engine, sampling=SamplingParams(temperature=0.7, top_p=0.9), caps=replace(CAPS, completion=64)
+    )
     say(session, USER, temperature=0.0, top_p=0.1, max_tokens=5)
     assert (engine.params[0].temperature, engine.params[0].top_p, engine.params[0].max_new_tokens) == (0.7, 0.9, 5)
     call = gateway.close_session(session).calls[0]
@@ -185,19 +183,19 @@ def stopped(gateway: Gateway, engine: FakeEngine, caps: Caps, asks: int) -> tupl
 
 
 def test_call_cap_stops_as_turns(gateway: Gateway) -> None:
-    status, error, exit_ = stopped(gateway, FakeEngine(lambda n: "x"), Caps(calls=2), 3)
+    status, error, exit_ = stopped(gateway, FakeEngine(lambda n: "x"), replace(CAPS, calls=2), 3)
     assert status == 400 and error["code"] == "rollout_stopped" and exit_.kind == "turns"
 
 
 def test_token_cap_cuts_then_stops_as_tokens(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "one two three four five six seven eight nine ten")
-    status, _, exit_ = stopped(gateway, engine, Caps(tokens=6), 2)
+    status, _, exit_ = stopped(gateway, engine, replace(CAPS, tokens=6), 2)
     assert status == 400 and exit_.kind == "tokens" and len(engine.seen[0][1]) == 6
 
 
 def test_context_overflow_is_typed(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "x")
-    status, error, exit_ = stopped(gateway, engine, Caps(context=4), 1)
+    status, error, exit_ = stopped(gateway, engine, replace(CAPS, context=4), 1)
     assert status == 400 and error["code"] == "context_length_exceeded" and exit_.kind == "context"
     assert engine.seen == []
 
@@ -205,7 +203,7 @@ def test_context_overflow_is_typed(gateway: Gateway) -> None:
 def test_a_completion_never_outgrows_the_context(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "word " * 500)
     prompt = engine.chat.encode_prompt(USER)
-    session = opened(gateway, engine, caps=Caps(context=len(prompt) + 9))
+    session = opened(gateway, engine, caps=replace(CAPS, context=len(prompt) + 9))
     _, answer = post(session, {"messages": USER})
     assert answer["choices"][0]["finish_reason"] == "length" and len(engine.seen[0][1]) == 9
     trace = gateway.close_session(session)
@@ -215,7 +213,7 @@ def test_a_completion_never_outgrows_the_context(gateway: Gateway) -> None:
 def test_time_cap_stops_a_call_in_flight(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: "x")
     engine.delay = 30.0
-    status, error, exit_ = stopped(gateway, engine, Caps(seconds=0.2), 1)
+    status, error, exit_ = stopped(gateway, engine, replace(CAPS, seconds=0.2), 1)
     assert status == 400 and error["code"] == "rollout_stopped" and exit_.kind == "time"
 
 

@@ -10,14 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from katcore.gateway.model import TokenModel
 from katcore.gateway.prompt import History
 from katcore.gateway.server import Gateway
-from katcore.gateway.session import Session, Trace
+from katcore.gateway.session import Trace
 from katcore.model.folder import load
 from katcore.model.template import ChatTemplate
 from katcore.records import Node
-from tests.support.gateway_fakes import FakeEngine, bash_call, post, say
+from tests.support.gateway_fakes import FakeEngine, bash_call, opened, post, say
 
 SYSTEM = {"role": "system", "content": "You are an agent."}
 USER = {"role": "user", "content": "Fix it."}
@@ -50,10 +49,6 @@ def check(trace: Trace, engine: FakeEngine) -> None:
         assert call.usage["prompt_tokens"] == len(matching[0][0])
     assert [node.id for node in trace.nodes] == list(range(len(trace.nodes)))
     assert all(node.parent is None or node.parent < node.id for node in trace.nodes)
-
-
-def opened(gateway: Gateway, engine: FakeEngine, **more: Any) -> Session:
-    return gateway.open("r", TokenModel(engine, engine.chat, "fake"), **more)
 
 
 def test_a_conversation_is_one_path_without_retokenisation(gateway: Gateway) -> None:

@@ -7,11 +7,9 @@ import time
 
 import pytest
 
-from katcore.gateway.model import TokenModel
 from katcore.gateway.server import Gateway
-from katcore.gateway.session import Session
 from katcore.sandbox import GATEWAY, PYTHON
-from tests.support.gateway_fakes import FakeEngine
+from tests.support.gateway_fakes import FakeEngine, opened
 from tests.support.sandbox_cases import Make, said
 
 CALL = f"""
@@ -31,10 +29,6 @@ except OSError as error:
 """
 
 pytestmark = pytest.mark.slow
-
-
-def opened(gateway: Gateway, engine: FakeEngine, name: str) -> Session:
-    return gateway.open(name, TokenModel(engine, engine.chat, "fake"))
 
 
 def test_foreign_key(make: Make, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -19,7 +19,7 @@ from tests.support.repos import Repo
 
 def mine(where: Path | str, with_tests: bool = False, **selection: str | bool) -> list[Change]:
     found: list[Change] = []
-    for item in commits([str(where)], Selection(**selection)):  # type: ignore[arg-type]
+    for item in commits([str(where)], Selection(**{"range": "HEAD"} | selection)):  # type: ignore[arg-type]
         try:
             found += Changes(with_tests)(item)
         except Rejected:

@@ -21,7 +21,7 @@ def test_an_error_names_the_repository_and_the_reason(folder: Path) -> None:
     with pytest.raises(KatError, match=r"^shop: fatal: Needed a single revision$"):
         opened.git("rev-parse", "--verify", "nonsense")
     with pytest.raises(KatError, match=r"^shop: fatal: "):
-        list(history(opened, ["0" * 39 + "1"], Selection()))
+        list(history(opened, ["0" * 39 + "1"], Selection("HEAD")))
     with pytest.raises(InputError, match=rf"^{folder.parent}: fatal: not a git repository"):
         git.open_repository(str(folder.parent))
 

@@ -147,12 +147,23 @@ def test_caps_and_scales_of_one_are_none() -> None:
     TreeLM(model(transformers.CohereConfig(**SIZES, logit_scale=1.0)))
 
 
-def test_what_fails_in_the_models_own_code_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("q (7, 4, 12), k (7, 4, 12), v (7, 4, 8): want others\nand more"), r"q \(7, 4, 12\).*others"),
+        (NotImplementedError(), "NotImplementedError"),
+        (LookupError("\n"), "LookupError"),
+    ],
+    ids=["lines", "nothing", "blank"],
+)
+def test_what_fails_in_the_models_own_code_is_named(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
     def fails(*args: Any, **kwargs: Any) -> Any:
-        raise ValueError("q (7, 4, 12), k (7, 4, 12), v (7, 4, 8): want others\nand more")
+        raise error
 
     monkeypatch.setattr(tree_lm, "tree_attention", fails)
-    with pytest.raises(UsageError, match=r"^llama does not run over a tree: q \(7, 4, 12\).*others$"):
+    with pytest.raises(UsageError, match=rf"^llama does not run over a tree: {said}$"):
         TreeLM(model(transformers.LlamaConfig(**SIZES)))
 
 

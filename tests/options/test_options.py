@@ -35,11 +35,14 @@ class Command(Options, frozen=True):
     more: Annotated[tuple[Path, ...], opt("Others.")] = ()
     most: Annotated[int | None, opt("At most.", ge=0)] = None
     sure: Annotated[bool, opt("Really.")] = True
+    ratio: Annotated[float, opt("At most, or no limit.", ge=0, infinite=True)] = 5.0
 
 
 def test_groups_lie_flat_in_their_place() -> None:
     options = options_of(Command)
-    assert [o.key for o in options] == ["for", "model", "temperature", "top-k", "max-turns", "more", "most", "sure"]
+    assert [o.key for o in options] == [
+        "for", "model", "temperature", "top-k", "max-turns", "more", "most", "sure", "ratio",
+    ]  # fmt: skip
     assert [o.path for o in options][:4] == [
         ("goal",), ("model",), ("sampling", "temperature"), ("sampling", "top_k")
     ]  # fmt: skip
@@ -61,6 +64,10 @@ def test_flat_values_make_the_struct_and_come_back() -> None:
     assert (other.sampling.top_k, other.sampling.temperature, other.goal) == (5, 2.0, "b")
 
 
+def test_only_a_limit_that_says_so_is_infinite() -> None:
+    assert build(Command, {"for": "a", "ratio": float("inf")}).ratio == float("inf")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -78,6 +85,8 @@ def test_flat_values_make_the_struct_and_come_back() -> None:
         ({"for": "a", "model": 3}, "--model: expected `Path`"),
         ({"for": "a", "more": ["x", 3]}, "--more: expected `Path`"),
         ({"for": "a", "sure": 1}, "--sure: expected `bool`"),
+        ({"for": "a", "ratio": float("nan")}, "--ratio: nan is not a finite number"),
+        ({"for": "a", "ratio": float("-inf")}, "--ratio: expected `float` >= 0"),
     ],
 )
 def test_what_does_not_fit_is_told_by_name(values: dict[str, Any], message: str) -> None:

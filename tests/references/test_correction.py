@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from katcore.errors import InputError, UsageError
-from katcore.references import IDLE, Corrector, Rules, Signal, Step, Steps, correct, step_of
+from katcore.references import Corrector, Rules, Signal, Step, Steps, correct, step_of
 
 
 def step(*commands: str) -> Step:
@@ -24,7 +25,7 @@ TWO = path("ls", "grep -rn bug src/", "cat b.py", "sed -i s/x/y/ b.py", "pytest 
 AWAY = step("make docs")
 
 
-RULES = Rules()
+RULES = Rules(threshold=0.5, patience=3, replace=True)
 
 
 def decisions(proposals: list[Step], rules: Rules = RULES) -> tuple[list[str], list[Signal]]:
@@ -62,16 +63,16 @@ def test_the_nearest_references_step_is_taken() -> None:
 
 
 def test_a_rollout_that_stays_away_is_stopped_after_patience_steps() -> None:
-    for rules in (Rules(patience=3), Rules(patience=3, replace=False)):
+    for rules in (RULES, replace(RULES, replace=False)):
         found, signals = decisions([step("ls"), AWAY, AWAY, AWAY, AWAY], rules)
         assert found[-1] == "stop" and len(found) == 4
         assert [s.streak for s in signals] == [0, 1, 2, 3]
-    assert decisions([AWAY], Rules(patience=1))[0] == ["stop"]
+    assert decisions([AWAY], replace(RULES, patience=1))[0] == ["stop"]
 
 
 def test_coming_back_starts_the_count_again() -> None:
     back = [step("ls"), AWAY, AWAY, step("cat a.py"), AWAY, AWAY, step("sed -i s/x/y/ a.py")]
-    found, signals = decisions(back, Rules(patience=3, replace=False))
+    found, signals = decisions(back, replace(RULES, replace=False))
     assert found == ["keep"] * 7
     assert [s.streak for s in signals] == [0, 1, 2, 0, 1, 2, 0]
 
@@ -90,25 +91,25 @@ def test_after_the_references_end_there_is_nothing_to_put_in_place() -> None:
 
 def test_parallel_calls_are_judged_together_and_replaced_by_whole_steps() -> None:
     reference = (step("ls", "cat a.py"), step("pytest -q"))
-    corrector = Corrector([reference])
+    corrector = Corrector([reference], RULES)
     assert corrector.offer(step("ls", "cat a.py")).deviation == 0
-    both = Corrector([reference]).offer(step("ls", "make docs"))
+    both = Corrector([reference], RULES).offer(step("ls", "make docs"))
     assert both.decision == "keep" and 0.4 < both.deviation <= 0.5  # one of two
-    signal = Corrector([reference]).offer(step("make docs", "make html"))
+    signal = Corrector([reference], RULES).offer(step("make docs", "make html"))
     assert signal.decision == "replace" and signal.step == reference[0]
 
 
 def test_a_threshold_of_one_lets_everything_pass_and_of_zero_only_the_same() -> None:
-    assert decisions([AWAY] * 5, Rules(threshold=1.0))[0] == ["keep"] * 5
-    assert decisions([step("ls"), step("head a.py")], Rules(threshold=0.0))[0] == ["keep", "replace"]
+    assert decisions([AWAY] * 5, replace(RULES, threshold=1.0))[0] == ["keep"] * 5
+    assert decisions([step("ls"), step("head a.py")], replace(RULES, threshold=0.0))[0] == ["keep", "replace"]
 
 
 def test_the_stateless_form_says_the_same() -> None:
     proposals = [step("ls"), AWAY, step("sed -i s/x/y/ a.py"), AWAY, AWAY]
-    corrector, taken, streak = Corrector([ONE, TWO]), [], 0
+    corrector, taken, streak = Corrector([ONE, TWO], RULES), [], 0
     for proposal in proposals:
         expected = corrector.offer(proposal)
-        signal = correct(taken, proposal, [ONE, TWO], streak=streak)
+        signal = correct(taken, proposal, [ONE, TWO], RULES, streak=streak)
         assert signal == expected
         taken.append(signal.step or proposal)
         streak = signal.streak
@@ -117,9 +118,9 @@ def test_the_stateless_form_says_the_same() -> None:
 
 def test_what_cannot_be() -> None:
     with pytest.raises(InputError):
-        Corrector([])
+        Corrector([], RULES)
     with pytest.raises(UsageError):
-        Rules(threshold=1.5)
+        replace(RULES, threshold=1.5)
     with pytest.raises(UsageError):
-        Rules(patience=-1)
-    assert IDLE.idle and not Rules(patience=0).idle
+        replace(RULES, patience=-1)
+    assert Rules(0.5, patience=0, replace=False).idle and not replace(RULES, patience=0).idle

@@ -61,6 +61,27 @@ def test_output_does_not_depend_on_jobs(tasks: Path) -> None:
     assert timeless(one) == timeless(four)
 
 
+ELSEWHERE = {
+    "sglang": ("--engine", "sglang:http://127.0.0.1:1"), "oracle": ("--scaffold", "oracle"), "nop": ("--engine", "nop"),
+    "openai": ("--engine", "openai:http://127.0.0.1:1", "--upstream-model", "m"),
+    "anthropic": ("--engine", "anthropic:http://127.0.0.1:1", "--upstream-model", "m"),
+    "scripted": ("--engine", "scripted:script.json"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ELSEWHERE.values(), ids=ELSEWHERE.keys())
+@pytest.mark.parametrize("asked", [("--engine-device", "cpu"), ("--engine-dtype", "float32")], ids=["device", "dtype"])
+def test_a_placement_that_nobody_would_heed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: tuple[str, ...], asked: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    commands = [("gateway", "--dry-run")] if "--engine" in engine else []
+    for command in [("--dry-run",), *commands]:
+        done = rollout(*command, *engine, *asked, check=False, stdin=subprocess.DEVNULL)
+        assert (done.returncode, done.stdout) == (2, b"") and b"are for embedded:DIR alone" in done.stderr, command
+
+
 def test_keys_are_the_ids_of_what_is_written(tasks: Path) -> None:
     options = setup(scaffold="nop", samples=2)
     keys = [item.key for item in attempts(read_records([tasks]), options)]

@@ -21,11 +21,13 @@ from katcore.rollout.attempts import Setup, attempts_at
 from katcore.rollout.correction import Correction
 from katcore.rollout.roller import roll
 from katcore.rollout.service import Service
+from tests.support.gateway_fakes import opened
 from tests.support.options import setup
 from tests.support.played_engine import PlayedEngine
 from tests.support.rollout_tasks import task
 
 DONE = {"role": "assistant", "content": "Done."}
+RULES = Rules(threshold=0.5, patience=3, replace=True)
 
 
 def rolled(of: Task, options: Setup) -> Trajectory:
@@ -57,7 +59,7 @@ def references(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_a_deviating_step_is_replaced_by_the_references(references: Path, tmp_path: Path) -> None:
     engine = scripted(tmp_path, "wild", bash("rm README.md"), bash("ls -la"), DONE)
-    made = rolled(task(), setup(engine=engine, references=references, rules=Rules()))
+    made = rolled(task(), setup(engine=engine, references=references, patience=3, replace=True))
     placed = [node for node in made.nodes if node.origin == "reference"]
     assert len(placed) == 1 and "cat calc.py" in json.dumps(placed[0].message) and not placed[0].sampled
     rejected = [node for node in made.nodes if node.lineage.startswith("rejected")]
@@ -69,27 +71,26 @@ def test_a_deviating_step_is_replaced_by_the_references(references: Path, tmp_pa
 @pytest.mark.slow
 def test_an_attempt_that_stays_away_ends(references: Path, tmp_path: Path) -> None:
     engine = scripted(tmp_path, "wild", bash("rm README.md"), bash("rm tool.sh"), DONE)
-    rules = Rules(patience=2, replace=False)
-    made = rolled(task(), setup(engine=engine, references=references, rules=rules))
+    made = rolled(task(), setup(engine=engine, references=references, patience=2))
     assert made.exit.kind == "stopped" and "2 steps" in made.exit.detail
-    other = rolled(task("other-1"), setup(engine=engine, references=references, rules=rules))
+    other = rolled(task("other-1"), setup(engine=engine, references=references, patience=2))
     assert other.exit.kind == "submitted", "a task without references is left alone"
 
 
 @pytest.mark.slow
 def test_references_must_be_verified(references: Path, tmp_path: Path) -> None:
     good, bad = references.read_bytes().splitlines(keepends=True)
-    correction = Correction(references, Rules())
+    correction = Correction(references, RULES)
     assert correction.hook(task()) is not None and correction.hook(task("other-1")) is None
     failed = tmp_path / "failed.jsonl"
     failed.write_bytes(bad)
     with pytest.raises(InputError, match="no trajectory in it has passed"):
-        Correction(failed, Rules())
+        Correction(failed, RULES)
     ungraded = json.loads(good)
     del ungraded["verdict"]
     failed.write_text(json.dumps(ungraded) + "\n")
     with pytest.raises(InputError, match="has no verdict"):
-        Correction(failed, Rules())
+        Correction(failed, RULES)
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_an_outside_endpoint_is_a_rollouts_model(
 ) -> None:
     messages = [bash("echo x > new.txt"), DONE]
     engine = PlayedEngine(load(), lambda seen, number: messages[number])
-    theirs = provider.open("theirs", TokenModel(engine, engine.chat, "big"))
+    theirs = opened(provider, TokenModel(engine, engine.chat, "big"), "theirs")
     monkeypatch.setenv("TEACHER_KEY", theirs.key)
     url = f"{kind}:http://127.0.0.1:{provider.port}" + ("/v1" if kind == "openai" else "")
     options = setup(engine=url, upstream_model="big", key_variable="TEACHER_KEY", timeout=60)

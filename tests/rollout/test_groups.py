@@ -18,7 +18,6 @@ from katcore.errors import UsageError
 from katcore.gateway import journal
 from katcore.pool import run
 from katcore.records import Task, Trajectory, Verdict, encode
-from katcore.references import Rules
 from katcore.rollout.attempts import Setup, attempts_at
 from katcore.rollout.groups import Groups, groups
 from katcore.rollout.options import AgentOptions, RolloutOptions, TimeOptions
@@ -56,7 +55,7 @@ def drawn_of(options: Setup, of: Task) -> list[Trajectory]:
 def test_far_from_all_references_is_stopped_and_drawn_again(tmp_path: Path) -> None:
     options = setup(
         engine=script(tmp_path, FAR, NEAR),
-        rules=Rules(patience=3, replace=False),
+        patience=3,
         redraws=2,
         journals=str(tmp_path / "calls"),
     )
@@ -71,7 +70,7 @@ def test_far_from_all_references_is_stopped_and_drawn_again(tmp_path: Path) -> N
 
 
 def test_the_last_draw_stands_and_no_reference_stops_nobody(tmp_path: Path) -> None:
-    options = setup(engine=script(tmp_path, FAR, FAR, NEAR), rules=Rules(patience=3, replace=False), redraws=1)
+    options = setup(engine=script(tmp_path, FAR, FAR, NEAR), patience=3, redraws=1)
     assert [made.exit.kind for made in drawn_of(options, guided())] == ["stopped", "stopped"]
     assert [made.exit.kind for made in drawn_of(options, task())] == ["submitted"]
     with pytest.raises(UsageError, match="drawn again"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,21 @@ from katcore.model.folder import load
 from katcore.records import Exit, Task, TaskSource
 from katcore.scaffold import Job
 from katcore.scaffold.bash_loop import AGENT, IN_BOX, BashLoop
+from tests.support.gateway_fakes import CAPS, opened
 
 TASK = Task(
     instance_id="t", repo="r", base_commit="0", created_at="2020-01-01T00:00:00Z", source=TaskSource(kind="inline")
 )
 
 
+LIMITS = {"max_turns": 50, "command_timeout_s": 120.0, "output_chars": 6000, "context": 200_000, "completion": 4096}
+
+
 def message(name: str, arguments: str) -> dict[str, Any]:
     return {"role": "assistant", "tool_calls": [{"function": {"name": name, "arguments": arguments}}]}
 
 
-def ran(tmp_path: Path, *messages: dict[str, Any], caps: Caps | None = None, **more: Any) -> tuple[Exit, Trace]:
+def ran(tmp_path: Path, *messages: dict[str, Any], caps: Caps = CAPS, **more: Any) -> tuple[Exit, Trace]:
     """The exit that the agent reports, and what the gateway recorded."""
     file = tmp_path / "script.jsonl"
     file.write_text(json.dumps({"messages": list(messages)}) + "\n")
@@ -36,8 +41,10 @@ def ran(tmp_path: Path, *messages: dict[str, Any], caps: Caps | None = None, **m
     work.mkdir()
     with Gateway(tmp_path / "journal") as gateway:
         model = ScriptedModel(script(f"scripted:{file}"), load(), TASK, 0)
-        session = gateway.open("r", model, caps=caps, outcome=BashLoop().outcome)
-        job = Job("Do it.", session.key, "m", sys.executable, str(IN_BOX), str(session.socket), str(work), **more)
+        session = opened(gateway, model, caps=caps, outcome=BashLoop().outcome)
+        job = Job(
+            "Do it.", session.key, "m", sys.executable, str(IN_BOX), str(session.socket), str(work), **LIMITS | more
+        )
         launch = BashLoop().launch(job)
         done = subprocess.run(launch.argv, input=launch.stdin, capture_output=True, timeout=60, cwd=work)
         return BashLoop().exit(done.returncode, done.stdout, done.stderr), gateway.close_session(session)
@@ -132,7 +139,7 @@ def test_several_calls_in_one_turn_are_run_in_order(tmp_path: Path) -> None:
 
 
 def test_the_gateways_stop_ends_the_agent_at_once(tmp_path: Path) -> None:
-    exit_, trace = ran(tmp_path, *[bash("true")] * 5, caps=Caps(calls=2))
+    exit_, trace = ran(tmp_path, *[bash("true")] * 5, caps=replace(CAPS, calls=2))
     assert exit_.kind == "agent_error" and trace.stop is not None and trace.stop.kind == "turns"
 
 

@@ -15,7 +15,10 @@ from katcore.scaffold.table import Agent, built_in, fill, rows
 EIGHT = {
     "claude-code", "codex", "opencode", "kilo-code", "cline", "openclaw", "qwen-code", "mini-swe-agent",
 }  # fmt: skip
-JOB = Job("Fix {key} and {nothing}.", "secret", "org/a model", "/py", "/opt/scaffold", "/sock", "/testbed")
+JOB = Job(
+    "Fix {key} and {nothing}.", "secret", "org/a model", "/py", "/opt/scaffold", "/sock", "/testbed",
+    max_turns=50, command_timeout_s=120.0, output_chars=6000, context=200_000, completion=4096,
+)  # fmt: skip
 
 
 def launched(name: str, table: str = "") -> dict[str, Any]:

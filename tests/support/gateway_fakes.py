@@ -12,7 +12,9 @@ from typing import Any
 
 from katcore.engine import Generation, SamplingParams
 from katcore.errors import EngineError
-from katcore.gateway.session import Session
+from katcore.gateway.model import Model, TokenModel
+from katcore.gateway.server import Gateway
+from katcore.gateway.session import Caps, Session
 from katcore.model.folder import ChatModel, load
 
 
@@ -50,6 +52,17 @@ class FakeEngine:
         return True
 
     async def close(self) -> None: ...
+
+
+CAPS = Caps(calls=200, tokens=1_000_000, seconds=3600.0, context=1 << 20, completion=4096)
+"""Limits that no short conversation comes near."""
+
+
+def opened(gateway: Gateway, answers: FakeEngine | Model, name: str = "r", **more: Any) -> Session:
+    """A session at a gateway whose answers come from there, with settings that are in nobody's way unless said."""
+    model = TokenModel(answers, answers.chat, "fake") if isinstance(answers, FakeEngine) else answers
+    settings: dict[str, Any] = {"caps": CAPS, "sampling": SamplingParams(), "history": "sampled"}
+    return gateway.open(name, model, **settings | more)
 
 
 class StreamingFake(FakeEngine):

@@ -6,7 +6,6 @@ from typing import Any
 
 from katcore.options import build, flat
 from katcore.pack_trie.options import PackOptions
-from katcore.references import Rules
 from katcore.rollout.attempts import Setup
 from katcore.rollout.options import RolloutOptions
 
@@ -20,11 +19,9 @@ def pack_options(objective: str, **values: Any) -> PackOptions:
     return build(PackOptions, {"for": objective, **_keys(values)})
 
 
-def setup(*, rules: Rules | None = None, **values: Any) -> Setup:
-    """What kat-rollout with these options sets up; `rules` are those of correction."""
+def setup(**values: Any) -> Setup:
+    """What kat-rollout with these options sets up."""
     own = {name: values.pop(name) for name in ("label", "seed", "table", "journals") if name in values}
-    if rules is not None:
-        values |= {"deviation": rules.threshold, "patience": rules.patience, "replace": rules.replace}
     return Setup(build(RolloutOptions, _keys(values)), **own)
 
 

@@ -76,7 +76,7 @@ def test_an_honest_run(box: Box, environment: Environment) -> None:
 
 def test_only_the_files_of_the_tests_that_are_asked_for(box: Box, environment: Environment) -> None:
     prepare(box, environment, test_files={"test a.py": TestFile(text="def test_x(): pass\ndef test_y(): pass\n")})
-    assert list(run_tests(box, environment, tests=["test a.py::test_x"]).outcomes) == [
+    assert list(run_tests(box, environment, 30, tests=["test a.py::test_x"]).outcomes) == [
         "test a.py::test_x",
         "test a.py::test_y",
     ]
@@ -103,7 +103,7 @@ def test_runs_that_prove_nothing(box: Box, environment: Environment, test: str, 
         seen = run(box, environment, test, conftest__py=hook)
     elif problem == "no_tests":
         prepare(box, environment, test_files={"test_it.py": TestFile(text=test), "tests/test_a.py": TestFile()})
-        seen = run_tests(box, environment)
+        seen = run_tests(box, environment, 30)
     else:
         seen = run(box, environment, test)
     assert (seen.problem.split(":")[0], seen.outcomes) == (problem, {})

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from katcore import records
-from katcore.errors import InputError
+from katcore.errors import InputError, UsageError
 from katcore.records import Pack
 from katcore.train.options import ObjectiveOptions, Optimizer, TrainOptions
-from katcore.train.run import Plateau, fit
+from katcore.train.run import Plateau, check, fit
 from katcore.train.trainer import Trainer
 from tests.support.random_packs import make_pack
 from tests.support.train_command import kat_train, metrics
@@ -126,6 +126,19 @@ def test_a_plateau_ends_the_run_and_is_written_down(tmp_path: Path, model_folder
     options = ("--epochs", 0, "--lr", 0, "--plateau", "0.01@3")
     assert kat_train(packs, "--model", model_folder, "--out", out, *options).returncode == 0
     assert [line.get("stop") for line in metrics(out)] == [None] * 5 + ["plateau"]
+
+
+@pytest.mark.parametrize("plateau", ["junk", "0.1", "0.1@", "@3", "0.1@0", "-1@3", "nan@3", "inf@3", "0.1@3.5"])
+def test_a_bad_plateau_is_refused_before_anything_is_read(tmp_path: Path, model_folder: Path, plateau: str) -> None:
+    with pytest.raises(UsageError, match="write REL@STEPS"):
+        check(TrainOptions(model=model_folder, optimizer=Optimizer(epochs=1, plateau=plateau)))
+
+
+def test_a_bad_plateau_leaves_nothing(tmp_path: Path, model_folder: Path) -> None:
+    packs, out = write_packs(tmp_path / "p.jsonl", 1), tmp_path / "out"
+    done = kat_train(packs, "--model", model_folder, "--out", out, "--plateau", "junk")
+    assert done.returncode == 2 and "REL@STEPS" in done.stderr
+    assert not list(out.glob("*"))
 
 
 def test_what_a_plateau_is() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from msgspec.structs import replace
 
 from katcore.errors import RecordError
 from katcore.records import Exit, Json, Trajectory, encode
-from katcore.trajectory.convert import FORMATS, read_foreign, write_foreign
+from katcore.trajectory import convert
+from katcore.trajectory.convert import FORMATS, read_foreign
 from katcore.trajectory.formats.anthropic_messages import RAW
 from katcore.trajectory.paths import Paths
 from katcore.trajectory.trim import TrimLimits, trim
 from tests.support.attempts import branched, linear
 from tests.support.foreign_rows import ATIF, MINI_SWE, OPENAI, ROWS, SWE_BENCH, VERIFIERS, Row
+
+write_foreign = partial(convert.write_foreign, paths="main")
 
 
 def reread(trajectory: Trajectory) -> Trajectory:
@@ -181,7 +185,7 @@ def test_a_prediction_is_the_patch_alone() -> None:
 
 
 def test_a_whole_tree_survives_in_verifiers() -> None:
-    rows, lost = write_foreign("verifiers", branched(), "all")
+    rows, lost = write_foreign("verifiers", branched(), paths="all")
     back = read_foreign("verifiers", rows[0])
     assert not lost and len(rows) == 1
     order = Paths(branched()).depth_first
@@ -204,7 +208,7 @@ def test_a_trace_counts_cached_tokens_apart() -> None:
 def test_branches_are_counted_or_written_one_by_one() -> None:
     rows, lost = write_foreign("openai", branched())
     assert len(rows) == 1 and lost["turns"] == 5
-    rows, lost = write_foreign("openai", branched(), "all")
+    rows, lost = write_foreign("openai", branched(), paths="all")
     assert len(rows) == 5 and "turns" not in lost and "messages" not in lost
     assert len({read_foreign("openai", row).id for row in rows}) == 5
     rows, lost = write_foreign("atif", branched())
@@ -225,7 +229,7 @@ def test_arguments_that_are_no_object_survive() -> None:
 
 
 def test_atif_is_what_its_own_rules_ask_for() -> None:
-    for row in [write_foreign("atif", linear())[0][0], *write_foreign("atif", branched(), "all")[0]]:
+    for row in [write_foreign("atif", linear())[0][0], *write_foreign("atif", branched(), paths="all")[0]]:
         check_atif(row)
 
 

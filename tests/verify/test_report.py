@@ -85,7 +85,7 @@ def test_two_benchmarks_of_one_domain_give_two_rows() -> None:
     lines = table(found).splitlines()
     assert lines[0].startswith("benchmark") and lines[1].startswith("-  ")
     assert lines[2].startswith("swe-bench-lite 2") and lines[3].startswith("swe-bench-verified test")
-    text = page(found)
+    text = page(found, "Verdicts")
     assert "swe-bench-verified test (swe)" in text and "swe-bench-lite 2 (swe)" in text
     assert text.count("Each column is a task") == 3
     assert rows([*attempts, *tasks]) == found, "tasks may come behind what refers to them"

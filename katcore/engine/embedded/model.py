@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from katcore.engine.embedded import attention
 from katcore.engine.embedded.cache import Layers, new_cache
-from katcore.errors import InputError
+from katcore.errors import InputError, first_line
 from katcore.model.threads import set_threads
 
 CPU = torch.device("cpu")
@@ -140,7 +140,7 @@ def _load(folder: str, dtype: torch.dtype) -> Any:
                 folder, dtype=dtype, local_files_only=True, output_loading_info=True
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
-        raise InputError(f"{folder}: cannot load the model: {str(reason).splitlines()[0]}") from None
+        raise InputError(f"{folder}: cannot load the model: {first_line(reason)}") from None
     finally:
         transformers_logging.set_verbosity(verbosity)
     if info["missing_keys"]:

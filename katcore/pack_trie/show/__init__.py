@@ -1,7 +1,7 @@
 """Draw a trie as SVG, for people: who shares what, where attempts part, and what is trained.
 
 In: a stream of trajectories (one group of them is drawn, as packing would merge it) or of packs (one of them). Out:
-an SVG document. `show_picture.py` gathers what there is to draw, `show_layout.py` places it, `show_svg.py` writes it.
+an SVG document. `picture.py` gathers what there is to draw, `layout.py` places it, `svg.py` writes it.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ class Choice:
 def show(
     lines: Iterable[Line],
     *,
+    rows: int,
     group: str = "",
     pack: str = "",
     settings: PackOptions | None = None,
-    rows: int = 48,
     warn: Callable[[str], None] = lambda text: None,
 ) -> str:
     """The SVG of the group or pack of this name; without names, of the group with most samples, else the first pack.

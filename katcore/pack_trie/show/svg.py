@@ -1,7 +1,7 @@
 """The drawing of a trie as one SVG document: no scripts, nothing from outside, readable on light and on dark pages.
 
-In: a `Picture` and its `Layout`. Out: text. The branches are drawn here; `show_captions.py` and `show_margins.py` say
-what stands on them and around them.
+In: a `Picture` and its `Layout`. Out: text. The branches are drawn here; `captions.py` and `margins.py` say what
+stands on them and around them.
 """
 
 from __future__ import annotations

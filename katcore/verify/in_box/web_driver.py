@@ -276,7 +276,7 @@ def problems(events: list[dict[str, Any]], url: str) -> dict[str, Any]:
         elif method == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
             thrown = (details.get("exception") or {}).get("description") or details.get("text", "")
-            errors.append(str(thrown).splitlines()[0][:300])
+            errors.append((str(thrown).splitlines() or [""])[0][:300])
         elif method == "Runtime.bindingCalled" and params.get("name") == REPORT:
             silenced.append(str(params.get("payload"))[:300])
         elif method == "Runtime.consoleAPICalled" and params.get("type") == "error":

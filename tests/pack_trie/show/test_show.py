@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
@@ -16,9 +17,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from katcore.errors import InputError, RecordError
+from katcore.pack_trie import show as drawing
 from katcore.pack_trie.group import Member
 from katcore.pack_trie.options import PackOptions
-from katcore.pack_trie.show import show
 from katcore.pack_trie.show.captions import common, without
 from katcore.pack_trie.show.layout import lay_out
 from katcore.pack_trie.show.picture import CONTEXT, SAMPLED, TRAINED, UNTRAINED, Picture, of_group, of_pack, text_of
@@ -30,6 +31,7 @@ from katcore.records import Node, Pack, ToolCall, Trajectory
 from tests.support.options import pack_options
 from tests.support.trajectories import attempt, lines, node, token_trees
 
+show = partial(drawing.show, rows=48)
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '</title><script>alert(1)</script><!-- ]]> & "q" \' \x00\x1b[31m \u202egnp.exe \ufffe\t\nx'
 

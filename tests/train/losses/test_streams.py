@@ -50,6 +50,17 @@ def test_what_is_masked_is_counted_and_keeps_its_place_in_the_denominators() -> 
     assert float(grpo(given, LossSettings(off_policy="tis")).metrics["tis_truncated"].sum()) == above
 
 
+def test_an_infinite_limit_is_none() -> None:
+    given, cut = to_inputs(SAMPLES, "token-mean"), LossSettings(off_policy="tis", tis_clip=math.inf)
+    whole = LossSettings(off_policy="icepop", icepop_low=0, icepop_high=math.inf)
+    assert grpo(given, cut).loss.item() == grpo(given, whole).loss.item()
+    assert grpo(given, whole).metrics["icepop_masked"].sum() == grpo(given, cut).metrics["tis_truncated"].sum() == 0
+    out = grpo(given, LossSettings(clip_high=math.inf))
+    loss, expected = token_by_hand(SAMPLES, "token-mean", 0.2, math.inf, lambda t: 1.0)
+    assert out.loss.item() == pytest.approx(loss, **EXACT)
+    assert slopes(given, out) == pytest.approx(expected, **EXACT)
+
+
 def test_stale_tokens_are_masked() -> None:
     given = to_inputs(SAMPLES, "token-mean")
     out = grpo(given, LossSettings(max_staleness=2, off_policy="icepop"))
