@@ -96,11 +96,15 @@ class Attached:
 
     def tokens_per_second(self, rows: int) -> float:
         """Of that many agents at once."""
+        from katcore.engine import SamplingParams
         from katcore.gateway.model import TokenModel
+        from katcore.gateway.session import Caps
 
         model = TokenModel(self.engine, self.chat, "m")
+        caps = Caps(calls=1 << 20, tokens=1 << 30, seconds=3600.0, context=1 << 20, completion=4096)
+        how = {"caps": caps, "sampling": SamplingParams(), "history": "sampled"}
         self.number += 1
-        sessions = [self.gateway.open(f"s{self.number}-{row}", model, seed=row) for row in range(rows)]
+        sessions = [self.gateway.open(f"s{self.number}-{row}", model, seed=row, **how) for row in range(rows)]
         told = json.dumps([(str(session.socket), session.key) for session in sessions])
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.engine", "--agents"],
