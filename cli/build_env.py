@@ -31,10 +31,11 @@ def build_env(run: Run, build: BuildOptions, files: Files = None) -> None:
 
     Tasks in the input pass through unchanged.
     """
+    from katcore.build_env.bench import tally
     from katcore.build_env.build import Builder, items
     from katcore.records import Change, Task
 
-    run.stage(items(run.read(files, Change, Task)), Builder(build))
+    run.stage(items(run.read(files, Change, Task)), Builder(build), tally=tally)
 
 
 build_env_export.register(kat)

@@ -55,7 +55,8 @@ def test_lists_and_evidence(task: Task, mined: Change) -> None:
     ]  # fmt: skip
     assert len(task.evidence.flaky) == 6 and all("test_never_the_same" in test for test in task.evidence.flaky)
     assert task.evidence.excluded == [f"{ADD}test_expected", f"{ADD}test_network", f"{ADD}test_skipped"]
-    assert [run["state"] for run in task.evidence.runs] == ["before"] * 3 + ["after"] * 3
+    *whole, part = [(run["state"], run.get("files")) for run in task.evidence.runs]
+    assert whole == [("before", None)] * 3 + [("after", None)] * 3 and part == ("before", ["tests/test_add.py"])
     assert task.instance_id == instance_id(mined) == f"calm-{mined.id[:12]}"
 
 
