@@ -1,4 +1,4 @@
-"""One change through all stages: select, source, recipe, environment, runs after and before, lists, record.
+"""One change through all stages: select, source, recipe, statement, environment, runs after and before, record.
 
 In: a change. Out: one task; `Rejected` with the stage that turned the change away; `RecordError` when this machine or
 the index failed, which says nothing about the change. Every run is made in a fresh box without a network.
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from katcore.build_env.bench import SHOWN, Bench, began
+from katcore.build_env.implementation import names_below
 from katcore.build_env.instruction import problem_statement
 from katcore.build_env.options import BuildOptions
 from katcore.build_env.recipe import NoRecipe, Recipe, detect
@@ -20,7 +21,7 @@ from katcore.build_env.validate import Finding
 from katcore.environment import clock
 from katcore.environment.built import environment_digest, this_base, this_platform
 from katcore.environment.patch import BadPatch
-from katcore.environment.workspace import patched
+from katcore.environment.workspace import patched, workspace
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pool import Item
 from katcore.records import (
@@ -82,6 +83,7 @@ class Builder:
         _select(change)
         source = source_of(change)
         recipe, files = _look(change, source)
+        statement = problem_statement(change, lambda names: names_below(workspace(source), names))
         limits = Limits(memory_mib=self.options.memory)
         bench = Bench(change, source, sandbox(name_of(self.options.boxes)), files, self.options.timeout, limits)
         try:
@@ -91,9 +93,10 @@ class Builder:
             bench.look(environment, recipe)
             finding = decide(bench, environment, first, self.options.runs)
         except Rejected as turned_away:
-            evidence = turned_away.evidence | {"runs_made": bench.counts()}
-            raise Rejected(turned_away.stage, turned_away.reason, evidence) from turned_away
-        return _task(change, source, environment, files, finding, _evidence(finding, bench, recipe, resolution))
+            counted = turned_away.evidence | {"runs_made": bench.counts()}
+            raise Rejected(turned_away.stage, turned_away.reason, counted) from turned_away
+        evidence = _evidence(finding, bench, recipe, resolution)
+        return _task(change, source, environment, files, finding, evidence, statement)
 
 
 def _select(change: Change) -> None:
@@ -183,6 +186,7 @@ def _task(
     files: dict[str, TestFile],
     finding: Finding,
     evidence: Evidence,
+    statement: str,
 ) -> Task:
     return Task(
         instance_id=instance_id(change),
@@ -191,7 +195,7 @@ def _task(
         created_at=change.created_at,
         labels=change.labels,
         license=change.license,
-        problem_statement=problem_statement(change),
+        problem_statement=statement,
         instruction=Instruction(kind="template", variant="change"),
         source=source,
         environment=environment,
