@@ -135,8 +135,8 @@ class Run:
     ) -> None:
         """Process the items that are not finished yet and write what comes out, in the order of the items.
 
-        `kept` keeps what has ended before its turn; `tally` says what a record adds to the summary's numbers; `live`
-        what a terminal shows of items that are still under way.
+        `kept` keeps what has ended before its turn; `tally` says what a record, or a `Rejected`, adds to the
+        summary's numbers; `live` what a terminal shows of items that are still under way.
         """
         self._tally = tally
         self._live = live
@@ -241,16 +241,20 @@ class Run:
             self.count("rejected")
             by = self.counts.setdefault("rejected_by", {})
             by[why.stage] = by.get(why.stage, 0) + 1
+            self._add(why)
         for line in done.output:
             if isinstance(line, bytes):
                 out.write(line, done.item.key.partition(":")[0])
             else:
                 out.write(encode(line), tag_of(type(line)))
-                for name, number in self._tally(line).items() if self._tally else ():
-                    self.counts[name] = round(self.counts.get(name, 0) + number, 6)
+                self._add(line)
         if done.item.forward is None:
             self.count("out", len(done.output))
         out.commit(done.item.key)
+
+    def _add(self, what: Any) -> None:
+        for name, number in self._tally(what).items() if self._tally else ():
+            self.counts[name] = round(self.counts.get(name, 0) + number, 6)
 
     def _dead(self, done: Done) -> None:
         self.count("dead")

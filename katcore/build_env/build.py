@@ -1,4 +1,4 @@
-"""One change through all stages: select, source, recipe, environment, runs after and before, lists, record.
+"""One change through all stages: select, source, recipe, statement, environment, runs after and before, record.
 
 In: a change. Out: one task; `Rejected` with the stage that turned the change away; `RecordError` when this machine or
 the index failed, which says nothing about the change. Every run is made in a fresh box without a network.
@@ -6,20 +6,21 @@ the index failed, which says nothing about the change. Every run is made in a fr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from katcore.build_env.bench import SHOWN, Bench, began
+from katcore.build_env.implementation import names_below
 from katcore.build_env.instruction import problem_statement
 from katcore.build_env.options import BuildOptions
 from katcore.build_env.recipe import NoRecipe, Recipe, detect
 from katcore.build_env.resolve import Resolution, Unresolved, resolutions
 from katcore.build_env.test_files import wanted_files
-from katcore.build_env.validate import Finding, compare, evidence_of
+from katcore.build_env.trials import decide, usable
+from katcore.build_env.validate import Finding
 from katcore.environment import clock
-from katcore.environment.built import box_spec, environment_digest, this_base, this_platform
+from katcore.environment.built import environment_digest, this_base, this_platform
 from katcore.environment.patch import BadPatch
-from katcore.environment.scan import leaks
 from katcore.environment.workspace import patched, workspace
 from katcore.errors import InputError, RecordError, Rejected
 from katcore.pool import Item
@@ -36,15 +37,11 @@ from katcore.records import (
     item_key,
     key_of,
 )
-from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, name_of, sandbox
+from katcore.sandbox import WORKDIR, Limits, name_of, sandbox
 from katcore.source.checkout import source_of
 from katcore.source.diff import paths
 from katcore.streams import Line
-from katcore.testrun.guard import Guard, source_folders
-from katcore.testrun.run import TestRun, prepare, run_tests
-
-SHOWN = 50
-"""The most test ids, or characters of a list, that go into the evidence of a rejection."""
+from katcore.testrun.run import TestRun
 
 
 def instance_id(change: Change) -> str:
@@ -63,48 +60,6 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
             yield Item(key_of(record), shard=record.instance_id, forward=line.raw, line=line.number)
         else:
             raise InputError(f"{line.source}:{line.number}: kat-build-env takes kat.change records, not {line.kind}")
-
-
-@dataclass(frozen=True)
-class _Bench:
-    """The sandbox, the repository and the test files that all runs of one change share."""
-
-    source: TaskSource
-    sandbox: Sandbox
-    files: dict[str, TestFile]
-    timeout_s: float
-    limits: Limits
-    known: str
-
-    def run(self, environment: Environment, patch: str) -> TestRun:
-        """The run of the tests in a fresh box, as in a grading; one whose set-up fails has no outcomes."""
-        base = workspace(self.source)
-        free = source_folders(self.known)
-        kept = Guard(self.files, environment, lambda name: os.path.lexists(base / name), free).keep(patch)
-        box = self._box(environment)
-        try:
-            prepare(box, environment, patch=kept.patch, test_files=self.files)
-            return run_tests(box, environment, timeout_s=self.timeout_s)
-        except RecordError as error:
-            if error.stage != "setup":
-                raise
-            return TestRun(exit_code=1, problem="setup", log_tail=error.reason)
-        finally:
-            box.close()
-
-    def look(self, environment: Environment, change: Change, recipe: Recipe) -> None:
-        """Reject a change whose answer lies where the agent will be."""
-        box = self._box(environment)
-        try:
-            found = leaks(box, change.patch, recipe.name, recipe.version)
-        finally:
-            box.close()
-        if found:
-            raise Rejected("scan", "answer_on_disk", {"found": found[:SHOWN]})
-
-    def _box(self, environment: Environment) -> Box:
-        base = workspace(self.source)
-        return self.sandbox.create(box_spec("build-env", environment, base, self.sandbox, limits=self.limits))
 
 
 @dataclass(frozen=True)
@@ -128,20 +83,20 @@ class Builder:
         _select(change)
         source = source_of(change)
         recipe, files = _look(change, source)
+        statement = problem_statement(change, lambda names: names_below(workspace(source), names))
         limits = Limits(memory_mib=self.options.memory)
-        bench = _Bench(source, sandbox(name_of(self.options.boxes)), files, self.options.timeout, limits, change.patch)
-        environment, resolution, first = _environment(
-            change, recipe, bench, clock.chosen(self.options.clock, change.created_at)
-        )
-        bench.look(environment, change, recipe)
-        after = [first, *(bench.run(environment, change.patch) for _ in range(self.options.runs - 1))]
-        before = [bench.run(environment, "") for _ in range(self.options.runs)]
-        _usable("after_run", after)
-        _usable("before_run", before)
-        finding = compare(before, after)
-        runs = [*(evidence_of("before", run) for run in before), *(evidence_of("after", run) for run in after)]
-        _keep(finding, runs)
-        return _task(change, source, environment, files, finding, _evidence(finding, runs, recipe, resolution))
+        bench = Bench(change, source, sandbox(name_of(self.options.boxes)), files, self.options.timeout, limits)
+        try:
+            environment, resolution, first = _environment(
+                recipe, bench, clock.chosen(self.options.clock, change.created_at)
+            )
+            bench.look(environment, recipe)
+            finding = decide(bench, environment, first, self.options.runs)
+        except Rejected as turned_away:
+            counted = turned_away.evidence | {"runs_made": bench.counts()}
+            raise Rejected(turned_away.stage, turned_away.reason, counted) from turned_away
+        evidence = _evidence(finding, bench, recipe, resolution)
+        return _task(change, source, environment, files, finding, evidence, statement)
 
 
 def _select(change: Change) -> None:
@@ -168,16 +123,22 @@ def _look(change: Change, source: TaskSource) -> tuple[Recipe, dict[str, TestFil
         raise RecordError("source", str(error)) from error
 
 
-def _environment(change: Change, recipe: Recipe, bench: _Bench, starts: str) -> tuple[Environment, Resolution, TestRun]:
-    """The first environment in which the tests of the finished change run at all, and that run."""
+def _environment(recipe: Recipe, bench: Bench, starts: str) -> tuple[Environment, Resolution, TestRun]:
+    """The first environment in which the tests of the finished change run at all, and that run.
+
+    Where tests run and none passes no other environment is tried: what they need is there.
+    """
     tried: list[Json] = []
     try:
-        for resolution in resolutions(recipe, change.created_at):
+        for resolution in resolutions(recipe, bench.change.created_at):
             environment = _record(recipe, resolution, starts)
-            run = bench.run(environment, change.patch)
+            run = bench.run(environment, "after")
             if "PASSED" in run.outcomes.values():
                 return environment, resolution, run
-            tried.append(evidence_of("after", run) | {"cap": resolution.cap, "log": run.log_tail[-1500:]})
+            tried.append(bench.made[-1].evidence() | {"cap": resolution.cap, "log": run.log_tail[-1500:]})
+            if began(run):
+                usable("after", run)
+                break
     except Unresolved as error:
         raise Rejected("environment", "unresolved", {"detail": str(error)[:2000], **_left_out(recipe)}) from error
     raise Rejected("after_run", "nothing_passes", {"tried": tried, **_left_out(recipe)})
@@ -203,31 +164,19 @@ def _record(recipe: Recipe, resolution: Resolution, starts: str) -> Environment:
     )
 
 
-def _usable(stage: str, runs: list[TestRun]) -> None:
-    for run in runs:
-        if run.problem:
-            word = run.problem.partition(":")[0]
-            raise Rejected(stage, word, evidence_of(stage, run) | {"log": run.log_tail[-1500:]})
-
-
-def _keep(finding: Finding, runs: list[Json]) -> None:
-    seen: Json = {"runs": runs, "flaky": finding.flaky[:SHOWN]}
-    if finding.broken:
-        raise Rejected("p2p", "p2p_broken", seen | {"broken": finding.broken[:SHOWN]})
-    if not finding.fail_to_pass:
-        raise Rejected("f2p", "flaky" if finding.flaky else "no_f2p", seen)
-
-
-def _evidence(finding: Finding, runs: list[Json], recipe: Recipe, resolution: Resolution) -> Evidence:
-    counts = {"tests": sum(map(len, (finding.fail_to_pass, finding.pass_to_pass, finding.flaky, finding.excluded)))}
+def _evidence(finding: Finding, bench: Bench, recipe: Recipe, resolution: Resolution) -> Evidence:
+    counts: Json = {
+        "tests": sum(map(len, (finding.fail_to_pass, finding.pass_to_pass, finding.flaky, finding.excluded)))
+    }
     counts |= {"fail_to_pass": len(finding.fail_to_pass), "pass_to_pass": len(finding.pass_to_pass)}
+    counts |= {"runs_made": bench.counts()}
     probes: Json = {
         "requirements": list(resolution.requirements),
         "uploaded_before": resolution.cap or None,
         "version": recipe.version,
         **_left_out(recipe),
     }
-    return Evidence(runs=runs, flaky=finding.flaky, excluded=finding.excluded, probes=probes, yields=counts)
+    return Evidence(runs=bench.evidence(), flaky=finding.flaky, excluded=finding.excluded, probes=probes, yields=counts)
 
 
 def _task(
@@ -237,6 +186,7 @@ def _task(
     files: dict[str, TestFile],
     finding: Finding,
     evidence: Evidence,
+    statement: str,
 ) -> Task:
     return Task(
         instance_id=instance_id(change),
@@ -245,7 +195,7 @@ def _task(
         created_at=change.created_at,
         labels=change.labels,
         license=change.license,
-        problem_statement=problem_statement(change),
+        problem_statement=statement,
         instruction=Instruction(kind="template", variant="change"),
         source=source,
         environment=environment,

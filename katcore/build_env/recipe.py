@@ -21,6 +21,7 @@ from katcore.build_env.manifest import Manifest, name_of, strings, table, toml_o
 from katcore.build_env.pyproject import from_pyproject
 from katcore.build_env.setup_commands import setup_commands
 from katcore.build_env.setuptools import from_release, from_setup_cfg, from_setup_py, ini_of
+from katcore.build_env.suite import suite_paths
 from katcore.sandbox import ENV, WORKDIR
 
 TEST_NAMES = ("test", "tests", "testing", "test-requirements", "unittest", "pytest", "tests-require")
@@ -94,7 +95,7 @@ def detect(folder: Path, test_paths: Sequence[str], python: tuple[int, int] = sy
         version=manifest.version,
         requirements=candidates(manifest, found, config),
         setup=tuple(setup_commands(manifest)),
-        test_command=test_command(config, default_paths(folder, config, test_paths)),
+        test_command=test_command(config, suite_paths(folder, config.testpaths, test_paths)),
         env={"PYTHONPATH": ":".join(["/tmp/kat-site", *(f"{WORKDIR}/{d}".rstrip("/.") for d in dirs)])},
         source_dirs=tuple(dirs),
         notes=tuple(manifest.notes),
@@ -191,16 +192,6 @@ def _config(file: str, options: dict[str, object]) -> PytestConfig:
     text = " ".join(f"{key} {words(key)}" for key in options)
     paths = tuple(words("testpaths").replace("'", "").split())
     return PytestConfig(file, words("addopts"), paths, text, "python_files" in options)
-
-
-def default_paths(folder: Path, config: PytestConfig, test_paths: Sequence[str]) -> list[str]:
-    """The paths of the test suite: as configured, else the usual folders; always with the change's own tests."""
-    paths = list(config.testpaths) or [name for name in ("tests", "test", "testing") if (folder / name).is_dir()]
-    for path in test_paths:
-        inside = any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)
-        if path.endswith(".py") and not inside and (folder / path).exists() and not any("*" in p for p in paths):
-            paths.append(path)
-    return paths
 
 
 _HARMFUL = re.compile(

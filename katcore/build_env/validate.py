@@ -7,10 +7,9 @@ and belong to no list.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from katcore.records import Json
 from katcore.testrun.grade import MISSING
 from katcore.testrun.run import TestRun
 
@@ -26,15 +25,21 @@ class Finding:
     excluded: list[str] = field(default_factory=list)
 
 
-def compare(before: Sequence[TestRun], after: Sequence[TestRun]) -> Finding:
-    """The finding for every test that any run has seen, from runs before and after the change."""
+def is_test_id(name: str) -> bool:
+    """Whether a name in a report is a test's: a file that could not be collected stands there too."""
+    return not name.endswith(".py")
+
+
+def compare(before: Sequence[TestRun], after: Sequence[TestRun], unstable: Collection[str] = ()) -> Finding:
+    """The finding for every test that any run has seen, from runs before and after the change.
+
+    `unstable`: tests known to be flaky for other reasons.
+    """
     out = Finding()
-    for test in sorted({test for run in (*before, *after) for test in run.outcomes}):
-        if test.endswith(".py"):
-            continue  # not a test: a file that could not be collected; its tests are missing
+    for test in sorted(filter(is_test_id, {test for run in (*before, *after) for test in run.outcomes})):
         was = {run.outcomes.get(test, MISSING) for run in before}
         now = {run.outcomes.get(test, MISSING) for run in after}
-        if len(was) > 1 or len(now) > 1:
+        if len(was) > 1 or len(now) > 1 or test in unstable:
             out.flaky.append(test)
         elif was == {"PASSED"}:
             (out.pass_to_pass if now == {"PASSED"} else out.broken).append(test)
@@ -43,9 +48,3 @@ def compare(before: Sequence[TestRun], after: Sequence[TestRun]) -> Finding:
         else:
             out.excluded.append(test)
     return out
-
-
-def evidence_of(state: str, run: TestRun) -> Json:
-    """The evidence kept of a run, as JSON, with nothing that differs from one machine to the next."""
-    out: Json = {"state": state, "exit_code": run.exit_code, "counts": run.counts(), "outcomes_sha256": run.digest()}
-    return out | ({"problem": run.problem} if run.problem else {})

@@ -39,6 +39,12 @@ LOCAL = frozenset(
 )  # fmt: skip
 """What git tells a hook about the hook's own repository."""
 
+GENERIC = frozenset({"", "/", ".", "..", "repo", "Repo"})
+"""What names no project, `.git` taken off."""
+
+UNNAMED = "unnamed"
+"""The name of a repository that has no remote and lies where no folder names it (`/repo`)."""
+
 GIT_ENV = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_SYSTEM": "/dev/null",
@@ -205,12 +211,22 @@ def _look(folder: Path, url: str = "") -> Repository:
     common, objects, kind, shallow = out.decode("utf-8", "surrogateescape").split("\n")[:4]
     if _config(folder, "extensions.partialclone"):
         raise InputError(f"{folder}: a partial clone lacks blobs", hint="mine its URL, or a full clone")
-    url = url or _config(folder, "remote.origin.url")
+    place = Path(urlsplit(url).path) if url else Path(common)
+    url = url or _remote(folder)
     cut = Path(shallow).read_text().split() if Path(shallow).is_file() else []
-    name = repo_name(url) if public_url(url) else _folder_name(folder, Path(common))
+    name = repo_name(url) if public_url(url) else ""
+    name = name or _folder_name(place) or _folder_name(folder.resolve()) or UNNAMED
     return Repository(
         name, public_url(url), Path(common), _view(Path(objects), kind), Path(objects), kind, frozenset(cut)
     )
+
+
+def _remote(folder: Path) -> str:
+    """The URL of `origin`, or of the first remote that has one; empty without any."""
+    if url := _config(folder, "remote.origin.url"):
+        return url
+    listed = _config(folder, r"^remote\..*\.url$", "--get-regexp")
+    return listed.partition("\n")[0].partition(" ")[2]
 
 
 def new_store(folder: Path, kind: str = "sha1") -> None:
@@ -232,10 +248,10 @@ def _view(objects: Path, kind: str) -> Path:
     return view
 
 
-def _config(folder: Path, key: str) -> str:
+def _config(folder: Path, key: str, how: str = "--get") -> str:
     """A value as written: `remote get-url` would apply the user's insteadOf rules, which may hold tokens."""
     try:
-        value = git("-C", str(folder), "config", "--get", key, where=str(folder))
+        value = git("-C", str(folder), "config", how, key, where=str(folder))
     except KatError:
         return ""
     return value.decode("utf-8", "surrogateescape").strip()
@@ -259,15 +275,16 @@ def public_url(url: str) -> str | None:
 
 
 def repo_name(url: str) -> str:
-    """`owner/name` of a URL."""
+    """`owner/name` of a public URL, or as much of it as there is; empty where it names no project."""
     path = urlsplit(url).path if "://" in url else url.rpartition(":")[2]
-    return path.strip("/").removesuffix(".git")
+    name = path.strip("/").removesuffix("/.git").removesuffix(".git")
+    return "" if name in GENERIC else name
 
 
-def _folder_name(folder: Path, common: Path) -> str:
-    """The folder's own name: that of the work tree, or of a bare repository without `.git`."""
-    top = common.parent if common.name == ".git" else common
-    return top.name.removesuffix(".git") or folder.resolve().name
+def _folder_name(folder: Path) -> str:
+    """The last part of a path that tells projects apart: `shop` of `shop/.git`, `shop.git` and `shop/repo`."""
+    names = (part.removesuffix(".git") for part in reversed(folder.parts))
+    return next((name for name in names if name not in GENERIC), "")
 
 
 # ------------------------------------------------------------------------- finding a commit again

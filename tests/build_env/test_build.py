@@ -55,7 +55,8 @@ def test_lists_and_evidence(task: Task, mined: Change) -> None:
     ]  # fmt: skip
     assert len(task.evidence.flaky) == 6 and all("test_never_the_same" in test for test in task.evidence.flaky)
     assert task.evidence.excluded == [f"{ADD}test_expected", f"{ADD}test_network", f"{ADD}test_skipped"]
-    assert [run["state"] for run in task.evidence.runs] == ["before"] * 3 + ["after"] * 3
+    *whole, part = [(run["state"], run.get("files")) for run in task.evidence.runs]
+    assert whole == [("before", None)] * 3 + [("after", None)] * 3 and part == ("before", ["tests/test_add.py"])
     assert task.instance_id == instance_id(mined) == f"calm-{mined.id[:12]}"
 
 
@@ -124,7 +125,9 @@ def test_extension_modules_and_unittest(tmp_path: Path) -> None:
     )
     base = {"setup.py": setup, "_fast.c": code, "fast.py": "from _fast import two\n", "tests/__init__.py": ""}
     head = {"_fast.c": code.replace("FromLong(1)", "FromLong(2)"), "tests/testfast.py": test}
-    task = Builder(BuildOptions(runs=1)).build(change(tmp_path / "fast", base, head))
+    task = Builder(BuildOptions(runs=1)).build(
+        change(tmp_path / "fast", base, head, "Two is 2 and assertEqual is content")
+    )
     assert task.verification.FAIL_TO_PASS == ["tests/testfast.py::Two::test_two"]
     assert task.verification.PASS_TO_PASS == ["tests/testfast.py::Two::test_there"]
 
@@ -140,6 +143,8 @@ def test_changes_that_make_no_task(tmp_path: Path, mined: Change) -> None:
     assert rejected(replace(mined, patch="")) == ("select", "no_source_patch")
     assert rejected(replace(mined, test_patch="")) == ("select", "no_test_patch")
     assert rejected(replace(mined, patch=mined.patch.replace(".py", ".rb"))) == ("select", "not_python")
+    assert rejected(replace(mined, title="Merge branch 'stable'", body="")) == ("statement", "statement_too_thin")
+    assert rejected(replace(mined, title="refactor: sums", body="")) == ("statement", "statement_too_thin")
     assert rejected(replace(mined, patch=mined.patch.replace("a - b", "b - a"))) == ("source", "patch_does_not_apply")
     test = "from calm_sums import add\ndef test_null(): assert add(1, 0) == 1\n"
     assert rejected(change(tmp_path / "a", BASE, {**HEAD, "tests/test_add.py": test})) == ("f2p", "no_f2p")

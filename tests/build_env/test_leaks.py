@@ -44,7 +44,7 @@ HEAD = {"polite.py": FIXED, "tests/test_polite.py": TESTS + "def test_it(): asse
 
 @pytest.fixture
 def mined(tmp_path: Path, cache: Path) -> Change:
-    return change(tmp_path / "polite", BASE, HEAD)
+    return change(tmp_path / "polite", BASE, HEAD, "Greeting capitalises names")
 
 
 def wheel(folder: Path, **files: str) -> None:

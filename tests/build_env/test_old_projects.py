@@ -103,7 +103,7 @@ def lists(task: Task) -> tuple[list[str], list[str]]:
 
 @pytest.fixture(scope="module")
 def mined(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> bytes:
-    made = change(tmp_path_factory.mktemp("history") / "news", BASE, HEAD)
+    made = change(tmp_path_factory.mktemp("history") / "news", BASE, HEAD, "Count years since a year, not from nought")
     return encode(msgspec.structs.replace(made, created_at=THEN)) + b"\n"
 
 

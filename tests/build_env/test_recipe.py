@@ -234,6 +234,34 @@ def test_tests_outside_the_usual_folder_are_run_too(tmp_path: Path) -> None:
     assert "testpaths=tests pkg/test_inside.py" in words
 
 
+@pytest.mark.parametrize(
+    ("files", "touched", "paths"),
+    [
+        (["toolz/tests/test_a.py", "toolz/sandbox/tests/test_b.py"], "toolz/tests/test_a.py", "toolz"),
+        (["src/pkg/tests/test_a.py", "src/pkg/sub/tests/test_b.py"], "src/pkg/tests/test_a.py", "src"),
+        (["pkg/a_test.py", "other/test_b.py", "pkg/a.py"], "pkg/a_test.py", "other pkg"),
+        (["six.py", "test_six.py", "docs/test_docs.py", "build/lib/test_c.py"], "test_six.py", "test_six.py"),
+        (["pkg/check.py", "pkg/tests/test_a.py", "examples/test_b.py"], "examples/test_b.py", "pkg examples/test_b.py"),
+        (["pkg/tests/test_a.py", "tests/test_b.py"], "tests/test_b.py", "tests"),
+    ],
+)  # fmt: skip
+def test_the_suite_is_whole_wherever_a_project_keeps_it(
+    tmp_path: Path, files: list[str], touched: str, paths: str
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    words = shlex.split(recipe(tmp_path, touched).test_command)
+    assert f"testpaths={paths}" in words
+
+
+def test_configured_paths_are_the_suite(tmp_path: Path) -> None:
+    toml = '[tool.pytest.ini_options]\ntestpaths = ["checks"]\n'
+    folder = project(tmp_path, pkg__tests__test_a_dot_py="", checks__test_b_dot_py="", pyproject_dot_toml=toml)
+    words = shlex.split(recipe(folder, "pkg/tests/test_a.py").test_command)
+    assert "testpaths=checks pkg/tests/test_a.py" in words
+
+
 def test_a_change_that_only_deletes_tests_has_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(NoRecipe, match="no Python test file"):
         recipe(project(tmp_path), "tests/test_gone.py")

@@ -61,3 +61,51 @@ def test_nobody_s_configuration_counts(make, monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "user.name")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "somebody")
     assert git.ended("config", "--get", "user.name", env=make(), cwd=tmp_path).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "remotes", "name"),
+    [
+        ("pallets+click/repo", {}, "pallets+click"),
+        ("shop/repo.git", {}, "shop"),
+        ("shop.git", {}, "shop"),
+        ("shop/repo/repo", {}, "shop"),
+        ("shop", {"origin": "https://forge.example/owner/cart.git"}, "owner/cart"),
+        ("shop", {"origin": "git@forge.example:owner/cart"}, "owner/cart"),
+        ("shop", {"upstream": "https://u:p@forge.example/a/b/cart/.git"}, "a/b/cart"),
+        ("shop", {"fork": "https://forge.example/me/cart", "origin": "https://forge.example/owner/cart"}, "owner/cart"),
+        ("shop", {"origin": "https://forge.example/repo"}, "shop"),
+        ("shop/repo", {"origin": "/srv/owner/cart.git"}, "shop"),
+        ("shop/repo", {"origin": "file:///srv/owner/cart"}, "shop"),
+    ],
+)
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_repository_s_name_is_its_remote_s_or_its_folder_s(
+    place: str, remotes: dict[str, str], name: str, bare: bool, tmp_path: Path
+) -> None:
+    repo = Repo(tmp_path / place, *(["--bare"] if bare else []))
+    for remote, url in remotes.items():
+        repo.git("remote", "add", remote, url)
+    assert git.open_repository(str(repo.folder)).name == name
+    if not bare:
+        assert git.open_repository(str(repo.folder / ".git")).name == name
+
+
+def test_a_work_tree_s_name_is_that_of_the_repository(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "shop" / "repo")
+    repo.commit(files={"a.py": "x = 1\n"})
+    repo.git("worktree", "add", "-q", str(tmp_path / "elsewhere"))
+    assert git.open_repository(str(tmp_path / "elsewhere")).name == "shop"
+    (tmp_path / "shop" / "repo" / "sub").mkdir()
+    assert git.open_repository(str(tmp_path / "shop" / "repo" / "sub")).name == "shop"
+
+
+def test_a_url_of_this_host_is_named_by_its_folder(tmp_path: Path) -> None:
+    Repo(tmp_path / "shop" / "repo").commit(files={"a.py": "x = 1\n"})
+    assert git.open_repository(f"file://{tmp_path}/shop/repo").name == "shop"
+
+
+def test_where_no_folder_names_it_a_repository_is_unnamed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Repo(folder)
+    monkeypatch.setattr(git, "GENERIC", git.GENERIC | set(folder.parts))
+    assert git.open_repository(str(folder)).name == git.UNNAMED

@@ -95,7 +95,10 @@ def commit(folder: Path, files: Files) -> str:
     return git(folder, "rev-parse", "HEAD").strip()
 
 
-def change(folder: Path, base: Files, head: Files) -> Change:
+MESSAGE = "Add instead of subtracting\n\nSums were differences.\n\nFixes #3\n"
+
+
+def change(folder: Path, base: Files, head: Files, message: str = MESSAGE) -> Change:
     """The change from `base` to `head`, in a repository that is made in `folder` and remembered in the cache."""
     folder.mkdir(parents=True, exist_ok=True)
     git(folder, "init", "--quiet", "-b", "main", ".")
@@ -108,8 +111,8 @@ def change(folder: Path, base: Files, head: Files) -> Change:
         base_commit=old,
         head_commit=new,
         created_at=WHEN,
-        title="Add instead of subtracting",
-        body="Sums were differences.\n\nFixes #3\n",
+        title=message.partition("\n")[0],
+        body=message.partition("\n")[2].strip("\n"),
         patch=git(folder, *diff, ":(exclude)tests"),
         test_patch=git(folder, *diff, "tests"),
         source=ChangeSource(kind="commit"),

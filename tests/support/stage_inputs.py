@@ -126,7 +126,7 @@ def real_changes(folder: Path, n: int) -> list[Record]:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text)
         git(folder, "add", "-A")
-        git(folder, "commit", "--quiet", "-m", f"N is {i}")
+        git(folder, "commit", "--quiet", "-m", f"N is {i}\n\nThose who assert another number get an error.")
     mined = subprocess.run(
         ["kat-mine", "changes", folder, "--range", f"HEAD~{n}..HEAD"], check=True, capture_output=True
     )
