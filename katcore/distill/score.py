@@ -34,7 +34,7 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
         if isinstance(line.record, Task):
             yield Item(key_of(line.record), shard=line.record.instance_id, forward=line.raw)
         elif isinstance(line.record, Pack):
-            yield Item(key_of(line.record), payload=line.record, raw=line.raw, line=line.number)
+            yield Item(key_of(line.record), payload=line.record, raw=line.raw, line=line.number, source=line.source)
 
 
 @dataclass(frozen=True)

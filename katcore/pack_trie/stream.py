@@ -225,4 +225,4 @@ def _step(trees: list[GroupTree], step: int, tokenizer: str, settings: PackOptio
 
 def _away(line: Line, reason: RecordError | Rejected) -> Item:
     record: Any = line.record
-    return Item(key_of(record), payload=reason, raw=line.raw, line=line.number)
+    return Item(key_of(record), payload=reason, raw=line.raw, line=line.number, source=line.source)

@@ -24,7 +24,7 @@ class Item:
 
     `key` is what `--resume` remembers and seeds derive from. `shard` is what `--shard i/n` divides by (a task's id, so
     that groups stay whole). `forward` is a line that passes through as it is: nothing is done with it. `raw` is the
-    input line kept for a dead letter.
+    input kept for a dead letter, `source` the file in which it was, at `line`.
     """
 
     key: str
@@ -33,6 +33,7 @@ class Item:
     forward: bytes | None = None
     raw: bytes = b""
     line: int = 0
+    source: str = ""
 
 
 @dataclass(frozen=True)
