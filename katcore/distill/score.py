@@ -115,6 +115,7 @@ class Scorer:
                 f"expert {name} has another tokenizer or chat template than pack {pack.id}",
                 hint="on-policy distillation compares log-probs of the same tokens: take an expert with the student's",
             )
+        model.lm.accept(pack)
         part, places = subtrees(tree, roots)
         device = model.lm.device
         index = (part.parent >= 0).nonzero()[:, 0]  # a root has nothing before it

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import date, time
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from katcore.errors import InputError, RecordError
-from katcore.records import Json
+from katcore.records import Json, finite
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 STDIN = Path("-")
@@ -151,11 +150,7 @@ def _nothing(name: str) -> None:
 
 
 def _number(text: str) -> float | None:
-    return _finite(float(text))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return finite(float(text))
 
 
 def _object(value: Any, where: str) -> Json:
@@ -207,7 +202,7 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
-        return _finite(value)
+        return finite(value)
     if isinstance(value, dict):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
