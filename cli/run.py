@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,6 +66,7 @@ class Run:
         """End without the interpreter's own end: foreign threads, which it would wait for or abort, are still there."""
         self._tally: Callable[[Any], Mapping[str, float]] | None = None
         self._live: Callable[[], Mapping[str, float]] | None = None
+        self._rows = False
 
     def turned_away(self) -> bool:
         """Whether anything was rejected, by this run or by the runs that it resumes and that kept --rejects."""
@@ -151,6 +153,7 @@ class Run:
 
     def rows_only(self) -> None:
         """What the stage writes are JSON rows that are no records of KAT: only JSON lines, and none to resume from."""
+        self._rows = True
         path, form = self._options["output"], self._options["format"]
         if form == "parquet" or (path is not None and not form and path.suffix == ".parquet"):
             raise UsageError("Parquet holds records of KAT only", hint="name a .jsonl or .jsonl.zst file")
@@ -228,11 +231,25 @@ class Run:
                 continue
             yield item
 
-    def _write(self, out: Output, done: Done) -> None:
-        from katcore.records import encode, tag_of
+    def _lines(self, done: Done) -> list[bytes]:
+        """The lines that an item gives. RecordError when a reader would refuse one: then none is written."""
+        from katcore.streams import checked
 
+        if done.item.forward is not None or self._rows:
+            return done.output
+        return [checked(each) for each in done.output]
+
+    def _write(self, out: Output, done: Done) -> None:
+        from katcore.errors import RecordError
+        from katcore.records import tag_of
+
+        lines: list[bytes] = []
+        try:
+            lines = self._lines(done)
+        except RecordError as error:
+            done = replace(done, output=[], failed=error)
         if done.failed is not None:
-            out.dead_letter(_side(done, done.failed.stage, error=done.failed.reason))
+            out.dead_letter(_side(done, done.failed.stage, error=_readable(done.failed.reason)))
             self._dead(done)
             return
         if done.rejected is not None:
@@ -242,12 +259,12 @@ class Run:
             by = self.counts.setdefault("rejected_by", {})
             by[why.stage] = by.get(why.stage, 0) + 1
             self._add(why)
-        for line in done.output:
-            if isinstance(line, bytes):
+        for record, line in zip(done.output, lines):
+            if isinstance(record, bytes):
                 out.write(line, done.item.key.partition(":")[0])
             else:
-                out.write(encode(line), tag_of(type(line)))
-                self._add(line)
+                out.write(line, tag_of(type(record)))
+                self._add(record)
         if done.item.forward is None:
             self.count("out", len(done.output))
         out.commit(done.item.key)
@@ -309,10 +326,15 @@ def _side(done: Done, stage: str, **why: Any) -> dict[str, Any]:
     """A line of a side file: which record, why, and the record itself where it came from a line."""
     import msgspec
 
-    raw = done.item.raw
-    kind, _, name = done.item.key.partition(":")
-    return {"id": name, "kind": kind, "line": done.item.line or None, "stage": stage, **why,
-            "record": msgspec.Raw(raw) if raw else None}  # fmt: skip
+    item, raw = done.item, done.item.raw
+    kind, _, name = item.key.partition(":")
+    return {"id": _readable(name), "kind": kind, "file": _readable(item.source) or None, "line": item.line or None,
+            "stage": stage, **why, "record": msgspec.Raw(raw) if raw else None}  # fmt: skip
+
+
+def _readable(text: str) -> str:
+    """Text that UTF-8 can hold: names of files need not be."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

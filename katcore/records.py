@@ -9,6 +9,7 @@ trees, never cycles, so the garbage collector need not look at them (`gc=False`)
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -446,6 +447,11 @@ def key_of(record: Record) -> str:
 def encode(record: Record) -> bytes:
     """One JSON object without a newline."""
     return msgspec.json.encode(record)
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON has it: neither NaN nor Infinity is one, and null stands for both."""
+    return value if math.isfinite(value) else None
 
 
 def json_object(data: bytes) -> Json:

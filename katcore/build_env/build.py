@@ -55,7 +55,7 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
         record = line.record
         if isinstance(record, Change):
             key = item_key(Task, instance_id(record))
-            yield Item(key, payload=record, shard=record.id, raw=line.raw, line=line.number)
+            yield Item(key, payload=record, shard=record.id, raw=line.raw, line=line.number, source=line.source)
         elif isinstance(record, Task):
             yield Item(key_of(record), shard=record.instance_id, forward=line.raw, line=line.number)
         else:

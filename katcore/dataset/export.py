@@ -7,12 +7,12 @@ and the others are written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from katcore.dataset import harbor, harbor_export, rows, swe_tree
+from katcore.dataset import files, harbor, harbor_export, rows, swe_tree
 from katcore.dataset.formats import FORMATS, row_of
-from katcore.errors import RecordError
+from katcore.errors import InputError, KatError, RecordError
 from katcore.records import Json, Task
 from katcore.streams import Line
 
@@ -24,35 +24,58 @@ def export(
     name: str, lines: Iterable[Line], folder: Path, failed: Failed, *, image: str = "", wheels: bool = False
 ) -> int:
     """How many tasks were written; `failed` gets the id of each other one, and why."""
-    made = _rows(name, lines, failed, image, wheels)
-    if name == "harbor":
-        return harbor.write_harbor(made, folder)
-    kept = list(made)
-    plain = [{field: value for field, value in row.items() if not _file_of_tree(field, value)} for row in kept]
-    rows.write_rows(plain, folder / ROWS)
-    return swe_tree.write_swe_tree(kept, folder) if name == "swe-bench" else len(kept)
-
-
-def _rows(name: str, lines: Iterable[Line], failed: Failed, image: str, wheels: bool) -> Iterator[Json]:
     assert name in FORMATS
+    folders = _folders(name, folder)
+    kept: list[Json] = []
+    count = 0
     for line in lines:
-        task = line.record
-        assert isinstance(task, Task)
+        assert isinstance(line.record, Task)
+        id = line.record.instance_id
         try:
-            if name == "harbor" and harbor_export.rows_needed(task):
-                yield harbor_export.folder(task, image=image, wheels=wheels)
-            elif name == "swe-bench" and task.environment.report.kind == "junit" and harbor_export.rows_needed(task):
-                context = harbor_export.context(task, image=image, wheels=wheels)
-                yield row_of(name, line) | context | {"Dockerfile": context["Dockerfile"]["text"]}
-            else:
-                yield row_of(name, line)
-        except RecordError as error:
-            failed(task.instance_id, error.reason)
-        except (KeyError, ValueError) as error:
-            failed(task.instance_id, f"cannot be written as {name}: {error}")
+            row = _row(name, line, image, wheels)
+            if folders is not None:
+                folders.write(id, str(row[NAMED[name]]), _files(name, row))
+        except (RecordError, InputError) as error:
+            failed(id, error.reason if isinstance(error, RecordError) else str(error))
+        except KatError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what others have put beside a task may be anything
+            failed(id, f"cannot be written as {name}: {error}")
+        else:
+            count += 1
+            if name != "harbor":
+                kept.append({field: value for field, value in row.items() if not _file_of_tree(field, value)})
+    if name != "harbor":
+        rows.write_rows(kept, folder / ROWS)
+    return count
+
+
+NAMED = {"harbor": harbor.NAME, "swe-bench": "instance_id"}
+"""The formats that are folders of folders, and the field of a row that names its folder."""
+
+
+def _folders(name: str, folder: Path) -> files.Folders | None:
+    if name not in NAMED:
+        return None
+    return files.Folders(folder if name == "harbor" else swe_tree.begin_tree(folder))
+
+
+def _files(name: str, row: Json) -> dict[str, Json]:
+    if name == "harbor":
+        return {path: file for path, file in row.items() if path != harbor.NAME}
+    return swe_tree.folder_of(row)
+
+
+def _row(name: str, line: Line, image: str, wheels: bool) -> Json:
+    task = line.record
+    assert isinstance(task, Task)
+    if name == "harbor" and harbor_export.rows_needed(task):
+        return harbor_export.folder(task, image=image, wheels=wheels)
+    if name == "swe-bench" and task.environment.report.kind == "junit" and harbor_export.rows_needed(task):
+        context = harbor_export.context(task, image=image, wheels=wheels)
+        return row_of(name, line) | context | {"Dockerfile": context["Dockerfile"]["text"]}
+    return row_of(name, line)
 
 
 def _file_of_tree(field: str, value: object) -> bool:
-    from katcore.dataset import files
-
     return field == "Dockerfile" or files.is_file(value)

@@ -8,7 +8,6 @@ how their files are read and written. How a task is judged stays a matter of its
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +21,17 @@ from katcore.dataset import (
     harbor,
     multi_swe,
     programs,
-    rows,
     swe_bench,
     swe_rebench,
     swe_smith,
     swe_tree,
 )
 from katcore.dataset.origin import FIELD, origin_of, remember, restore
-from katcore.dataset.rows import LocatedRow
-from katcore.errors import RecordError
+from katcore.errors import KatError, RecordError
 from katcore.pool import Item
 from katcore.records import Json, Task, encode, item_key
 from katcore.streams import Line, splice
+from katcore.streams.foreign import ForeignRow, read_rows
 
 KAT_TASK = "tests/task.json"
 """Where a Harbor folder of ours holds the whole task."""
@@ -46,11 +44,11 @@ class DatasetFormat:
     to_task: Callable[[Json], Task]
     from_task: Callable[[Task], Json]
     needs: tuple[str, ...] = ()
-    read: Callable[[Path], Iterator[LocatedRow]] = rows.read_rows
+    read: Callable[[Path], Iterator[ForeignRow]] = read_rows
 
 
-def _swe_bench_rows(path: Path) -> Iterator[LocatedRow]:
-    return swe_tree.read_swe_tree(path) if path.is_dir() and swe_tree.is_tree(path) else rows.read_rows(path)
+def _swe_bench_rows(path: Path) -> Iterator[ForeignRow]:
+    return swe_tree.read_swe_tree(path) if path.is_dir() and swe_tree.is_tree(path) else read_rows(path)
 
 
 FORMATS = {
@@ -73,12 +71,14 @@ def items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
     for path in paths:
         for found in FORMATS[name].read(path):
             try:
+                if found.fault is not None:
+                    raise found.fault
                 line = line_of(name, found.row, found.where, found.path)
             except RecordError as error:
-                yield Item(f"row:{found.where}", error, raw=json.dumps(found.row).encode())
+                yield Item(f"row:{found.where}", error, raw=found.kept, line=found.line, source=found.source)
                 continue
             id = msgspec.json.decode(line, type=_Named).instance_id
-            yield Item(item_key(Task, id), line, shard=id)
+            yield Item(item_key(Task, id), line, shard=id, raw=found.raw, line=found.line, source=found.source)
 
 
 class _Named(msgspec.Struct):
@@ -93,28 +93,39 @@ def read(item: Item) -> Iterator[bytes]:
 
 
 def line_of(name: str, row: Json, where: str = "a row", path: Path | None = None) -> bytes:
-    """The line of a row's task; `path`, where the row was read, may tell which benchmark it is of."""
-    if name == "harbor" and KAT_TASK in row:
-        return _own(row)
-    kind = FORMATS[name]
-    missing = [field for field in kind.needs if field not in row]
+    """The line of a row's task; `path`, where the row was read, may tell which benchmark it is of.
+
+    RecordError, with `where`, for a row that is not of the format. Rows are other people's: whatever a format stumbles
+    over is wrong with this row alone.
+    """
+    missing = [field for field in FORMATS[name].needs if field not in row]
     if missing:
         raise RecordError("dataset", f"{where} is no row of {name}: it has no {', '.join(missing)}")
     try:
-        task = kind.to_task(row)
-        task.benchmark = benchmark.benchmark_of(name, task.benchmark, path)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise RecordError("dataset", f"{where}: {what}") from error
+        return _own(row) if name == "harbor" and KAT_TASK in row else _line(name, row, path)
+    except RecordError as error:
+        raise RecordError(error.stage, f"{where}: {error.reason}") from error
+    except Exception as error:
+        raise RecordError("dataset", f"{where}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    plain = isinstance(error, KatError | TypeError | ValueError)
+    return str(error) if plain else f"{type(error).__name__}: {error}"
+
+
+def _line(name: str, row: Json, path: Path | None) -> bytes:
+    kind = FORMATS[name]
+    task = kind.to_task(row)
+    task.benchmark = benchmark.benchmark_of(name, task.benchmark, path)
     return splice(encode(task), **{FIELD: remember(name, row, kind.from_task(task))})
 
 
 def _own(row: Json) -> bytes:
     """A task that KAT wrote as a Harbor folder: the whole of it, with the instruction as it is now."""
-    try:
-        task = msgspec.json.decode(row[KAT_TASK]["text"], type=Task)
-    except msgspec.DecodeError as error:
-        raise RecordError("dataset", f"{KAT_TASK}: {error}") from error
+    task = msgspec.json.decode(row[KAT_TASK]["text"], type=Task)
     return encode(msgspec.structs.replace(task, problem_statement=row["instruction.md"]["text"]))
 
 

@@ -58,7 +58,7 @@ def _mbpp(row: Json) -> Task:
     setup = text(row, "test_setup_code", "") or "\n".join(row.get("test_imports") or [])
     head = f"from solution import *\n{setup}\n" if setup else "from solution import *\n"
     tests = head + "".join(
-        f"\n\ndef test_{number}():\n" + "".join(f"    {line}\n" for line in one.splitlines())
+        f"\n\ndef test_{number}():\n" + "".join(f"    {line}\n" for line in one.split("\n"))
         for number, one in enumerate(asserts, 1)
     )
     names = [f"test_{number}" for number in range(1, len(asserts) + 1)]
@@ -108,7 +108,7 @@ def _as_humaneval(task: Task) -> Json:
 
 def _as_mbpp(task: Task) -> Json:
     tests = (task.test_files[TESTS].text or "").split("\n\ndef test_")
-    asserts = ["\n".join(line[4:] for line in part.splitlines()[1:]) for part in tests[1:]]
+    asserts = ["\n".join(line[4:] for line in part.removesuffix("\n").split("\n")[1:]) for part in tests[1:]]
     name = task.instance_id.removeprefix("mbpp-")
     return {
         "task_id": int(name) if name.isdigit() else name,

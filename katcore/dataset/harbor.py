@@ -13,16 +13,17 @@ import posixpath
 import re
 import shlex
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from katcore.dataset import files
 from katcore.dataset.benchmark import told_by_name
 from katcore.dataset.inline import archive
-from katcore.dataset.rows import EPOCH, LocatedRow, when
+from katcore.dataset.rows import EPOCH, when
 from katcore.disk.in_box import program
-from katcore.errors import InputError
+from katcore.errors import InputError, RecordError
 from katcore.records import Benchmark, Environment, Instruction, Json, Labels, Task, TaskSource, Verification
+from katcore.streams.foreign import ForeignRow
 
 RECIPE = "harbor"
 REWARD = "harbor::reward"
@@ -42,7 +43,7 @@ def is_task(path: Path) -> bool:
     return (path / "task.toml").is_file()
 
 
-def read_harbor(path: Path) -> Iterator[LocatedRow]:
+def read_harbor(path: Path) -> Iterator[ForeignRow]:
     """The task of a folder, or of every folder below it that is one."""
     if not path.is_dir():
         raise InputError(f"{path}: a Harbor task is a folder with a task.toml")
@@ -50,18 +51,10 @@ def read_harbor(path: Path) -> Iterator[LocatedRow]:
     if not folders:
         raise InputError(f"{path}: no task.toml in it")
     for folder in folders:
-        yield LocatedRow({NAME: folder.name} | files.read_folder(folder), str(folder), folder)
-
-
-def write_harbor(rows: Iterable[Json], folder: Path) -> int:
-    """A folder for each task; how many."""
-    count = 0
-    for row in rows:
-        files.write_folder(
-            folder / files.safe_name(str(row[NAME])), {name: file for name, file in row.items() if name != NAME}
-        )
-        count += 1
-    return count
+        try:
+            yield ForeignRow({NAME: folder.name} | files.read_folder(folder), str(folder), folder)
+        except (RecordError, OSError) as error:
+            yield ForeignRow({}, str(folder), folder, fault=files.unusable(folder, error))
 
 
 def to_task(row: Json) -> Task:
@@ -160,7 +153,7 @@ def _dockerfile(text: str, context: Mapping[str, Json]) -> tuple[str, dict[str, 
     """The working folder, the variables, and the files that end up below the working folder, by their place in it."""
     workdir, env = "/", dict[str, str]()
     copied: dict[str, Json] = {}
-    for line in re.sub(r"\\\n", " ", text).splitlines():
+    for line in re.sub(r"\\\n", " ", text).split("\n"):
         word, _, rest = line.strip().partition(" ")
         if word.upper() == "WORKDIR":
             workdir = posixpath.join(workdir, rest.strip().strip('"'))

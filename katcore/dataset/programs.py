@@ -93,7 +93,7 @@ def _rule_case(case: Json, metadata: Json) -> Json:
         return {"stdin": case["input"], "stdout": case["output"]}
     if not metadata.get("func_name"):
         raise ValueError("metadata names no func_name, which functional cases call")
-    arguments = [json.loads(line) for line in case["input"].splitlines() if line.strip()]
+    arguments = [json.loads(line) for line in case["input"].split("\n") if line.strip()]
     return {"call": metadata["func_name"], "arguments": arguments, "value": json.loads(case["output"])}
 
 

@@ -51,7 +51,7 @@ def github(repo: str) -> str:
 def to_task(row: Json) -> Task:
     """KeyError, TypeError or ValueError name the field that is not as it should be."""
     name, repo, commit = text(row, "instance_id"), text(row, "repo"), text(row, "base_commit")
-    image, level = text(row, "image", image_name(name)), row.get("difficulty")
+    image = text(row, "image", image_name(name))
     return Task(
         instance_id=name,
         repo=repo,
@@ -59,7 +59,7 @@ def to_task(row: Json) -> Task:
         created_at=when(row.get("created_at")),
         benchmark=_benchmark(row),
         labels=Labels(language=text(row, "language", "")),
-        difficulty=DIFFICULTY.get(level) if isinstance(level, str) else level,
+        difficulty=_difficulty(row.get("difficulty")),
         problem_statement=text(row, "problem_statement"),
         instruction=Instruction(kind="human"),
         source=TaskSource(kind="image", url=image, ref=WORKDIR),
@@ -77,6 +77,13 @@ def to_task(row: Json) -> Task:
     )
 
 
+def _difficulty(level: object) -> float | None:
+    """A number, or one of Verified's answers; null for what others mean by the name."""
+    if isinstance(level, str):
+        return DIFFICULTY.get(level)
+    return float(level) if isinstance(level, int | float) and not isinstance(level, bool) else None
+
+
 def _benchmark(row: Json) -> Benchmark | None:
     """By the data set that a row of 5.x names, else by the repository; Verified alone tells how hard a task is."""
     sets, split = row.get("datasets"), text(row, "split", "") or None
@@ -86,7 +93,8 @@ def _benchmark(row: Json) -> Benchmark | None:
     repo, numbered = text(row, "repo"), re.fullmatch(r".+-\d+", text(row, "instance_id"))
     for part, repositories in REPOSITORIES.items():
         if repo in repositories and numbered:
-            verified = row.get("difficulty") in DIFFICULTY
+            level = row.get("difficulty")
+            verified = isinstance(level, str) and level in DIFFICULTY
             return Benchmark(name="swe-bench-verified" if verified else "swe-bench", split=split or part)
     return Benchmark(name="swe-bench-multimodal", split=split) if row.get("image_assets") else None
 

@@ -8,14 +8,15 @@ are in `task.yaml`. Writing gives the same files again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from katcore.dataset import files
-from katcore.dataset.rows import LocatedRow, plain
 from katcore.disk.whole import write_whole
-from katcore.errors import InputError, first_line
 from katcore.records import Json
+from katcore.streams.foreign import ForeignRow, plain
 
 AS_FILE = {
     "patch": "gold.patch",
@@ -36,24 +37,22 @@ def is_tree(path: Path) -> bool:
     return (path / "tasks").is_dir() or (path / "task.yaml").is_file()
 
 
-def read_swe_tree(path: Path) -> Iterator[LocatedRow]:
+def read_swe_tree(path: Path) -> Iterator[ForeignRow]:
     """The tasks in the order of their names."""
     folders = [path] if (path / "task.yaml").is_file() else sorted((path / "tasks").iterdir())
     for folder in folders:
         if (folder / "task.yaml").is_file():
-            yield LocatedRow(_read_task(folder), str(folder), folder)
+            try:
+                yield ForeignRow(_read_task(folder), str(folder), folder)
+            except Exception as error:  # noqa: BLE001 - whatever other people's YAML makes of the reader
+                yield ForeignRow({}, str(folder), folder, fault=files.unusable(folder, error))
 
 
 def _read_task(folder: Path) -> Json:
-    import yaml
-
-    try:
-        row = plain(yaml.safe_load((folder / "task.yaml").read_text(encoding="utf-8")))
-        tests = json.loads((folder / "tests.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{folder}: {first_line(error)}") from error
+    row = plain(yaml.safe_load((folder / "task.yaml").read_text(encoding="utf-8")))
+    tests = json.loads((folder / "tests.json").read_text(encoding="utf-8"))
     if not isinstance(row, dict) or not isinstance(tests, dict):
-        raise InputError(f"{folder}: task.yaml and tests.json hold objects")
+        raise ValueError("task.yaml and tests.json hold objects")
     row |= tests
     for name, file in files.read_folder(folder).items():
         if name in ("task.yaml", "tests.json"):
@@ -63,31 +62,33 @@ def _read_task(folder: Path) -> Json:
     return row
 
 
-def write_swe_tree(rows: Iterable[Json], folder: Path) -> int:
-    """A tree that `swebench` takes; the number of tasks."""
-    import yaml
+def folder_of(row: Json) -> dict[str, Json]:
+    """The files of a row's folder in a tree, as `swebench` takes it."""
+    meta = {name: value for name, value in row.items() if name not in AS_FILE and not files.is_file(value)}
+    tests = {name: meta.pop(name) for name in list(meta) if name in LISTS}
+    for name in TESTS:
+        tests[name] = json.loads(tests[name]) if isinstance(tests.get(name), str) else tests.get(name, [])
+    meta.setdefault("split", "test")
+    meta.setdefault("datasets", ["kat"])
+    found = {
+        "task.yaml": _text(yaml.safe_dump(meta, allow_unicode=True)),
+        "tests.json": _text(json.dumps(tests, indent=2, ensure_ascii=False) + "\n"),
+    }
+    for name, value in row.items():
+        if name in AS_FILE and (value or name not in OPTIONAL):
+            found[AS_FILE[name]] = value if files.is_file(value) else _text(value)
+        elif files.is_file(value):
+            found[name] = value
+    return found
 
+
+def begin_tree(folder: Path) -> Path:
+    """A tree without tasks, if there is none; where its tasks' folders lie."""
     folder.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for row in rows:
-        place = folder / "tasks" / files.safe_name(str(row["instance_id"]))
-        place.mkdir(parents=True, exist_ok=True)
-        meta = {name: value for name, value in row.items() if name not in AS_FILE and not files.is_file(value)}
-        tests = {name: meta.pop(name) for name in list(meta) if name in LISTS}
-        for name in TESTS:
-            tests[name] = json.loads(tests[name]) if isinstance(tests.get(name), str) else tests.get(name, [])
-        meta.setdefault("split", "test")
-        meta.setdefault("datasets", ["kat"])
-        (place / "task.yaml").write_text(yaml.safe_dump(meta, allow_unicode=True), encoding="utf-8")
-        (place / "tests.json").write_text(json.dumps(tests, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        for name, value in row.items():
-            if name in AS_FILE and (value or name not in OPTIONAL):
-                files.write_folder(
-                    place, {AS_FILE[name]: value if files.is_file(value) else {"text": value, "mode": "100644"}}
-                )
-            elif files.is_file(value):
-                files.write_folder(place, {name: value})
-        count += 1
     if not (folder / "sweb.yaml").exists():
         write_whole(folder / "sweb.yaml", yaml.safe_dump(TREE))
-    return count
+    return folder / "tasks"
+
+
+def _text(text: str) -> Json:
+    return {"text": text, "mode": "100644"}

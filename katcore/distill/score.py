@@ -30,7 +30,7 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
         if isinstance(line.record, Task):
             yield Item(key_of(line.record), shard=line.record.instance_id, forward=line.raw)
         elif isinstance(line.record, Pack):
-            yield Item(key_of(line.record), payload=line.record, raw=line.raw, line=line.number)
+            yield Item(key_of(line.record), payload=line.record, raw=line.raw, line=line.number, source=line.source)
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class Scorer:
                 f"expert {name} has another tokenizer or chat template than pack {pack.id}",
                 hint="on-policy distillation compares log-probs of the same tokens: take an expert with the student's",
             )
+        model.lm.accept(pack)
         part, places = subtrees(tree, roots)
         device = model.lm.device
         index = (part.parent >= 0).nonzero()[:, 0]  # a root has nothing before it

@@ -17,7 +17,7 @@ _OTHERS = re.compile(r"[^A-Za-z0-9]")
 def text_of(content: Any) -> str:
     """The text of a message's content: a string, a list of text parts, or nothing."""
     if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+        return "".join(part.get("text") or part.get("refusal") or "" for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from katcore.model.calls import CallForm, form_of
 from katcore.model.completion import TextCall, parse_text, settled
-from katcore.model.template import ChatTemplate, Message, NotAnExtension, TemplateError, Tool, load_template
+from katcore.model.files import read_json
+from katcore.model.messages import Message, Tool
+from katcore.model.template import ChatTemplate, NotAnExtension, TemplateError, load_template
 from katcore.model.tokenizer import SMALL, Tokenizer, load_tokenizer
 from katcore.records import ToolCall
 
@@ -51,6 +53,14 @@ class ChatModel:
         """SHA-256 of tokenizer and chat template: the `tokenizer` field of trajectories and packs."""
         templates = json.dumps(self.template.sources, sort_keys=True).encode()
         return hashlib.sha256(self.tokenizer.state() + b"\n" + templates).hexdigest()
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """How many tokens the model has: by its config, which may leave room behind the tokenizer's."""
+        config = read_json(self.folder / "config.json")
+        inner = config.get("text_config")
+        size = (inner if isinstance(inner, dict) else config).get("vocab_size")
+        return size if isinstance(size, int) else len(self.tokenizer)
 
     @property
     def stop_ids(self) -> tuple[int, ...]:

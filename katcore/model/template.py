@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from katcore.errors import InputError
 from katcore.model.files import read_json
+from katcore.model.messages import Malformed, Message, Tool, plain, tools_of
 
 # Templates that ask whether arguments are a string, or add them to one (DeepSeek's), get them as they were written.
 _KEY = r"(?:\.{0}|\[['\"]{0}['\"]\])"
@@ -30,8 +30,9 @@ _RAW = re.compile(
     r"arguments is string|\+\s*\w+" + _KEY.format(r"\w+") + "*?" + _KEY.format("arguments") + r"(?!\s*\|)"
 )
 
-Message = dict[str, Any]
-Tool = dict[str, Any]
+
+_OF_A_TEMPLATE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What else its expressions raise over messages that it was not written for."""
 
 
 class TemplateError(InputError):
@@ -63,14 +64,15 @@ class ChatTemplate:
 
     def render(self, messages: Sequence[Message], tools: Sequence[Tool] | None, add_generation_prompt: bool) -> str:
         """The conversation as text; TemplateError when the template has no place for it."""
-        template, raw_arguments = self._pick(tools)
-        plain = [_plain(message, raw_arguments) for message in messages]
-        given = {"tools": list(tools) if tools else None, "documents": None}
         try:
-            return template.render(
-                messages=plain, add_generation_prompt=add_generation_prompt, **given, **self._special
-            )
-        except (jinja2.TemplateError, TypeError, KeyError) as reason:
+            shown = tools_of(tools)
+            template, raw_arguments = self._pick(shown)
+            given = {"messages": plain(messages, raw_arguments), "tools": shown or None, "documents": None}
+        except Malformed as reason:
+            raise TemplateError(str(reason)) from None
+        try:
+            return template.render(**given, add_generation_prompt=add_generation_prompt, **self._special)
+        except (jinja2.TemplateError, *_OF_A_TEMPLATE) as reason:
             raise TemplateError(f"the chat template refuses these messages: {reason}") from None
 
     def _pick(self, tools: Sequence[Tool] | None) -> tuple[jinja2.Template, bool]:
@@ -97,7 +99,10 @@ def load_template(folder: Path, special: dict[str, str]) -> ChatTemplate:
     """The chat template of a model folder: `chat_template.jinja` first, else the one in `tokenizer_config.json`."""
     path = folder / "chat_template.jinja"
     if path.is_file():
-        return ChatTemplate({"default": path.read_text(encoding="utf-8")}, special)
+        try:
+            return ChatTemplate({"default": path.read_text(encoding="utf-8")}, special)
+        except UnicodeDecodeError as reason:
+            raise TemplateError(f"{path}: not UTF-8: {reason.reason}") from None
     found = read_json(folder / "tokenizer_config.json").get("chat_template")
     if isinstance(found, list):
         return ChatTemplate({entry["name"]: entry["template"] for entry in found}, special)
@@ -127,28 +132,3 @@ def _tojson(
 
 def _raise_exception(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
-
-
-def _plain(message: Message, raw_arguments: bool) -> Message:
-    """The message as templates expect it: text content in one string, `developer` as `system`, arguments as objects.
-
-    A template that says what to do with arguments that are a string gets them as they were written.
-    """
-    plain = dict(message)
-    if isinstance(plain.get("content"), list):
-        plain["content"] = "".join(part.get("text") or "" for part in plain["content"])
-    elif plain.get("content") is None:
-        plain["content"] = ""
-    if plain.get("role") == "developer":
-        plain["role"] = "system"
-    if plain.get("tool_calls") and not raw_arguments:
-        plain["tool_calls"] = [_parsed(call) for call in plain["tool_calls"]]
-    return plain
-
-
-def _parsed(call: dict[str, Any]) -> dict[str, Any]:
-    function = dict(call.get("function") or {})
-    if isinstance(function.get("arguments"), str):
-        with suppress(ValueError):  # where the model wrote no JSON, its own text is the best there is
-            function["arguments"] = json.loads(function["arguments"] or "{}")
-    return {**call, "function": function}

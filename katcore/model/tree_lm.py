@@ -24,6 +24,7 @@ from katcore.model.partition import partition
 from katcore.model.seams import Seam, Shown
 from katcore.model.supported import refuse_config, refuse_unsupported
 from katcore.model.tree import Forest
+from katcore.records import Pack
 from katkernels.linear_logprob import linear_logprob
 from katkernels.tree_attention import tree_attention
 
@@ -107,8 +108,6 @@ class TreeLM:
     def hidden(self, seam: Seam, *, recompute: bool = False) -> Tensor:
         """Last hidden states [n, H] of a part's own tokens; `recompute`: keep no more than the layers' inputs."""
         part = seam.part
-        if int(part.tokens.max()) >= self.vocabulary:
-            raise InputError(f"token id {int(part.tokens.max())} is outside the model's {self.vocabulary} tokens")
         self._attend(ATTENTION)
         with self._checkpointing(recompute):
             out = self.model.get_decoder()(
@@ -188,6 +187,13 @@ class TreeLM:
             expected = self.linear_logprobs(tree.tokens[path])
             worst = max(worst, float((got[[i - 1 for i in path[1:]]] - expected).abs().max()))
         return worst
+
+    def accept(self, pack: Pack) -> None:
+        """InputError for a pack with a token that this model has not."""
+        if pack.tokens and not 0 <= min(pack.tokens) <= max(pack.tokens) < self.vocabulary:
+            wrong = next(token for token in pack.tokens if not 0 <= token < self.vocabulary)
+            what = f"pack {pack.id}: {wrong} is no token id: the model has {self.vocabulary} tokens"
+            raise InputError(what, hint="give kat-rollout and kat-pack-trie the same --model")
 
     def linear_logprobs(self, ids: Tensor) -> Tensor:
         """Log-probs [L − 1] of ids[1:] by the model's own forward over one sequence: what tree results must equal."""

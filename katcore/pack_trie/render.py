@@ -33,6 +33,10 @@ from katcore.model.template import TemplateError
 from katcore.pack_trie.segments import Segments
 from katcore.records import Json, Node, Sample, ToolCall, Trajectory
 
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest weight that a pack holds."""
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+"""Those that templates are written for; of others one may render nothing and say nothing."""
 _PROBE: Json = {"role": "user", "content": "?"}
 _CALL: Json = {"id": "0", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 _RESULT: Json = {"role": "tool", "tool_call_id": "0", "name": "f", "content": "?"}
@@ -51,14 +55,17 @@ class Renderer:
 
         Every assistant's message is a target but for those with `"weight": 0`. Tools are those of the first message.
         """
-        if sample.weight < 0:
-            raise RecordError("render", f"its weight {sample.weight:g} is below 0")
+        if not 0 <= sample.weight <= LARGEST:
+            raise RecordError("render", f"its weight {sample.weight:g} is not between 0 and {LARGEST:g}")
         if (sample.text is None) == (not sample.messages):
             raise RecordError("render", "a sample has either messages or text")
         if sample.text is not None:
             return [self._text(sample.text, sample.loss_spans)]
         if sample.loss_spans:
             raise RecordError("render", "loss_spans count the characters of `text`, and this sample has messages")
+        for i, message in enumerate(sample.messages):
+            if message.get("weight") not in (None, 0, 1):
+                raise RecordError("render", f"message {i}: its weight {message['weight']!r} is neither 0 nor 1")
         nodes = [
             Node(id=i, parent=i - 1 if i else None, role=str(message.get("role")), message=message)
             for i, message in enumerate(sample.messages)
@@ -104,6 +111,8 @@ class Renderer:
                 if node.parent not in paths:
                     raise RecordError("nodes", f"node {node.id} does not come after its parent {node.parent}")
                 paths[node.id] = [*paths[node.parent], node]
+                if node.role not in ROLES:
+                    self._check_role(paths[node.id])
                 if node.role == "assistant" and node.id in targets:
                     made.append(self._target(paths[node.id], whole))
         except TemplateError as error:
@@ -111,6 +120,12 @@ class Renderer:
         finally:
             self._segments.forget()
         return made
+
+    def _check_role(self, path: Sequence[Node]) -> None:
+        """RecordError for a message of a role that the template passes over."""
+        *before, _ = messages = [_message(node) for node in path]
+        if self.chat.render(messages) == self.chat.render(before):
+            raise RecordError("render", f"message {len(before)}: the chat template has no role {path[-1].role!r}")
 
     def _target(self, path: Sequence[Node], whole: dict[int, list[int]]) -> Node:
         """The node of the last message of `path`; `whole` has the ids of the targets before, and gets this one's."""

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from katcore.errors import InputError, RecordError, Rejected, UsageError
+from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
 from katcore.pack_trie.group import GroupTree, Member, settle
 from katcore.pack_trie.objective import PackObjective
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.options import PackOptions
 from katcore.pack_trie.packing import packs
 from katcore.pack_trie.tree import TokenTree
-from katcore.pool import Item
+from katcore.pool import Item, unforeseen
 from katcore.records import Node, Pack, Sample, Scaffold, Trajectory, key_of
 from katcore.streams import Line
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from katcore.pack_trie.render import Renderer
 
 Count = Callable[[str, int], None]
+LARGEST_REWARD = 1e30
+"""Its square is still a number: advantages divide by a standard deviation."""
 
 
 @dataclass
@@ -90,10 +92,8 @@ def groups(lines: Iterable[Line], reader: Reader, count: Count) -> Iterator[Grou
         record = line.record
         if isinstance(record, Sample):
             count("samples", 1)
-            try:
-                yield Group(1, members=[reader.sample(line, record)])
-            except RecordError as error:
-                yield _away(line, error)
+            made = _read(reader.sample, line, record)
+            yield made if isinstance(made, Item) else Group(1, members=[made])
         if not isinstance(record, Trajectory):
             continue
         count("trajectories", 1)
@@ -103,13 +103,26 @@ def groups(lines: Iterable[Line], reader: Reader, count: Count) -> Iterator[Grou
             continue
         group.ids.add(record.id)
         group.seen += 1
-        try:
-            group.members.append(reader.trajectory(line, record))
-        except RecordError as error:
-            yield _away(line, error)
+        made = _read(reader.trajectory, line, record)
+        if isinstance(made, Item):
+            yield made
+        else:
+            group.members.append(made)
         if group.seen >= group.size:
             yield waiting.pop(record.group_id)
     yield from waiting.values()
+
+
+def _read(read: Callable[[Line, Any], Member], line: Line, record: Any) -> Member | Item:
+    """A record as a member, or the reason why it is none. InputError ends the stream, a mistake of ours does not."""
+    try:
+        return read(line, record)
+    except RecordError as error:
+        return _away(line, error)
+    except KatError:
+        raise
+    except Exception as error:  # noqa: BLE001 - messages are free-form, templates are other people's
+        return _away(line, unforeseen(error))
 
 
 @dataclass
@@ -163,12 +176,15 @@ class Reader:
         if trajectory.verdict is None and self.objective.needs_reward:
             hint = f"{self.settings.objective} needs rewards: run kat-verify first"
             raise InputError(f"{where} has no verdict", hint=hint)
+        if trajectory.verdict is not None and abs(trajectory.verdict.reward) > LARGEST_REWARD:
+            raise RecordError("reward", f"{trajectory.verdict.reward:g} is too large to compare")
         if _is_text(trajectory):
             self._check_text(line, f"trajectory {trajectory.id}")
             return Member(trajectory, TokenTree.of_nodes(self.renderer.trajectory(trajectory)), line)
         self.tokenizer.check(line, trajectory.tokenizer)
         nodes = _without_corrections(trajectory.nodes) if self.objective.needs_logprobs else trajectory.nodes
         member = Member(trajectory, TokenTree.of_nodes(nodes), line)
+        self._check_tokens(member.tree)
         if self.objective.needs_logprobs and not member.masked:
             self._check_policy(where, member.tree)
         return member
@@ -180,6 +196,13 @@ class Reader:
                 hint=self._own_tokens,
             )
         self.tokenizer.check(line, self.renderer.chat.digest)
+
+    def _check_tokens(self, tree: TokenTree) -> None:
+        """RecordError for a token that the model of --model has not; without --model nobody knows its vocabulary."""
+        size = self.chat.vocabulary if self.chat else 0
+        largest = int(tree.tokens.max(initial=-1))
+        if size and largest >= size:
+            raise RecordError("tokens", f"{largest} is no token id: the model has {size} tokens")
 
     def _check_policy(self, where: str, tree: TokenTree) -> None:
         for node in tree.nodes:
@@ -225,4 +248,4 @@ def _step(trees: list[GroupTree], step: int, tokenizer: str, settings: PackOptio
 
 def _away(line: Line, reason: RecordError | Rejected) -> Item:
     record: Any = line.record
-    return Item(key_of(record), payload=reason, raw=line.raw, line=line.number)
+    return Item(key_of(record), payload=reason, raw=line.raw, line=line.number, source=line.source)

@@ -23,6 +23,10 @@ Index = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
+LEAST, MOST = float(np.finfo(np.float32).min), 1.0
+"""Bounds of a log-prob: what 32 bits hold, and 0 with room for an engine's rounding."""
+
+
 @dataclass(frozen=True)
 class TokenTree:
     """T tokens of K messages, S of them sampled. A message's tokens follow its parent's."""
@@ -166,9 +170,15 @@ def _check(node: Node) -> None:
     rising = all(a < b for a, b in node.sampled) and all(a <= b for a, b in pairwise([0, *bounds]))
     if not rising or (bounds and bounds[-1] > len(node.token_ids)):
         raise RecordError("tokens", f"node {node.id} has sampled spans outside its {len(node.token_ids)} tokens")
+    if node.token_ids and min(node.token_ids) < 0:
+        raise RecordError("tokens", f"node {node.id}: {min(node.token_ids)} is no token id")
     count = sum(b - a for a, b in node.sampled)
-    if node.engine_logprobs is not None and len(node.engine_logprobs) != count:
+    if node.engine_logprobs is None:
+        return
+    if len(node.engine_logprobs) != count:
         raise RecordError("tokens", f"node {node.id}: {len(node.engine_logprobs)} log-probs of {count} sampled tokens")
+    if wrong := [value for value in node.engine_logprobs if not LEAST <= value <= MOST]:
+        raise RecordError("tokens", f"node {node.id}: {wrong[0]:g} is no log-prob")
 
 
 def _length(node: Node) -> int:

@@ -24,7 +24,7 @@ class Item:
 
     `key` is what `--resume` remembers and seeds derive from. `shard` is what `--shard i/n` divides by (a task's id, so
     that groups stay whole). `forward` is a line that passes through as it is: nothing is done with it. `raw` is the
-    input line kept for a dead letter.
+    input kept for a dead letter, `source` the file in which it was, at `line`.
     """
 
     key: str
@@ -33,6 +33,7 @@ class Item:
     forward: bytes | None = None
     raw: bytes = b""
     line: int = 0
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,13 @@ def shard_of(item: Item, shards: int) -> int:
     return int.from_bytes(digest[:8], "big") % shards
 
 
+def unforeseen(error: Exception) -> RecordError:
+    """A mistake in how one record was treated, as the reason why there is nothing of it."""
+    reason = RecordError("internal", f"{type(error).__name__}: {error}")
+    reason.__cause__ = error
+    return reason
+
+
 def settle(process: Process, item: Item) -> Done:
     """Run one item. A rejection or a dead letter is an outcome; a KatError ends the stage.
 
@@ -79,9 +87,7 @@ def settle(process: Process, item: Item) -> Done:
     except KatError:
         raise
     except Exception as error:  # noqa: BLE001 - see above
-        unforeseen = RecordError("internal", f"{type(error).__name__}: {error}")
-        unforeseen.__cause__ = error
-        return Done(item, failed=unforeseen)
+        return Done(item, failed=unforeseen(error))
 
 
 def run(

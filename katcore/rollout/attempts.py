@@ -134,7 +134,7 @@ def attempts(lines: Iterable[Line], setup: Setup) -> Iterator[Item]:
         yield Item(key_of(task), shard=task.instance_id, forward=line.raw)
         for attempt in attempts_at(task, setup):
             key = item_key(Trajectory, attempt.id)
-            yield Item(key, attempt, shard=task.instance_id, raw=line.raw, line=line.number)
+            yield Item(key, attempt, shard=task.instance_id, raw=line.raw, line=line.number, source=line.source)
 
 
 def attempts_at(task: Task, setup: Setup) -> Iterator[Attempt]:

@@ -85,7 +85,7 @@ def groups(lines: Iterable[Line], setup: Setup) -> Iterator[Item]:
             continue
         passed.add(task.instance_id)
         yield Item(key_of(task), shard=task.instance_id, forward=line.raw)
-        yield replace(item_of(task, setup), raw=line.raw, line=line.number)
+        yield replace(item_of(task, setup), raw=line.raw, line=line.number, source=line.source)
 
 
 def item_of(task: Task, setup: Setup) -> Item:

@@ -16,9 +16,11 @@ from pathlib import Path
 import msgspec
 
 from katcore.disk.whole import PART, write_whole
+from katcore.errors import RecordError
 from katcore.gateway import journal
 from katcore.pool import Done, Item, Settle
-from katcore.records import Trajectory, encode
+from katcore.records import Trajectory
+from katcore.streams import checked
 
 DONE = ".done"
 OPEN = ".jsonl"
@@ -79,7 +81,11 @@ class KeptAttempts:
             return Done(item, list(_read(path)))
         done = settle(item)
         if done.output:
-            write_whole(path, b"".join(encode(record) + b"\n" for record in done.output))
+            try:
+                lines = [checked(record) + b"\n" for record in done.output]
+            except RecordError as error:
+                return Done(item, failed=error)
+            write_whole(path, b"".join(lines))
             self._unlink_journals(done.output)
         return done
 
@@ -118,5 +124,5 @@ def _name(item: Item) -> str:
 
 
 def _read(path: Path) -> Iterator[Trajectory]:
-    for line in path.read_bytes().splitlines():
+    for line in path.read_bytes().removesuffix(b"\n").split(b"\n"):
         yield msgspec.json.decode(line, type=Trajectory)

@@ -177,17 +177,22 @@ def _version_2(mounts: Path, own: Path) -> Iterator[Path]:
 
 
 def _groups(own: Path) -> Iterator[tuple[str, str, str]]:
-    for line in _read(own).splitlines():
+    for line in _lines(own):
         number, names, path = line.split(":", 2)
         yield number, names, path
 
 
 def _fields(mounts: Path) -> list[list[str]]:
-    return [line.split() for line in _read(mounts).splitlines()]
+    return [line.split(" ") for line in _lines(mounts)]
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file of the kernel's, which escapes spaces and newlines in names and nothing else."""
+    return [line for line in _read(path).split("\n") if line]
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return os.fsdecode(path.read_bytes())
     except OSError:
         return ""

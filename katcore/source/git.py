@@ -294,15 +294,15 @@ def remember(repository: Repository) -> None:
     """Note where on this host a repository lies, so that `locate` finds it without asking its URL."""
     notes = _notes(repository.url or f"local:{repository.name}")
     with locked(notes):
-        known = notes.read_text().splitlines() if notes.exists() else []
-        if str(repository.folder) not in known:
-            write_whole(notes, "\n".join([*known, str(repository.folder)]) + "\n")
+        known, folder = _noted(notes), os.fsencode(repository.folder)
+        if folder not in known:
+            write_whole(notes, b"".join(each + b"\n" for each in (*known, folder)))
 
 
 def locate(url: str, commit: str) -> Repository:
     """The repository that holds a commit: a remembered one, else a clone. `local:NAME` is one without a URL."""
     notes = _notes(url)
-    for known in notes.read_text().splitlines() if notes.exists() else []:
+    for known in map(os.fsdecode, _noted(notes)):
         if Path(known).is_dir():
             repository = _look(Path(known))
             if repository.has(commit):
@@ -319,6 +319,11 @@ def locate(url: str, commit: str) -> Repository:
 
 def _notes(url: str) -> Path:
     return cache_dir("git") / "known" / digest_of(url)
+
+
+def _noted(notes: Path) -> list[bytes]:
+    """The folders in it."""
+    return notes.read_bytes().split(b"\n")[:-1] if notes.exists() else []
 
 
 def checkout_tree(repository: Repository, tree: str, folder: Path) -> None:

@@ -4,8 +4,8 @@ The one place where KAT opens record files. Rooms read `Line`s and hand back rec
 an output.
 """
 
-from katcore.streams.lines import Line, splice
+from katcore.streams.lines import Line, checked, splice
 from katcore.streams.output import Output, open_output
 from katcore.streams.reader import read_records
 
-__all__ = ["Line", "Output", "open_output", "read_records", "splice"]
+__all__ = ["Line", "Output", "checked", "open_output", "read_records", "splice"]

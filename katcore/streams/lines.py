@@ -1,6 +1,7 @@
 """One line of a record stream: decoded, validated, and kept as the bytes that it was.
 
-In: bytes. Out: `Line`s. Whatever is wrong is an `InputError` that names the file and the line.
+In: bytes. Out: `Line`s. Whatever is wrong is an `InputError` that names the file and the line. `checked` is the other
+end: what a reader would refuse is not written.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from katcore.errors import InputError
-from katcore.records import RECORDS, Record, tag_of
+from katcore.errors import InputError, RecordError
+from katcore.records import RECORDS, Record, encode, tag_of
 
 TAGS = {kind: tag_of(kind) for kind in RECORDS}
 
@@ -72,12 +73,29 @@ def split_lines(chunks: Iterable[bytes], source: str) -> Iterator[bytes]:
         raise InputError(f"{source}: line {number}: truncated: the last line has no newline")
 
 
+def checked(record: Record | bytes) -> bytes:
+    """A record as its line. RecordError where a reader would refuse it: it must not be written."""
+    raw = b""
+    try:
+        raw = record if isinstance(record, bytes) else encode(record)
+        _decoded(raw)
+    except (ValueError, TypeError, RecursionError) as error:  # msgspec's errors are ValueErrors, as those of Unicode
+        what = _why(raw, error) if raw else f"cannot be written as JSON: {error}"
+        raise RecordError("output", what) from error
+    return raw
+
+
+def _decoded(raw: bytes) -> Record:
+    record = decode(raw)
+    if not raw.isascii():
+        raw.decode()  # msgspec does not look into the strings of fields that it does not know
+    return record
+
+
 def record_of(raw: bytes, source: str, number: int, kinds: Kinds) -> Record:
     """A line's record, validated. InputError says where it stands and what is wrong with it."""
     try:
-        record = decode(raw)
-        if not raw.isascii():
-            raw.decode()  # msgspec does not look into the strings of fields that it does not know
+        record = _decoded(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{source}: line {number}: {_why(raw, error)}", hint=_hint(raw)) from error
     if type(record) not in kinds:

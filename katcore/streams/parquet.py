@@ -84,13 +84,24 @@ def _file(path: Path, schema: pa.Schema) -> Iterator[_File]:
 
 def read_parquet(path: Path) -> Iterator[bytes]:
     """The records as JSON objects: `schema` first, then the columns in the struct's order, then unknown fields."""
+    number = 0
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for batch in file.iter_batches(_BATCH):
                 if batch.num_rows and batch.num_columns:
-                    yield from arrow.from_batch(batch, _kind(batch, path), str(path))
-    except (pa.ArrowInvalid, OSError) as error:
+                    yield from _records(batch, path, number)
+                number += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: truncated or damaged Parquet: {first_line(error)}") from error
+
+
+def _records(batch: pa.RecordBatch, path: Path, before: int) -> list[bytes]:
+    """The records of a batch. InputError where a value of others cannot be read (text that is not UTF-8, say)."""
+    try:
+        return arrow.from_batch(batch, _kind(batch, path), str(path))
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        where = f"{path}: rows {before + 1} to {before + batch.num_rows}"
+        raise InputError(f"{where}: a value cannot be read: {first_line(error)}") from error
 
 
 def _kind(batch: pa.RecordBatch, path: Path) -> type[Struct]:

@@ -24,7 +24,7 @@ from katcore.model.folder import ChatModel
 from katcore.model.folder import load as load_chat_model
 from katcore.model.threads import set_threads
 from katcore.model.tree_lm import TreeLM
-from katcore.records import Pack
+from katcore.records import Pack, finite
 from katcore.train.adam import Adam
 from katcore.train.batch import Step, steps
 from katcore.train.losses import OBJECTIVES, LossOutputs, reduce_metrics
@@ -107,7 +107,7 @@ class Trainer:
         """The parameters that the optimiser changes; tied weights once."""
         return [p for p in self.lm.model.parameters() if p.requires_grad]
 
-    def step(self, packs: Sequence[Pack]) -> dict[str, float]:
+    def step(self, packs: Sequence[Pack]) -> dict[str, float | None]:
         """Update the weights on the packs of one step; returns the step's metrics. InputError for packs of several."""
         for pack in packs:
             self.accept(pack)
@@ -127,13 +127,17 @@ class Trainer:
             )
         if pack.objective != name and not any(any(getattr(pack, weight)) for weight in OBJECTIVES[name].weights):
             raise InputError(f"pack {pack.id} was packed for {pack.objective}: nothing in it trains {name}")
+        self.lm.accept(pack)
+        if self.passes.reference is not None:
+            self.passes.reference.accept(pack)
         sampled = any(pack.rl_weight) or any(pack.kl_weight)
         if self.objective.on_policy and sampled and pack.engine_logprob is None:
             raise InputError(f"pack {pack.id} has no engine log-probs: {name} learns only from what an engine sampled")
 
-    def take(self, step: Step) -> dict[str, float]:
+    def take(self, step: Step) -> dict[str, float | None]:
         """Take `--updates` optimiser steps on one batch; returns its metrics. π_old is that of the first one's start.
 
+        A metric that is no number (the ratio of an engine that is very far away) is None.
         KatError when memory does not suffice, or a loss or a gradient is not finite.
         """
         started = time.monotonic()
@@ -146,7 +150,7 @@ class Trainer:
             norm = self._apply(rate)
         self.steps += 1
         computed, forward_only = map(sum, zip(*self.world.all_gather((self.passes.computed, self.passes.forward_only))))
-        return {
+        found = {
             "step": self.steps,
             "loss": float(sum(float(out.loss) for out in outputs)),
             "lr": rate,
@@ -162,6 +166,7 @@ class Trainer:
             **({} if needed is None else {"activation_bytes_estimate": needed.bytes}),
             "seconds": round(time.monotonic() - started, 4),
         }
+        return {name: finite(value) for name, value in found.items()}
 
     def gradients(self, step: Step) -> list[LossOutputs]:
         """Leave the step's gradients in the parameters, and return the losses of its parts, which sum to the step's."""

@@ -9,17 +9,18 @@ row. What a format cannot hold is counted by kind: `turns` on paths that were no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 
 from katcore.errors import RecordError
 from katcore.pool import Item
-from katcore.records import Json, Trajectory, encode, key_of
+from katcore.records import Json, Trajectory, key_of
 from katcore.streams import Line
-from katcore.trajectory.foreign import rows
+from katcore.streams.foreign import STDIN, read_rows
 from katcore.trajectory.formats import (
     TrajectoryFormat,
     View,
@@ -61,7 +62,9 @@ def read_foreign(name: str, row: Json) -> Trajectory:
     try:
         made = kind.from_row(row)
         return remember(made, name, row, kind.to_row(View(tree := Paths(made), tree.main)))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except RecordError:
+        raise
+    except Exception as error:  # other people's rows may be anything: it is wrong with this one alone
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise RecordError("convert", f"no row of {name}: {what}") from error
 
@@ -75,7 +78,9 @@ def write_foreign(name: str, trajectory: Trajectory, paths: str) -> tuple[list[J
         views = [View(tree, path, whole=False) for path in tree.all]
     try:
         made = [restore(trajectory, name, kind.to_row(view)) for view in views]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except RecordError:
+        raise
+    except Exception as error:  # messages are free-form: they may be anything
         raise RecordError("convert", f"cannot be written as {name}: {error!r}") from error
     written = set(tree.by_id) if "branches" in kind.holds else {node.id for view in views for node in view.path}
     if name == "atif" and views[0].whole:
@@ -114,29 +119,36 @@ def items(found: Iterable[Item], to: str, paths: str, count: Count) -> Iterator[
             yield item
             continue
         assert isinstance(given, Trajectory)
+        if not to:
+            yield replace(item, payload=[given])
+            continue
         try:
-            made, lost = write_foreign(to, given, paths) if to else ([], Counter())
-        except RecordError as error:
-            yield replace(item, payload=error)
+            made, lost = write_foreign(to, given, paths)
+            rows = [msgspec.json.encode(row) for row in made]
+        except (RecordError, UnicodeEncodeError) as error:  # arguments read as JSON may hold half a surrogate pair
+            why = error if isinstance(error, RecordError) else RecordError("convert", str(error))
+            yield replace(item, payload=why)
             continue
         for what, n in lost.items():
             count(f"lost_{what}", n)
-        yield replace(item, payload=[msgspec.json.encode(row) for row in made] if to else [encode(given)])
+        yield replace(item, payload=rows)
 
 
-def emit(item: Item) -> Iterator[bytes]:
+def emit(item: Item) -> Iterator[Trajectory | bytes]:
     """The output of an item, or the reason why there is none."""
     if isinstance(item.payload, RecordError):
         raise item.payload
     yield from item.payload
 
 
-def foreign_items(name: str, paths: Iterable[Path]) -> Iterator[Item]:
+def foreign_items(name: str, paths: Sequence[Path]) -> Iterator[Item]:
     """One item a row, named by its trajectory as `--resume` needs; a row that is none is a dead letter."""
-    for row, where in rows(paths):
+    for found in chain.from_iterable(map(read_rows, paths or [STDIN])):
         try:
-            made = read_foreign(name, row)
+            if found.fault is not None:
+                raise found.fault
+            made = read_foreign(name, found.row)
         except RecordError as error:
-            yield Item(f"row:{where}", error, raw=msgspec.json.encode(row))
+            yield Item(f"row:{found.where}", error, raw=found.kept, line=found.line, source=found.source)
         else:
-            yield Item(key_of(made), made, shard=made.task_id)
+            yield Item(key_of(made), made, shard=made.task_id, raw=found.raw, line=found.line, source=found.source)

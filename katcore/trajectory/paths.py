@@ -121,5 +121,8 @@ def messages_of(path: Iterable[Node]) -> list[Json]:
 def tools_of(path: Iterable[Node]) -> list[Json]:
     """The tools that the model was shown: they stand in the message of a path's root."""
     for node in path:
-        return list((node.message or {}).get("tools") or [])
+        tools = (node.message or {}).get("tools") or []
+        if not isinstance(tools, list) or any(not isinstance(tool, dict) for tool in tools):
+            raise RecordError("messages", f"the tools of node {node.id} are no list of objects")
+        return list(tools)
     return []

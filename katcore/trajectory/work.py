@@ -25,7 +25,7 @@ def items(lines: Iterable[Line], *, tasks: bool = True) -> Iterator[Item]:
                 yield Item(key_of(record), shard=record.instance_id, forward=line.raw)
         elif isinstance(record, Trajectory):
             key = key_of(record)
-            yield Item(key, line, shard=record.task_id, raw=line.raw, line=line.number)
+            yield Item(key, line, shard=record.task_id, raw=line.raw, line=line.number, source=line.source)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ ARTIFACT = "answer"
 """The name of the artifact that holds the answer, where the last message does not."""
 
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+#.-]*)")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 
 
@@ -40,7 +41,7 @@ def code_of(text: str, language: str = "") -> str:
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
     """(language, code) of each closed block, read line by line: answers may be made to hang a regular expression."""
     fence, name, lines = "", "", list[str]()
-    for line in text.splitlines(keepends=True):
+    for line in _LINE.findall(text):
         if fence and line.strip() == fence:
             yield name, "".join(lines)
             fence = ""

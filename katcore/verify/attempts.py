@@ -45,4 +45,5 @@ def attempts(lines: Iterable[Line], tasks: Mapping[str, Task] | None = None) -> 
                 shard=record.task_id,
                 raw=line.raw,
                 line=line.number,
+                source=line.source,
             )

@@ -131,7 +131,7 @@ def _near(a: str, b: str) -> bool:
 
 
 def _lines(text: str) -> list[str]:
-    return [line.rstrip() for line in text.rstrip().splitlines()]
+    return [line.rstrip() for line in text.rstrip().split("\n")]
 
 
 def _outcome(rule: Program, results: list[str], problem: str) -> Outcome:

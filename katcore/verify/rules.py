@@ -186,7 +186,7 @@ def number_of(text: str) -> float | None:
 
 
 def _folded(text: str, ignore_case: bool) -> str:
-    text = "\n".join(line.rstrip() for line in text.strip().splitlines())
+    text = "\n".join(line.rstrip() for line in text.strip().split("\n"))
     return text.casefold() if ignore_case else text
 
 

@@ -38,7 +38,14 @@ def items(lines: Iterable[Line]) -> Iterator[Item]:
     for line in lines:
         record = line.record
         if isinstance(record, Task):
-            yield Item(key_of(record), (record, line.raw), shard=record.instance_id, raw=line.raw, line=line.number)
+            yield Item(
+                key_of(record),
+                (record, line.raw),
+                shard=record.instance_id,
+                raw=line.raw,
+                line=line.number,
+                source=line.source,
+            )
 
 
 @dataclass

@@ -130,7 +130,19 @@ def test_dead_letters_are_kept_and_the_rest_goes_on(tmp_path: Path) -> None:
         ("s1", 2, "work", "cannot"),
         ("s2", 3, "internal", "ZeroDivisionError: oops"),
     ]
-    assert rows[0]["record"]["text"] == "fail"
+    assert (rows[0]["file"], rows[0]["record"]["text"]) == ("<stdin>", "fail")
+
+
+def test_a_record_that_a_reader_would_refuse_is_not_written(tmp_path: Path) -> None:
+    """A number that JSON has not, and half of a surrogate pair: only what leaves a stage is read again."""
+    dead, out = tmp_path / "dead", tmp_path / "out.jsonl"
+    done = run("--dead-letter", str(dead), "-o", str(out), stdin=samples(4, s1="unreadable", s2="half"))
+    assert (done.returncode, texts(out.read_text())) == (3, ["TEXT 0", "TEXT 3"])
+    rows = [json.loads(line) for line in dead.read_text().splitlines()]
+    assert [(row["id"], row["line"], row["stage"]) for row in rows] == [("s1", 2, "output"), ("s2", 3, "output")]
+    assert "Expected `float`, got `null` - at `$.weight`" in rows[0]["error"]
+    assert "cannot be written as JSON" in rows[1]["error"]
+    assert run(str(out)).returncode == 0
 
 
 def test_rejects_are_a_normal_result(tmp_path: Path) -> None:

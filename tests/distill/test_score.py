@@ -133,6 +133,9 @@ def test_what_is_refused(experts: dict[str, str], tmp_path: Path) -> None:
     init(tmp_path / "other", msgspec.structs.replace(TINY, text=(tmp_path / "text",), vocab=300))
     with pytest.raises(InputError, match="another tokenizer"):
         scored(scorer_of((("other", str(tmp_path / "other")),)), line(pack()))
+    beyond = pack(tokens=[300, 301, 302, 303, 302, 310, 311, 312, 4096])
+    with pytest.raises(InputError, match="4096 is no token id: the model has 4096 tokens"):
+        scored(scorer_of(experts.items()), line(beyond))
     with pytest.raises(RecordError, match="task:1"):
         scored(scorer_of(experts.items(), {"task:0": "web"}), line(pack()))
     with pytest.raises(InputError, match="poet"):

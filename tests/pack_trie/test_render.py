@@ -200,7 +200,7 @@ def test_a_message_that_does_not_go_on_from_the_opening_of_its_turn(tmp_path: Pa
         (Sample(id="s", text="abc", loss_spans=[(1, 4)]), "loss span [1, 4) is not inside the 3 characters"),
         (Sample(id="s", text="abc", loss_spans=[(2, 1)]), "loss span [2, 1)"),
         (Sample(id="s", text="abc", loss_spans=[(-1, 1)]), "loss span [-1, 1)"),
-        (Sample(id="s", text="abc", weight=-1), "weight -1 is below 0"),
+        (Sample(id="s", text="abc", weight=-1), "weight -1 is not between 0 and"),
         (Sample(id="s", messages=[{"role": "nobody", "content": ""}, said("x")]), "no such role: nobody"),
     ],
 )

@@ -142,6 +142,9 @@ def test_version_2_takes_the_nearest_delegated_folder(tmp_path: Path) -> None:
     (tmp_path / "own").write_text("0::/user.slice/app.slice/run.scope\n")
     find = limits.parents.__wrapped__
     assert find(tmp_path / "mounts", tmp_path / "own") == (leaf.parent,)
+    odd = b"tmpfs /a\fb\xe2\x80\xa8c\xe9 tmpfs rw 0 0\n"
+    (tmp_path / "mounts").write_bytes(odd + f"cgroup2 {top} cgroup2 rw 0 0\n".encode())
+    assert find(tmp_path / "mounts", tmp_path / "own") == (leaf.parent,)
     (leaf.parent / "cgroup.subtree_control").write_text("cpu pids\n")
     assert find(tmp_path / "mounts", tmp_path / "own") == (top,)
     (tmp_path / "mounts").write_text("proc /proc proc rw 0 0\n")

@@ -68,6 +68,25 @@ def test_records_with_unknown_fields_come_back(kind: type[msgspec.Struct]) -> No
     check()
 
 
+@pytest.mark.parametrize(
+    "name, column, why",
+    [
+        ("text", pa.array([b"ok", b"\xff\xfe"], pa.binary()).view(pa.string()), "can't decode byte 0xff"),
+        ("later", pa.array([b"ok", b"\xff\xfe"], pa.binary()).view(pa.string()), "can't decode byte 0xff"),
+        ("later", pa.array([0, 1_700_000_000_123_456_789], pa.timestamp("ns")), "Nanosecond"),
+        ("kat.residual", pa.array([None, "{"]), "truncated"),
+        ("kat.residual", pa.array([None, '{"text": {"0": [1]}}']), "'text'"),
+    ],
+)
+def test_what_others_wrote_and_nobody_can_read_is_bad_input(
+    name: str, column: pa.Array, why: str, tmp_path: Path
+) -> None:
+    columns = {"schema": pa.array(["kat.sample/1"] * 2), "id": pa.array(["a", "b"]), name: column}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=f"x.parquet: rows 1 to 2: a value cannot be read: .*{why}"):
+        list(read_records([tmp_path / "x.parquet"]))
+
+
 # ------------------------------------------------------------------------------------------------- what lies inside
 
 

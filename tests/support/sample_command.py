@@ -31,7 +31,7 @@ def _items(lines: Iterable[Any]) -> Iterator[Any]:
     from katcore.pool import Item
 
     for line in lines:
-        yield Item(f"kat.sample/1:{line.record.id}", line.record, raw=line.raw, line=line.number)
+        yield Item(f"kat.sample/1:{line.record.id}", line.record, raw=line.raw, line=line.number, source=line.source)
 
 
 @kat.command()
@@ -53,6 +53,10 @@ def work(run: Run, options: Work, files: Files = None) -> None:
             raise ZeroDivisionError("oops")
         if text == "end":
             raise KatError("the world ended", hint="try tomorrow")
+        if text == "unreadable":
+            sample.weight = float("nan")
+        if text == "half":
+            sample.domain = "\ud83d"
         sample.text = text.upper() + (f" {seed_for(run.seed, item.key)}" if options.mark else "")
         yield sample
 

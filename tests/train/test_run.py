@@ -13,15 +13,19 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from katcore import records
 from katcore.errors import InputError, UsageError
+from katcore.model.tree_lm import TreeLM
 from katcore.records import Pack
 from katcore.train.options import ObjectiveOptions, Optimizer, TrainOptions
 from katcore.train.run import Plateau, check, fit
 from katcore.train.trainer import Trainer
 from tests.support.random_packs import make_pack
 from tests.support.train_command import kat_train, metrics
+
+SIZES: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
 
 
 def write_packs(path: Path, count: int, **fields: Any) -> Path:
@@ -106,7 +110,6 @@ def test_no_packs_is_bad_input_and_leaves_nothing(tmp_path: Path, model_folder: 
     ("fields", "objective", "message"),
     [
         ({"tokenizer": "f" * 64}, "sft", "tokenizer"),
-        ({"tokens": [10**6, *make_pack(0)[0].tokens[1:]]}, "sft", "outside the model"),
         ({"engine_logprob": None}, "grpo", "engine log-probs"),
         ({"teacher_logprob": None}, "opd", "teacher"),
         ({"rl_weight": [0.0] * len(make_pack(0)[0].term_token)}, "grpo", "trains grpo"),
@@ -118,6 +121,34 @@ def test_packs_that_cannot_be_learned_from(
     pack = msgspec.structs.replace(make_pack(0)[0], **({"objective": "sft"} | fields))
     with pytest.raises(InputError, match=message):
         fit(TrainOptions(objective=objective, model=model_folder), [pack], tmp_path / "out")
+
+
+@pytest.mark.parametrize("token", [-100, 4096, 10**6])
+def test_a_token_that_the_model_has_not_is_bad_input(token: int, tmp_path: Path, model_folder: Path) -> None:
+    pack = make_pack(0)[0]
+    pack.tokens[1] = token
+    options = TrainOptions(objective="grpo", model=model_folder)
+    with pytest.raises(InputError, match=f"pack pack0: {token} is no token id: the model has 4096 tokens") as error:
+        fit(options, [pack], tmp_path / "out")
+    assert error.value.code == 4
+    smaller = TreeLM(Qwen3ForCausalLM(Qwen3Config(**SIZES, vocab_size=3)))
+    trainer = Trainer.load(model_folder, options)
+    trainer.passes.reference = smaller
+    with pytest.raises(InputError, match="the model has 3 tokens"):
+        trainer.accept(make_pack(0)[0])
+
+
+def test_a_metric_that_is_no_number_is_null(tmp_path: Path, model_folder: Path) -> None:
+    """An engine that is very far away: the ratio overflows, the loss does not."""
+    pack = make_pack(0)[0]
+    assert pack.engine_logprob is not None
+    pack.engine_logprob[0] = -1000.0
+    fit(TrainOptions(objective="grpo", model=model_folder), [pack], tmp_path / "out")
+    text = (tmp_path / "out" / "metrics.jsonl").read_text()
+    assert "Infinity" not in text and "NaN" not in text
+    (line,) = metrics(tmp_path / "out")
+    assert line["engine_ratio_max"] is None and line["engine_kl"] is None
+    assert line["loss"] is not None and line["ratio"] == 1.0
 
 
 @pytest.mark.slow

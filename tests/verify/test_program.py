@@ -44,6 +44,9 @@ def test_all_that_is_printed_counts() -> None:
     assert results(verdict("print(3, 4)\n", cases=ADD[:1])) == {"WA": 1}
     assert results(verdict("print(' 3')\n", cases=ADD[:1])) == {"AC": 1}
     assert results(verdict("print(' 3')\n", cases=ADD[:1], compare="exact")) == {"WA": 1}
+    lines = [{"stdin": "", "stdout": "a\nb\n"}]
+    assert results(verdict("print('a ')\nprint('b')\n", cases=lines, compare="exact")) == {"AC": 1}
+    assert results(verdict("print('a\\fb')\n", cases=lines, compare="exact")) == {"WA": 1}
 
 
 def test_a_share_of_the_cases() -> None:

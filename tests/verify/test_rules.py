@@ -25,6 +25,9 @@ def reward(text: str, *rule: dict[str, Any], answer: str | None = None) -> float
     [
         ("  42 \n", {"check": "exact", "answer": "42"}, True),
         ("42.", {"check": "exact", "answer": "42"}, False),
+        ("a \r\nb", {"check": "exact", "answer": "a\nb"}, True),
+        ("a\fb", {"check": "exact", "answer": "a\nb"}, False),
+        ("a\u2028b", {"check": "exact", "answer": "a\nb"}, False),
         ("Yes", {"check": "exact", "answer": "yes", "ignore_case": True}, True),
         ("so the total is 1,234.50 dollars", {"check": "numeric", "answer": 1234.5}, True),
         (r"first \boxed{7}, then 8", {"check": "numeric", "answer": 7}, True),
@@ -80,6 +83,12 @@ def test_malformed_rules_are_dead_letters(rule: dict[str, Any]) -> None:
 def test_the_last_block_of_code_in_the_language() -> None:
     text = "```python\nold\n```\ntext\n```python\nnew\n```\n```sh\nls\n```"
     assert code_of(text, "python") == "new\n" and code_of(text) == "ls\n" and code_of("plain") == "plain"
+
+
+@pytest.mark.parametrize("odd", ["\f", "\x1c", "\u2028", "\x85", "\v"], ids=repr)
+def test_only_newlines_end_the_lines_of_a_block(odd: str) -> None:
+    code = f"s = '{odd}```{odd}'\nprint(s)\n"
+    assert code_of(f"```python\n{code}```") == code
 
 
 def test_an_artifact_comes_before_words() -> None:

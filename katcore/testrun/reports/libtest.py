@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from katcore.testrun.reports.outcome import BadReport, Outcomes, Status, text_of
+from katcore.testrun.reports.outcome import BadReport, Outcomes, Status, checked
 
 _PROGRAM = re.compile(r" *Running (unittests )?(\S+) \((.*)\)")
 _DOC = re.compile(r" *Doc-tests (\S+)")
@@ -75,8 +75,8 @@ class _Reader:
 def read_libtest(data: bytes, root: str = "") -> Outcomes:
     """The outcome of every test. Raises BadReport."""
     reader = _Reader()
-    for line in text_of(data).splitlines():
-        reader.line(line)
+    for line in checked(data).splitlines():  # of bytes: a test's name may hold what else ends a line of text
+        reader.line(line.decode("utf-8", "backslashreplace"))
     if reader.left is not None:
         raise BadReport(f"the report holds no summary of {reader.unit} that agrees with its tests")
     return reader.outcomes

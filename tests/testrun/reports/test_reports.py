@@ -7,6 +7,7 @@ installed here are written by hand in the reporters' published form.
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -133,6 +134,18 @@ def test_a_program_that_ends_early_has_no_summary_in_cargo_s_text() -> None:
     assert list(libtest.read_libtest(text + end % 2).statuses) == ["calc/src/lib.rs::a", "calc/src/lib.rs::b"]
     with pytest.raises(BadReport, match="no summary"):
         libtest.read_libtest(text + end % 3)
+
+
+@pytest.mark.parametrize("odd", ["\f", "\x1c", "\u2028", "\x85", "\v"], ids=repr)
+def test_only_newlines_end_the_lines_of_a_report(odd: str) -> None:
+    name = f"a{odd}test b ... FAILED"
+    text = "     Running unittests src/lib.rs (target/debug/deps/calc-0123456789abcdef)\n\n"
+    text += f"running 1 test\ntest {name} ... ok\n\n"
+    text += "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n"
+    assert libtest.read_libtest(text.encode()).statuses == {f"calc/src/lib.rs::{name}": "PASSED"}
+    event = json.dumps({"Action": "pass", "Package": "p", "Test": f"a{odd}"}, ensure_ascii=odd < " ") + "\n"
+    ended = '{"Action":"pass","Package":"p"}\n'
+    assert gotest.read_gotest((event + ended).encode()).statuses == {f"p::a{odd}": "PASSED"}
 
 
 @pytest.mark.parametrize(
