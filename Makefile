@@ -22,25 +22,36 @@ PREFIX ?= /usr/local
 VENV := .venv
 BIN := $(VENV)/bin
 export KAT_SEED ?= 0
+unexport PYTHONDONTWRITEBYTECODE
 # one thread a test worker: the machine's cores are shared out by the runner, not by every library
 JOBS ?= $(shell nproc)
 
 help:
 	@sed -n 's/^# //p' Makefile | head -n 7
 
-$(VENV)/.installed: pyproject.toml $(wildcard constraints/*.txt)
+# Byte code is made, and kept, at the first import: most of what torch brings is never imported.
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints/cpu.txt
+
+# what the commands need, training on a CPU too
+$(VENV)/.commands: pyproject.toml $(wildcard constraints/*.txt)
 	scripts/system-packages run
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "KAT needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints/cpu.txt -e '.[train,deepspeed,dev]'
+	$(PIP_INSTALL) torch==2.13.0
+	$(PIP_INSTALL) -e '.[train]'
+	touch $@
+
+# and its tests
+$(VENV)/.installed: $(VENV)/.commands
+	$(PIP_INSTALL) -e '.[train,deepspeed,dev]'
 	touch $@
 
 .PHONY: venv
 venv: $(VENV)/.installed
 
-demo: $(VENV)/.installed
-	$(MAKE) --no-print-directory -C reproduce demo BIN=$(CURDIR)/$(BIN) DEMO=$(DEMO)
+demo: $(VENV)/.commands
+	scripts/system-packages demo
+	$(MAKE) --no-print-directory -C reproduce -j $(JOBS) demo BIN=$(CURDIR)/$(BIN) DEMO=$(DEMO)
 
 test: $(VENV)/.installed
 	scripts/system-packages test
