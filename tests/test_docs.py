@@ -59,6 +59,13 @@ def test_a_path_that_is_not_there_is_found(files: list[PurePosixPath]) -> None:
     assert missing(text, files) == ["katcore/loop.py", "retry.py"]
 
 
+def test_the_head_of_the_makefile_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text("utf-8")
+    head = " ".join(line for line in text.partition("\n\n")[0].splitlines() if line.startswith("# "))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", text, re.MULTILINE)) - {"help"}
+    assert {target for target in targets if not re.search(rf"(?:make |, ){target}\b(?!-)", head)} == set()
+
+
 def citations(files: list[PurePosixPath]) -> dict[str, list[str]]:
     """Section → the files that cite it; those of `katcore/` by their paths below it."""
     found: dict[str, set[str]] = defaultdict(set)
