@@ -112,7 +112,8 @@ def test_tests_of_a_module_lie_with_it() -> None:
 def test_what_breaks_these_rules_is_found(tmp_path: Path) -> None:
     files = {
         "katcore/pool/__init__.py": "", "katcore/pool/in/cluster.py": "", "katcore/disk/lock.py": "",
-        "tests/pool/test_cluster.py": "", "tests/pool/test_pool.py": "", "tests/pool/test_lock.py": "", "katcore/disk/__init__.py": "", "katcore/loop.py": "",
+        "tests/pool/test_cluster.py": "", "tests/pool/test_pool.py": "", "tests/pool/test_lock.py": "",
+        "katcore/disk/__init__.py": "", "katcore/loop.py": "",
         "tests/pool/test_a.py": "import sys\nsys.path.insert(0, 'x')\n",
         "tests/pool/test_b.py": "def f(monkeypatch): monkeypatch.syspath_prepend('x')\n",
         "tests/pool/test_c.py": "from tests.pool.test_a import x\n",
