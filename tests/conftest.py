@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from tests.support import ROOT
+
 # Triton kernels run in its interpreter, which must be chosen before triton is imported; `make test-gpu` chooses 0.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 
