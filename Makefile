@@ -1,6 +1,9 @@
 # make demo    the main job, from a package's history to a trained, better policy (DEMO=small: a short one)
 # make venv    KAT with torch for CPUs and what its tests need, in .venv
-# make test    all tests          make check   format, lint, types, imports, drift, fast tests
+# make test    all tests          make check   lint and fast tests
+# make lint    format, lint, types, imports, drift      make drift     whether generated files are what the code says
+# make format  format, and mend what ruff can           make generate  schemas, formats.md, man pages, completions
+# make golden  the expected output of commands anew     make clean     remove what was made, but for .venv
 # make test-agents                other people's agents, all of them, for real (installs 2.5 GB once)
 # make test-datasets              the real harbor and swebench packages on tasks of ours (installs 1 GB once)
 # make bench-gateway              latency and calls a second of the gateway, beside LiteLLM's proxy (a quiet machine)
@@ -27,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 JOBS ?= $(shell nproc)
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 7
+	@sed -n 's/^# //p' Makefile | head -n 6
 
 # Byte code is made, and kept, at the first import: most of what torch brings is never imported.
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints/cpu.txt

@@ -10,13 +10,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.support import ROOT
 
 # Triton kernels run in its interpreter, which must be chosen before triton is imported; `make test-gpu` chooses 0.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 
@@ -49,6 +51,24 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if Path(folder, "lock").exists():
         subprocess.run([ROOT / "scripts" / "docker-engine", "stop", folder], check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skipped test is a failure: what cannot be tested here must be said, not passed over."""
+    if skipped(session.config) and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say which."""
+    for report in skipped(config):
+        terminalreporter.write_line(f"SKIPPED, which is a failure: {report.nodeid}")
+
+
+def skipped(config: pytest.Config) -> list[Any]:
+    """The reports of skipped tests and modules, of all workers, where the results come together."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    return list(reporter.stats.get("skipped", [])) if reporter and not hasattr(config, "workerinput") else []
 
 
 @pytest.fixture(scope="session")

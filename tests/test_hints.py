@@ -6,13 +6,12 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from katcore.errors import EXTRAS, extra_hint, not_installed
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OURS, EXTRA_NAMES = PROJECT["name"], set(PROJECT["optional-dependencies"])
 OTHERS = {

@@ -12,8 +12,8 @@ import pytest
 
 from katcore.disk.in_box import program
 from katcore.testrun.reports.junit import NODE_ID
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = sorted(path for path in ROOT.glob("katcore/**/in_box/*.py") if path.name != "__init__.py")
 BESIDE = {"harbor_runner": {"katcore"}, "cheat_conftest_hook": {"_pytest"}, "cheat_start_hook": {"_pytest"}}
 """What a program finds in its box beside the standard library."""

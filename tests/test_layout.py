@@ -11,6 +11,11 @@ from tests.support import ROOT
 
 SUITES = ("hostile",)
 """Folders of tests that have the name of what they are about: no module has it."""
+ABOUT = {
+    "engine/embedded/test_placement.py", "gateway/test_requests.py", "train/losses/test_segments.py",
+    "train/test_cut_exact.py", "verify/test_images.py",
+}  # fmt: skip
+"""Tests that have the name of what they show, which a module of another room happens to have."""
 
 
 def modules(folder: Path) -> Iterator[Path]:
@@ -76,6 +81,18 @@ def out_of_place(root: Path) -> list[str]:
     return sorted(found)
 
 
+def named_for_others(root: Path) -> list[str]:
+    """Tests with the name of a module of katcore that lies in other packages than they do."""
+    katcore, tests, found = root / "katcore", root / "tests", []
+    known = {path.stem for path in modules(katcore)}
+    for path in modules(tests):
+        where, name = path.parent.relative_to(tests), path.stem.removeprefix("test_")
+        own = {katcore / where, *(katcore / where).rglob("*")} if (katcore / where).is_dir() else set()
+        if own and path.stem.startswith("test_") and name in known - {other.stem for other in own}:
+            found.append(str(path.relative_to(tests)))
+    return sorted(found)
+
+
 def test_no_search_path_is_edited() -> None:
     assert with_search_paths(ROOT) == []
 
@@ -88,9 +105,15 @@ def test_tests_lie_where_their_modules_do() -> None:
     assert out_of_place(ROOT) == []
 
 
+def test_tests_of_a_module_lie_with_it() -> None:
+    assert named_for_others(ROOT) == sorted(ABOUT)
+
+
 def test_what_breaks_these_rules_is_found(tmp_path: Path) -> None:
     files = {
-        "katcore/pool/__init__.py": "", "katcore/disk/__init__.py": "", "katcore/loop.py": "",
+        "katcore/pool/__init__.py": "", "katcore/pool/in/cluster.py": "", "katcore/disk/lock.py": "",
+        "tests/pool/test_cluster.py": "", "tests/pool/test_pool.py": "", "tests/pool/test_lock.py": "",
+        "katcore/disk/__init__.py": "", "katcore/loop.py": "",
         "tests/pool/test_a.py": "import sys\nsys.path.insert(0, 'x')\n",
         "tests/pool/test_b.py": "def f(monkeypatch): monkeypatch.syspath_prepend('x')\n",
         "tests/pool/test_c.py": "from tests.pool.test_a import x\n",
@@ -109,4 +132,5 @@ def test_what_breaks_these_rules_is_found(tmp_path: Path) -> None:
     assert with_search_paths(tmp_path) == ["scripts/c.py", "tests/pool/test_a.py", "tests/pool/test_b.py"]
     importing = ["tests/pool/test_c.py", "tests/pool/test_d.py", "tests/pool/test_e.py"]
     assert with_tests(tmp_path) == ["benchmarks/a.py", "benchmarks/b.py", *importing]
+    assert named_for_others(tmp_path) == ["pool/test_lock.py"]
     assert out_of_place(tmp_path) == ["katcore/disk", "tests/pool/helper.py", "tests/puddle/test_a.py"]

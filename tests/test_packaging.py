@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support import ROOT
+
 PACKAGES = {"katcli": ROOT / "cli", "katcore": ROOT / "katcore", "katkernels": ROOT / "kernels"}
 PROGRAMS = ("kat-build-env", "kat-distill", "kat-mine", "kat-pack-trie", "kat-rollout", "kat-train", "kat-verify")
 PLACES = {

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 if "typing_extensions" not in sys.modules:
-    # where it is missing, msgspec takes the same from typing, which has it all since 3.11: help comes 5 ms earlier
+    # where it is missing, msgspec takes the same from typing, which has it all since 3.11: help comes earlier
     sys.modules["typing_extensions"] = None  # type: ignore[assignment]
     import msgspec as msgspec
 

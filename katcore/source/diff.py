@@ -23,6 +23,7 @@ _NAMED = re.compile(rb"(?:---|\+\+\+|\*\*\*|Index:|rename from|rename to|copy fr
 _SAID = re.compile(
     rb"^(---|\+\+\+|rename from|rename to|copy from|copy to|new file mode|deleted file mode) ([^\n]*)", re.MULTILINE
 )
+_EPOCH = re.compile(rb"\t(1970-01-01|1969-12-31) (\d\d):(\d\d):00(?:\.0+)? ([+-]\d\d):?(\d\d)\r?$")
 _HEADER = re.compile(
     rb"diff --git |--- |\+\+\+ |index |(?:old|new|new file|deleted file) mode |(?:dis)?similarity index "
     rb"|(?:rename|copy) (?:from|to) "
@@ -232,8 +233,8 @@ def _file(raw: bytes) -> FileDiff:
             old, new = _spelt(said[b"---"]), _spelt(said[b"+++"])
         else:
             old, new = (unquoted(name) for name in _both(raw.partition(b"\n")[0]))
-        old = None if old == b"/dev/null" or b"new file mode" in said else _below(old)
-        new = None if new == b"/dev/null" or b"deleted file mode" in said else _below(new)
+        old = None if _nowhere(old, said, b"---") or b"new file mode" in said else _below(old)
+        new = None if _nowhere(new, said, b"+++") or b"deleted file mode" in said else _below(new)
     return FileDiff(raw, old or None, new or None, hunks)
 
 
@@ -306,6 +307,19 @@ def _spelt(text: bytes) -> bytes:
     """The name at the end of a line, without quotes, and without the time that `diff` puts behind a tab."""
     found = QUOTED.match(text)
     return unquoted(found[0]) if found else text.partition(b"\t")[0].rstrip(b"\r")
+
+
+def _nowhere(name: bytes, said: dict[bytes, bytes], sign: bytes) -> bool:
+    """Whether there is no file on this side: `/dev/null`, or the time that `diff -N` gives to one that is not there."""
+    if name == b"/dev/null":
+        return True
+    found = _EPOCH.search(said.get(sign, b""))
+    if not found:
+        return False
+    day, hours, minutes, zone_hours, zone_minutes = found.groups()
+    zone = abs(int(zone_hours)) * 60 + int(zone_minutes)
+    at = int(hours) * 60 + int(minutes) - (-zone if zone_hours.startswith(b"-") else zone)
+    return at == (1440 if day == b"1969-12-31" else 0)
 
 
 def _below(name: bytes) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -137,23 +138,39 @@ def run(*args: str, where: str, env: Mapping[str, str], data: bytes = b"", cwd: 
 def ended(
     *args: str, env: Mapping[str, str], data: bytes = b"", cwd: Path | None = None, timeout: float | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """A git command at its end, whichever that was."""
-    with start(*args, env=env, cwd=cwd) as process:
+    """A git command at its end, whichever that was. With a `timeout` what git itself has started ends with it.
+
+    Without one git stays in the session of whoever may be asked for a password.
+    """
+    alone = timeout is not None
+    with start(*args, env=env, cwd=cwd, alone=alone) as process:
         try:
             out, errors = process.communicate(data, timeout)
         except BaseException:
+            if alone and process.poll() is None:  # not waited for: nobody else can have its number
+                os.killpg(process.pid, signal.SIGKILL)
             process.kill()
             raise
     return subprocess.CompletedProcess(args, process.returncode, out, errors)
 
 
 def start(
-    *args: str, env: Mapping[str, str], cwd: Path | None = None, errors: IO[bytes] | int = subprocess.PIPE
+    *args: str,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    errors: IO[bytes] | int = subprocess.PIPE,
+    alone: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """A git process with pipes to talk to it."""
+    """A git process with pipes to talk to it; `alone`: in a session of its own."""
     try:
         return subprocess.Popen(
-            ["git", *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=dict(env), cwd=cwd
+            ["git", *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=dict(env),
+            cwd=cwd,
+            start_new_session=alone,
         )
     except FileNotFoundError as error:
         if error.filename != "git":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from katcore.build_env.poetry import from_poetry
+from tests.support.endless import ends
 from tests.support.manifests import project, recipe
 
 OLD = """
@@ -132,7 +132,6 @@ def test_copies_that_poetry_core_carries_come_after_what_is_installed() -> None:
 
 
 def test_manifests_made_to_take_for_ever_do_not(tmp_path: Path) -> None:
-    started = time.monotonic()
     not_these = ",".join(f"!={n}" for n in range(40))
     ors = " or ".join(f"python_version == '3.{n}'" for n in range(5000))
     entries = {
@@ -140,13 +139,14 @@ def test_manifests_made_to_take_for_ever_do_not(tmp_path: Path) -> None:
         "python": {"version": "*", "python": not_these}, "ors": {"version": "*", "markers": ors},
         "nested": {"version": "*", "markers": "(" * 5000 + "os_name == 'nt'" + ")" * 5000},
     }  # fmt: skip
-    found = from_poetry({"dependencies": entries})
+    with ends():
+        found = from_poetry({"dependencies": entries})
     assert len(found.dependencies) == 2 and len(found.notes) == 4
     twice = {f"g{n}": {"include-groups": [f"g{n + 1}", f"g{n + 1}"]} for n in range(60)}
     chain = {f"c{n}": {"include-groups": [f"c{n + 1}"]} for n in range(3000)}
-    found = from_poetry({"group": {**twice, "g60": {"dependencies": {"x": "*"}}, **chain, "c3000": {}}})
+    with ends():
+        found = from_poetry({"group": {**twice, "g60": {"dependencies": {"x": "*"}}, **chain, "c3000": {}}})
     assert found.groups["g47"] == ["x"] * 2**13 and "more than 10000 lines" in found.notes[0]
-    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(

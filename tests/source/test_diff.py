@@ -147,14 +147,22 @@ def test_lines_ends_of_another_system(tmp_path: Path) -> None:
     assert paths(patch.replace(b"\n", b"\r\n").decode()) == paths(patch.decode())
 
 
-def test_what_diff_writes(tmp_path: Path) -> None:
-    for name, lines in {"a/x y.py": "one\n", "b/x y.py": "two\n", "b/new": "-- a\n"}.items():
+@pytest.mark.parametrize("zone", ["UTC", "EST5", "IST-5:30", "NPT-5:45"])
+def test_what_diff_writes(tmp_path: Path, zone: str) -> None:
+    written = {"a/x y.py": "one\n", "b/x y.py": "two\n", "b/new": "-- a\n", "a/gone": "++ b\n", "b/early": "x\n"}
+    for name, lines in written.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(lines)
-    patch = subprocess.run(["diff", "-ruN", "a", "b"], cwd=tmp_path, capture_output=True).stdout
+    (tmp_path / "a/early").write_text("y\n")
+    os.utime(tmp_path / "a/early", (1, 1))  # a second later than no file at all
+    diff = ["diff", "-ruN", "a", "b"]
+    patch = subprocess.run(diff, cwd=tmp_path, capture_output=True, env={**os.environ, "TZ": zone}).stdout
     assert [ours(diff) for diff in read_patch(patch)] == numstat(patch)
-    assert paths(patch.decode()) == ["new", "x y.py"]
-    assert read_patch(patch)[0].old is None or b"1970" in read_patch(patch)[0].raw
+    assert [(diff.old, diff.new) for diff in read_patch(patch)] == [
+        (b"early", b"early"), (b"gone", None), (None, b"new"), (b"x y.py", b"x y.py"),
+    ]  # fmt: skip
+    git(tmp_path / "a", "apply", "-", data=patch)
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["early", "new", "x y.py"]
 
 
 PLAIN = b"--- a/p\n+++ b/p\n@@ -1 +1 @@\n--- x\n+++ y\n"

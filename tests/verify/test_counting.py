@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from katcore.verify import counting, language, rules
 from katcore.verify.constraints import broken
 from tests.support.constraints import FOLLOWED, said, task
+from tests.support.endless import ends
 
 ENGLISH = {
     "abbrev_types.txt": "approx\ndr\nu.s\n",
@@ -163,8 +163,7 @@ def test_chinese_is_chinese_in_either_script() -> None:
 
 @pytest.mark.parametrize("text", ["A? " * 3000, "a. " * 3000, "... A" * 2500, "a@" * 25_000, "https://" + "a" * 50_000])
 def test_answers_made_to_take_for_ever_do_not(model: Path, text: str) -> None:
-    started = time.monotonic()
-    counting.sentences(text)
-    counting.words(text)
-    language.detected(text)
-    assert time.monotonic() - started < 20
+    with ends():
+        counting.sentences(text)
+        counting.words(text)
+        language.detected(text)

@@ -58,6 +58,25 @@ def containers(cache: Path) -> list[str]:
     return found
 
 
+def test_the_container_of_a_runner_that_lives_is_seen(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, repo = tmp_path / "cache", tmp_path / "repo"
+    monkeypatch.setenv("KAT_CACHE", str(cache))
+    repo.mkdir()
+    holds = RUNNER.replace("os.kill(os.getpid(), signal.SIGKILL)", 'print("holds", flush=True); sys.stdin.read()')
+    command = [sys.executable, "-c", holds, "start", "-1", "alive", str(repo)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "holds\n"
+        assert len(set(containers(cache))) == 1
+        process.kill()
+    for _ in range(300):
+        if not containers(cache):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"a container is still there after 30 s: {containers(cache)}")
+
+
 @pytest.mark.parametrize(("call", "seconds"), WHERE)
 def test_no_container_stays_of_a_runner_that_is_killed_on_the_way(
     call: str, seconds: float, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -48,9 +52,29 @@ def test_without_git_that_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         git.run("version", where="here", env=git.isolated(), cwd=tmp_path / "none")
 
 
-def test_what_takes_too_long_is_killed() -> None:
+def running(word: str) -> list[int]:
+    """The processes with this word on their command line; those that have ended have none."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if word.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_what_takes_too_long_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    word = f"1000.{time.time_ns()}"
+    wait = f"alias.wait=!echo > {tmp_path}/started; sleep {word} & wait"
     with pytest.raises(subprocess.TimeoutExpired):
-        git.ended("-c", "alias.wait=!exec sleep 100", "wait", env=git.isolated(), timeout=0.2)
+        git.ended("-c", wait, "wait", env=git.isolated(), timeout=2)
+    assert (tmp_path / "started").exists()
+    for _ in range(200):
+        if not (left := running(word)):
+            return
+        time.sleep(0.05)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    pytest.fail("what git had started went on")
 
 
 @pytest.mark.parametrize("make", [git.neutral, git.isolated])
