@@ -20,7 +20,8 @@ import orjson
 from katcore.engine import Generation, SamplingParams, sglang_wire
 from katcore.engine import tensors as packing
 from katcore.engine.sglang_http import Attempts, Broken, ContextOverflow, Servers
-from katcore.errors import EngineError
+from katcore.errors import EngineError, InputError
+from katcore.model.weight_files import check_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +101,10 @@ class SGLangEngine:
 
     async def update_weights(self, folder: str, version: str) -> None:
         """Load the weights of a model folder and call them `version` from now on."""
-        await asyncio.to_thread(packing.check_files, folder)
+        try:
+            await asyncio.to_thread(check_files, folder)  # what is cut short would end SGLang's server
+        except InputError as error:
+            raise EngineError(str(error)) from error
         body = {"model_path": folder, "weight_version": version, "flush_cache": True}
         await self._updated("/update_weights_from_disk", body)
 

@@ -15,8 +15,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from katcore.errors import EngineError, InputError
 
 if TYPE_CHECKING:
@@ -71,23 +69,6 @@ def check_whole(tensors: Mapping[str, Tensor], folder: str) -> None:
             raise InputError(f"{name} is no weight of this model")
         if name in wanted and list(tensor.shape) != wanted[name]:
             raise InputError(f"{name} has shape {list(tensor.shape)}, the model's has {wanted[name]}")
-
-
-def check_files(folder: str) -> None:
-    """EngineError for weights that are cut short: they would end SGLang's server. Folders elsewhere are not checked."""
-    for file in sorted(Path(folder).glob("*.safetensors")):
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            size = file.stat().st_size
-            try:
-                table = orjson.loads(opened.read(min(length, size)))
-                end = max(
-                    (part["data_offsets"][1] for name, part in table.items() if name != "__metadata__"), default=0
-                )
-            except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-                raise EngineError(f"{file}: not in safetensors format, or cut short") from None
-        if size != 8 + length + end:
-            raise EngineError(f"{file}: cut short: {size} bytes of {8 + length + end}")
 
 
 def _shapes(folder: str) -> dict[str, list[int]]:

@@ -21,7 +21,7 @@ from katcore.mine.license import FILES, spdx
 from katcore.mine.patches import diff_again
 from katcore.pool import Item
 from katcore.records import Change, ChangeSource, Issue, content_id, item_key
-from katcore.source.git import Repository, git, open_repository, remember
+from katcore.source.git import Repository, git, no_commits, open_repository, remember
 
 _FIXES = re.compile(
     r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:\w+://[^/\s]+/)?([\w.-]+/[\w.-]+)?(?:/issues/|#)(\d{1,9})\b",
@@ -111,8 +111,10 @@ def _resolve(repository: Repository, where: str, revisions: str) -> list[str]:
     found = [line for line in out.decode("ascii", "replace").split() if re.fullmatch(r"\^?[0-9a-f]{40,64}", line)]
     if len(found) < max(1, len(words)) or all(line.startswith("^") for line in found):
         if revisions == "HEAD":
-            raise InputError(f"{where}: has no commits")
+            raise no_commits(repository, where)
         raise UsageError(f"{where}: no such revision: {revisions}")
+    if lost := next((line for line in found if not repository.has(line.lstrip("^"))), ""):
+        raise InputError(f"{where}: {revisions} is {lost}, which is not there", hint="git fsck there tells more")
     return found
 
 

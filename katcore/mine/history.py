@@ -21,7 +21,7 @@ from typing import IO
 
 from katcore.errors import KatError
 from katcore.mine.patches import DIFF_OPTIONS
-from katcore.source.git import Repository, reason
+from katcore.source.git import Repository
 
 CHUNK = 32
 """How many commits a git process gets at a time: few enough that their patches mostly fit into its pipe."""
@@ -111,7 +111,7 @@ class _Git:
 
     def __init__(self, repository: Repository, *args: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
-        self._name = repository.name
+        self._repository = repository
         self._process = repository.start(*args, errors=self._errors)
         assert self._process.stdin and self._process.stdout
         self.stdin: IO[bytes] = self._process.stdin
@@ -134,7 +134,7 @@ class _Git:
         """Raise what git complained about."""
         if self._process.wait():
             self._errors.seek(0)
-            raise KatError(f"{self._name}: {reason(self._errors.read(), self._process.returncode)}")
+            raise self._repository.unreadable(self._errors.read(), self._process.returncode)
 
 
 class _Differ(_Git):
@@ -177,6 +177,6 @@ class _Differ(_Git):
             more = os.read(self.stdout.fileno(), _PIPE)
             if not more:
                 self.finish()
-                raise KatError(f"{self._name}: git diff-tree ended early")
+                raise KatError(f"{self._repository.where}: git diff-tree ended early")
             self._rest += more
         return found

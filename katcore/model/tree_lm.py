@@ -20,6 +20,7 @@ from torch import Tensor  # noqa: TID253
 from torch.utils.checkpoint import checkpoint  # noqa: TID253
 
 from katcore.errors import InputError, UsageError, first_line
+from katcore.model.loading import load_causal_lm, load_config
 from katcore.model.partition import partition
 from katcore.model.seams import Seam, Shown
 from katcore.model.supported import refuse_config, refuse_unsupported
@@ -77,20 +78,12 @@ class TreeLM:
     ) -> TreeLM:
         """The model of a folder that transformers can load; `device` defaults to the accelerator, if there is one.
 
-        UsageError for a model that does not run over a tree, InputError for a folder that cannot be loaded.
+        UsageError for a model that does not run over a tree, InputError for a folder that does not hold it whole.
         """
-        from safetensors import SafetensorError
-        from transformers import AutoConfig, AutoModelForCausalLM
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
         if not (Path(folder) / "config.json").is_file():
             raise UsageError(f"no model in {folder}", hint="kat-train init --out DIR makes a small one")
-        try:
-            refuse_config(AutoConfig.from_pretrained(folder, local_files_only=True))
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
-            raise InputError(f"{folder}: cannot load the model: {first_line(reason)}") from reason
+        refuse_config(load_config(folder))
+        model = load_causal_lm(folder, dtype)
         return cls(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), backend)
 
     @property

@@ -3,8 +3,9 @@
 In: a local repository or a URL. Out: a `Repository`, whose `view` is a bare git folder of ours that borrows the
 repository's objects and nothing else: neither its configuration, attributes, hooks, grafts and replacements nor the
 user's change what we read. Clones of URLs lie in `$KAT_CACHE/git/`. Three environments: the user's own (`git`), one in
-which nothing changes what git prints (`neutral`), one for folders that nobody trusts (`isolated`). Errors name the
-repository. Needs git 2.31 or newer.
+which nothing changes what git prints (`neutral`), one for folders that nobody trusts (`isolated`). What keeps a
+repository from being read is an InputError of one line that names the repository, as it was asked for, and the reason.
+Needs git 2.31 or newer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -64,7 +66,10 @@ GIT_ENV = {
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository to read from. `url` is public, without credentials, and null for one that only this host has."""
+    """A repository to read from. `url` is public, without credentials, and null for one that only this host has.
+
+    `where` is what it was asked for by, for errors alone: a folder of this host has no place in a record.
+    """
 
     name: str
     url: str | None
@@ -73,6 +78,7 @@ class Repository:
     objects: Path
     format: str = "sha1"
     shallow: frozenset[str] = field(default_factory=frozenset)
+    where: str = ""
 
     @property
     def empty_tree(self) -> str:
@@ -80,8 +86,15 @@ class Repository:
         return EMPTY_TREE[self.format]
 
     def git(self, *args: str, data: bytes = b"", env: Mapping[str, str] | None = None) -> bytes:
-        """The standard output of a git command that reads this repository through the view. KatError."""
-        return run(*self._through(args), where=self.name, env={**self._environ(), **(env or {})}, data=data)
+        """The standard output of a git command that reads this repository through the view. InputError."""
+        done = ended(*self._through(args), env={**self._environ(), **(env or {})}, data=data)
+        if done.returncode:
+            raise self.unreadable(done.stderr, done.returncode)
+        return done.stdout
+
+    def unreadable(self, stderr: bytes, code: int) -> InputError:
+        """Why git could not read this repository."""
+        return _unreadable(self.where or self.name, stderr, code)
 
     def start(self, *args: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
         """A git process that reads this repository through the view."""
@@ -122,14 +135,17 @@ def isolated() -> dict[str, str]:
 
 
 def git(*args: str, where: str) -> bytes:
-    """The standard output of a git command under the user's own configuration (credentials, proxies). KatError."""
+    """The standard output of a git command under the user's own configuration (credentials, proxies). InputError."""
     base = {name: value for name, value in os.environ.items() if name not in LOCAL}
-    return run(*args, where=where, env={**base, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"})
+    done = ended(*args, env={**base, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"})
+    if done.returncode:
+        raise _unreadable(where, done.stderr, done.returncode)
+    return done.stdout
 
 
-def run(*args: str, where: str, env: Mapping[str, str], data: bytes = b"", cwd: Path | None = None) -> bytes:
-    """The standard output of a git command. KatError: `where`, the repository, and what git complained about."""
-    done = ended(*args, env=env, data=data, cwd=cwd)
+def run(*args: str, where: str, env: Mapping[str, str], cwd: Path | None = None) -> bytes:
+    """The standard output of a git command of our own on a folder of ours. KatError: `where`, and git's complaint."""
+    done = ended(*args, env=env, cwd=cwd)
     if done.returncode:
         raise KatError(f"{where}: {reason(done.stderr, done.returncode)}")
     return done.stdout
@@ -185,6 +201,22 @@ def reason(stderr: bytes, code: int) -> str:
     return re.sub(r"(\w://)[^/@\s]+@", r"\1", (fatal or lines or [f"git ended with status {code}"])[0])
 
 
+def _unreadable(where: str, stderr: bytes, code: int) -> InputError:
+    said = reason(stderr, code)
+    if not _LOST.search(said):
+        return InputError(f"{where}: {said}")
+    return InputError(f"{where}: an object is missing or damaged: {said}", hint="git fsck there tells which")
+
+
+_LOST = re.compile(
+    r"unable to (read|find|open object|unpack|normalize alternate)|could not read|failed to read object|inflate: "
+    r"|not a tree object|bad (object|tree|file|signature)|object file |loose object|missing (blob|tree|commit)"
+    r"|packfile |corrupt",
+    re.IGNORECASE,
+)
+"""What git says where objects are not there or not whole."""
+
+
 # ------------------------------------------------------------------------------------------ opening
 
 
@@ -221,21 +253,43 @@ def mirror(url: str, *, update: bool = True) -> Repository:
 def _look(folder: Path, url: str = "") -> Repository:
     """Find a repository's objects and make the view through which they are read."""
     asked = ("--git-common-dir", "--git-path", "objects", "--show-object-format", "--git-path", "shallow")
-    try:
-        out = git("-C", str(folder), "rev-parse", "--path-format=absolute", *asked, where=str(folder))
-    except KatError as error:
-        raise InputError(str(error), hint=error.hint) from error
+    where = public_url(url) or str(folder)
+    out = git("-C", str(folder), "rev-parse", "--path-format=absolute", *asked, where=where)
     common, objects, kind, shallow = out.decode("utf-8", "surrogateescape").split("\n")[:4]
-    if _config(folder, "extensions.partialclone"):
-        raise InputError(f"{folder}: a partial clone lacks blobs", hint="mine its URL, or a full clone")
+    if _partial(folder):
+        raise InputError(f"{where}: a partial clone lacks blobs", hint="mine its URL, or a full clone")
     place = Path(urlsplit(url).path) if url else Path(common)
     url = url or _remote(folder)
     cut = Path(shallow).read_text().split() if Path(shallow).is_file() else []
     name = repo_name(url) if public_url(url) else ""
     name = name or _folder_name(place) or _folder_name(folder.resolve()) or UNNAMED
-    return Repository(
-        name, public_url(url), Path(common), _view(Path(objects), kind), Path(objects), kind, frozenset(cut)
+    view = _view(Path(objects), kind)
+    return Repository(name, public_url(url), Path(common), view, Path(objects), kind, frozenset(cut), where)
+
+
+def _partial(folder: Path) -> bool:
+    """Whether some remote promises the objects that are not here; the older versions say so of the repository."""
+    asked = ("config", "--get-regexp", r"^(remote\..*\.promisor|extensions\.partialclone)$")
+    try:
+        found = git("-C", str(folder), *asked, where=str(folder))
+    except InputError:  # nothing is configured
+        return False
+    return any(not line.endswith(b" false") for line in found.splitlines())
+
+
+def no_commits(repository: Repository, where: str) -> InputError:
+    """The error for a HEAD that names no commit: what it names, and where there are some."""
+    head, others = (
+        ended(f"--git-dir={repository.folder}", *args, env=neutral()).stdout.decode("utf-8", "replace").split()
+        for args in (
+            ("symbolic-ref", "--quiet", "--short", "HEAD"),
+            ("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes"),
+        )
     )
+    if not head or not others:
+        return InputError(f"{where}: has no commits")
+    message = f"{where}: HEAD is at the branch {head[0]}, which has no commits"
+    return InputError(message, hint=f"--range {others[0]} mines another branch")
 
 
 def _remote(folder: Path) -> str:
@@ -269,7 +323,7 @@ def _config(folder: Path, key: str, how: str = "--get") -> str:
     """A value as written: `remote get-url` would apply the user's insteadOf rules, which may hold tokens."""
     try:
         value = git("-C", str(folder), "config", how, key, where=str(folder))
-    except KatError:
+    except InputError:
         return ""
     return value.decode("utf-8", "surrogateescape").strip()
 
@@ -320,7 +374,7 @@ def locate(url: str, commit: str) -> Repository:
     """The repository that holds a commit: a remembered one, else a clone. `local:NAME` is one without a URL."""
     notes = _notes(url)
     for known in map(os.fsdecode, _noted(notes)):
-        if Path(known).is_dir():
+        with suppress(InputError):  # it is none any more, or a partial clone
             repository = _look(Path(known))
             if repository.has(commit):
                 return repository

@@ -8,27 +8,22 @@ sliding-window attention; models that keep other state (state-space, linear atte
 from __future__ import annotations
 
 import inspect
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM
 from transformers.cache_utils import Cache
-from transformers.utils import logging as transformers_logging
 
 from katcore.engine.embedded import attention
 from katcore.engine.embedded.cache import Layers, new_cache
-from katcore.errors import InputError, first_line
+from katcore.errors import InputError
+from katcore.model.loading import load_causal_lm
 from katcore.model.threads import set_threads
 
 CPU = torch.device("cpu")
 _CHUNK = 1024
-_LOADING = threading.Lock()
-"""transformers loads one model at a time: it keeps what is being loaded in globals."""
 _SCORED_CHUNK = 128
 """Scoring keeps logits [q, V] in fp32: 128 rows of a 152k vocabulary are 78 MB."""
 _ATTENTION = {"full_attention", "sliding_attention"}
@@ -131,21 +126,7 @@ def _scores(logits: Tensor, following: Tensor) -> list[float]:
 def _load(folder: str, dtype: torch.dtype) -> Any:
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"{folder}: no config.json, so no model folder")
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        with _LOADING:
-            network, info = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, output_loading_info=True
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as reason:
-        raise InputError(f"{folder}: cannot load the model: {first_line(reason)}") from None
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-    if info["missing_keys"]:
-        raise InputError(f"{folder}: weights are missing: {sorted(info['missing_keys'])[0]}, …")
-    return network
+    return load_causal_lm(folder, dtype)
 
 
 def _stop_ids(network: Any) -> tuple[int, ...]:
