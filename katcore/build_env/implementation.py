@@ -21,19 +21,15 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from katcore.build_env.patch_lines import Lines, lines_of, names_in
 from katcore.records import Change
-from katcore.source.diff import FileDiff, read_patch
 
-_DOCUMENTS = re.compile(
-    r".*\.(md|rst|txt|adoc|html)|(.*/)?(docs?|changes|changelog\.d|newsfragments)/.*", re.IGNORECASE
-)
-_FILE = re.compile(r"[\w-]+\.pyi?\b")
-_NAME = re.compile(r"[^\W\d]\w*")
+_FILE = re.compile(r"(?!__init__)\b[\w-]+\.pyi?\b")
 _CODE = re.compile(
     r"`+(?P<quoted>[^`]+)`+|(?P<bare>\.?(?:[^\W\d]\w*\.)*(?:\w*[^\W_]_\w+|_\w+|[A-Z][a-z\d]+[A-Z]\w*)|[^\W\d][\w.]*(?=\(\)))"
 )
@@ -100,7 +96,8 @@ class Solution:
             return True
         if names & self._touched and (_OF_CODE.match(main) or (_OF_INTERNALS.match(main) and names - self._tested)):
             return True
-        if not title and _ORDERS.match(main) and (self._inside(names) or self._files & set(_FILE.findall(sentence))):
+        places = self._inside(names) or not self._source.files.isdisjoint(_FILE.findall(sentence))
+        if places and not title and _ORDERS.match(main):
             return True
         brought = {name for name in names & self._brought if _private(name) or not _ADDS.match(main)}
         return bool(brought - set(self.base(brought))) if brought else False
@@ -114,71 +111,51 @@ class Solution:
         return any(map(self._quoted, lines))
 
     def _quoted(self, text: str) -> bool:
-        squeezed = "".join(text.split())
-        code = len(_NAME.findall(text)) > 1 and not re.fullmatch(r"[\w.]+(\(\))?", squeezed)
-        return code and squeezed in self._added_text and squeezed not in self._other_text
+        squeezed = _squeezed([text])
+        code = len(names_in([text])) > 1 and not re.fullmatch(r"[\w.]+(\(\))?", squeezed)
+        return code and squeezed in self._new_code and squeezed not in self._other_code
 
     @cached_property
-    def _sides(self) -> tuple[list[str], list[str], list[str]]:
-        """Lines of the source patch: those that code gains, those that it had, those of documents."""
-        gained, had, documents = list[str](), list[str](), list[str]()
-        for diff in _files(self.change.patch):
-            for sign, line in _lines(diff):
-                (documents if _DOCUMENTS.fullmatch(diff.name) else gained if sign == "+" else had).append(line)
-        return gained, had, documents
-
-    @cached_property
-    def _files(self) -> frozenset[str]:
-        """The names of the code files that the solution changes, without folders."""
-        return frozenset(PurePosixPath(diff.name).name for diff in _files(self.change.patch)) - {"__init__.py"}
+    def _source(self) -> Lines:
+        return lines_of(self.change.patch)
 
     @cached_property
     def _tests(self) -> list[str]:
-        return [line for diff in _files(self.change.test_patch) for _, line in _lines(diff)]
+        lines = lines_of(self.change.test_patch)
+        return [*lines.added, *lines.removed, *lines.around, *lines.documents]
 
     @cached_property
     def _tested(self) -> frozenset[str]:
-        return _names(self._tests)
+        return names_in(self._tests)
 
     @cached_property
     def _touched(self) -> frozenset[str]:
-        """The names in lines that the change shows."""
-        return _names(self._sides[0]) | _names(self._sides[1])
+        """The names in lines of code that the change shows."""
+        return names_in([*self._source.added, *self._source.removed, *self._source.around])
 
     @cached_property
     def _brought(self) -> frozenset[str]:
         """The names that new lines have, and nothing else that is shown."""
-        gained, had, documents = map(_names, self._sides)
-        new = gained - had - documents - self._tested - _KNOWN
+        had = names_in([*self._source.removed, *self._source.around, *self._source.documents])
+        new = names_in(self._source.added) - had - self._tested - _KNOWN
         return frozenset(name for name in new if len(name) >= SHORTEST and (_private(name) or not name.startswith("_")))
 
     @cached_property
-    def _added_text(self) -> str:
-        return "\n".join("".join(line.split()) for line in self._sides[0])
+    def _new_code(self) -> str:
+        return _squeezed(self._source.added)
 
     @cached_property
-    def _other_text(self) -> str:
-        return "\n".join("".join(line.split()) for line in (*self._sides[1], *self._sides[2], *self._tests))
+    def _other_code(self) -> str:
+        return _squeezed([*self._source.removed, *self._source.around, *self._source.documents, *self._tests])
 
 
-def _files(patch: str) -> list[FileDiff]:
-    return read_patch(patch.encode("utf-8", "surrogateescape"))
-
-
-def _lines(diff: FileDiff) -> Iterator[tuple[str, str]]:
-    """(sign, line) of a file's patch; the text that git shows beside `@@` counts as a line too."""
-    for hunk in diff.hunks:
-        yield " ", hunk.header.partition(b"@@")[2].partition(b"@@")[2].decode("utf-8", "replace")
-        for line in hunk.lines:
-            yield line[:1].decode(), line[1:].decode("utf-8", "replace")
+def _squeezed(lines: Iterable[str]) -> str:
+    """Lines without any spaces, since those who quote code space it otherwise."""
+    return "\n".join("".join(line.split()) for line in lines)
 
 
 def _private(name: str) -> bool:
     return name.startswith("_") and not re.fullmatch("__.*__", name)
-
-
-def _names(lines: Iterable[str]) -> frozenset[str]:
-    return frozenset(name for line in lines for name in _NAME.findall(line))
 
 
 def _code_in(sentence: str) -> tuple[frozenset[str], list[str]]:
@@ -187,7 +164,7 @@ def _code_in(sentence: str) -> tuple[frozenset[str], list[str]]:
     quotes: list[str] = []
     for found in _CODE.finditer(re.sub(rf"\S{{{LONGEST},}}", " ", sentence)):
         text = found["quoted"] or found["bare"]
-        names |= set(_NAME.findall(re.sub(r"'[^']*'|\"[^\"]*\"", "", text)))
+        names |= names_in([re.sub(r"'[^']*'|\"[^\"]*\"", "", text)])
         if found["quoted"]:
             quotes.append(text)
     return frozenset(names), quotes
@@ -198,5 +175,5 @@ def names_below(folder: Path, names: Collection[str]) -> set[str]:
     found: set[str] = set()
     for path in sorted(folder.rglob("*.py*")):
         if path.suffix in (".py", ".pyi", ".pyx") and path.is_file() and not path.is_symlink():
-            found |= set(_NAME.findall(path.read_text("utf-8", "replace"))) & set(names)
+            found |= names_in([path.read_text("utf-8", "replace")]) & set(names)
     return found

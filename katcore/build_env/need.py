@@ -9,10 +9,11 @@ stand in its patches, names there taken apart, endings taken off.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
+from katcore.build_env.patch_lines import lines_of
 from katcore.records import Change
 
 FEW = 3
@@ -22,10 +23,10 @@ LONGEST = 200
 """The most characters of what stands between two spaces and is still read."""
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_ENDING = re.compile(r"(?<=...)(?:ings?|ed|e?s|er|e|ly|ion)$")
+_ENDING = re.compile(r"(?<=...)(?:ings?|ions?|ers?|ed|e?s|e|ly)$")
 _POINTER = re.compile(
-    r"https?://\S+|(?:[\w.-]+/[\w.-]+)?#\d+|\b[\w-]*[/\\][\w./\\-]+"
-    r"|\b[\w-]+\.(?:py|md|rst|txt|toml|ya?ml|cfg|ini)\b"
+    r"https?://\S+|(?:[\w.-]+/[\w.-]+)?#\d+|[\w.-]*/[\w.-]*/[\w./-]*|(?:[\w-]+/)*[\w-]+\."
+    r"(?:cfg|in|ini|lock|md|py|pyi|rst|toml|txt|ya?ml)\b"
 )
 _COMMON = frozenset(
     """
@@ -38,20 +39,25 @@ _COMMON = frozenset(
 )
 _TRADE = frozenset(
     """
-    add adjust apply autofix automated autoupdate better branch bug bugs build bump bunch change changelog chore ci
-    clean cleanup code comment comments commit common copyright correct coverage date dead debug dependencies
-    dependency deps dev doc docs docstring docstrings documentation enh enhancement error everything example examples
-    failing feature feedback few file files final finish first fix fixed fixes fixup flake format formatting general
-    hint hints housekeeping implement implementation import imports improve improvement improvements infrastructure
-    initial issue issues its junk last latest license lint linter linting little main maintenance master merge minor
-    misc missing modernize more move mypy nit nits old patch pep polish pr pre prepare problem problems progress
-    project pull python readme ref refactor refactoring refactorings release remaining remove rename request
-    requirements revert review revision ruff setup small some start stuff style suggestion suggestions suite support
-    syntax test tested testing tests thing things tidy tiny tool tools tweak tweaks type types typing typo typos
-    unused update updated upgrade use various version versions wip work working works
+    add adjust apply autofix automated autoupdate better bug bugfix bugs bump bunch change changelog chore ci clean
+    cleanup code correct dead dev doc docs documentation enh enhancement everything failing feedback few finish fix
+    fixed fixes fixup flake general hotfix housekeeping implement implementation improve improvement improvements
+    infrastructure its junk latest lint linter linting little main maintenance master minor misc modernize more move
+    mypy nit nits old polish pr pre prepare problem problems readme refactor refactoring refactorings remaining remove
+    rename revert ruff setup small some stuff suggestion suggestions suite support test tested testing tests thing
+    things tidy tiny tweak tweaks typo typos unused update updated upgrade use various wip work works
     """.split()  # noqa: SIM905 - a list of names, one word each
 )
 """Words that any change could be described with, whatever it does."""
+_ALSO_TRADE = frozenset(
+    """
+    branch build comment comments commit common copyright coverage date debug dependencies dependency deps docstring
+    docstrings error example examples feature file files final first format formatting hint hints import imports
+    initial issue issues last license merge missing patch pep progress project pull python ref release request
+    requirement requirements review revision start style syntax tool tools type types typing version versions working
+    """.split()  # noqa: SIM905 - a list of names, one word each
+)
+"""Words of the trade that some projects are about: they say something where code that changes and tests have them."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +88,38 @@ class Need:
         return Told(len(found), len(found & self._in_patches), sum(map(bool, places)))
 
     def _saying(self, text: str) -> frozenset[str]:
-        return frozenset(_stem(word) for word in _words(text) if word not in _COMMON and word not in _TRADE) - self._own
+        stems = frozenset(_stem(word) for word in _words(text) if word not in _COMMON)
+        return stems - self._own - _idle(_TRADE) - (_idle(_ALSO_TRADE) - self._about)
 
     @cached_property
     def _own(self) -> frozenset[str]:
-        return frozenset(map(_stem, _words(self.change.repo)))
+        return _stems((self.change.repo,))
+
+    @cached_property
+    def _about(self) -> frozenset[str]:
+        """The words of changed lines of code that tests have, too."""
+        source, tests = lines_of(self.change.patch), lines_of(self.change.test_patch)
+        return _stems((*source.added, *source.removed)) & _stems((*tests.added, *tests.removed, *tests.around))
 
     @cached_property
     def _in_patches(self) -> frozenset[str]:
-        return frozenset(_stem(word) for patch in (self.change.patch, self.change.test_patch) for word in _words(patch))
+        return _stems((self.change.patch, self.change.test_patch))
 
 
 def _words(text: str) -> Iterator[str]:
     """The words of a text in lower case, names taken apart: `maxValue`, `max_value`."""
     apart = re.sub(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
     return (word.lower() for word in _WORD.findall(apart))
+
+
+@cache
+def _idle(words: frozenset[str]) -> frozenset[str]:
+    """The stems of a list above."""
+    return _stems(words)
+
+
+def _stems(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(_stem(word) for text in texts for word in _words(text))
 
 
 def _stem(word: str) -> str:

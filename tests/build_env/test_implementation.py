@@ -63,6 +63,9 @@ def test_the_implementation_is_told(solution: Solution, sentence: str) -> None:
         "Extract archives only below the folder",
         "Support `len()` and `__len__` of carts",
         "Carts are handled by their users.",
+        "`merge_carts` of nothing is nothing.",
+        "What is merged is a `list`.",
+        '`merge_carts([ cart_of("ann") ])` holds.',
     ],
 )
 def test_the_need_is_told(solution: Solution, sentence: str) -> None:

@@ -99,6 +99,7 @@ for more information, see https://pre-commit.ci
 🤖 Generated with something
 """
     assert left(message) == ("", "Keep carts apart", "They were one.")
+    assert left("Keep carts apart\n\nThey were one\nCloses #14\n")[2] == "They were one"
 
 
 def test_nothing_is_said_twice() -> None:

@@ -26,6 +26,18 @@ def test_what_says_something(text: str, told: Told) -> None:
     assert Need(change("")).told_by(text) == told
 
 
+def test_words_of_the_trade_say_something_where_a_project_is_about_them() -> None:
+    def patched(name: str, line: str) -> str:
+        return f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n@@ -0,0 +1 @@\n+{line}\n"
+
+    source, tests = patched("a.py", "def parse_version(text):"), patched("tests/test_a.py", "parse_version('1.2')")
+    assert Need(change("", source, tests)).told_by("Parse versions") == Told(2, 2, 2)
+    assert Need(change("", source, patched("tests/test_a.py", "parse('1.2')"))).told_by("Parse versions") == Told(
+        1, 1, 1
+    )
+    assert Need(change("", patched("a.md", "version"), tests)).told_by("Bump version") == Told(0, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("told", "enough"),
     [

@@ -7,13 +7,17 @@ from katcore.records import Change, ChangeSource
 SOURCE = """diff --git a/shop/cart.py b/shop/cart.py
 --- a/shop/cart.py
 +++ b/shop/cart.py
-@@ -1,6 +1,13 @@ class Cart:
+@@ -1,4 +1,15 @@ class Cart:
  _CARTS = []
  MOST = 9
  def cart_of(user):
 -    return _CARTS[0]
 +    found = lookup_by_owner(user)
 +    return found or _fresh_cart(user, limit=MOST)
++
++def merge_carts(carts):
++    assert isinstance(carts, list)  # merge_carts([cart_of("ann")])
++    return carts
 +
 +def lookup_by_owner(user):
 +    if not user.strip():
@@ -27,7 +31,7 @@ TESTS = """diff --git a/tests/test_cart.py b/tests/test_cart.py
 +from shop.cart import cart_of, merge_carts
 +def test_users_keep_their_carts_apart():
 +    assert cart_of("ann") is not cart_of("bob")
-+    assert merge_carts([]) == []
++    assert merge_carts([cart_of("ann")])
 """
 
 
