@@ -39,6 +39,7 @@ from katcore.records import (
 from katcore.sandbox import WORKDIR, Box, Limits, Sandbox, name_of, sandbox
 from katcore.source.checkout import source_of
 from katcore.source.diff import paths
+from katcore.source.quoting import place
 from katcore.streams import Line
 from katcore.testrun.guard import Guard, source_folders
 from katcore.testrun.run import TestRun, prepare, run_tests
@@ -80,7 +81,8 @@ class _Bench:
         """The run of the tests in a fresh box, as in a grading; one whose set-up fails has no outcomes."""
         base = workspace(self.source)
         free = source_folders(self.known)
-        kept = Guard(self.files, environment, lambda name: os.path.lexists(base / name), free).keep(patch)
+        tests = frozenset(map(place, self.files))
+        kept = Guard(tests, environment, lambda name: os.path.lexists(base / name), free).keep(patch)
         box = self._box(environment)
         try:
             prepare(box, environment, patch=kept.patch, test_files=self.files)
