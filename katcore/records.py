@@ -164,7 +164,10 @@ class Verification(Struct, kw_only=True, gc=False):
 
 
 class TestFile(Struct, kw_only=True, gc=False, omit_defaults=True):
-    """A test or test-configuration file as the task wants it: text, or base64 when it is not UTF-8; neither: absent."""
+    """A test or test-configuration file as the task wants it: text, or base64 when it is not UTF-8; neither: absent.
+
+    A file whose name is not UTF-8 is called by it in quotes, as git prints it: `"tests/d\\351ta.txt"`.
+    """
 
     text: str | None = None
     base64: str | None = None

@@ -19,6 +19,7 @@ from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, Rejected
 from katcore.records import Change, Environment, Json, Task, TaskSource, TestFile
 from katcore.sandbox import Box, Limits, Sandbox
+from katcore.source.quoting import place
 from katcore.testrun.guard import Guard, source_folders
 from katcore.testrun.run import TestRun, prepare, run_tests
 
@@ -67,7 +68,8 @@ class Bench:
     def _run(self, environment: Environment, patch: str, files: Sequence[str]) -> TestRun:
         base = workspace(self.source)
         free = source_folders(self.change.patch)
-        kept = Guard(self.files, environment, lambda name: os.path.lexists(base / name), free).keep(patch)
+        tests = frozenset(map(place, self.files))
+        kept = Guard(tests, environment, lambda name: os.path.lexists(base / name), free).keep(patch)
         box = self._box(environment)
         try:
             prepare(box, environment, patch=kept.patch, test_files=self.files)

@@ -7,12 +7,14 @@ pytest would believe and that are not there are recorded as absent, so that an a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from katcore.build_env.recipe import pytest_config
 from katcore.records import TestFile
+from katcore.source.quoting import readable
 from katcore.testrun.test_files import read_test_file
 
 GUARDED = (
@@ -37,7 +39,7 @@ def wanted_files(folder: Path, touched: Sequence[str], source_dirs: Sequence[str
     config = pytest_config(folder).file
     if config:
         names.add(config)
-    return {name: read_test_file(folder / name) for name in sorted(names)}
+    return {readable(os.fsencode(name)): read_test_file(folder / name) for name in sorted(names)}
 
 
 def _tests(folder: Path) -> Iterator[str]:

@@ -23,8 +23,9 @@ from katcore.environment.clock import CLOCK
 from katcore.environment.variables import RUN_ENV
 from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
-from katcore.records import Json, Task, encode
+from katcore.records import Json, Task, TestFile, encode
 from katcore.sandbox import ENV, PYTHON
+from katcore.source import quoting
 from katcore.source.git import GIT_ENV
 from katcore.testrun.run import PLUGIN, PLUGIN_SOURCE, REPORT_VARIABLE
 
@@ -114,10 +115,14 @@ def _config(task: Task) -> Json:
         "plugin": [PLUGIN, PLUGIN_SOURCE],
         "FAIL_TO_PASS": task.verification.FAIL_TO_PASS,
         "PASS_TO_PASS": task.verification.PASS_TO_PASS,
-        "test_files": {name: files.from_test_file(file) if file.text is not None or file.base64 is not None else None
-                       for name, file in task.test_files.items()},
+        "test_files": {quoting.place(name): _wanted(file) for name, file in task.test_files.items()},
         "git_env": GIT_ENV,
     }  # fmt: skip
+
+
+def _wanted(file: TestFile) -> Json | None:
+    """A test file, None where it shall be absent."""
+    return None if file.text is None and file.base64 is None else files.from_test_file(file)
 
 
 def _wheels(task: Task, bring: bool) -> Json:

@@ -8,6 +8,7 @@ FAIL_TO_PASS and PASS_TO_PASS are lists, or JSON text of lists as the older data
 from __future__ import annotations
 
 import base64
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from katcore.dataset.rows import text, texts, when
 from katcore.environment.clock import CLOCK
 from katcore.errors import RecordError
 from katcore.records import Benchmark, Environment, Instruction, Json, Labels, Report, Task, TaskSource, Verification
+from katcore.source import quoting
 
 RECIPE = "swe-bench"
 WORKDIR = "/testbed"
@@ -147,7 +149,8 @@ def eval_script(task: Task) -> str:
 
 def _tests(task: Task) -> Iterator[str]:
     """Lines that put the task's own test files in their place, and take away those that it wants gone."""
-    for name, file in sorted(task.test_files.items()):
+    for written, file in sorted(task.test_files.items()):
+        name = quoting.place(written)
         yield f"rm -rf {_quoted(name)}"
         if file.text is None and file.base64 is None:
             continue
@@ -161,4 +164,9 @@ def _tests(task: Task) -> Iterator[str]:
 
 
 def _quoted(value: str) -> str:
+    """A word of bash; bytes that are no UTF-8 as escapes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "$" + "'" + "".join(f"\\{byte:03o}" for byte in os.fsencode(value)) + "'"
     return "'" + value.replace("'", "'\\''") + "'"

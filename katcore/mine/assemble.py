@@ -1,14 +1,22 @@
 """From git's patch between two states to the fields of a change: source and test patch, files, languages.
 
 In: the patch in bytes, and a way to ask git again for single files. Out: `Parts`. Both kinds of mining use it.
+
+A file belongs to the tests where its path says so: test code by its name, and everything in a folder of tests, data
+included, whatever its name is written in (`testfiles.py`). Elsewhere so does a new file that is no code, that the tests
+name and the sources do not, and that lies below no folder of the changed code: somebody who never sees the tests cannot
+bring it, and must not fail for want of it. A file that was there before stays with the sources, and so does a package's
+own data.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from katcore.mine.languages import AMBIGUOUS, language, main_language
+from katcore.mine.languages import AMBIGUOUS, MAIN, facts, language, main_language
 from katcore.mine.patches import Redo, added, lossless, shown
 from katcore.mine.testfiles import is_test
 from katcore.records import Labels
@@ -42,7 +50,10 @@ def parts_of(diffs: list[FileDiff]) -> Parts:
     source: list[FileDiff] = []
     tests: list[FileDiff] = []
     for diff in diffs:
-        (tests if is_test(diff.name) else source).append(diff)
+        (tests if is_test(os.fsdecode(diff.path)) else source).append(diff)
+    if data := _data_of_tests(source, tests, diffs):
+        source = [diff for diff in source if diff.path not in data]
+        tests = [diff for diff in diffs if diff.path in data or is_test(os.fsdecode(diff.path))]
     in_source, in_tests = _languages(source, diffs), _languages(tests, diffs)
     every = in_source if not in_tests else {n: in_source.get(n, 0) + in_tests.get(n, 0) for n in in_source | in_tests}
     return Parts(
@@ -55,7 +66,35 @@ def parts_of(diffs: list[FileDiff]) -> Parts:
 
 
 def _crosses(diff: FileDiff) -> bool:
-    return is_test(readable(diff.old or b"")) != is_test(readable(diff.new or b""))
+    return is_test(os.fsdecode(diff.old or b"")) != is_test(os.fsdecode(diff.new or b""))
+
+
+def _data_of_tests(source: list[FileDiff], tests: list[FileDiff], every: list[FileDiff]) -> frozenset[bytes]:
+    """Paths of new files among the sources that serve the tests, as said above; none if no code would be left."""
+    new = [diff for diff in source if diff.old is None] if tests else []
+    asked = b"\n".join(line for diff in tests for line in added(diff)) if new else b""
+    found = [diff for diff in new if _names(asked, diff) and _kind(diff, every) != "programming"]
+    if not found:
+        return frozenset()
+    wanted = {diff.path for diff in found} - {diff.old for diff in every}
+    rest = [(diff, _kind(diff, every)) for diff in source if diff.path not in wanted]
+    told = b"\n".join(shown(diff) for diff, kind in rest if kind != "prose")
+    code = {diff.path.rpartition(b"/")[0] for diff, kind in rest if kind == "programming"}
+    packages = tuple(folder + b"/" for folder in code if folder)
+    named = [diff for diff in found if diff.path in wanted and not _names(told, diff)]
+    return frozenset(diff.path for diff in named if code and not diff.path.startswith(packages))
+
+
+def _names(text: bytes, diff: FileDiff) -> bool:
+    """Whether a file is named by its own name, which must have a suffix: without one it is a word like others."""
+    name = diff.path.rpartition(b"/")[2]
+    return b"." in name[1:] and bool(re.search(rb"(?<![\w.-])" + re.escape(name) + rb"(?![\w-])", text))
+
+
+def _kind(diff: FileDiff, every: list[FileDiff]) -> str:
+    """Linguist's kind of a file: programming, markup, data, prose; empty for one that nobody knows."""
+    name = _language(diff, every)
+    return "programming" if name in MAIN else facts().kinds.get(name, "")
 
 
 def _joined(diffs: list[FileDiff]) -> str:
@@ -64,7 +103,7 @@ def _joined(diffs: list[FileDiff]) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _suffix(path: bytes) -> str:
-    name = readable(path.rpartition(b"/")[2]).lower()
+    name = os.fsdecode(path.rpartition(b"/")[2]).lower()
     return "." + name.rpartition(".")[2] if "." in name else ""
 
 
@@ -80,10 +119,10 @@ def _languages(diffs: list[FileDiff], every: list[FileDiff]) -> dict[str, int]:
 def _language(diff: FileDiff, every: list[FileDiff]) -> str:
     suffix = _suffix(diff.path)
     if not suffix:
-        return language(diff.name, b"\n".join(added(diff))[:200])
+        return language(os.fsdecode(diff.path), b"\n".join(added(diff))[:200])
     if suffix in AMBIGUOUS:
-        return language(diff.name, shown(diff), {_suffix(other.path) for other in every})
-    return _by_name(diff.name)
+        return language(os.fsdecode(diff.path), shown(diff), {_suffix(other.path) for other in every})
+    return _by_name(os.fsdecode(diff.path))
 
 
 _by_name = lru_cache(maxsize=1 << 16)(language)

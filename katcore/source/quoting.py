@@ -5,6 +5,7 @@ In and out: names in bytes, as file systems and git have them. A name that is no
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 
@@ -27,8 +28,13 @@ def quoted(name: bytes) -> bytes:
 
 @lru_cache(maxsize=1 << 16)
 def readable(name: bytes) -> str:
-    """A name as text: itself where it is UTF-8, else its quoted form."""
+    """A name as records have it: itself where it is UTF-8 and begins with no quote, else its quoted form."""
     try:
-        return name.decode()
+        return name.decode() if name[:1] != b'"' else quoted(name).decode("ascii")
     except UnicodeDecodeError:
         return quoted(name).decode("ascii")
+
+
+def place(name: str) -> str:
+    """The path that a name of `readable` stands for, in the form of `os.fsdecode`."""
+    return os.fsdecode(unquoted(name.encode("utf-8", "surrogateescape")))

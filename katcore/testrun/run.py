@@ -24,6 +24,7 @@ from katcore.environment.variables import run_env
 from katcore.errors import RecordError, SandboxError
 from katcore.records import Environment, TestFile
 from katcore.sandbox import PYTHON, Box, Result
+from katcore.source.quoting import place
 from katcore.testrun.reports.outcome import BROKEN, BadReport, Outcomes, Status
 from katcore.testrun.runners import Runner, runner_of, units_of
 
@@ -94,7 +95,8 @@ class _Unwritable(SandboxError):
 def restore(box: Box, test_files: Mapping[str, TestFile]) -> None:
     """Write test files as the task wants them; what an attempt put in their place goes, folders and links included."""
     wanted: dict[str, tuple[str | None, str]] = {}
-    for name, file in test_files.items():
+    for written, file in test_files.items():
+        name = place(written)
         parts = PurePosixPath(name).parts
         if name.startswith("/") or not parts or ".." in parts or parts[0] == ".git":
             raise RecordError("test_files", f"{name!r} lies outside the repository")

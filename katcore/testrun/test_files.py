@@ -8,6 +8,7 @@ expectations can be made wrong.
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,16 +20,17 @@ from katcore.environment.workspace import workspace
 from katcore.errors import RecordError
 from katcore.records import Task, TestFile
 from katcore.source.diff import paths
+from katcore.source.quoting import readable
 
 
 def read_test_file(path: Path) -> TestFile:
     """The file with its text and mode; a TestFile that says absent where there is none."""
     if path.is_symlink():
-        return TestFile(text=str(path.readlink()), mode="120000")
-    if not path.is_file():
+        data, mode = os.fsencode(path.readlink()), "120000"
+    elif path.is_file():
+        data, mode = path.read_bytes(), "100755" if path.stat().st_mode & 0o111 else "100644"
+    else:
         return TestFile()
-    mode = "100755" if path.stat().st_mode & 0o111 else "100644"
-    data = path.read_bytes()
     try:
         return TestFile(text=data.decode(), mode=mode)
     except UnicodeDecodeError:
@@ -40,10 +42,6 @@ def with_test_files(task: Task) -> Task:
     if task.test_files or not task.test_patch.strip():
         return task
     base, names = workspace(task.source), paths(task.test_patch)
-    try:
-        "".join(names).encode()
-    except UnicodeEncodeError as error:
-        raise RecordError("test_patch", "it changes a file whose name is not UTF-8") from error
     with tempfile.TemporaryDirectory(prefix="kat-tests-") as top:
         folder = Path(top) / "repo"
         folder.mkdir()
@@ -53,7 +51,7 @@ def with_test_files(task: Task) -> Task:
             apply_here(folder, task.test_patch)
         except BadPatch as error:
             raise RecordError("test_patch", f"it does not apply to the base: {error}") from error
-        found = {name: read_test_file(folder / name) for name in names}
+        found = {readable(os.fsencode(name)): read_test_file(folder / name) for name in names}
     return msgspec.structs.replace(task, test_files=found)
 
 

@@ -23,6 +23,7 @@ from katcore.errors import RecordError, SandboxError
 from katcore.records import Task, TestFile, Verdict
 from katcore.sandbox import Sandbox, name_of, sandbox
 from katcore.sandbox.warm import warm
+from katcore.source.quoting import place
 from katcore.testrun.grade import Grade, judge
 from katcore.testrun.guard import Guard, GuardedPatch, source_folders
 from katcore.testrun.reports import logs
@@ -174,15 +175,14 @@ class _Stray(Exception):
 def _shown(task: Task) -> dict[str, str]:
     """The task's test files as they are at the base, which is what agents were shown of them, by name."""
     base = workspace(task.source)
-    found = {name: read_test_file(base / name) for name in task.test_files}
+    found = {name: read_test_file(base / place(name)) for name in task.test_files}
     return {name: file.text for name, file in found.items() if file.text is not None}
 
 
 def _guard(task: Task) -> Guard:
     base = workspace(task.source)
-    return Guard(
-        task.test_files, task.environment, lambda name: os.path.lexists(base / name), source_folders(task.patch)
-    )
+    tests = frozenset(map(place, task.test_files))
+    return Guard(tests, task.environment, lambda name: os.path.lexists(base / name), source_folders(task.patch))
 
 
 def masked(reason: str) -> Verdict:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from katcore.records import Task
 from katcore.source.diff import content, paths, read_patch, write_diff
+from katcore.source.quoting import place
 from katcore.verify.probes_cheats import APPENDED, FILES
 
 Kind = Literal["noop", "gold", "wrong", "cheat"]
@@ -83,17 +84,16 @@ def _spread(count: int) -> list[int]:
 def cheats(task: Task, base: Path) -> dict[str, str]:
     """Patches by name that attack the grading of this task: files that reach into the test run, code run at import."""
     out = {name: _over(base, {path: text}) for name, (path, text) in FILES.items()}
+    known = frozenset(map(place, task.test_files))
     touched = [
-        name
-        for name in paths(task.patch)
-        if name.endswith(".py") and (base / name).is_file() and name not in task.test_files
+        name for name in paths(task.patch) if name.endswith(".py") and (base / name).is_file() and name not in known
     ]
     for name, text in APPENDED.items() if touched else ():
         ids = [*task.verification.FAIL_TO_PASS, *task.verification.PASS_TO_PASS]
         code = f"\n_kat_tests = {ids[:500]!r}\n{text}"
         files = {file: _text(base / file) + code for file in touched[:FILES_CHANGED]}
         out[name] = _over(base, files)
-    tests = [name for name in task.test_files if name.endswith(".py") and (base / name).is_file()]
+    tests = [name for name in sorted(known) if name.endswith(".py") and (base / name).is_file()]
     if tests:
         out["deleted_tests"] = _over(base, dict.fromkeys(tests))
     return out

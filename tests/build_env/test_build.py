@@ -15,11 +15,15 @@ from katcore.disk.cache import cache_dir
 from katcore.environment.built import ensure_environment, environment_mounts
 from katcore.environment.workspace import workspace
 from katcore.errors import RecordError, Rejected
-from katcore.records import Change, Task
+from katcore.mine.changes import Changes, commits
+from katcore.records import Change, Scaffold, Task, Trajectory, encode
 from katcore.sandbox import Spec, sandbox
+from katcore.source.diff import paths
 from katcore.testrun.grade import judge
 from katcore.testrun.run import prepare, run_tests
+from katcore.verify.verifier import Verifier
 from tests.support.projects import BASE, HEAD, change
+from tests.support.repos import Repo
 
 pytestmark = pytest.mark.slow
 
@@ -130,6 +134,45 @@ def test_extension_modules_and_unittest(tmp_path: Path) -> None:
     )
     assert task.verification.FAIL_TO_PASS == ["tests/testfast.py::Two::test_two"]
     assert task.verification.PASS_TO_PASS == ["tests/testfast.py::Two::test_there"]
+
+
+NEEDY = r"""
+import os, pathlib, mm
+HERE = pathlib.Path(__file__).resolve().parent
+def test_f():
+    assert mm.f(1) == int(open(os.path.join(os.fsencode(HERE), b"d\xe9ta.txt")).read())
+def test_g():
+    assert mm.f(2) == int((HERE.parent / "samples" / "three.txt").read_text())
+def test_ok():
+    pass
+"""
+
+
+def test_data_that_only_tests_need_is_there_for_somebody_who_never_saw_it(tmp_path: Path) -> None:
+    """Below the tests, in a name that is not UTF-8; and elsewhere, named by the tests alone."""
+    repo = Repo(tmp_path / "need")
+    source = "def f(x):\n    return x\n"
+    pyproject = '[project]\nname = "need"\nversion = "1.0"\n[tool.setuptools]\npy-modules = ["mm"]\n'
+    repo.commit("one", {"pyproject.toml": pyproject, "mm.py": source, "tests/test_mm.py": "def test_ok(): pass\n"})
+    repo.write(b"tests/d\xe9ta.txt", "2\n")
+    repo.write("samples/three.txt", "3\n")
+    repo.commit("two", {"mm.py": source.replace("return x", "return x + 1"), "tests/test_mm.py": NEEDY})
+    (item, *_) = commits([str(repo.folder)])
+    (mined,) = Changes()(item)
+    built = Builder(BuildOptions(runs=1)).build(mined)
+    assert {r'"tests/d\351ta.txt"', "samples/three.txt"} <= built.test_files.keys()
+    assert built.verification.FAIL_TO_PASS == ["tests/test_mm.py::test_f", "tests/test_mm.py::test_g"]
+    assert paths(built.patch) == ["mm.py"]
+    attempt = Trajectory(
+        id="right", task_id="n", group_id="g", scaffold=Scaffold(name="s"), model="m", patch=built.patch
+    )  # fmt: skip
+    again = msgspec.json.decode(encode(built), type=Task)
+    assert Verifier().verdict(attempt, again).reward == 1.0
+    stray = rb'diff --git "a/tests/d\351ta.txt" "b/tests/d\351ta.txt"'.decode()
+    weaker = stray + '\nnew file mode 100644\n--- /dev/null\n+++ "b/tests/d\\351ta.txt"\n@@ -0,0 +1 @@\n+1\n'
+    cheat = msgspec.structs.replace(attempt, patch=built.patch.replace("x + 1", "x") + weaker)
+    verdict = Verifier().verdict(cheat, again)
+    assert verdict.reward == 0.0 and verdict.flags == [r'dropped:"tests/d\351ta.txt"']
 
 
 def rejected(mined: Change) -> tuple[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from katcore.dataset import swe_bench
 from katcore.dataset.formats import FORMATS
-from katcore.records import Task
+from katcore.dataset.in_box import harbor_runner
+from katcore.records import Task, TestFile
 from katcore.verify.grader import Grader
 from katcore.verify.options import TestOptions
 from tests.support.dataset_commands import kat, write_folder
@@ -148,3 +152,38 @@ def test_an_exported_task_is_judged_by_its_own_runner(tmp_path: Path) -> None:
             cwd=work,
             check=expected == "(False, ",
         )
+
+
+ODD_FILES = {
+    r'"tests/d\351ta.txt"': TestFile(text="2\n"),
+    r'"tests/to \351"': TestFile(base64=base64.b64encode(b"d\xe9ta.txt").decode(), mode="120000"),
+    "tests/it's.txt": TestFile(text="3\n"),
+}
+"""Names and a link's target that are not UTF-8, and a quote."""
+
+
+def odd_files_are_there(folder: Path) -> bool:
+    found = {os.fsencode(path.name): path.read_text() for path in (folder / "tests").iterdir()}
+    link = (folder / "tests" / os.fsdecode(b"to \xe9")).readlink()
+    wanted = {b"d\xe9ta.txt": "2\n", b"to \xe9": "2\n", b"it's.txt": "3\n"}
+    return os.fsencode(link) == b"d\xe9ta.txt" and found == wanted
+
+
+@pytest.mark.usefixtures("cache")
+def test_test_files_of_any_name_are_put_in_their_place_by_exports(tmp_path: Path) -> None:
+    task = FORMATS["functions"].to_task(HUMANEVAL)
+    task.test_files = ODD_FILES
+    (tmp_path / "tasks.jsonl").write_bytes(msgspec.json.encode(task) + b"\n")
+    for form in ("harbor", "swe-bench"):
+        command = ["kat-build-env", "export", "--to", form, "--image", "b", tmp_path / "tasks.jsonl"]
+        done = kat(*command, "--out", tmp_path / form)
+        assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "harbor" / "humaneval-2" / "tests" / "config.json").read_text())
+    (tmp_path / "one").mkdir()
+    harbor_runner.restore(config["test_files"], tmp_path / "one")
+    assert odd_files_are_there(tmp_path / "one")
+
+    task.environment = msgspec.structs.replace(task.environment, workdir=str(tmp_path / "two"), test_command="true")
+    (tmp_path / "two").mkdir()
+    done = subprocess.run(["bash", "-c", swe_bench.eval_script(task)], capture_output=True, check=False)
+    assert done.returncode == 0 and odd_files_are_there(tmp_path / "two"), done.stderr

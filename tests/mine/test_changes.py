@@ -14,6 +14,7 @@ from katcore.errors import InputError, Rejected, UsageError
 from katcore.mine import history
 from katcore.mine.changes import Changes, Selection, commits, issues
 from katcore.records import Change, encode
+from katcore.source.diff import paths
 from tests.support.repos import Repo
 
 
@@ -58,6 +59,7 @@ STATES: dict[str, tuple[dict[str, bytes | str | None], dict[str, bytes | str | N
     "name like a header": ({"x b/x b": "1\n", "a b/b": ""}, {"x b/x b": "2\n", "a b/b": "1\n"}),
     "name with newline, tab and quote": ({'a\n"b\t\\c': "x\n"}, {'a\n"b\t\\c': "y\n", "d\ne": ""}),
     "name beyond ASCII": ({"grüße.py": "x\n"}, {"grüße.py": "y\n", "日本": "z\n"}),
+    "names that are not UTF-8": ({"k": ""}, {b"tests/d\xe9ta.txt": "1\n", b"caf\xe9.py": "x\n", b'"q': "y\n"}),  # type: ignore[dict-item]
     "rename": ({"a.py": "x\n" * 30}, {"a.py": None, "b.py": "x\n" * 30 + "y\n"}),
     "rename of a name with a space": ({"a b": "x\n" * 30}, {"a b": None, 'c "d"': "x\n" * 30}),
     "rename into the tests": ({"a.py": "x\n" * 30}, {"a.py": None, "tests/test_a.py": "x\n" * 30 + "y\n"}),
@@ -88,6 +90,52 @@ def test_patches_lead_exactly_from_base_to_head(name: str, folder: Path) -> None
     changes = mine(folder)
     assert [change.title for change in changes] == ["after", "before"]
     check_exact(repo, changes)
+
+
+def sides(folder: Path, *commits_: dict[str | bytes, bytes | str | None]) -> tuple[list[str], list[str], Change]:
+    """The files of the source patch and of the test patch of the last of these commits."""
+    repo = Repo(folder)
+    for files in commits_:
+        repo.commit("c", files)  # type: ignore[arg-type]
+    change = mine(folder)[0]
+    check_exact(repo, [change])
+    return paths(change.patch), paths(change.test_patch), change
+
+
+def test_a_file_in_a_folder_of_tests_is_theirs_whatever_its_name_is_written_in(folder: Path) -> None:
+    source, tests, change = sides(folder, {b"tests/d\xe9ta.txt": "2\n", "mm.py": "x\n", b"caf\xe9.py": "y\n"})
+    assert (source, tests) == (["caf\udce9.py", "mm.py"], ["tests/d\udce9ta.txt"])
+    assert change.files == [r'"caf\351.py"', r'"tests/d\351ta.txt"', "mm.py"]
+    assert change.languages["Python"] == 4
+
+
+BASE = {"pkg/a.py": "x = 1\n", "README.md": "a\n", "tests/test_a.py": "pass\n"}
+READS = {"pkg/a.py": "x = 2\n", "tests/test_a.py": "open('samples/in.csv')\nopen('pkg/data/own.json')\n"}
+
+
+@pytest.mark.parametrize(
+    "head, to_tests",
+    [
+        ({**READS, "samples/in.csv": "1,2\n"}, ["samples/in.csv"]),
+        ({**READS, "in.csv": b"\0\1"}, ["in.csv"]),
+        ({**READS, "samples/in.csv": "1,2\n", "README.md": "see samples/in.csv\n"}, ["samples/in.csv"]),
+        ({**READS, "samples/other.csv": "1,2\n"}, []),
+        ({**READS, "samples/main.csv": "1,2\n", "samples/win.csv": "1\n"}, []),
+        ({**READS, "samples/in.csv": "1,2\n", "pkg/a.py": "open('in.csv')\n"}, []),
+        ({**READS, "samples/in.csv": "1,2\n", "pyproject.toml": "package-data = ['in.csv']\n"}, []),
+        ({**READS, "pkg/data/own.json": "{}\n"}, []),
+        ({**READS, "README.md": "b\n", "tests/test_a.py": "open('README.md')\n"}, []),
+        ({"samples/in.csv": "1,2\n", "tests/test_a.py": "open('samples/in.csv')\n"}, []),
+        ({"pkg/b.py": "y = 1\n", "tests/test_a.py": "import pkg.b\nopen('b.py')\n"}, []),
+        ({"pkg/a.py": "x = 2\n", "Makefile2": "a\n", "tests/test_a.py": "open('Makefile2')\n"}, []),
+    ],
+)
+def test_new_data_that_only_the_tests_name_is_theirs(
+    head: dict[str | bytes, bytes | str | None], to_tests: list[str], folder: Path
+) -> None:
+    source, tests, _ = sides(folder, BASE, head)  # type: ignore[arg-type]
+    assert tests == sorted([*to_tests, "tests/test_a.py"])
+    assert source == sorted(str(name) for name in head if name not in tests)
 
 
 def test_a_rename_into_the_tests_leaves_the_sources_by_the_source_patch(folder: Path) -> None:
