@@ -132,6 +132,31 @@ def test_extension_modules_and_unittest(tmp_path: Path) -> None:
     assert task.verification.PASS_TO_PASS == ["tests/testfast.py::Two::test_there"]
 
 
+@pytest.mark.parametrize("top", ["", "src/"])
+def test_a_suite_inside_the_package_is_whole(tmp_path: Path, top: str) -> None:
+    base = {
+        "setup.py": "from setuptools import setup\nsetup(name='calm')\n",
+        f"{top}calm/__init__.py": "def add(a, b):\n    return a - b\n",
+        f"{top}calm/tests/__init__.py": "",
+        f"{top}calm/tests/test_add.py": "",
+        f"{top}calm/tests/test_zero.py": "from calm import add\ndef test_zero(): assert add(1, 0) == 1\n",
+        f"{top}calm/deep/tests/test_deep.py": "def test_deep(): pass\n",
+        "docs/test_docs.py": "def test_docs(): pass\n",
+    }
+    head = {
+        f"{top}calm/__init__.py": "def add(a, b):\n    return a + b\n",
+        f"{top}calm/tests/test_add.py": "from calm import add\ndef test_add(): assert add(1, 1) == 2\n",
+    }
+    message = "Numbers return as their sum, which callers assert"
+    task = Builder(BuildOptions(runs=1)).build(change(tmp_path / "calm", base, head, message))
+    lists = (task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
+    inside = f"{top}calm"
+    assert lists == (
+        [f"{inside}/tests/test_add.py::test_add"],
+        [f"{inside}/deep/tests/test_deep.py::test_deep", f"{inside}/tests/test_zero.py::test_zero"],
+    )
+
+
 def rejected(mined: Change) -> tuple[str, str]:
     with pytest.raises(Rejected) as caught:
         Builder(BuildOptions(runs=1, timeout=20)).build(mined)
