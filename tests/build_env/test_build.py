@@ -156,7 +156,8 @@ def test_data_that_only_tests_need_is_there_for_somebody_who_never_saw_it(tmp_pa
     repo.commit("one", {"pyproject.toml": pyproject, "mm.py": source, "tests/test_mm.py": "def test_ok(): pass\n"})
     repo.write(b"tests/d\xe9ta.txt", "2\n")
     repo.write("samples/three.txt", "3\n")
-    repo.commit("two", {"mm.py": source.replace("return x", "return x + 1"), "tests/test_mm.py": NEEDY})
+    message = "Callers get the number that follows theirs, as the samples have it"
+    repo.commit(message, {"mm.py": source.replace("return x", "return x + 1"), "tests/test_mm.py": NEEDY})
     (item, *_) = commits([str(repo.folder)])
     (mined,) = Changes()(item)
     built = Builder(BuildOptions(runs=1)).build(mined)
@@ -173,6 +174,31 @@ def test_data_that_only_tests_need_is_there_for_somebody_who_never_saw_it(tmp_pa
     cheat = msgspec.structs.replace(attempt, patch=built.patch.replace("x + 1", "x") + weaker)
     verdict = Verifier().verdict(cheat, again)
     assert verdict.reward == 0.0 and verdict.flags == [r'dropped:"tests/d\351ta.txt"']
+
+
+@pytest.mark.parametrize("top", ["", "src/"])
+def test_a_suite_inside_the_package_is_whole(tmp_path: Path, top: str) -> None:
+    base = {
+        "setup.py": "from setuptools import setup\nsetup(name='calm')\n",
+        f"{top}calm/__init__.py": "def add(a, b):\n    return a - b\n",
+        f"{top}calm/tests/__init__.py": "",
+        f"{top}calm/tests/test_add.py": "",
+        f"{top}calm/tests/test_zero.py": "from calm import add\ndef test_zero(): assert add(1, 0) == 1\n",
+        f"{top}calm/deep/tests/test_deep.py": "def test_deep(): pass\n",
+        "docs/test_docs.py": "def test_docs(): pass\n",
+    }
+    head = {
+        f"{top}calm/__init__.py": "def add(a, b):\n    return a + b\n",
+        f"{top}calm/tests/test_add.py": "from calm import add\ndef test_add(): assert add(1, 1) == 2\n",
+    }
+    message = "Numbers return as their sum, which callers assert"
+    task = Builder(BuildOptions(runs=1)).build(change(tmp_path / "calm", base, head, message))
+    lists = (task.verification.FAIL_TO_PASS, task.verification.PASS_TO_PASS)
+    inside = f"{top}calm"
+    assert lists == (
+        [f"{inside}/tests/test_add.py::test_add"],
+        [f"{inside}/deep/tests/test_deep.py::test_deep", f"{inside}/tests/test_zero.py::test_zero"],
+    )
 
 
 def rejected(mined: Change) -> tuple[str, str]:

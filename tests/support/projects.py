@@ -113,7 +113,7 @@ def change(folder: Path, base: Files, head: Files, message: str = MESSAGE) -> Ch
         created_at=WHEN,
         title=message.partition("\n")[0],
         body=message.partition("\n")[2].strip("\n"),
-        patch=git(folder, *diff, ":(exclude)tests"),
-        test_patch=git(folder, *diff, "tests"),
+        patch=git(folder, *diff, ":(exclude,glob)**/tests/**"),
+        test_patch=git(folder, *diff, ":(glob)**/tests/**"),
         source=ChangeSource(kind="commit"),
     )
