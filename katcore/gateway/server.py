@@ -71,7 +71,7 @@ class Gateway:
         self._sync = sync
         self._sessions: dict[str, Session] = {}  # by key
         self._released: set[str] = set()
-        self._tails: dict[str, IncrementalRenderer] = {}  # by tokenizer and template
+        self._renderers: dict[str, IncrementalRenderer] = {}  # by tokenizer and template
         self.metrics.gauge("sessions_open", "Sessions open.", lambda: len(self._sessions))
         self.metrics.gauge("calls_in_flight", "Calls in flight.", self._in_flight)
         self.metrics.gauge("paused", "Paused.", lambda: float(self.gate.paused))
@@ -123,7 +123,7 @@ class Gateway:
             agent_sampling=agent_sampling,
             history=history,
             hook=hook,
-            tails=self._tails.setdefault(header["tokenizer"], IncrementalRenderer()),
+            renderer=self._renderers.setdefault(header["tokenizer"], IncrementalRenderer()),
             gate=self.gate,
             metrics=self.metrics,
         )
@@ -251,11 +251,11 @@ class Gateway:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = self._session(request)
             body = await request.read()
-            asked = replace(dialect.parse(body, session.seen), agent=_agent(request))
-            answering = session.ask(asked, dialect.name, body, _retry(request))
+            asked = replace(dialect.parse(body, session.memo), agent=_agent(request))
+            pending = session.ask(asked, dialect.name, body, _retry(request))
             if asked.stream:
-                return await stream_answer(request, dialect, asked, answering, self._keep_alive_s)
-            reply: Reply = await asyncio.shield(answering.task)
+                return await stream_answer(request, dialect, asked, pending, self._keep_alive_s)
+            reply: Reply = await asyncio.shield(pending.task)
             whole = msgspec.json.encode(dialect.answer(asked, reply))
             return web.Response(body=whole, content_type="application/json", charset="utf-8")
 
@@ -264,7 +264,7 @@ class Gateway:
     async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = self._session(request)
-            asked = DIALECTS[0].parse(await request.read(), session.seen)
+            asked = DIALECTS[0].parse(await request.read(), session.memo)
             return web.json_response({"input_tokens": session.count(asked)})
 
         return await _refusing(DIALECTS[0], handle)(request)

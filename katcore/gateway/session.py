@@ -80,7 +80,7 @@ class _CallUnderWay:
     prompt: Prompt
     began: float
     digest: str
-    answering: PendingAnswer
+    pending: PendingAnswer
 
 
 @dataclass(eq=False)
@@ -99,7 +99,7 @@ class Session:
     outcome: Callable[[str], Outcome] | None = None
     agent_sampling: bool = False
     hook: Hook | None = None
-    tails: IncrementalRenderer = field(default_factory=IncrementalRenderer)
+    renderer: IncrementalRenderer = field(default_factory=IncrementalRenderer)
     gate: Gate = field(default_factory=Gate)
     metrics: Metrics = field(default_factory=Metrics)
     stop: Exit | None = None
@@ -108,8 +108,8 @@ class Session:
     """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
-        self.tree = RolloutTree(self.model.chat, self.history, self.outcome, self.tails)
-        self.seen = Memo()
+        self.tree = RolloutTree(self.model.chat, self.history, self.outcome, self.renderer)
+        self.memo = Memo()
         self.tokens = 0
         self._started = time.monotonic() - self.gate.paused_seconds()
         self._failures = 0
@@ -133,15 +133,15 @@ class Session:
                 self.metrics.add("retries_coalesced")
                 return known
         self._asked += 1
-        answering = PendingAnswer(content_id(self.id, str(self._asked)))
-        answering.task = asyncio.ensure_future(self._complete(request, dialect, digest, answering))
-        answering.task.add_done_callback(lambda _: answering.tell())
-        self._known[digest] = answering
+        pending = PendingAnswer(content_id(self.id, str(self._asked)))
+        pending.task = asyncio.ensure_future(self._complete(request, dialect, digest, pending))
+        pending.task.add_done_callback(lambda _: pending.tell())
+        self._known[digest] = pending
         while len(self._known) > REMEMBERED:
             self._known.pop(next(iter(self._known)))
-        self._running.add(answering.task)
-        answering.task.add_done_callback(self._ended)
-        return answering
+        self._running.add(pending.task)
+        pending.task.add_done_callback(self._ended)
+        return pending
 
     async def complete(self, request: Request, dialect: str, body: bytes, retry: int) -> Reply:
         """The reply to a request; if the caller's wait is cancelled, the call goes on."""
@@ -168,7 +168,7 @@ class Session:
         if error is not None and not isinstance(error, BadRequest):
             self.fault = error
 
-    async def _complete(self, request: Request, dialect: str, digest: str, answering: PendingAnswer) -> Reply:
+    async def _complete(self, request: Request, dialect: str, digest: str, pending: PendingAnswer) -> Reply:
         async with self._slots:
             if self.stop is not None:
                 raise Stopped(self.stop)
@@ -184,8 +184,8 @@ class Session:
                 raise BadRequest(str(error)) from None
             started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name, asked=request.asked)
-            answering.prompt_tokens = len(prompt.ids)
-            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), digest, answering)
+            pending.prompt_tokens = len(prompt.ids)
+            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), digest, pending)
             try:
                 answer = await self._generate(under)
                 answer, decision = self._judged(under, answer)
@@ -261,7 +261,7 @@ class Session:
                     versions=part.versions,
                 )
             )
-            under.answering.grow(part.reasoning, part.text)
+            under.pending.grow(part.reasoning, part.text)
 
         return told
 
@@ -328,7 +328,7 @@ class Session:
         self._write(under)
         self.metrics.answered(call)
         return Reply(
-            id=under.answering.identity,
+            id=under.pending.identity,
             message=sampled.message,
             finish_reason=call.finish_reason,
             prompt_tokens=asked,

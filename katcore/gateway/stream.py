@@ -15,50 +15,48 @@ from katcore.gateway.pending import PendingAnswer
 
 
 async def stream_answer(
-    request: web.Request, dialect: Dialect, asked: Request, answering: PendingAnswer, keep_alive_s: float
+    request: web.Request, dialect: Dialect, asked: Request, pending: PendingAnswer, keep_alive_s: float
 ) -> web.StreamResponse:
     """Send the answer as events; the call goes on when the agent leaves.
 
     Raises BadRequest when the call fails before anything was written.
     """
-    await answering.news((0, 0), keep_alive_s)
-    if answering.failed:
-        await asyncio.shield(answering.task)
+    await pending.news((0, 0), keep_alive_s)
+    if pending.failed:
+        await asyncio.shield(pending.task)
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-    events = dialect.stream(asked, answering.identity, answering.prompt_tokens)
+    events = dialect.stream(asked, pending.identity, pending.prompt_tokens)
     with contextlib.suppress(ConnectionResetError):
         await response.prepare(request)
         opening = events.start()
-        if not answering.task.done():
+        if not pending.task.done():
             await response.write(opening)
-            await _grow(response, events, answering, keep_alive_s)
+            await _grow(response, events, pending, keep_alive_s)
             opening = b""
-        await response.write_eof(opening + _end(events, answering))
+        await response.write_eof(opening + _end(events, pending))
     return response
 
 
-async def _grow(response: web.StreamResponse, events: Stream, answering: PendingAnswer, keep_alive_s: float) -> None:
+async def _grow(response: web.StreamResponse, events: Stream, pending: PendingAnswer, keep_alive_s: float) -> None:
     sent = (0, 0)
     while True:
-        seen, done = answering.seen, answering.task.done()
+        seen, done = pending.seen, pending.task.done()
         if not done and seen != sent:
-            await response.write(
-                events.delta(answering.reasoning[sent[0] : seen[0]], answering.text[sent[1] : seen[1]])
-            )
+            await response.write(events.delta(pending.reasoning[sent[0] : seen[0]], pending.text[sent[1] : seen[1]]))
             sent = seen
         if done:
             return
-        await answering.news(sent, keep_alive_s)
-        if answering.seen == sent and not answering.task.done():
+        await pending.news(sent, keep_alive_s)
+        if pending.seen == sent and not pending.task.done():
             await response.write(events.keep_alive())
 
 
-def _end(events: Stream, answering: PendingAnswer) -> bytes:
-    if not answering.failed:
-        return b"".join(events.finish(answering.task.result()))
-    if answering.task.cancelled():
+def _end(events: Stream, pending: PendingAnswer) -> bytes:
+    if not pending.failed:
+        return b"".join(events.finish(pending.task.result()))
+    if pending.task.cancelled():
         return events.fail("the rollout has ended", "released_key", 409)
-    error = answering.task.exception()
+    error = pending.task.exception()
     known = isinstance(error, BadRequest)
     code, status = (error.code, error.status) if isinstance(error, BadRequest) else ("internal_error", 500)
     return events.fail(str(error) if known else "an error of the gateway's own", code, status)

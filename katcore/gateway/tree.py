@@ -58,10 +58,10 @@ class RolloutTree:
         chat: ChatModel | None,
         history: History,
         outcome: Callable[[str], Outcome] | None = None,
-        tails: IncrementalRenderer | None = None,
+        renderer: IncrementalRenderer | None = None,
     ) -> None:
         self.chat = chat
-        self._tails = tails or IncrementalRenderer()
+        self._renderer = renderer or IncrementalRenderer()
         self._key, self._tools_key = Derived(key_of), Derived(tools_key)
         self.nodes: list[Node] = []
         self.history: History = history
@@ -187,7 +187,7 @@ class RolloutTree:
             return Delta([Piece(at, at + 1, []) for at in range(len(path), len(messages))]), path
         while True:
             try:
-                return self._tails.extend(self.chat, messages, self._known(path), tools, self.history), path
+                return self._renderer.extend(self.chat, messages, self._known(path), tools, self.history), path
             except NotAnExtension:
                 path = path[:-1]
                 while path and path[-1] in self._open:

@@ -35,7 +35,7 @@ class PassResults:
     terms: list[TermTensors]
     mine: list[int]
     """The numbers of the rows that this rank runs; what is known of other rows comes from the ranks that run them."""
-    turns: list[Slot]
+    slots: list[Slot]
     logprob: list[Tensor] = field(default_factory=list)
     entropy: list[Tensor] = field(default_factory=list)
     old: list[Tensor] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Passes:
         self.computed = self.forward_only = 0
         mine = self.ranks.mine(step)
         terms = self._referred([self._of(row, i in mine) for i, row in enumerate(step.rows)], step, mine)
-        seen = PassResults(terms, mine, self.ranks.turns({i: terms[i] for i in mine}, self.recompute))
+        seen = PassResults(terms, mine, self.ranks.slots({i: terms[i] for i in mine}, self.recompute))
         if self.objective.scored:
             self._score(step, seen)
             self._rescale(step, seen)
@@ -86,21 +86,21 @@ class Passes:
             self._score(step, seen)
         if self._router_loss is not None:
             self.forward_only += self._router_loss.count(
-                seen.terms, lambda terms: self._walk_through(seen.turns, terms)
+                seen.terms, lambda terms: self._walk_through(seen.slots, terms)
             )
             seen.metrics |= self._router_loss.metrics()
         coupled = self._linearised(seen) if self.objective.coupled else None
         outputs: list[LossOutputs] = []
         now = [terms.columns.logprob for terms in seen.terms]  # empty, and so it stays for other ranks' rows
-        for turn in seen.turns:
-            i = turn.row
+        for slot in seen.slots:
+            i = slot.row
             if i < 0:
-                self.ranks.walk(self.lm, turn, None, _nobody, self.objective.temperature, self.recompute)
+                self.ranks.walk(self.lm, slot, None, _nobody, self.objective.temperature, self.recompute)
                 continue
             old = seen.old[i] if seen.old else seen.terms[i].packed_old
             weight = None if coupled is None else coupled[1][i]
             mean = seen.logprob[i] if self.objective.averaging.passes > 1 else None
-            kept, logprob = self._row(turn, step.rows[i], seen.terms[i], old, weight, mean)
+            kept, logprob = self._row(slot, step.rows[i], seen.terms[i], old, weight, mean)
             outputs += kept
             now[i] = logprob if old is None else old
         seen.old = seen.old or now
@@ -126,7 +126,7 @@ class Passes:
 
     # ------------------------------------------------------------------------------------- without gradient
 
-    def _logprobs(self, turn: Slot, terms: TermTensors, lm: TreeLM) -> tuple[Tensor, Tensor]:
+    def _logprobs(self, slot: Slot, terms: TermTensors, lm: TreeLM) -> tuple[Tensor, Tensor]:
         """(logprob [M], entropy [M]) of the terms under a model, in nats, fp64."""
         logprob, entropy = torch.zeros(2, len(terms.plan.index), dtype=torch.float64, device=lm.device).unbind()
 
@@ -134,25 +134,25 @@ class Passes:
             logprob[which], entropy[which] = lp.to(logprob.dtype), h.to(entropy.dtype)
 
         with torch.no_grad():
-            self.forward_only += self.ranks.walk(lm, turn, terms, visit, self.objective.temperature, False)
+            self.forward_only += self.ranks.walk(lm, slot, terms, visit, self.objective.temperature, False)
         return logprob[terms.place], entropy[terms.place]
 
-    def _scored(self, turns: list[Slot], terms: dict[int, TermTensors]) -> list[tuple[Tensor, ...]]:
+    def _scored(self, slots: list[Slot], terms: dict[int, TermTensors]) -> list[tuple[Tensor, ...]]:
         """(logprob [M], entropy [M]) of every row's terms, each from the rank that runs it."""
         found: dict[int, tuple[Tensor, ...]] = {}
-        for turn in turns:
-            if turn.row >= 0:
-                found[turn.row] = self._logprobs(turn, terms[turn.row], self.lm)
+        for slot in slots:
+            if slot.row >= 0:
+                found[slot.row] = self._logprobs(slot, terms[slot.row], self.lm)
                 continue
             with torch.no_grad():
-                self.ranks.walk(self.lm, turn, None, _nobody, self.objective.temperature, False)
+                self.ranks.walk(self.lm, slot, None, _nobody, self.objective.temperature, False)
         return [both for _, both in sorted(self.ranks.everything(found, self.lm.device).items())]
 
-    def _walk_through(self, turns: list[Slot], terms: Sequence[TermTensors]) -> int:
+    def _walk_through(self, slots: list[Slot], terms: Sequence[TermTensors]) -> int:
         """Run this rank's rows for the model's hooks alone; returns the number of tokens computed."""
-        rows = ((turn, None if turn.row < 0 else terms[turn.row]) for turn in turns)
+        rows = ((slot, None if slot.row < 0 else terms[slot.row]) for slot in slots)
         return sum(
-            self.ranks.walk(self.lm, turn, row, _nobody, self.objective.temperature, False) for turn, row in rows
+            self.ranks.walk(self.lm, slot, row, _nobody, self.objective.temperature, False) for slot, row in rows
         )
 
     def _score(self, step: Step, seen: PassResults) -> None:
@@ -161,7 +161,7 @@ class Passes:
 
         def run(k: int) -> Tensor:
             terms = {i: seen.terms[i] if k == 0 else self._shuffled(step.rows[i], k) for i in seen.mine}
-            both = self._scored(seen.turns if k == 0 else self.ranks.turns(terms, self.recompute), terms)
+            both = self._scored(seen.slots if k == 0 else self.ranks.slots(terms, self.recompute), terms)
             if k == 0:
                 entropies.extend(h for _, h in both)
             return torch.cat([lp for lp, _ in both])
@@ -218,7 +218,7 @@ class Passes:
 
     def _row(
         self,
-        turn: Slot,
+        slot: Slot,
         row: PackRow,
         terms: TermTensors,
         old: Tensor | None,
@@ -247,7 +247,7 @@ class Passes:
             return out.loss
 
         with nullcontext() if self._router_loss is None else self._router_loss.hooked():
-            self.computed += self.ranks.walk(self.lm, turn, terms, visit, self.objective.temperature, self.recompute)
+            self.computed += self.ranks.walk(self.lm, slot, terms, visit, self.objective.temperature, self.recompute)
         return outputs, now
 
     def _finite(self, out: LossOutputs, what: str) -> LossOutputs:

@@ -50,26 +50,26 @@ class Ranks:
             return list(range(len(step.rows)))
         return shares(step, self.costs, self.world.size)[self.world.rank]
 
-    def turns(self, terms: Mapping[int, TermTensors], recompute: bool) -> list[Slot]:
+    def slots(self, terms: Mapping[int, TermTensors], recompute: bool) -> list[Slot]:
         """The walks of a pass over this rank's rows, as many on every rank; `terms` has those rows by number."""
         if self.runner is None:
             return [Slot(row) for row in terms]
         own = [shape_of(each.plan.parts, recompute) for each in terms.values()]
         everybody = self.world.all_gather(own)
-        turns = []
+        slots = []
         for k, shapes in enumerate(zip_longest(*everybody, fillvalue=Shape())):
             row = [*terms][k] if k < len(terms) else -1
             parts = terms[row].plan.parts if row >= 0 else ()
-            turns.append(Slot(row, agree(shapes, self.world.rank, parts)))
-        return [*turns[:-1], replace(turns[-1], last=True)]
+            slots.append(Slot(row, agree(shapes, self.world.rank, parts)))
+        return [*slots[:-1], replace(slots[-1], last=True)]
 
     def walk(
-        self, lm: TreeLM, turn: Slot, terms: TermTensors | None, visit: Visit, temperature: float, recompute: bool
+        self, lm: TreeLM, slot: Slot, terms: TermTensors | None, visit: Visit, temperature: float, recompute: bool
     ) -> int:
-        """Walk through the turn's row and call `visit` for each part; returns the number of tokens computed."""
-        if self.runner is not None and turn.order is not None:
+        """Walk through the slot's row and call `visit` for each part; returns the number of tokens computed."""
+        if self.runner is not None and slot.order is not None:
             plan = None if terms is None else terms.plan
-            return walk_together(self.runner, turn.order, plan, visit, temperature, last=turn.last)
+            return walk_together(self.runner, slot.order, plan, visit, temperature, last=slot.last)
         assert terms is not None
         return walk(lm, terms.plan, visit, temperature, recompute=recompute)
 

@@ -109,25 +109,25 @@ def test_a_message_that_holds_the_mark_is_rendered_whole(gateway: Gateway) -> No
     for text in ["a", "b", "c", "d", "e", "KATmark7f3aKAT", "f"]:
         messages += [say(session, messages), {"role": "user", "content": text}]
     say(session, messages)
-    assert session.tails.short and engine.seen[-1][0] == engine.chat.encode_prompt(messages)
+    assert session.renderer.short and engine.seen[-1][0] == engine.chat.encode_prompt(messages)
 
 
 # ------------------------------------------------------------------ reading
 
 
 def test_what_was_read_is_the_same_object() -> None:
-    seen = Memo()
+    memo = Memo()
     raw = msgspec.json.decode(b'[{"a":[1,2,3]},{"a":[1,2,3]},{"a":[1,2,4]}]', type=list[msgspec.Raw])
-    one, same, other = (seen.read(each, dict) for each in raw)
-    assert one is same and other == {"a": [1, 2, 4]} and seen.read(raw[0], list) == ["a"]
+    one, same, other = (memo.read(each, dict) for each in raw)
+    assert one is same and other == {"a": [1, 2, 4]} and memo.read(raw[0], list) == ["a"]
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    seen, derived = Memo(), Derived(len)
+    memo, derived = Memo(), Derived(len)
     for number in range(2 * KEPT):
-        seen.read(msgspec.json.decode(b'["%d"]' % number, type=msgspec.Raw), list)
+        memo.read(msgspec.json.decode(b'["%d"]' % number, type=msgspec.Raw), list)
         assert derived("x" * (number % 7)) == number % 7
-    assert len(seen._known) == KEPT and len(derived._known) <= KEPT
+    assert len(memo._known) == KEPT and len(derived._known) <= KEPT
 
 
 @pytest.mark.parametrize(
@@ -140,22 +140,22 @@ def test_what_is_remembered_is_bounded() -> None:
     ],
 )  # fmt: skip
 def test_a_second_request_reads_only_what_is_new(dialect: Any, name: str, said: Message, call: Message) -> None:
-    seen = Memo()
+    memo = Memo()
     text = {"role": "assistant", "content": "So."}
-    first = dialect.parse(json.dumps({name: [said, text, call]}).encode(), seen)
-    again = dialect.parse(json.dumps({name: [said, text, call, said]}).encode(), seen)
+    first = dialect.parse(json.dumps({name: [said, text, call]}).encode(), memo)
+    again = dialect.parse(json.dumps({name: [said, text, call, said]}).encode(), memo)
     alone = dialect.parse(json.dumps({name: [said, text, call, said]}).encode(), Memo())
     assert [id(m) for m in again.messages[: len(first.messages)]] == [id(m) for m in first.messages]
     assert again.messages == alone.messages
 
 
 def test_items_that_were_joined_stay_as_they_were_read() -> None:
-    seen = Memo()
+    memo = Memo()
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     text = {"type": "message", "role": "assistant", "content": "So."}
-    joined = OpenAIResponses().parse(json.dumps({"input": [text, call]}).encode(), seen)
+    joined = OpenAIResponses().parse(json.dumps({"input": [text, call]}).encode(), memo)
     assert len(joined.messages) == 1 and joined.messages[0]["tool_calls"][0]["id"] == "c"
-    apart = OpenAIResponses().parse(json.dumps({"input": [text]}).encode(), seen)
+    apart = OpenAIResponses().parse(json.dumps({"input": [text]}).encode(), memo)
     assert apart.messages == [{"role": "assistant", "content": "So."}]
 
 

@@ -98,8 +98,8 @@ class Dialect(Protocol):
     name: str
     path: str
 
-    def parse(self, body: bytes, seen: Memo) -> Request:
-        """The request in a body; `seen` holds parts of earlier ones, which are not read again. Raises BadRequest."""
+    def parse(self, body: bytes, memo: Memo) -> Request:
+        """The request in a body; `memo` holds parts of earlier ones, which are not read again. Raises BadRequest."""
 
     def answer(self, request: Request, reply: Reply) -> Json:
         """The reply as the API's JSON object."""
@@ -123,17 +123,17 @@ def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:
         raise BadRequest(f"the body is not JSON: {error}") from None
 
 
-def read_part(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], missing: T) -> T:
+def read_part(raw: msgspec.Raw | None, memo: Memo, how: Callable[[Any], T], missing: T) -> T:
     """What `how` makes of a member that was left as raw JSON; `missing` where there is none. Raises BadRequest."""
     if raw is None:
         return missing
     try:
-        return seen.read(raw, how)
+        return memo.read(raw, how)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from None
 
 
-def read_list(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], name: str) -> list[T]:
+def read_list(raw: msgspec.Raw | None, memo: Memo, how: Callable[[Any], T], name: str) -> list[T]:
     """What `how` makes of each entry of a raw list, which must not be empty. Raises BadRequest."""
     try:
         entries = msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw])
@@ -143,7 +143,7 @@ def read_list(raw: msgspec.Raw | None, seen: Memo, how: Callable[[Any], T], name
         raise BadRequest(f"the body is not JSON: {error}") from None
     if not entries:
         raise BadRequest(f"{name} must be a list that is not empty")
-    return [read_part(entry, seen, how, None) for entry in entries]  # type: ignore[arg-type, misc]
+    return [read_part(entry, memo, how, None) for entry in entries]  # type: ignore[arg-type, misc]
 
 
 def limit_of(given: Json, *names: str) -> int | None:

@@ -65,13 +65,13 @@ class AnthropicMessages:
     name = "anthropic"
     path = "/v1/messages"
 
-    def parse(self, body: bytes, seen: Memo) -> Request:
+    def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "system", "messages", "tools")
-        system = read_part(raw.get("system"), seen, _system, NOTHING)
+        system = read_part(raw.get("system"), memo, _system, NOTHING)
         choice = _choice(given)
         return Request(
-            messages=[*system, *chain.from_iterable(read_list(raw.get("messages"), seen, _message_of, "messages"))],
-            tools=None if choice.get("type") == "none" else read_part(raw.get("tools"), seen, _tools, None),
+            messages=[*system, *chain.from_iterable(read_list(raw.get("messages"), memo, _message_of, "messages"))],
+            tools=None if choice.get("type") == "none" else read_part(raw.get("tools"), memo, _tools, None),
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_tokens"),
             model=str(given.get("model") or ""),

@@ -36,7 +36,7 @@ class OpenAIChat:
     name = "openai-chat"
     path = "/v1/chat/completions"
 
-    def parse(self, body: bytes, seen: Memo) -> Request:
+    def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "messages", "tools")
         if given.get("n") not in (None, 1):
             raise BadRequest("n must be 1", code="unsupported_value")
@@ -45,8 +45,8 @@ class OpenAIChat:
                 raise BadRequest(f"{name} is not supported", code="unsupported_parameter")
         options = given.get("stream_options") or {}
         return Request(
-            messages=read_list(raw.get("messages"), seen, _message, "messages"),
-            tools=None if given.get("tool_choice") == "none" else read_part(raw.get("tools"), seen, _tools, None),
+            messages=read_list(raw.get("messages"), memo, _message, "messages"),
+            tools=None if given.get("tool_choice") == "none" else read_part(raw.get("tools"), memo, _tools, None),
             stream=bool(given.get("stream")),
             include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
             max_tokens=limit_of(given, "max_completion_tokens", "max_tokens"),

@@ -45,14 +45,14 @@ class OpenAIResponses:
     name = "openai-responses"
     path = "/v1/responses"
 
-    def parse(self, body: bytes, seen: Memo) -> Request:
+    def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "input", "instructions", "tools")
         for name in REFUSED:
             if given.get(name):
                 raise BadRequest(f"{name} is not supported: send the whole input", code="unsupported_parameter")
-        tools, custom, namespaces = read_part(raw.get("tools"), seen, _tools, NO_TOOLS)
+        tools, custom, namespaces = read_part(raw.get("tools"), memo, _tools, NO_TOOLS)
         return Request(
-            messages=[*read_part(raw.get("instructions"), seen, _opening, NOTHING), *_messages(raw.get("input"), seen)],
+            messages=[*read_part(raw.get("instructions"), memo, _opening, NOTHING), *_messages(raw.get("input"), memo)],
             tools=None if given.get("tool_choice") == "none" else tools,
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_output_tokens"),
@@ -79,13 +79,13 @@ def _opening(instructions: Any) -> list[Json]:
     return [{"role": "system", "content": str(instructions)}] if instructions else []
 
 
-def _messages(raw: msgspec.Raw | None, seen: Memo) -> list[Json]:
+def _messages(raw: msgspec.Raw | None, memo: Memo) -> list[Json]:
     """Items as messages; neighbours that one answer of the model can have held become one message."""
     if raw is not None and bytes(memoryview(raw)[:1]) == b'"':
-        return read_part(raw, seen, _text_alone, NOTHING)
+        return read_part(raw, memo, _text_alone, NOTHING)
     found: list[Json] = []
-    for message in read_list(raw, seen, _message, "input"):
-        joined = seen.pair(found[-1], message, _joined) if found and message is not None else None
+    for message in read_list(raw, memo, _message, "input"):
+        joined = memo.pair(found[-1], message, _joined) if found and message is not None else None
         if joined is not None:
             found[-1] = joined
         elif message is not None:
