@@ -66,7 +66,7 @@ def case(text: str, world: World) -> dict[str, Any]:
     if world.first:
         for key, weight in alone.lm.model.named_parameters(remove_duplicate=False):
             worst["weights"] = max(worst["weights"], float((weights[key] - weight).abs().max()))
-    orders = [turn.order for turn in together.passes.begin(_first_step(packs, objective)).turns]
+    orders = [slot.order for slot in together.passes.begin(_first_step(packs, objective)).slots]
     empty = sum(part < 0 for order in orders if order is not None for part in order.part)
     return {"case": text, **worst, "empty": sum(world.all_gather(empty)), "tied": weights.keys() >= {"lm_head.weight"}}
 
