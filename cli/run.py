@@ -249,7 +249,7 @@ class Run:
         except RecordError as error:
             done = replace(done, output=[], failed=error)
         if done.failed is not None:
-            out.dead_letter(_side(done, done.failed.stage, error=_readable(done.failed.reason)))
+            out.dead_letter(_side(done, done.failed.stage, error=done.failed.reason))
             self._dead(done)
             return
         if done.rejected is not None:
@@ -328,13 +328,24 @@ def _side(done: Done, stage: str, **why: Any) -> dict[str, Any]:
 
     item, raw = done.item, done.item.raw
     kind, _, name = item.key.partition(":")
-    return {"id": _readable(name), "kind": kind, "file": _readable(item.source) or None, "line": item.line or None,
-            "stage": stage, **why, "record": msgspec.Raw(raw) if raw else None}  # fmt: skip
+    told: dict[str, Any] = {
+        "id": name,
+        "kind": kind,
+        "file": item.source or None,
+        "line": item.line or None,
+        "stage": stage,
+        **why,
+    }
+    return {**_readable(told), "record": msgspec.Raw(raw) if raw else None}
 
 
-def _readable(text: str) -> str:
-    """Text that UTF-8 can hold: names of files need not be."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def _readable(value: Any) -> Any:
+    """The same with text that UTF-8 can hold: names of files need not be."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_readable(name): _readable(each) for name, each in value.items()}
+    return [_readable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 @contextmanager

@@ -152,6 +152,17 @@ def test_rejects_are_a_normal_result(tmp_path: Path) -> None:
     assert (row["id"], row["stage"], row["reason"], row["evidence"]) == ("s1", "taste", "not wanted", {"length": 6})
 
 
+def test_names_that_are_no_utf8_are_told_as_escapes(tmp_path: Path) -> None:
+    name = tmp_path / os.fsdecode(b"caf\xe9.jsonl")
+    name.write_text(samples(2, s0="odd", s1="fail"))
+    done = run("--rejects", str(tmp_path / "rejects"), "--dead-letter", str(tmp_path / "dead"), str(name))
+    assert done.returncode == 3, done.stderr
+    row = json.loads((tmp_path / "rejects").read_text())
+    assert row["file"] == str(tmp_path / r"caf\udce9.jsonl") == json.loads((tmp_path / "dead").read_text())["file"]
+    assert row["reason"] == r"not \udce9 wanted"
+    assert row["evidence"] == {"files": [r"caf\udce9.rb", {r"\udce9": 1}]}
+
+
 def test_strict_stops_at_the_first(tmp_path: Path) -> None:
     done = run("--strict", stdin=samples(4, s1="fail"))
     assert (done.returncode, texts(done.stdout)) == (3, ["TEXT 0"])

@@ -47,6 +47,8 @@ def work(run: Run, options: Work, files: Files = None) -> None:
         text = sample.text or ""
         if text == "refuse":
             raise Rejected("taste", "not wanted", {"length": len(text)})
+        if text == "odd":
+            raise Rejected("taste \udce9", "not \udce9 wanted", {"files": ["caf\udce9.rb", {"\udce9": 1}]})
         if text == "fail":
             raise RecordError("work", "cannot")
         if text == "bug":
