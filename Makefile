@@ -33,20 +33,20 @@ help:
 	@sed -n 's/^# //p' Makefile | head -n 6
 
 # Byte code is made, and kept, at the first import: most of what torch brings is never imported.
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints/cpu.txt
+PIP := --quiet --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
 # what the commands need, training on a CPU too
 $(VENV)/.commands: pyproject.toml $(wildcard constraints/*.txt)
 	scripts/system-packages run
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "KAT needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) torch==2.13.0
-	$(PIP_INSTALL) -e '.[train]'
+	$(BIN)/pip install $(PIP) torch==2.13.0
+	$(BIN)/pip install $(PIP) -e '.[train]'
 	touch $@
 
 # and its tests
 $(VENV)/.installed: $(VENV)/.commands
-	$(PIP_INSTALL) -e '.[train,deepspeed,dev]'
+	$(BIN)/pip install $(PIP) -e '.[train,deepspeed,dev]'
 	touch $@
 
 .PHONY: venv

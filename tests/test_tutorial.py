@@ -83,7 +83,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "tests").mkdir()
     (folder / "tests" / "test_calm.py").write_text("import calm\n\ndef test_add():\n    assert calm.add(1, 2) == 3\n")
     git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "-m", "add() gives differences\n\nadd(1, 2) is -1 and should be 3.")
+    git(folder, "commit", "--quiet", "-m", "add() gives the difference of two numbers where callers expect their sum")
     return folder
 
 

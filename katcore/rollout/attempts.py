@@ -55,7 +55,6 @@ class Setup:
     def check(self) -> None:
         """Raise UsageError for names that are none, before any input is read."""
         _ = self.sandbox
-        check_placement(parse(self.engine_name()), self.placement)
         references = self.options.correction.references
         if self.options.draw.redraws and not self.rules.patience:
             raise UsageError("nothing is drawn again unless it is stopped", hint="add --patience STEPS")
@@ -65,6 +64,7 @@ class Setup:
         if probe and probe >= samples:
             raise UsageError(f"--probe {probe} of {samples} samples leaves nothing out", hint="raise --samples")
         check(self.options.agent.scaffold, self.table)
+        check_placement(parse(self.engine_name()), self.placement)
         if self.external() is not None:
             check_key(self.external() or "openai", self.options.endpoint.key_variable)
             if not self.options.endpoint.upstream_model:
