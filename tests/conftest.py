@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 import shutil
@@ -38,7 +39,15 @@ ENGINE = "KAT_TEST_ENGINE"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The process that hands out tests chooses where the engine lies; its workers inherit the choice."""
+    """The process that hands out tests chooses where the engine lies; its workers inherit the choice.
+
+    Generated examples have no deadline: a busy machine is no failure.
+    """
+    if importlib.util.find_spec("hypothesis"):  # not where only kernels are tested
+        from hypothesis import settings
+
+        settings.register_profile("kat", deadline=None)
+        settings.load_profile("kat")
     if not hasattr(config, "workerinput"):
         os.environ[ENGINE] = f"{tempfile.gettempdir()}/kat-engine-{secrets.token_hex(6)}"
 
