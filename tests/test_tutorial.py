@@ -83,7 +83,13 @@ def project(tmp_path: Path) -> Path:
     (folder / "tests").mkdir()
     (folder / "tests" / "test_calm.py").write_text("import calm\n\ndef test_add():\n    assert calm.add(1, 2) == 3\n")
     git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "-m", "add() gives the difference of two numbers where callers expect their sum")
+    git(
+        folder,
+        "commit",
+        "--quiet",
+        "-m",
+        "Callers are returned the sum of two numbers, as they expect, and no difference",
+    )
     return folder
 
 
@@ -102,7 +108,7 @@ def test_every_line_of_the_tutorial(tmp_path: Path, project: Path, endpoint: str
         ["bash", "-c", script], cwd=work, env={**os.environ, **given}, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
-    assert "add() gives differences" in done.stdout
+    assert "Callers are returned the sum" in done.stdout
     records = [json.loads(line) for line in (work / "graded.jsonl").read_text().splitlines()]
     made = [record for record in records if record["schema"] == "kat.trajectory/1"]
     assert [record["verdict"]["reward"] for record in made] == [1.0, 1.0], "both attempts mend it"
