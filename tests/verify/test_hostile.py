@@ -161,7 +161,7 @@ def test_headers_that_contradict_each_other(task: Task) -> None:
 
 def test_a_file_that_only_another_program_finds_in_the_patch(task: Task) -> None:
     attack = "".join(f"  {line}\n" for line in HIDDEN.splitlines())
-    assert "'tests/conftest.py', which its headers do not name" in attacked(task, attack).reason
+    assert "patch: parts of it are not written as git writes them" in attacked(task, attack).reason
 
 
 @pytest.mark.parametrize("name", [".git/hooks/post-checkout", ".GIT/config", "calm/.git/config", "../outside.py"])
