@@ -2,7 +2,7 @@
 
     python -m benchmarks.statements [--json FILE] NAME=REPO...
 
-Two measures. `labelled`: messages that a person judged by reading them, before the rules saw them where the set is
+Two measures. `labelled`: messages that were judged by reading them, before the rules saw them where the set is
 called `unseen` (`benchmarks/data/statement_labels.tsv`: repository, commit, set, whether the message tells a need: yes,
 no, or either); kept and turned away of each. `all`: of every change of a history's main line that touches sources and
 tests, how many are turned away, and why: nothing is left without what tools add, the title says itself that nothing
