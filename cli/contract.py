@@ -14,11 +14,9 @@ import gc
 import inspect
 import io
 import os
-import signal
 import sys
 import typing
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, NoReturn
 
 gc.disable()  # nothing that imports and help make is garbage, and looking for it takes a tenth of their time
@@ -30,6 +28,7 @@ from katcli import config as configuration  # noqa: E402
 from katcli.log import Log  # noqa: E402
 from katcli.options import UNCONFIGURABLE, Kind, parameter, shared_for  # noqa: E402
 from katcli.run import Run, TooManyFailures  # noqa: E402
+from katcli.signals import ENDINGS, Terminated  # noqa: E402
 from katcore import __version__  # noqa: E402
 from katcore.errors import EXTRAS, KatError, ReaderLeft, UsageError, not_installed  # noqa: E402
 from katcore.options import NODEFAULT, Option, Options, build, check, options_of  # noqa: E402
@@ -122,7 +121,7 @@ class Program:
 
     def main(self) -> None:
         """The entry point: `kat-verify report FILE` is the subcommand, anything else the default action."""
-        _catch_signals()
+        ENDINGS.catch()
         args = sys.argv[1:]
         word = args[0] if args else ""
         if word == "--version":
@@ -216,6 +215,11 @@ def _wrapped(program: Program, command: Command) -> Callable[..., None]:
                 return 0, False
             return _run(command, log, options, counts)
 
+        def cut_short(code: int) -> None:
+            _say_stopped(log, code, ", and cut short: it did not end by itself")
+            log.summary(code, counts | _about(options))
+
+        ENDINGS.last_words = cut_short
         code, at_once = _guarded(body, lambda: log)
         log.summary(code, counts | _about(options))
         if at_once:
@@ -252,16 +256,18 @@ def _guarded(body: Callable[[], tuple[int, bool]], log: Callable[[], Log]) -> tu
         log().error(f"{error.strerror or error}{where}")
         log().traceback(error)
         return 1, True
-    except KeyboardInterrupt:
-        log().error("interrupted", code=130)
-        return 130, True
-    except Terminated as stop:
-        log().error("terminated", code=128 + stop.signal)
-        return 128 + stop.signal, True
+    except (KeyboardInterrupt, Terminated) as stop:
+        code = 128 + stop.signal if isinstance(stop, Terminated) else 130
+        _say_stopped(log(), code)
+        return code, True
     except Exception as error:  # noqa: BLE001 - the edge: whatever is left is a bug of ours, and gets one line
         log().error(f"internal error: {type(error).__name__}: {error}", "-vv shows the traceback")
         log().traceback(error)
         return 1, True
+
+
+def _say_stopped(log: Log, code: int, how: str = "") -> None:
+    log.error(("interrupted" if code == 130 else "terminated") + how, code=code)
 
 
 def _run(command: Command, log: Log, options: dict[str, Any], counts: dict[str, Any]) -> tuple[int, bool]:
@@ -353,23 +359,6 @@ def _leave(code: int) -> NoReturn:
     _mute()
     sys.stderr.flush()
     os._exit(code)
-
-
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.signal = number
-
-
-def _catch_signals() -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated(number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, stop)
 
 
 def required(value: Any, option: str, hint: str = "") -> Any:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from katcore.options import NODEFAULT, Option, Options, options_of, without_none
-from katcore.options.shared import FOLDER, RECORDS, TEXT
+from katcore.options.shared import FOLDER, RECORDS, TEXT, UNORDERED
 
 Files = Annotated[
     list[Path] | None,
@@ -23,14 +23,22 @@ Files = Annotated[
 
 
 class Kind(StrEnum):
-    """What a command puts out, which decides the options it shares: records, a folder, or text for people."""
+    """What a command puts out, which decides the options it shares: records in the order of its input, records as they
+    are done, a folder, or text for people.
+    """
 
     records = "records"
+    unordered = "unordered"
     folder = "folder"
     text = "text"
 
 
-SHARED: dict[Kind, tuple[type[Options], ...]] = {Kind.records: RECORDS, Kind.folder: FOLDER, Kind.text: TEXT}
+SHARED: dict[Kind, tuple[type[Options], ...]] = {
+    Kind.records: RECORDS,
+    Kind.unordered: UNORDERED,
+    Kind.folder: FOLDER,
+    Kind.text: TEXT,
+}
 UNCONFIGURABLE = dict.fromkeys(("config", "no-config", "print-config", "dry-run"), "only the command line may say it")
 """Options that no file and no variable may set, and why."""
 

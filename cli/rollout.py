@@ -12,7 +12,7 @@ from katcore.rollout.options import RolloutOptions
 kat = Program("kat-rollout", "Let agents work on tasks in sandboxes, and keep every model call.")
 
 
-@kat.command()
+@kat.command(output="unordered")
 def rollout(run: Run, options: RolloutOptions, files: Files = None) -> None:
     """Let an agent work on each task, and write what it did.
 
@@ -22,7 +22,10 @@ def rollout(run: Run, options: RolloutOptions, files: Files = None) -> None:
     sandbox that fails is tried twice; the trajectory then says so. A step that leaves every verified reference of the
     task can be replaced by the nearest one's, as context and not as a target, and an attempt that stays away can end.
 
-    With -o FILE, calls under way and trajectories that wait for their turn lie in FILE.calls, so that after kill -9
+    A trajectory is written when it is done, behind its task and not behind others that take longer; --ordered writes
+    them in the order of tasks and samples.
+
+    With -o FILE, calls under way and trajectories that are not written yet lie in FILE.calls, so that after kill -9
     --resume takes what had ended, makes anew what had not, and says how much. Answered calls of the latter stay there;
     kat-rollout gateway --recover --journals FILE.calls writes them as trajectories.
 
@@ -44,8 +47,10 @@ def rollout(run: Run, options: RolloutOptions, files: Files = None) -> None:
         stage = stage_of(setup, roller, grader_of(options), run.jobs)
         kept = KeptAttempts(calls) if calls else None
         run.stage(stage.items(run.read(files, Task)), stage.process, kept, Tally(options.prices), roller.live)
-    finally:
-        roller.close()
+    except BaseException:
+        roller.forget()  # the process ends, and rollouts under way with it: nothing is waited for
+        raise
+    roller.close()
 
 
 rollout_scaffolds.register(kat)

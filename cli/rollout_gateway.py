@@ -75,7 +75,7 @@ def gateway(run: Run, options: GatewayOptions) -> None:
 
 
 def _until_interrupted(run: Run, running: Gateway, served: Served, keys: Path | None) -> Iterator[Trajectory]:
-    from katcli.contract import Terminated
+    from katcli.signals import ENDINGS, Terminated
 
     _hand_out(run, served, keys)
     run.log(f"listening on port {running.port}; interrupt to end")
@@ -84,6 +84,7 @@ def _until_interrupted(run: Run, running: Gateway, served: Served, keys: Path | 
     try:
         _watch(served)
     except (KeyboardInterrupt, Terminated):
+        ENDINGS.caught()
         run.log("ending")
     yield from served.close()
 

@@ -1,7 +1,7 @@
 """One run of a command: its input, its output, what it counted. Commands get a `Run` and call one library function.
 
-`stage` is the loop that all record commands share: skip what is finished, map, write in order, keep rejects and dead
-letters, commit. Nothing here knows what a record means.
+`stage` is the loop that all record commands share: skip what is finished, map, write in the input's order or as it is
+done, keep rejects and dead letters, commit. Nothing here knows what a record means.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,14 +32,17 @@ TICK_S = 1.0
 class KeptItems(Protocol):
     """What a stage keeps beside its output until that is whole."""
 
-    def begin(self, resume: bool) -> None:
-        """Under the output's lock, ahead of everything."""
+    def begin(self, written: Collection[str] | None) -> None:
+        """Under the output's lock, ahead of everything; `written` are the keys that a resumed output holds."""
 
     def tell(self, say: Callable[[str], None], count: Callable[[str, float], None]) -> None:
         """Say and count what an earlier run left."""
 
     def around(self, settle: Settle, item: Item) -> Done:
         """Settle an item, or take what is kept of it."""
+
+    def cut(self) -> None:
+        """The stage ends before its time: what ends from now on is not kept."""
 
     def end(self) -> None:
         """The output is whole."""
@@ -60,6 +63,7 @@ class Run:
         self.dry_run: bool = options["dry_run"]
         self.jobs: int = options.get("jobs", 1)
         self.ray: str = options.get("ray", "")
+        self.ordered: bool = options.get("ordered", True)
         self.strict: bool = options.get("strict", False)
         self.counts: dict[str, Any] = {}
         self.at_once = False
@@ -135,9 +139,9 @@ class Run:
         tally: Callable[[Any], Mapping[str, float]] | None = None,
         live: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
-        """Process the items that are not finished yet and write what comes out, in the order of the items.
+        """Process the items that are not finished yet and write what comes out.
 
-        `kept` keeps what has ended before its turn; `tally` says what a record, or a `Rejected`, adds to the
+        `kept` keeps what has ended and is not written yet; `tally` says what a record, or a `Rejected`, adds to the
         summary's numbers; `live` what a terminal shows of items that are still under way.
         """
         self._tally = tally
@@ -175,11 +179,12 @@ class Run:
         finished = False
         try:
             if kept is not None:
-                kept.begin(self.resume)
+                kept.begin(out.finished if self.resume else None)
                 kept.tell(self.log, self.count)
             around = None if kept is None else kept.around
-            done = pool.run(process, self._todo(items, out), self.jobs, self.ray, around)
-            with self._ticking():
+            todo = self._todo(items, out)
+            done = pool.run(process, todo, self.jobs, self.ray, around, ordered=self.ordered, idle=out.idle)
+            with closing(done), self._ticking():
                 for outcome in done:
                     self._write(out, outcome)
                     self._log.progress(self._now())
@@ -189,10 +194,9 @@ class Run:
                 kept.end()
         finally:
             if not finished:
+                if kept is not None:
+                    kept.cut()
                 out.abandon()
-                close = getattr(process, "close", None)
-                if close is not None:
-                    close()
 
     def _now(self) -> dict[str, Any]:
         return self.counts | dict(self._live()) if self._live else self.counts

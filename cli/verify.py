@@ -11,7 +11,7 @@ from katcore.verify.options import VerifyOptions
 kat = Program("kat-verify", "Grade what an attempt changed, in a fresh sandbox.")
 
 
-@kat.command()
+@kat.command(output="unordered")
 def verify(run: Run, options: VerifyOptions, files: Files = None) -> None:
     """Grade trajectories in the way their tasks ask for: tests, rules, judge, references, web, or dual.
 
@@ -20,6 +20,9 @@ def verify(run: Run, options: VerifyOptions, files: Files = None) -> None:
     By tests the reward is 1 when every FAIL_TO_PASS and every PASS_TO_PASS test passes, else 0. Rules and judges give
     rewards from 0 to 1; to a judge the work is data, and votes that followed it do not count. Where the infrastructure
     fails the verdict is masked: it says nothing about the attempt. Commands that look for the answer are flagged.
+
+    A trajectory is written when it is graded, behind its task and not behind others that take longer; --ordered keeps
+    the input's order.
     """
     from katcore import records
     from katcore.verify.attempts import attempts, task_table

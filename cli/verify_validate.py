@@ -10,7 +10,7 @@ from katcore.verify.options import ValidateOptions
 
 def register(kat: Program) -> None:
     """Give the command its subcommand."""
-    kat.command("validate")(validate)
+    kat.command("validate", output="unordered")(validate)
 
 
 def validate(run: Run, options: ValidateOptions, files: Files = None) -> None:

@@ -14,7 +14,7 @@ _kat_build_env() {
     esac
     case "$sub" in
         "")
-            flags="--sandbox --runtime --runs --timeout --memory --clock -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--sandbox --runtime --runs --timeout --memory --clock --ordered --no-ordered -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --sandbox) mapfile -t COMPREPLY < <(kat-complete sandbox "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
                 --runtime) return ;;

@@ -6,6 +6,7 @@ complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l runs -d
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l timeout -d 'Longest test run; longer ones turn it away.' -x
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l memory -d 'Memory of a test run.' -x
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l clock -d 'What time a task'\''s boxes start at: now, the change'\''s, or TIME.' -x
+complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l ordered -l no-ordered -d 'Write records in the input'\''s order, and not each when it is done.'
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'
 complete -c kat-build-env -n 'not __fish_seen_subcommand_from export' -l resume -d 'Go on where an interrupted run of the same output stopped.'

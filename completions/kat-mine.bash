@@ -53,7 +53,7 @@ _kat_mine() {
             esac
             ;;
         "tasks")
-            flags="--from --solve --build -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--from --solve --build --ordered --no-ordered -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --from) mapfile -t COMPREPLY < <(compgen -W "swe-bench swe-smith swe-rebench multi-swe harbor livecodebench functions ifeval" -- "$cur"); return ;;
                 --solve) mapfile -t COMPREPLY < <(kat-complete sandbox "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;

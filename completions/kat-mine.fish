@@ -53,6 +53,7 @@ complete -c kat-mine -n '__fish_seen_subcommand_from releases' -l log-format -d 
 complete -c kat-mine -n '__fish_seen_subcommand_from tasks' -l from -d 'The dataset'\''s format.' -x -a 'swe-bench swe-smith swe-rebench multi-swe harbor livecodebench functions ifeval'
 complete -c kat-mine -n '__fish_seen_subcommand_from tasks' -l solve -d 'Run each Harbor task'\''s solution there, for its patch.' -x -a '(kat-complete sandbox (commandline -ct))'
 complete -c kat-mine -n '__fish_seen_subcommand_from tasks' -l build -d 'Build the images of tasks that have a Dockerfile with the Docker engine.'
+complete -c kat-mine -n '__fish_seen_subcommand_from tasks' -l ordered -l no-ordered -d 'Write records in the input'\''s order, and not each when it is done.'
 complete -c kat-mine -n '__fish_seen_subcommand_from tasks' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-mine -n '__fish_seen_subcommand_from tasks' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'
 complete -c kat-mine -n '__fish_seen_subcommand_from tasks' -l resume -d 'Go on where an interrupted run of the same output stopped.'

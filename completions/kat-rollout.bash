@@ -14,7 +14,7 @@ _kat_rollout() {
     esac
     case "$sub" in
         "")
-            flags="--scaffold --engine --model --engine-device --engine-dtype --sandbox --runtime --samples --attempt --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --boot-timeout --timeout --grade-timeout --command-timeout --redraws --probe --resample --prompt-price --completion-price --agent-sampling --history --references --deviation --patience --replace --upstream-model --key-variable --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--scaffold --engine --model --engine-device --engine-dtype --sandbox --runtime --samples --attempt --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --boot-timeout --timeout --grade-timeout --command-timeout --redraws --probe --resample --prompt-price --completion-price --agent-sampling --history --references --deviation --patience --replace --upstream-model --key-variable --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --ordered --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --scaffold) mapfile -t COMPREPLY < <(kat-complete scaffold "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
                 --engine) compopt -o nospace 2>/dev/null; mapfile -t COMPREPLY < <(kat-complete engine "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;

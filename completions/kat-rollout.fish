@@ -50,6 +50,7 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -s j -l jobs -d 'Work on N records at a time.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l ray -d 'Work on a Ray cluster; `local` starts one here.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l shard -d 'Take the I-th of N parts of the work, I from 0.' -x
+complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l ordered -d 'Write records in the input'\''s order, and not each when it is done.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l seed -d 'Seed of everything random.' -x
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l config -d 'Options from this file, before ./kat.toml.' -r -F
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l no-config -d 'Read no configuration file.'

@@ -14,7 +14,7 @@ _kat_verify() {
     esac
     case "$sub" in
         "")
-            flags="--tasks --sandbox --runtime --timeout --reuse --no-reuse --judge --judge-model --judge-key --votes --judge-calls -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--tasks --sandbox --runtime --timeout --reuse --no-reuse --judge --judge-model --judge-key --votes --judge-calls -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --ordered --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --tasks) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --sandbox) mapfile -t COMPREPLY < <(kat-complete sandbox "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
@@ -51,7 +51,7 @@ _kat_verify() {
             esac
             ;;
         "validate")
-            flags="--sandbox --runtime --timeout --reuse --no-reuse -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--sandbox --runtime --timeout --reuse --no-reuse -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --ordered --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --sandbox) mapfile -t COMPREPLY < <(kat-complete sandbox "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
                 --runtime) return ;;

@@ -22,6 +22,7 @@ complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l l
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -s j -l jobs -d 'Work on N records at a time.' -x
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l ray -d 'Work on a Ray cluster; `local` starts one here.' -x
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l shard -d 'Take the I-th of N parts of the work, I from 0.' -x
+complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l ordered -d 'Write records in the input'\''s order, and not each when it is done.'
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l seed -d 'Seed of everything random.' -x
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l config -d 'Options from this file, before ./kat.toml.' -r -F
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l no-config -d 'Read no configuration file.'
@@ -58,6 +59,7 @@ complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l lock-wait -d
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -s j -l jobs -d 'Work on N records at a time.' -x
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l ray -d 'Work on a Ray cluster; `local` starts one here.' -x
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l shard -d 'Take the I-th of N parts of the work, I from 0.' -x
+complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l ordered -d 'Write records in the input'\''s order, and not each when it is done.'
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l seed -d 'Seed of everything random.' -x
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l config -d 'Options from this file, before ./kat.toml.' -r -F
 complete -c kat-verify -n '__fish_seen_subcommand_from validate' -l no-config -d 'Read no configuration file.'

@@ -5,6 +5,7 @@ from typing import Annotated
 from katcore.dataset.options import DatasetName
 from katcore.options import Options, opt
 from katcore.options.boxes import TEST_TIMEOUT_S, BoxOptions
+from katcore.options.shared import Order
 from katcore.sandbox import Limits
 
 
@@ -20,6 +21,7 @@ class BuildOptions(Options, frozen=True):
     clock: Annotated[
         str, opt("What time a task's boxes start at: now, the change's, or TIME.", metavar="none|change|TIME")
     ] = "none"
+    order: Order = Order(ordered=True)
 
 
 class ExportOptions(Options, frozen=True):

@@ -71,8 +71,7 @@ class Served:
 
     def close(self) -> Iterator[Trajectory]:
         """The trajectory of each session that made a call."""
-        for session in self.sessions:
-            trace = self.gateway.close_session(session)
+        for session, trace in zip(self.sessions, self.gateway.close_sessions(self.sessions)):
             if trace.calls:
                 chat = session.model.chat
                 yield _trajectory(session.id, session.model.name, chat.digest if chat else "", trace)

@@ -12,7 +12,7 @@ import asyncio
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from aiohttp import web
 
 from katcore.disk.scratch import new_folder
 from katcore.engine import Engine, SamplingParams
+from katcore.errors import KatError
 from katcore.gateway.dialects import BadRequest, Dialect, Reply
 from katcore.gateway.dialects.anthropic_messages import AnthropicMessages
 from katcore.gateway.dialects.openai_chat import OpenAIChat
@@ -34,7 +35,7 @@ from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.journal import Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
-from katcore.gateway.session import Caps, Session, Trace
+from katcore.gateway.session import GRACE_S, Caps, Session, Trace
 from katcore.gateway.stream import stream_answer
 from katcore.records import Outcome
 
@@ -69,6 +70,7 @@ class Gateway:
         self._keep_alive_s = keep_alive_s
         self._counting: web.AppRunner | None = None
         self._sync = sync
+        self._cut = False
         self._sessions: dict[str, Session] = {}  # by key
         self._released: set[str] = set()
         self._renderers: dict[str, IncrementalRenderer] = {}  # by tokenizer and template
@@ -91,8 +93,13 @@ class Gateway:
     # ------------------------------------------------------------------ from other threads
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the gateway's loop and wait for it: engines live there too."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """Run a coroutine on the gateway's loop and wait for it: engines live there too. KatError when it is closed."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as error:
+            work.close()
+            raise KatError("the gateway is closed") from error
+        return future.result()
 
     def open(
         self,
@@ -107,7 +114,9 @@ class Gateway:
         agent_sampling: bool = False,
         hook: Hook | None = None,
     ) -> Session:
-        """A session for the rollout of that name, with a socket and a key of its own."""
+        """A session for the rollout of that name, with a socket and a key of its own. KatError when it ends."""
+        if self._cut:
+            raise KatError("the gateway is closed")
         header = {"id": name, "model": model.name, "tokenizer": model.chat.digest if model.chat else ""}
         journal = Journal(self.journals / f"{name}.jsonl", header, sync=self._sync)
         session = Session(
@@ -132,7 +141,15 @@ class Gateway:
 
     def close_session(self, session: Session) -> Trace:
         """Release the key, take the socket away, and return what was recorded. The journal stays open for removal."""
-        return self.call(self._release(session))
+        return self.close_sessions([session])[0]
+
+    def close_sessions(self, sessions: Sequence[Session], grace_s: float = GRACE_S) -> list[Trace]:
+        """Close several at once: calls in flight have `grace_s` seconds to end, all the same ones."""
+
+        async def release() -> list[Trace]:
+            return await asyncio.gather(*(self._release(session, grace_s) for session in sessions))
+
+        return self.call(release())
 
     def sessions(self) -> list[Session]:
         """The sessions that are open."""
@@ -153,12 +170,20 @@ class Gateway:
         """
         self.call(self._update(engine, folder, version))
 
+    def cut(self) -> None:
+        """End all sessions together, with the calls in flight, and open no more; their journals stay. Tells nothing."""
+
+        async def release() -> None:
+            await asyncio.gather(*(self._release(each, 0.0) for each in self.sessions()), return_exceptions=True)
+
+        self._cut = True
+        self.call(release())
+
     def close(self) -> None:
         """End every session and the thread. May be called twice."""
         if not self._thread.is_alive():
             return
-        for session in self.sessions():
-            self.close_session(session)
+        self.cut()
         self.call(self._runner.cleanup())
         if self._counting is not None:
             self.call(self._counting.cleanup())
@@ -219,13 +244,13 @@ class Gateway:
         self._sites[session.key] = site
         self._sessions[session.key] = session
 
-    async def _release(self, session: Session) -> Trace:
+    async def _release(self, session: Session, grace_s: float) -> Trace:
         if self._sessions.pop(session.key, None) is not None:
             self._released.add(session.key)
             await self._sites.pop(session.key).stop()
             assert session.socket is not None
             session.socket.unlink(missing_ok=True)
-        trace = await session.finish()
+        trace = await session.finish(grace_s)
         session.journal.close()
         if session.fault is not None:
             raise session.fault

@@ -39,6 +39,8 @@ from katcore.records import Call, Exit, Node, Outcome, content_id
 
 REMEMBERED = 8
 """How many answered requests are kept for a late retry."""
+GRACE_S = 2.0
+"""Seconds that a call in flight is given when its session closes."""
 LOOK_S = 0.5
 """Seconds between two checks whether a call has used up its time, pauses of the gateway left out."""
 
@@ -356,7 +358,7 @@ class Session:
 
     # ------------------------------------------------------------------ ending
 
-    async def finish(self, grace_s: float = 2.0) -> Trace:
+    async def finish(self, grace_s: float = GRACE_S) -> Trace:
         """Give calls in flight `grace_s` seconds to end, then cancel them; returns what was recorded."""
         running = set(self._running)
         if running:

@@ -6,6 +6,7 @@ In: a `RunPlan`, a model folder, new weights now and then. Out: each iteration's
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,10 +69,15 @@ class Collector:
         jobs = self.plan.file.jobs
         stage = stage_of(setup, Roller(setup, self.service.at(setup)), self.verifier.graded, jobs)
         lines = (Line(task, encode(task), number, "") for number, task in enumerate(tasks, 1))
-        for done in run(stage.process, (item for item in stage.items(lines) if item.forward is None), jobs):
-            if done.failed is not None:
-                raise KatError(f"{done.item.shard}: {done.failed}") from done.failed
-            yield from done.output
+        items = [item for item in stage.items(lines) if item.forward is None]
+        made: dict[str, list[Trajectory]] = {}
+        with closing(run(stage.process, items, jobs, ordered=False)) as outcomes:  # one that takes long holds up none
+            for done in outcomes:
+                if done.failed is not None:
+                    raise KatError(f"{done.item.shard}: {done.failed}") from done.failed
+                made[done.item.key] = done.output
+        for item in items:  # what is trained on does not depend on who ended first
+            yield from made[item.key]
 
     def update(self, folder: Path, version: str) -> None:
         """Give the engine the weights of a model folder."""

@@ -15,6 +15,7 @@ SHARED = {
     **dict.fromkeys(("output", "out", "format", "resume", "dead-letter", "rejects", "max-failures", "strict"), _OWN),
     "lock-wait": _LOOP,
     **dict.fromkeys(("ray", "shard"), _HERE),
+    "ordered": "attempts are packed in the order of the tasks, whichever ends first",
     "seed": _TOP,
     **dict.fromkeys(("config", "no-config", "print-config", "dry-run", "quiet", "verbose", "log-format"), _LOOP),
 }

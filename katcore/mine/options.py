@@ -6,6 +6,7 @@ from msgspec import field
 
 from katcore.dataset.options import DatasetName
 from katcore.options import Options, opt
+from katcore.options.shared import Order
 
 
 class TestsOptions(Options, frozen=True):
@@ -42,3 +43,4 @@ class TasksOptions(Options, frozen=True):
     dataset: Annotated[DatasetName, opt("The dataset's format.")] = field(name="from")
     solve: Annotated[str, opt("Run each Harbor task's solution there, for its patch.", metavar="SANDBOX")] = ""
     build: Annotated[bool, opt("Build the images of tasks that have a Dockerfile with the Docker engine.")] = False
+    order: Order = Order(ordered=True)

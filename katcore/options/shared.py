@@ -57,6 +57,12 @@ class Workers(Options, frozen=True):
     shard: Annotated[str, opt("Take the I-th of N parts of the work, I from 0.", metavar="I/N")] = ""
 
 
+class Order(Options, frozen=True):
+    """In which order records are written."""
+
+    ordered: Annotated[bool, opt("Write records in the input's order, and not each when it is done.")] = False
+
+
 class Session(Options, frozen=True):
     """What every command has."""
 
@@ -72,6 +78,8 @@ class Session(Options, frozen=True):
 
 RECORDS = (ToFile, AsFormat, Resuming, Beside, Locking, Workers, Session)
 """Shared by commands that put out records."""
+UNORDERED = (ToFile, AsFormat, Resuming, Beside, Locking, Workers, Order, Session)
+"""Shared by commands that put out each record when it is done: one may take a hundred times as long as another."""
 FOLDER = (ToFolder, Resuming, Locking, Session)
 """Shared by commands that put out a folder."""
 TEXT = (ToFile, Session)

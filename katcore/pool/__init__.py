@@ -1,21 +1,19 @@
-"""Map a function over work items, in order, on threads of this process or on a Ray cluster.
+"""Map a function over work items, on threads of this process (`threads.py`) or on a Ray cluster (`cluster.py`).
 
-In: an iterator of items. Out: one outcome an item, in the order of the items, whatever finishes first. At most
+In: an iterator of items. Out: one outcome an item, in the order of the items or each when it is done. At most
 `2 * jobs` items are held at a time, so that a stream stays a stream. Nothing is known here of files or of records.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
-from threading import Event, Semaphore, Thread
 from typing import Any
 
 from katcore.errors import KatError, RecordError, Rejected
+from katcore.pool.threads import outcomes
 
 
 @dataclass(frozen=True)
@@ -91,64 +89,46 @@ def settle(process: Process, item: Item) -> Done:
 
 
 def run(
-    process: Process, items: Iterable[Item], jobs: int = 1, ray: str = "", around: Around | None = None
-) -> Iterator[Done]:
-    """Outcomes in the order of `items`; `jobs` threads here, or as many items in hand on the Ray cluster `ray`.
+    process: Process,
+    items: Iterable[Item],
+    jobs: int = 1,
+    ray: str = "",
+    around: Around | None = None,
+    *,
+    ordered: bool = True,
+    idle: Callable[[], None] | None = None,
+) -> Generator[Done, None, None]:
+    """Outcomes of `items`; `jobs` threads here, or as many items in hand on the Ray cluster `ray`.
 
-    `around` is called on this machine in place of settling an item, with the way to settle it.
+    `ordered`: in the order of the items, so that one that takes long holds up those behind it, and in the end the
+    work; else each when it is done. `around` is called on this machine in place of settling an item, with the way to
+    settle it. `idle` is called where outcomes are taken when none has come for a while.
     """
     if ray:
-        yield from _run_ray(process, items, jobs, ray, around)
+        yield from _run_ray(process, items, jobs, ray, around, ordered, idle)
         return
     here: Settle = _around(partial(settle, process), around)
-    if jobs <= 1:
+    if jobs <= 1 and ordered:
         for item in items:
             yield here(item)
     else:
-        yield from _run_threads(here, items, jobs)
+        yield from outcomes(here, items, jobs, ordered, idle)
 
 
 def _around(inner: Settle, around: Around | None) -> Settle:
     return inner if around is None else partial(around, inner)
 
 
-def _run_threads(here: Settle, items: Iterable[Item], jobs: int) -> Iterator[Done]:
-    """Outcomes in order from threads here; a feeder thread reads `items`, so that a slow input delays no outcome."""
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="kat")
-    waiting: SimpleQueue[Future[Done] | BaseException | None] = SimpleQueue()
-    room = Semaphore(2 * jobs)
-    stopped = Event()
-
-    def feed() -> None:
-        source = iter(items)
-        try:
-            while True:
-                room.acquire()  # before the item is read: it counts as held
-                if stopped.is_set():
-                    return
-                item = next(source, None)
-                if item is None:
-                    break
-                waiting.put(pool.submit(here, item))
-            waiting.put(None)
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that reads the outcomes, which raises it
-            waiting.put(error)
-
-    Thread(target=feed, name="kat-feed", daemon=True).start()
-    try:
-        while (future := waiting.get()) is not None:
-            if isinstance(future, BaseException):
-                raise future
-            yield future.result()
-            room.release()
-    finally:
-        stopped.set()
-        room.release()
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _run_ray(process: Process, items: Iterable[Item], jobs: int, address: str, around: Around | None) -> Iterator[Done]:
-    """Outcomes in order from a cluster; each thread here waits for one item on it, so the bound is the same."""
+def _run_ray(
+    process: Process,
+    items: Iterable[Item],
+    jobs: int,
+    address: str,
+    around: Around | None,
+    ordered: bool,
+    idle: Callable[[], None] | None,
+) -> Iterator[Done]:
+    """Outcomes from a cluster; each thread here waits for one item on it, so order and bound are the same."""
     from katcore.pool.cluster import cluster
 
     with cluster(process, _bare, address, jobs) as nodes:
@@ -159,7 +139,7 @@ def _run_ray(process: Process, items: Iterable[Item], jobs: int, address: str, a
             output, rejected, failed = nodes.settle(item)
             return Done(item, output, rejected, failed)
 
-        yield from _run_threads(_around(there, around), items, jobs)
+        yield from outcomes(_around(there, around), items, jobs, ordered, idle)
 
 
 def _bare(process: Process, item: Item) -> tuple[list[Any], Rejected | None, RecordError | None]:

@@ -7,6 +7,7 @@ node dies its items are done on another. Nothing is known here of order or of fi
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 import threading
@@ -20,7 +21,9 @@ from katcore.errors import KatError, first_line, not_installed
 ANSWER_S = 10.0
 """Seconds for a connection to the head node."""
 CLOSE_S = 30.0
-"""Seconds for a node's worker to close what it holds."""
+"""Seconds for a node's worker to close what it holds when all is done."""
+CUT_S = 1.0
+"""The same where the stage ends before its time; what it does not manage is its node's reaper's."""
 
 
 class Worker:
@@ -72,10 +75,10 @@ class Cluster:
                 with self._lock:
                     node.busy -= 1
 
-    def close(self) -> None:
-        """End the workers."""
+    def close(self, patience_s: float) -> None:
+        """End the workers, which have so many seconds to close what they hold."""
         closing = [node.actor.close.remote() for node in self._nodes]
-        done, _ = self._ray.wait(closing, num_returns=len(closing), timeout=CLOSE_S) if closing else ([], [])
+        done, _ = self._ray.wait(closing, num_returns=len(closing), timeout=patience_s) if closing else ([], [])
         for reference in done:
             try:
                 self._ray.get(reference)
@@ -116,17 +119,30 @@ def cluster(process: Any, settle: Callable[[Any, Any], Any], address: str, jobs:
 
 def _running(ray: Any, process: Any, settle: Callable[[Any, Any], Any], address: str, jobs: int) -> Iterator[Cluster]:
     try:
-        ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
+        with _own_signals():
+            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise KatError(f"no Ray cluster at {address}: {first_line(error)}") from error
     try:
         made = Cluster(ray, list(_workers(ray, process, settle, jobs)))
+        patience_s = CUT_S
         try:
             yield made
+            patience_s = CLOSE_S
         finally:
-            made.close()
+            made.close(patience_s)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """A context after which signals do what they did before: Ray would end this process in its own way, with 15."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _answers(address: str) -> None:

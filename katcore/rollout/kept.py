@@ -1,17 +1,19 @@
 """What a run keeps beside its output until that is whole: calls of rollouts under way, and finished trajectories.
 
 In: `FILE.calls/` of an output FILE. There the gateway journals each rollout's calls (`ID.jsonl`), and a rollout that
-has ended waits (`ID.done`) until it is its turn to be written: output comes in order, rollouts end out of order. After
-a kill `--resume` takes the finished ones as they are and makes the others anew; what those had been answered stays as
-`ID.cut-N.jsonl`, which `kat-rollout gateway --recover --journals FILE.calls` turns into trajectories.
+has ended lies (`ID.done`) from its last moment on: until it is written it may wait for a slow reader, for the block
+that goes to the disk as one or, with `--ordered`, for its turn. After a kill `--resume` takes those that had ended and
+are not in the output as they are and makes the others anew; what these had been answered stays as `ID.cut-N.jsonl`,
+which `kat-rollout gateway --recover --journals FILE.calls` turns into trajectories.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 import msgspec
 
@@ -38,22 +40,27 @@ class LeftBehind:
 
 @dataclass
 class KeptAttempts:
-    """The folder of one run. `begin` under the output's lock, `end` when the output is whole."""
+    """The folder of one run. `begin` under the output's lock, `end` when the output is whole, `cut` when it is not."""
 
     folder: Path
     found: LeftBehind = field(default_factory=LeftBehind)
+    _cut: Event = field(default_factory=Event)
 
-    def begin(self, resume: bool) -> None:
-        """Read what an earlier run left; without `resume` finished trajectories are another run's and are removed."""
+    def begin(self, written: Collection[str] | None) -> None:
+        """Read what an earlier run left; `written` are the keys in its output. None: what there is is another run's."""
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.glob(f"*{PART}*"):
             path.unlink()
+        names = {_name(key) for key in written or ()}
         for path in self.folder.glob(f"*{DONE}"):
-            if resume:
-                self.found.finished += 1
-                self._unlink_journals(list(_read(path)))
-            else:
+            if written is None:
                 path.unlink()
+                continue
+            self._unlink_journals(list(_read(path)))
+            if path.name.removesuffix(DONE) in names:
+                path.unlink()
+            else:
+                self.found.finished += 1
         for path in sorted(self.folder.glob(f"*{OPEN}")):
             if CUT not in path.name:
                 self._set_aside(path)
@@ -76,11 +83,11 @@ class KeptAttempts:
         """What `settle` makes of an item, or what an earlier run made of it."""
         if item.forward is not None:
             return settle(item)
-        path = self.folder / f"{_name(item)}{DONE}"
+        path = self.folder / f"{_name(item.key)}{DONE}"
         if path.exists():
             return Done(item, list(_read(path)))
         done = settle(item)
-        if done.output:
+        if done.output and not self._cut.is_set():
             try:
                 lines = [checked(record) + b"\n" for record in done.output]
             except RecordError as error:
@@ -88,6 +95,10 @@ class KeptAttempts:
             write_whole(path, b"".join(lines))
             self._unlink_journals(done.output)
         return done
+
+    def cut(self) -> None:
+        """The run ends before its time: what ends from now on may have been made to, and is not kept."""
+        self._cut.set()
 
     def end(self) -> None:
         """Remove what is kept, as the output is whole, but for the calls of rollouts that were cut off."""
@@ -119,8 +130,8 @@ class KeptAttempts:
             (self.folder / f"{name}-failed{OPEN}").unlink(missing_ok=True)
 
 
-def _name(item: Item) -> str:
-    return item.key.partition(":")[2]
+def _name(key: str) -> str:
+    return key.partition(":")[2]
 
 
 def _read(path: Path) -> Iterator[Trajectory]:

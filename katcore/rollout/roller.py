@@ -76,6 +76,11 @@ class Roller:
         if self.service is None:
             close_shared(self.setup)
 
+    def forget(self) -> None:
+        """Close nothing, for a process that ends now; remove journals that nobody would find."""
+        if self.service is None and (service := running(self.setup)) is not None:
+            service.forget()
+
 
 def rollouts(
     tasks: Iterable[Task], setup: Setup, service: Service | None = None, jobs: int = 1

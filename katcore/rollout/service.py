@@ -5,12 +5,14 @@ In: options, and an engine if the caller owns one (its weights may change betwee
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
 import secrets
 import shutil
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from katcore.disk.cache import cache_dir
@@ -35,6 +37,8 @@ from katcore.sandbox import Sandbox, sandbox
 from katcore.scaffold import Scaffold, scaffold
 
 UNLIMITED = 1 << 30
+ENGINE_S = 1.5
+"""Seconds for an engine of our own to end."""
 KEPT_S = 7 * 24 * 3600
 """Seconds for which the journals of a killed process are kept: a week."""
 
@@ -111,11 +115,21 @@ class Service:
         self.gateway.update_weights(self.engine, folder, version)
 
     def close(self) -> None:
-        """End the gateway and the engine, if it is ours. May be called twice."""
+        """End the gateway and the engine, if it is ours. May be called twice.
+
+        Rollouts under way end first, all together: an engine that goes away under a call would be tried again. An
+        engine in the middle of a long step is not waited for.
+        """
         if self._ours is not None:
-            self.gateway.call(self._ours.close())
+            self.gateway.cut()
+            with suppress(TimeoutError):
+                self.gateway.call(asyncio.wait_for(self._ours.close(), ENGINE_S))
             self._ours = None
         self.gateway.close()
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove the calls' journals where the caller looks after none."""
         if not self.setup.journals:
             _forget(self.gateway.journals)
 

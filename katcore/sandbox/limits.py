@@ -13,7 +13,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -57,22 +57,36 @@ class Group:
 
     def remove(self) -> bool:
         """Remove the group; False when a dying process still holds it after some seconds."""
-        deadline, wait_s = time.monotonic() + _LAST_WAIT_S, 0.0005
+        return remove([self])
+
+    def _removed(self) -> bool:
+        """Whether the group is gone, now at the latest; False where a process is still in it."""
         for folder in self.folders:
-            while folder.exists():
-                try:
-                    folder.rmdir()
-                except FileNotFoundError:
-                    break
-                except OSError as error:
-                    if error.errno != errno.EBUSY:
-                        raise SandboxError(f"{folder} cannot be removed: {error.strerror}") from error
-                    if time.monotonic() > deadline:
-                        return False
-                    self.kill()
-                    time.sleep(wait_s)
-                    wait_s = min(2 * wait_s, 0.1)
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise SandboxError(f"{folder} cannot be removed: {error.strerror}") from error
+                return False
         return True
+
+
+def remove(groups: Iterable[Group]) -> bool:
+    """Kill what is left in the groups and remove them, all together: what one waits for, the others wait for too.
+
+    False when a dying process still holds one after some seconds.
+    """
+    deadline, wait_s = time.monotonic() + _LAST_WAIT_S, 0.0005
+    while left := [group for group in groups if not group._removed()]:
+        if time.monotonic() > deadline:
+            return False
+        for group in left:
+            group.kill()
+        time.sleep(wait_s)
+        groups, wait_s = left, min(2 * wait_s, 0.1)
+    return True
 
 
 @cache

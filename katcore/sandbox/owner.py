@@ -11,6 +11,7 @@ import atexit
 import os
 import secrets
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,8 @@ from pathlib import Path
 
 from katcore.disk.cache import cache_dir, cache_root
 from katcore.disk.lock import claim, seize
-from katcore.sandbox import reaper
-from katcore.sandbox.limits import leftovers, parents
+from katcore.sandbox import limits, reaper
+from katcore.sandbox.limits import leftovers
 from katcore.sandbox.overlay import remove
 
 LOCK = "lock"
@@ -28,20 +29,22 @@ _YOUNG_S = 60.0
 
 _mine: dict[tuple[int, Path], Path] = {}
 _locks: dict[Path, int] = {}
+_making = threading.Lock()
 
 
 def owned() -> Path:
     """This process's folder for boxes: `<cache>/box/<owner>`, made and locked at the first call."""
     top = cache_dir("box")
     key = (os.getpid(), top)
-    if key not in _mine or not _mine[key].is_dir():
-        top.chmod(0o700)
-        while not (folder := _claim(top)):
-            pass
-        _mine[key] = folder
-        reaper.start(cache_root(), folder)
-        atexit.register(_leave, os.getpid(), folder)
-    return _mine[key]
+    with _making:
+        if key not in _mine or not _mine[key].is_dir():
+            top.chmod(0o700)
+            while not (folder := _claim(top)):
+                pass
+            _mine[key] = folder
+            reaper.start(cache_root(), folder)
+            atexit.register(_leave, os.getpid(), folder)
+        return _mine[key]
 
 
 def sweep(places: Sequence[Path]) -> list[str]:
@@ -54,10 +57,7 @@ def sweep(places: Sequence[Path]) -> list[str]:
         if descriptor is None:
             continue
         try:
-            groups = list(leftovers(folder.name, places))
-            for group in groups:
-                group.kill()
-            if all(group.remove() for group in groups):
+            if limits.remove(leftovers(folder.name, places)):
                 remove(folder)
                 gone.append(folder.name)
         finally:
@@ -111,6 +111,5 @@ def _lock(folder: Path) -> int | None:
 def _leave(pid: int, folder: Path) -> None:
     """At exit, remove boxes that nobody closed; a forked child, which has its parent's exit handlers, does nothing."""
     if os.getpid() == pid:
-        for group in leftovers(folder.name, parents()):
-            group.remove()
+        limits.remove(leftovers(folder.name, limits.parents()))
         remove(folder)

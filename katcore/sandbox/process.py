@@ -134,6 +134,7 @@ def run(
             stderr=subprocess.PIPE,
             pass_fds=[writer, *fds],
             bufsize=0,
+            process_group=0,  # an interrupt at the terminal is for the runner alone, which then ends it
         )
     except BaseException:
         os.close(reader)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 STARTING = "starting"
 """In a runner's folder for boxes: a file for each container that is not up yet, with the engine's variables as JSON."""
+MADE = "made"
+"""Beside it: a file for each of them that the engine has made, with its id."""
 
 
 def main(packages: str, folder: str) -> None:
@@ -35,7 +37,7 @@ def main(packages: str, folder: str) -> None:
     from katcore.sandbox import owner
     from katcore.sandbox.limits import parents
 
-    _remove_starting(packages, Path(folder, STARTING))
+    _remove_starting(packages, Path(folder))
     for _ in range(100):  # the kernel may still be closing what the runner held
         owner.sweep(parents())
         scratch.sweep()
@@ -44,14 +46,16 @@ def main(packages: str, folder: str) -> None:
         time.sleep(0.1)
 
 
-def _remove_starting(packages: str, notes: Path) -> None:
+def _remove_starting(packages: str, folder: Path) -> None:
     """Start a process for each engine that removes what was being started: it needs packages, this one has none."""
     import json
     import subprocess
 
-    names: dict[str, list[str]] = {}
+    notes, names = folder / STARTING, dict[str, list[str]]()
     for note in notes.iterdir() if notes.is_dir() else ():
-        names.setdefault(note.read_text("utf-8") or "{}", []).append(note.name)
+        made = folder / MADE / note.name
+        known = made.read_text("utf-8") if made.exists() else ""
+        names.setdefault(note.read_text("utf-8") or "{}", []).append(known or note.name)
     for engine, left in names.items():
         command = [sys.executable, "-P", "-m", "katcore.sandbox.docker.starting", *left]
         subprocess.Popen(command, env={**os.environ, **json.loads(engine), "PYTHONPATH": packages})

@@ -136,6 +136,11 @@ class FileOutput:
         if self._part and self._pace.due(self._size):
             self._flush()
 
+    def idle(self) -> None:
+        """Nothing comes for a while: what is done is brought to the disk."""
+        if self._part and self._items:
+            self._flush()
+
     def reject(self, row: dict[str, Any]) -> None:
         """Keep a line about a record that was turned away, where somebody asked for it."""
         if self._rejects_path:

@@ -36,6 +36,9 @@ class Output(Protocol):
     def dead_letter(self, row: dict[str, Any]) -> None:
         """Keep a line about a record that could not be processed, where somebody asked for it."""
 
+    def idle(self) -> None:
+        """Nothing comes for a while: let go of what was held back to be written with more."""
+
     def finish(self) -> None:
         """Put everything in its place."""
 
@@ -115,6 +118,10 @@ class _Pipe:
         if self._dead:
             self._dead.write(row)
 
+    def idle(self) -> None:
+        if self._zst and (data := self._zst.held()):
+            self.send(data)
+
     def finish(self) -> None:
         if self._zst:
             self.send(self._zst.end())
@@ -150,6 +157,10 @@ class _Frames:
         """A frame, or nothing as long as it can wait."""
         return self._flush() if self._block and self._pace.due(self._size) else b""
 
+    def held(self) -> bytes:
+        """A frame of what has waited so far, or nothing."""
+        return self._flush() if self._block else b""
+
     def end(self) -> bytes:
         """The last frame and the trailer."""
         return self._flush() + self._zst.trailer(self._tally)
@@ -175,7 +186,7 @@ class _Spooled:
         self._path = Path(self._folder.name) / "records.parquet"
         self._file = FileOutput(self._path, "parquet", False, rejects, dead_letters)
         self.finished = self._file.finished
-        self.write, self.commit = self._file.write, self._file.commit
+        self.write, self.commit, self.idle = self._file.write, self._file.commit, self._file.idle
         self.reject, self.dead_letter = self._file.reject, self._file.dead_letter
 
     def finish(self) -> None:

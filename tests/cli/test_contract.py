@@ -15,7 +15,11 @@ from typing import Any
 
 import pytest
 
+from katcore.records import Sample
+from katcore.streams import read_records, zst
+from katcore.streams.grow import load_journal
 from tests.support import ROOT
+from tests.support.waiting import until
 
 COMMAND = [sys.executable, str(ROOT / "tests/support/sample_command.py")]
 
@@ -215,6 +219,35 @@ def test_signals_end_it_after_clean_up(number: signal.Signals, code: int, jobs: 
 
 
 @pytest.mark.slow
+def test_what_does_not_end_by_itself_is_cut_short_and_more_signals_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text(samples(2, s1="stubborn"))
+    command = [*COMMAND, "-o", str(tmp_path / "out.jsonl"), "--log-format", "json", str(tmp_path / "in")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until((tmp_path / "out.jsonl.journal").exists)
+    for _ in range(3):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    _, said = process.communicate(timeout=30)
+    error, summary = map(json.loads, said.splitlines())
+    assert process.returncode == error["code"] == summary["code"] == 143 and "cut short" in error["message"]
+    (tmp_path / "in").write_text(samples(2))
+    assert run("--resume", "-o", str(tmp_path / "out.jsonl"), str(tmp_path / "in")).returncode == 0
+    assert texts((tmp_path / "out.jsonl").read_text()) == ["TEXT 0", "TEXT 1"]
+
+
+@pytest.mark.slow
+def test_a_service_has_the_time_that_it_needs_after_a_signal() -> None:
+    process = subprocess.Popen([*COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin and process.stdout
+    process.stdin.write(samples(2, s1="serve"))
+    process.stdin.close()
+    assert texts(process.stdout.readline()) == ["TEXT 0"]
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert texts(process.stdout.read()) == ["SERVE"] and process.wait(30) == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.zst", "parquet"])
 def test_resume_after_kill_9_loses_and_doubles_nothing(suffix: str, tmp_path: Path) -> None:
     source = tmp_path / "in"
@@ -266,6 +299,76 @@ def test_a_busy_output_is_75_and_lock_wait_waits(tmp_path: Path) -> None:
     assert run("--lock-wait", "30", "-o", str(out), stdin=samples(1)).returncode == 0
     assert first.wait() == 0
     assert texts(out.read_text()) == ["TEXT 0"]
+
+
+# ------------------------------------------------------------------------------------------------------------ order
+
+
+def each(*args: str, **kwargs: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen([*COMMAND, "each", *args], stdin=subprocess.PIPE, text=True, **kwargs)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "zst"])
+def test_a_record_is_written_when_it_is_done_and_waits_for_none_ahead_of_it(form: str, tmp_path: Path) -> None:
+    """The first ends when all others are there, many more than the command may hold."""
+    (tmp_path / "in").write_text(samples(40, s0="wait"))
+    made, file = tmp_path / "out", tmp_path / "file"
+    with made.open("wb") as out:
+        process = each("-j", "2", "--file", str(file), "--format", form, str(tmp_path / "in"), stdout=out)
+        found = until(lambda: len(ids := _so_far(made)) >= 39 and ids)
+        assert "s0" not in found and process.poll() is None
+        file.touch()
+        assert process.wait(30) == 0
+    assert _so_far(made) == [*found, "s0"] and sorted(found) == sorted(f"s{n}" for n in range(1, 40))
+
+
+def _so_far(path: Path) -> list[str]:
+    """Ids of the whole records of a file that grows."""
+    data = path.read_bytes()
+    if data[:1] not in (b"", b"{"):
+        data = b"".join(zst.decompress(iter([data]), str(path), growing=True))
+    return [json.loads(line)["id"] for line in data.splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def test_ordered_gives_the_order_of_the_input_whoever_ends_first(tmp_path: Path) -> None:
+    given = samples(8, s0="wait", s3="make")
+    for ask in (["--ordered"], []):
+        process = each("-j", "4", "--file", str(tmp_path / f"file{len(ask)}"), *ask, stdout=subprocess.PIPE)
+        found = [json.loads(line)["id"] for line in process.communicate(given, timeout=60)[0].splitlines()]
+        assert (found == [f"s{n}" for n in range(8)]) == bool(ask)
+        assert sorted(found) == [f"s{n}" for n in range(8)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.zst", "parquet"])
+def test_what_was_done_out_of_order_is_known_after_kill_9_and_a_torn_line(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text(samples(30, s0="wait", s4="refuse", s9="wait"))
+    out, file, rejects = tmp_path / f"out.{suffix}", tmp_path / "file", tmp_path / "rejects"
+    args = ["-j", "3", "--resume", "-o", str(out), "--rejects", str(rejects), "--file", str(file), str(tmp_path / "in")]
+    process = each(*args)
+    journal, part = (out.with_name(f"{out.name}.{name}") for name in ("journal", "part"))
+    until(lambda: len(load_keys(journal, part)) == 28)
+    process.kill()
+    process.wait()
+    for path in (journal, part, rejects.with_name("rejects.part")):
+        with path.open("ab") as torn:
+            torn.write(b'{"keys":["kat.sample/1:s0"],"off')
+    file.touch()
+    done = run("each", *args, "--log-format", "json")
+    assert done.returncode == 0 and json.loads(done.stderr.splitlines()[-1])["skipped"] == 28
+    ids = [line.record.id for line in read_records([out]) if isinstance(line.record, Sample)]
+    assert sorted(ids) == sorted(f"s{n}" for n in range(30) if n != 4) and set(ids[-2:]) == {"s0", "s9"}
+    assert [json.loads(line)["id"] for line in rejects.read_text().splitlines()] == ["s4"]
+
+
+def load_keys(journal: Path, part: Path) -> list[str]:
+    return [key for entry in load_journal(journal, part)[0] for key in entry.keys]
+
+
+def test_a_reader_that_leaves_ends_what_takes_long(tmp_path: Path) -> None:
+    (tmp_path / "many.jsonl").write_text(samples(20000, s0="wait"))
+    done = bash("KAT each -q -j 3 many.jsonl | head -n 1; echo ${PIPESTATUS[@]}", tmp_path)
+    assert done.stdout.splitlines()[1] == "0 0" and done.stderr == ""
 
 
 # ------------------------------------------------------------------------------------- seeds, jobs, shards

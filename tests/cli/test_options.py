@@ -245,6 +245,22 @@ def test_what_has_to_be_given_may_come_from_a_file(tmp_path: Path) -> None:
     assert get_args(needed[0].kind)
 
 
+def test_who_writes_as_it_is_done_and_who_may() -> None:
+    """The other commands keep the order of their input, and have no option about it."""
+    found = {
+        f"{program.prog} {name}".strip(): [option.default for option in command.options if option.key == "ordered"]
+        for program in PROGRAMS
+        for name, command in program.commands.items()
+    }
+    assert {name: default for name, (default,) in ((name, each) for name, each in found.items() if each)} == {
+        "kat-rollout": False,
+        "kat-verify": False,
+        "kat-verify validate": False,
+        "kat-build-env": True,
+        "kat-mine tasks": True,
+    }
+
+
 def test_what_would_be_taken_without_effect_is_refused() -> None:
     """The loop sets these itself: a table that took them would be ignored in silence."""
     own = {table: set(reasons) - SHARED_REASONS.keys() for table, reasons in REFUSED.items()}

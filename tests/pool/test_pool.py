@@ -1,9 +1,11 @@
-"""Order, laziness and endings of the pool, whatever the number of threads."""
+"""Order or none, laziness and endings of the pool, whatever the number of threads."""
 
 from __future__ import annotations
 
 import pickle
+import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from queue import Queue
 
@@ -11,6 +13,7 @@ import pytest
 
 from katcore.errors import InputError, KatError, RecordError, Rejected, SandboxError
 from katcore.pool import Done, Item, Settle, run, seed_for, shard_of
+from tests.support.waiting import until
 
 WAIT_S = 30
 """After this long a test that waits for another thread fails."""
@@ -48,14 +51,47 @@ def test_the_order_is_that_of_the_items_when_later_ones_finish_first() -> None:
     assert [done.output for done in run(first_last, items(4), jobs=4)] == [[0], [1], [2], [3]]
 
 
+def test_without_order_nobody_waits_for_one_that_takes_long() -> None:
+    """The first ends when the last of the others is given, many times as many as may be held."""
+    others = threading.Event()
+
+    def first_last(item: Item) -> list[int]:
+        if item.payload == 0:
+            assert others.wait(WAIT_S)
+        return [item.payload]
+
+    given = []
+    for done in run(first_last, items(100), jobs=2, ordered=False):
+        given.append(done.item.payload)
+        if len(given) == 99:
+            others.set()
+    assert given[-1] == 0 and sorted(given) == list(range(100))
+
+
+def test_one_thread_keeps_the_order_by_itself() -> None:
+    mixed = [Item("t", forward=b"{}"), *items(3), Item("u", forward=b"{}"), *items(3)]
+    assert [done.item for done in run(double, mixed, jobs=1, ordered=False)] == mixed
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_line_that_passes_through_is_ahead_of_all_behind_it(ordered: bool) -> None:
+    mixed = [Item(f"{n}", n, forward=b"{}" if n % 4 == 0 else None) for n in range(400)]
+    given = payloads(run(double, mixed, jobs=8, ordered=ordered))
+    assert sorted(given) == list(range(400))  # type: ignore[type-var]
+    for task in range(0, 400, 4):
+        behind = [given.index(n) for n in range(task + 1, min(task + 12, 400)) if n % 4]
+        assert given.index(task) < min(behind)
+
+
 def test_work_runs_at_once() -> None:
     together = threading.Barrier(3)
     found = list(run(lambda item: [together.wait(WAIT_S)], items(3), jobs=3))
     assert sorted(done.output[0] for done in found) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("jobs", [1, 2, 3])
-def test_at_most_twice_as_many_items_are_held_as_there_are_jobs(jobs: int) -> None:
+def test_at_most_twice_as_many_items_are_held_as_there_are_jobs(jobs: int, ordered: bool) -> None:
     read, given, worst = 0, 0, 0
 
     def counted() -> Iterator[Item]:
@@ -65,9 +101,27 @@ def test_at_most_twice_as_many_items_are_held_as_there_are_jobs(jobs: int) -> No
             worst = max(worst, read - given)
             yield item
 
-    for _ in run(double, counted(), jobs):
+    for _ in run(double, counted(), jobs, ordered=ordered):
         given += 1
     assert read == 60 and worst <= 2 * jobs
+
+
+def test_a_slow_reader_of_the_outcomes_slows_the_work() -> None:
+    """With one item stuck the others go on; with nobody to take what they give they stop at the bound."""
+    stuck, read = threading.Event(), 0
+
+    def counted() -> Iterator[Item]:
+        nonlocal read
+        for item in items(50):
+            read += 1
+            yield item
+
+    found = run(lambda item: [stuck.wait(WAIT_S) if item.payload == 0 else 1], counted(), jobs=3, ordered=False)
+    assert next(found).item.payload != 0
+    until(lambda: read == 6)
+    assert not stuck.wait(0.2) and read == 6
+    stuck.set()
+    assert len(list(found)) == 49
 
 
 def test_an_input_without_end_is_read_only_as_far_as_needed() -> None:
@@ -82,10 +136,11 @@ def test_an_input_without_end_is_read_only_as_far_as_needed() -> None:
     found.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("jobs", [1, 4])
-def test_finished_work_is_handed_on_while_the_input_is_idle(jobs: int) -> None:
+def test_finished_work_is_handed_on_while_the_input_is_idle(jobs: int, ordered: bool) -> None:
     source: Queue[Item | None] = Queue()
-    found = run(double, iter(source.get, None), jobs)
+    found = run(double, iter(source.get, None), jobs, ordered=ordered)
     for item in items(5):
         source.put(item)
         assert next(found).item is item  # the input has nothing more now, and has not ended
@@ -93,17 +148,18 @@ def test_finished_work_is_handed_on_while_the_input_is_idle(jobs: int) -> None:
     assert list(found) == []
 
 
+@pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("jobs", [1, 4])
-def test_an_error_of_the_input_ends_the_stage_after_what_came_before_it(jobs: int) -> None:
+def test_an_error_of_the_input_ends_the_stage_after_what_came_before_it(jobs: int, ordered: bool) -> None:
     def broken() -> Iterator[Item]:
         yield from items(3)
         raise InputError("line 4 is no JSON")
 
     seen = []
     with pytest.raises(InputError, match="line 4"):
-        for done in run(double, broken(), jobs):
+        for done in run(double, broken(), jobs, ordered=ordered):
             seen.append(done.item.payload)
-    assert seen == [0, 1, 2]
+    assert sorted(seen) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("jobs", [1, 4])
@@ -118,6 +174,51 @@ def test_errors_of_the_whole_command_end_the_stage_in_their_place(jobs: int) -> 
         for done in run(stop_at_two, items(50), jobs):
             seen.append(done.item.payload)
     assert seen == [0, 1]
+
+
+def test_an_error_of_the_whole_command_is_not_held_up_by_work_that_takes_long() -> None:
+    never = threading.Event()
+
+    def stop_at_two(item: Item) -> list[int]:
+        if item.payload == 2:
+            raise SandboxError("no boxes here")
+        return [never.wait(WAIT_S)]
+
+    with pytest.raises(KatError, match="no boxes"):
+        list(run(stop_at_two, items(50), jobs=3, ordered=False))
+    assert not never.is_set()
+    never.set()
+
+
+def test_who_takes_the_outcomes_is_told_once_when_none_comes_for_a_while() -> None:
+    told, seen = threading.Event(), []
+
+    def waits(item: Item) -> list[bool]:
+        return [item.payload == 0 or told.wait(WAIT_S)]
+
+    def idle() -> None:
+        seen.append("idle")
+        told.set()
+
+    for done in run(waits, items(2), jobs=2, ordered=False, idle=idle):
+        seen.append(done.item.payload)
+    assert seen == [0, "idle", 1]
+
+
+def test_a_signal_that_another_thread_took_is_heard_while_all_work_takes_long() -> None:
+    """As one is that comes in the moment before the wait: nothing wakes the thread that waits."""
+    heard, here = threading.Event(), signal.getsignal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, lambda *_: heard.set())
+    try:
+
+        def waits(item: Item) -> list[bool]:
+            time.sleep(0.2)  # the other thread has begun to wait
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+            return [heard.wait(WAIT_S)]
+
+        assert [done.output for done in run(waits, items(1), jobs=1, ordered=False)] == [[True]]
+    finally:
+        signal.signal(signal.SIGUSR1, here)
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -151,9 +252,15 @@ def test_lines_that_pass_through_are_not_processed(jobs: int) -> None:
     assert [done.output for done in run(never, mixed, jobs)] == [[0], [b'{"x": 1}'], [1]]
 
 
-def test_a_reader_that_leaves_ends_the_work() -> None:
-    started = []
-    found = run(lambda item: started.append(item.payload) or [], items(1000), jobs=2)  # type: ignore[func-returns-value]
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_reader_that_leaves_ends_the_work(ordered: bool) -> None:
+    started: list[object] = []
+
+    def work(item: Item) -> list[object]:
+        started.append(item.payload)
+        return []
+
+    found = run(work, items(1000), jobs=2, ordered=ordered)
     next(found)
     found.close()  # type: ignore[attr-defined]
     assert len(started) <= 4 + 1

@@ -13,16 +13,15 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.left_behind import left_behind, locked
 from katcore.gateway import journal
 from katcore.records import encode
-from katcore.sandbox.limits import parents
 from katcore.streams.grow import load_journal
 from tests.support.rollout_tasks import task
 
@@ -115,12 +114,12 @@ def kill(run: Run, after_s: float, share: int) -> Killed:
     assert process.poll() is None, f"the run was over after {after_s} s: {process.stderr and process.stderr.read()!r}"
     process.send_signal(signal.SIGSTOP)
     time.sleep(0.1)
-    mine = [path for path in _held(process.pid) if path.name == "lock"]
+    mine = locked(process.pid)
     found = Killed(after_s, witnesses(run.cache))
     process.kill()
     began = time.monotonic()
     process.communicate()
-    while left := list(leftovers(run.cache, mine)):
+    while left := list(left_behind(run.cache, mine)):
         assert time.monotonic() - began < GONE_S, left
         time.sleep(0.05)
     found.gone_s = time.monotonic() - began
@@ -159,29 +158,6 @@ def finished(run: Run) -> dict[str, bytes]:
     lines = part.read_bytes()[: entries[-1].offset].splitlines() if entries else []
     lines += [line for path in run.calls.glob("*.done") for line in path.read_bytes().splitlines()]
     return {json.loads(line)["id"]: line for line in lines if b'"kat.trajectory/1"' in line[:40]}
-
-
-def leftovers(cache: Path, locks: list[Path]) -> Iterator[str]:
-    """Processes, mounts, folders, sockets and groups that belonged to the run."""
-    mark = os.fsencode(cache)
-    for pid in (path for path in Path("/proc").iterdir() if path.name.isdigit() and path.name != str(os.getpid())):
-        try:
-            texts = [(pid / name).read_bytes() for name in ("cmdline", "environ", "mountinfo")]
-            if any(mark in text for text in [*texts, os.fsencode((pid / "cwd").readlink())]):
-                yield f"process {pid.name}: {texts[0]!r}"
-        except OSError:
-            continue
-    yield from (f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if str(cache) in line)
-    yield from (f"folder {lock.parent}" for lock in locks if lock.parent.exists())
-    sockets = Path("/proc/net/unix").read_text()
-    yield from (f"socket below {lock.parent}" for lock in locks if f"{lock.parent}/" in sockets)
-    owners = [lock.parent.name for lock in locks]
-    yield from (f"group {path}" for place in parents() for name in owners for path in place.glob(f"kat-{name}-*"))
-
-
-def _held(pid: int) -> Iterator[Path]:
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        yield descriptor.readlink()
 
 
 def recovered(run: Run) -> dict[str, list[int]]:

@@ -21,6 +21,7 @@ import pytest
 
 from katcore.records import encode
 from tests.support.rollout_tasks import task
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.ray
 
@@ -129,7 +130,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         messages = [{"role": "assistant", "tool_calls": [call]} for call in calls]
         lines.append(json.dumps({"sample": sample, "messages": messages}))
     script.write_text("\n".join(lines) + "\n")
-    return ["kat-rollout", str(tasks), "--engine", f"scripted:{script}", "--samples", str(SAMPLES), "-j", "8"]
+    args = ["--engine", f"scripted:{script}", "--samples", str(SAMPLES), "-j", "8", "--ordered"]
+    return ["kat-rollout", str(tasks), *args]
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +203,18 @@ def test_a_killed_caller_is_resumed(nodes: Nodes, work: list[str], alone: list[A
     assert no_box_left(nodes)
 
 
+def test_a_signal_ends_the_caller_and_what_it_has_on_the_nodes(nodes: Nodes, work: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    running = on_ray(nodes, work[:-1], "-o", str(out), "--resume")
+    until(lambda: list(tmp_path.glob("out.jsonl.calls/*.done")))
+    running.send_signal(signal.SIGTERM)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 143, said.decode()
+    assert no_box_left(nodes)
+
+
 def test_groups_by_rule_cross_the_wire(nodes: Nodes, work: list[str]) -> None:
-    args = ["kat-rollout", work[1], "--scaffold", "nop", "--samples", "3", "--probe", "2", "-j", "4"]
+    args = ["kat-rollout", work[1], "--scaffold", "nop", "--samples", "3", "--probe", "2", "-j", "4", "--ordered"]
     here = subprocess.run(args, check=True, capture_output=True).stdout
     running = on_ray(nodes, args)
     made, said = running.communicate(timeout=300)

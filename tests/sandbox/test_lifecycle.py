@@ -18,7 +18,7 @@ from katcore.errors import SandboxError
 from katcore.sandbox import Box, Limits, Mount, Sandbox, Snapshot, Spec, inventory, limits
 from katcore.sandbox.warm import Warm, warm
 from tests.support import ROOT
-from tests.support.sandbox_cases import KINDS, Make, kept, said
+from tests.support.sandbox_cases import KINDS, Make, Script, kept, said
 
 
 @pytest.fixture(params=KINDS)
@@ -191,6 +191,26 @@ print("ready", flush=True)
 if sys.argv[2] == "killed":
     time.sleep(99)
 """
+
+
+FIRST = """
+import threading
+from katcore.sandbox import owner
+together = threading.Barrier(16)
+def first():
+    together.wait()
+    owner.owned()
+threads = [threading.Thread(target=first) for _ in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(list(owner.owned().parent.iterdir())))
+"""
+
+
+def test_threads_that_make_the_first_boxes_share_a_folder_and_a_reaper(script: Script, tmp_path: Path) -> None:
+    assert script(FIRST, KAT_CACHE=str(tmp_path)).stdout == "1\n"
 
 
 @pytest.mark.parametrize("way", ["killed", "done"])

@@ -1,12 +1,14 @@
 """A command that keeps the contract and does next to nothing: what the contract's tests run as a real process.
 
-`work` maps kat.sample records to themselves with their text upper-cased; a text can ask to be refused or to fail.
+It maps kat.sample records to themselves with their text upper-cased; a text can ask to be refused or to fail, to wait
+for a file or to make it. `each` does the same and writes each record when it is done.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +27,7 @@ class Work(Options, frozen=True):
     sleep: Annotated[float, opt("Seconds a record takes.")] = 0.0
     tag: Annotated[tuple[str, ...], opt("Tags.")] = ()
     mark: Annotated[bool, opt("Add the seed of each record.")] = False
+    file: Annotated[Path, opt("What texts wait for and make.")] = Path("file")
 
 
 def _items(lines: Iterable[Any]) -> Iterator[Any]:
@@ -35,6 +38,7 @@ def _items(lines: Iterable[Any]) -> Iterator[Any]:
 
 
 @kat.command()
+@kat.command("each", output="unordered")
 def work(run: Run, options: Work, files: Files = None) -> None:
     """Upper-case texts."""
     from katcore.errors import KatError, RecordError, Rejected
@@ -59,10 +63,29 @@ def work(run: Run, options: Work, files: Files = None) -> None:
             sample.weight = float("nan")
         if text == "half":
             sample.domain = "\ud83d"
+        if text == "make":
+            options.file.touch()
+        while text == "wait" and not options.file.exists():
+            time.sleep(0.02)
+        if text in ("stubborn", "serve"):
+            _until_a_signal(text == "serve")
         sample.text = text.upper() + (f" {seed_for(run.seed, item.key)}" if options.mark else "")
         yield sample
 
     run.stage(_items(run.read(files, Sample)), process)
+
+
+def _until_a_signal(serves: bool) -> None:
+    """What does not end by a signal: it takes it for a wish, or takes a minute over its end."""
+    from katcli.signals import ENDINGS, Terminated
+
+    try:
+        time.sleep(60)
+    except Terminated:
+        if not serves:
+            time.sleep(60)
+        ENDINGS.caught()
+        time.sleep(5)
 
 
 @kat.command("say", output="text")

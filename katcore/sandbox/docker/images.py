@@ -134,7 +134,7 @@ class Images:
     def container(self, image: str, command: Sequence[str] = ("/",)) -> Iterator[str]:
         """A container of an image, root's, without a network; it was not started, and goes in the end."""
         name = f"kat-image-{secrets.token_hex(6)}"
-        with written_down(name):
+        with written_down(name) as note:
             made = self.client.create_container(
                 image,
                 entrypoint=list(command),
@@ -144,6 +144,7 @@ class Images:
                 labels={MAKER: str(cache_root())},
                 host_config=self.client.create_host_config(network_mode="none"),
             )["Id"]
+            note(made)
             try:
                 yield str(made)
             finally:

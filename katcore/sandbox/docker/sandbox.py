@@ -160,8 +160,9 @@ class Docker:
 
     def _started(self, spec: Spec) -> DockerBox:
         name = f"kat-{re.sub('[^A-Za-z0-9_.-]', '_', spec.name)[:40]}-{secrets.token_hex(6)}"
-        with api_errors("a box cannot be started"), written_down(name):
+        with api_errors("a box cannot be started"), written_down(name) as note:
             made, image = self._created(spec, name)
+            note(made)
             try:
                 how = {"stdin": 1, "stdout": 1, "stream": 1}
                 control = Stream(self.client.attach_socket(made, params=how))
