@@ -134,10 +134,12 @@ def main() -> None:
             said = {"repo": name, "commit": commit, "kat": _commit(), "load": round(os.getloadavg()[0], 1)}
             rows.append(done.get(commit) or said | built(line, cache))
             if commit not in done:
-                _write(given.json, head | {"unfinished": len(rows) < len(draw)}, rows)
+                later = [done[other] for _, other, _ in commits[len(rows) :] if other in done]  # of an earlier run
+                _write(given.json, head | {"unfinished": len(rows) + len(later) < len(draw)}, [*rows, *later])
             row = rows[-1]
             told = [row["outcome"], row.get("reason", ""), f"{row['runs']['suite']} runs", f"{row['seconds']} s"]
             print(f"{len(rows)}/{len(draw)}", name, commit[:10], *told, flush=True)
+        _write(given.json, head | {"unfinished": False}, rows)
     print(json.dumps(summary(rows), indent=1))
 
 

@@ -37,7 +37,8 @@ def leaks(box: Box, patch: str, project: str = "", version: str = "") -> list[Js
     changed = [PurePosixPath(path) for path in paths(patch)]
     asked = {
         "lines": lines,
-        "least": max((len(lines) + 1) // 2, 1 if any(len(line) >= ALONE for line in lines) else 2),
+        "least": (len(lines) + 1) // 2,
+        "alone": ALONE,
         "names": sorted({path.name for path in changed}),
         "kinds": sorted({path.suffix for path in changed if path.suffix}) or ["\0"],
         "places": PLACES,

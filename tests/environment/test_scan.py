@@ -39,13 +39,13 @@ def environment(folder: Path, **files: str) -> Path:
     return folder
 
 
-def seen(folder: Path, kind: str = "bubblewrap", version: str = "1.4") -> list[dict[str, object]]:
+def seen(folder: Path, kind: str = "bubblewrap", version: str = "1.4", patch: str = PATCH) -> list[dict[str, object]]:
     repo = folder / "repo"
     repo.mkdir(exist_ok=True)
     (repo / "keys.py").write_text(FIXED)  # what the repository holds is its own affair
     box = sandbox(kind).create(Spec("scan", repo=repo, mounts=(Mount(folder / "env", ENV),)))
     try:
-        return leaks(box, PATCH, "Pouch_Of.Keys", version)
+        return leaks(box, patch, "Pouch_Of.Keys", version)
     finally:
         box.close()
 
@@ -83,6 +83,16 @@ def test_the_base_version_and_one_line_in_common_are_no_leak(tmp_path: Path) -> 
     environment(tmp_path / "env", **{"lib__keys.py": "def key(*args, **kwargs):\n    pass\n", info: "Name: x\n"})
     assert seen(tmp_path) == []
     assert seen(tmp_path, version="") != [], "a base of no version: any release may be newer"
+
+
+def test_half_of_two_lines_that_any_file_has_is_no_leak(tmp_path: Path) -> None:
+    short = "--- a/keys.py\n+++ b/keys.py\n@@ -1 +1,3 @@\n-return all(map(equal, zip_longest(*many)))\n"
+    short += "+    return all(map(all_equal, zip(*iterables, strict=True)))\n+except ValueError:\n+    x\n"
+    files = {"lib__any.py": "try:\n    f()\nexcept ValueError:\n    pass\n"}
+    environment(tmp_path / "env", **files)
+    assert seen(tmp_path, patch=short) == []
+    environment(tmp_path / "env", **{"lib__it.py": "return all(map(all_equal, zip(*iterables, strict=True)))\n"})
+    assert seen(tmp_path, patch=short) == [{"path": f"{ENV}/lib/it.py", "lines": 1, "of": 2}]
 
 
 def test_a_patch_file_is_found_by_its_name(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Python 3.6 or later, standard library alone. In: a JSON object on standard input. `lines`: what to look for, in files
 that are called as one of `names`, in patches and backups, and below `places` in files that end as one of `kinds`;
-`least`: how many lines a file must have; `project`: a package's normalised name; `skip`: folders that are passed over.
+`least`: how many lines a file must have; `alone`: how many bytes one must have to be the only one; `project`: a
+package's normalised name; `skip`: folders that are passed over.
 Out: JSON, [[path, number of lines], ...] and [[path, release], ...].
 """
 
@@ -47,9 +48,9 @@ def main() -> None:
             if name in asked["names"] or name.endswith(named) or (whole and name.endswith(kinds)):
                 path = os.path.join(folder, name)
                 data = content(path)
-                held = sum(line in data for line in lines)
-                if held >= asked["least"]:
-                    copies.append([path, held])
+                held = [line for line in lines if line in data]
+                if len(held) >= max(asked["least"], 1 if any(len(line) >= asked["alone"] for line in held) else 2):
+                    copies.append([path, len(held)])
     json.dump([sorted(copies), sorted(versions)], sys.stdout)
 
 
