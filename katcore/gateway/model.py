@@ -10,10 +10,11 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from katcore.engine import Engine, SamplingParams, stream
-from katcore.engine.scripted import Script, answer
+from katcore.engine.scripted import Answers, Script
 from katcore.gateway.dialects import Request
 from katcore.gateway.gate import Gate
 from katcore.gateway.messages import arguments_of
@@ -167,6 +168,10 @@ class ScriptedModel:
     task: Task
     sample: int
 
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self.script, self.task, self.sample)
+
     @property
     def name(self) -> str:
         return self.script.name
@@ -174,7 +179,7 @@ class ScriptedModel:
     async def answer(
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
-        wanted = answer(self.script, self.task, self.sample, turn)
+        wanted = self._answers.next(turn, prompt.lineage, with_tools=bool(request.tools))
         return Answer(written(self.chat, wanted, request, seed), "stop")
 
 

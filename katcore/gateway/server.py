@@ -13,6 +13,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 import uvloop
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from katcore.disk.scratch import new_folder
 from katcore.engine import Engine, SamplingParams
@@ -35,9 +37,12 @@ from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.journal import Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
+from katcore.gateway.outcomes import Rules
+from katcore.gateway.prepared import Expressible
 from katcore.gateway.session import GRACE_S, Caps, Session, Trace
 from katcore.gateway.stream import stream_answer
-from katcore.records import Outcome
+from katcore.model.folder import ChatModel
+from katcore.records import Json
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
@@ -74,6 +79,7 @@ class Gateway:
         self._sessions: dict[str, Session] = {}  # by key
         self._released: set[str] = set()
         self._renderers: dict[str, IncrementalRenderer] = {}  # by tokenizer and template
+        self._expressible: dict[str, Expressible] = {}
         self.metrics.gauge("sessions_open", "Sessions open.", lambda: len(self._sessions))
         self.metrics.gauge("calls_in_flight", "Calls in flight.", self._in_flight)
         self.metrics.gauge("paused", "Paused.", lambda: float(self.gate.paused))
@@ -110,7 +116,7 @@ class Gateway:
         sampling: SamplingParams,
         history: History,
         seed: int = 0,
-        outcome: Callable[[str], Outcome] | None = None,
+        rules: Rules | None = None,
         agent_sampling: bool = False,
         hook: Hook | None = None,
     ) -> Session:
@@ -128,16 +134,20 @@ class Gateway:
             seed=seed,
             journal=journal,
             socket=self._folder / f"{secrets.token_hex(6)}.sock",
-            outcome=outcome,
+            rules=rules,
             agent_sampling=agent_sampling,
             history=history,
             hook=hook,
             renderer=self._renderers.setdefault(header["tokenizer"], IncrementalRenderer()),
+            expressible=self._expressible_by(model.chat),
             gate=self.gate,
             metrics=self.metrics,
         )
         self.call(self._listen(session))
         return session
+
+    def _expressible_by(self, chat: ChatModel | None) -> Expressible | None:
+        return None if chat is None else self._expressible.setdefault(chat.digest, Expressible(chat))
 
     def close_session(self, session: Session) -> Trace:
         """Release the key, take the socket away, and return what was recorded. The journal stays open for removal."""
@@ -200,7 +210,9 @@ class Gateway:
             app.router.add_post(dialect.path, self._handler(dialect))
         app.router.add_post("/v1/messages/count_tokens", self._count_tokens)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/models/{name:.+}", self._models)
         app.router.add_head("/", _alive)
+        app.router.add_route("*", "/{path:.*}", _nowhere)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         if tcp is not None:
@@ -277,12 +289,18 @@ class Gateway:
             session = self._session(request)
             body = await request.read()
             asked = replace(dialect.parse(body, session.memo), agent=_agent(request))
-            pending = session.ask(asked, dialect.name, body, _retry(request))
-            if asked.stream:
-                return await stream_answer(request, dialect, asked, pending, self._keep_alive_s)
-            reply: Reply = await asyncio.shield(pending.task)
-            whole = msgspec.json.encode(dialect.answer(asked, reply))
-            return web.Response(body=whole, content_type="application/json", charset="utf-8")
+            pending = session.ask(asked, dialect.name, _retry(request))
+            gone = web.Response()  # which nobody reads
+            with suppress(ConnectionResetError), pending.wanted():
+                if asked.stream:
+                    return await stream_answer(request, dialect, asked, pending, self._keep_alive_s)
+                reply: Reply = await asyncio.shield(pending.task)
+                whole = msgspec.json.encode(dialect.answer(asked, reply))
+                response = web.Response(body=whole, content_type="application/json", charset="utf-8")
+                await response.prepare(request)
+                await response.write_eof()
+                return response
+            return gone
 
         return _refusing(dialect, handle)
 
@@ -296,11 +314,12 @@ class Gateway:
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         async def handle(request: web.Request) -> web.StreamResponse:
-            name = self._session(request).model.name
-            model = {"id": name, "object": "model", "created": 0, "owned_by": "kat", "type": "model"}
-            return web.json_response({"object": "list", "data": [model], "has_more": False})
+            own = self._session(request).model.name
+            model = _model(request.match_info.get("name", own))
+            listed = {"object": "list", "data": [model], "has_more": False, "first_id": own, "last_id": own}
+            return web.json_response(model if "name" in request.match_info else listed)
 
-        return await _refusing(DIALECTS[1], handle)(request)
+        return await _refusing(_dialect_of(request), handle)(request)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body, content_type = self.metrics.exposition(request.headers.get("Accept", ""))
@@ -318,12 +337,39 @@ def _refusing(dialect: Dialect, handle: Handler) -> Handler:
             return await handle(request)
         except BadRequest as error:
             return web.json_response(dialect.error(str(error), error.code, error.status), status=error.status)
+        except RequestPayloadError:  # among them a body that is not encoded as its header says
+            text = "the body is not encoded as its headers say"
+            return web.json_response(dialect.error(text, "invalid_request_error", 400), status=400)
         except web.HTTPRequestEntityTooLarge:
             return web.json_response(dialect.error("the body is too large", "too_large", 413), status=413)
         except asyncio.CancelledError:
             return web.json_response(dialect.error("the rollout has ended", "released_key", 409), status=409)
 
     return handled
+
+
+def _model(name: str) -> Json:
+    """A model as clients of any dialect read it; whatever they call it, it answers."""
+    when = "1970-01-01T00:00:00Z"
+    told: Json = {"id": name, "object": "model", "created": 0, "owned_by": "kat"}
+    return {**told, "type": "model", "display_name": name, "created_at": when}
+
+
+def _dialect_of(request: web.Request) -> Dialect:
+    """The dialect in which a client wants an error on a path that is not one dialect's alone."""
+    if "anthropic-version" in request.headers or request.path.startswith("/v1/messages"):
+        return DIALECTS[0]
+    return DIALECTS[1]
+
+
+async def _nowhere(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        known = next((each.path for each in DIALECTS if each.path == request.path), "")
+        if known:
+            raise BadRequest(f"{request.method} is not how {known} is asked", code="method_not_allowed", status=405)
+        raise BadRequest(f"there is nothing at {request.method} {request.path[:200]}", code="not_found", status=404)
+
+    return await _refusing(_dialect_of(request), handle)(request)
 
 
 async def _alive(request: web.Request) -> web.Response:

@@ -29,13 +29,15 @@ from katcore.gateway.journal import Entry, Journal
 from katcore.gateway.memo import Memo
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, AnswerPart, Model, written
+from katcore.gateway.outcomes import Rules
 from katcore.gateway.pending import PendingAnswer
+from katcore.gateway.prepared import Expressible
 from katcore.gateway.refusals import OVERFLOWED, Stopped, Unavailable, overflow
 from katcore.gateway.sampling import own_sampling, recorded
 from katcore.gateway.tree import Prompt, RolloutTree, Sampled
 from katcore.model.template import TemplateError
 from katcore.pool import seed_for
-from katcore.records import Call, Exit, Node, Outcome, content_id
+from katcore.records import Boundary, Call, Exit, Node, content_id
 
 REMEMBERED = 8
 """How many answered requests are kept for a late retry."""
@@ -43,6 +45,9 @@ GRACE_S = 2.0
 """Seconds that a call in flight is given when its session closes."""
 LOOK_S = 0.5
 """Seconds between two checks whether a call has used up its time, pauses of the gateway left out."""
+
+
+NEVER_CALLED = "the agent made no model call"
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,6 @@ class _CallUnderWay:
     request: Request
     prompt: Prompt
     began: float
-    digest: str
     pending: PendingAnswer
 
 
@@ -98,10 +102,11 @@ class Session:
     journal: Journal
     history: History
     socket: Path | None = None
-    outcome: Callable[[str], Outcome] | None = None
+    rules: Rules | None = None
     agent_sampling: bool = False
     hook: Hook | None = None
     renderer: IncrementalRenderer = field(default_factory=IncrementalRenderer)
+    expressible: Expressible | None = None
     gate: Gate = field(default_factory=Gate)
     metrics: Metrics = field(default_factory=Metrics)
     stop: Exit | None = None
@@ -110,7 +115,7 @@ class Session:
     """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
-        self.tree = RolloutTree(self.model.chat, self.history, self.outcome, self.renderer)
+        self.tree = RolloutTree(self.model.chat, self.history, self.rules, self.renderer)
         self.memo = Memo()
         self.tokens = 0
         self._started = time.monotonic() - self.gate.paused_seconds()
@@ -120,23 +125,26 @@ class Session:
         self._written = 0
         self._known: dict[str, PendingAnswer] = {}
         self._running: set[asyncio.Task[Reply]] = set()
-        self._retries: dict[str, int] = {}
         self._slots = asyncio.Semaphore(self.caps.concurrent)
 
     # ------------------------------------------------------------------ answering
 
-    def ask(self, request: Request, dialect: str, body: bytes, retry: int) -> PendingAnswer:
-        """Begin to answer a request; a retry of one that was or is being answered gets that one's answer."""
-        digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+    def ask(self, request: Request, dialect: str, retry: int) -> PendingAnswer:
+        """Begin to answer a request; a retry of one that was or is being answered gets that one's answer.
+
+        Clients' SDKs mark retries. Without a mark the same question is one while its answer has not arrived; it is
+        the same if the model would see the same: a client may ask for a stream first, and then for the whole.
+        """
+        digest = self._digest(request)
         known = self._known.get(digest)
-        if retry > 0:
-            self._retries[digest] = retry
-            if known is not None and not known.failed:
-                self.metrics.add("retries_coalesced")
-                return known
+        if known is not None and not known.failed and (retry > 0 or not known.delivered):
+            known.retries = max(retry, known.retries + 1)
+            known.mark()
+            self.metrics.add("retries_coalesced")
+            return known
         self._asked += 1
-        pending = PendingAnswer(content_id(self.id, str(self._asked)))
-        pending.task = asyncio.ensure_future(self._complete(request, dialect, digest, pending))
+        pending = PendingAnswer(content_id(self.id, str(self._asked)), retry)
+        pending.task = asyncio.ensure_future(self._complete(request, dialect, pending))
         pending.task.add_done_callback(lambda _: pending.tell())
         self._known[digest] = pending
         while len(self._known) > REMEMBERED:
@@ -145,9 +153,11 @@ class Session:
         pending.task.add_done_callback(self._ended)
         return pending
 
-    async def complete(self, request: Request, dialect: str, body: bytes, retry: int) -> Reply:
+    async def complete(self, request: Request, dialect: str, retry: int) -> Reply:
         """The reply to a request; if the caller's wait is cancelled, the call goes on."""
-        return await asyncio.shield(self.ask(request, dialect, body, retry).task)
+        pending = self.ask(request, dialect, retry)
+        with pending.wanted():
+            return await asyncio.shield(pending.task)
 
     def count(self, request: Request) -> int:
         """The number of tokens of a prompt. BadRequest where the template refuses it."""
@@ -155,9 +165,20 @@ class Session:
         if chat is None:
             return sum(len(str(message)) for message in request.messages) // 4
         try:
-            return len(chat.encode_prompt(request.messages, request.tools))
+            return len(chat.encode_prompt(self._prepared(request).messages, request.tools))
         except TemplateError as error:
             raise BadRequest(str(error)) from None
+
+    def _digest(self, request: Request) -> str:
+        asked = (self.tree.keys_of(request.messages, request.tools), request.forced, request.stop, request.agent)
+        return hashlib.blake2b(repr(asked).encode(), digest_size=16).hexdigest()
+
+    def _prepared(self, request: Request) -> Request:
+        """The request with its messages as the chat template can express them."""
+        if self.expressible is None:
+            return request
+        messages = self.expressible.prepared(request.messages)
+        return request if messages is request.messages else replace(request, messages=messages)
 
     @property
     def in_flight(self) -> int:
@@ -170,7 +191,7 @@ class Session:
         if error is not None and not isinstance(error, BadRequest):
             self.fault = error
 
-    async def _complete(self, request: Request, dialect: str, digest: str, pending: PendingAnswer) -> Reply:
+    async def _complete(self, request: Request, dialect: str, pending: PendingAnswer) -> Reply:
         async with self._slots:
             if self.stop is not None:
                 raise Stopped(self.stop)
@@ -181,13 +202,14 @@ class Session:
             if number >= self.caps.calls:
                 raise self._halt("turns", f"{self.caps.calls} model calls")
             try:
+                request = self._prepared(request)
                 prompt = self.tree.prompt(request.messages, request.tools, number, request.agent)
             except TemplateError as error:
                 raise BadRequest(str(error)) from None
             started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name, asked=request.asked)
             pending.prompt_tokens = len(prompt.ids)
-            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), digest, pending)
+            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), pending)
             try:
                 answer = await self._generate(under)
                 answer, decision = self._judged(under, answer)
@@ -326,7 +348,9 @@ class Session:
         call.first_token_s = call.seconds if call.first_token_s is None else call.first_token_s
         call.usage = {"prompt_tokens": asked, "completion_tokens": counted, "cached_tokens": answer.cached_tokens}
         call.finish_reason = _finish(answer)
-        call.retries = self._retries.get(under.digest, 0)
+        call.retries = under.pending.retries
+        under.pending.call = call
+        under.pending.mark()
         self._write(under)
         self.metrics.answered(call)
         return Reply(
@@ -351,12 +375,20 @@ class Session:
         self.calls.append(under.call)
         nodes = self.tree.nodes[self._written :]
         self._written = len(self.tree.nodes)
-        renamed = [(n, self.tree.nodes[n].lineage, self.tree.nodes[n].boundary) for n in self.tree.lineages.renamed]
-        self.tree.lineages.renamed.clear()
-        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes, renamed=renamed)
-        self.journal.append(entry)
+        self.journal.append(Entry(call=under.call, nodes=nodes, judged=under.prompt.judged, renamed=self._renamed()))
 
     # ------------------------------------------------------------------ ending
+
+    def _settle(self) -> None:
+        """Write down what only the end tells: which calls were a compaction's."""
+        self.tree.lineages.settle()
+        if renamed := self._renamed():
+            self.journal.append(Entry(renamed=renamed))
+
+    def _renamed(self) -> list[tuple[int, str, Boundary]]:
+        found = [(n, self.tree.nodes[n].lineage, self.tree.nodes[n].boundary) for n in self.tree.lineages.renamed]
+        self.tree.lineages.renamed.clear()
+        return found
 
     async def finish(self, grace_s: float = GRACE_S) -> Trace:
         """Give calls in flight `grace_s` seconds to end, then cancel them; returns what was recorded."""
@@ -366,6 +398,7 @@ class Session:
             for task in late:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+        self._settle()
         return Trace(self.tree.nodes, sorted(self.calls, key=lambda call: call.id), self.stop)
 
 
@@ -376,9 +409,14 @@ def _finish(answer: Answer) -> str:
 
 
 def cut_off(trace: Trace, said: Exit) -> Exit:
-    """Why a rollout ended: what the gateway stopped it for, else what the agent says, unless its last word was cut."""
+    """Why a rollout ended: what the gateway stopped it for, else what the agent says, unless its last word was cut.
+
+    An agent that never asked its model says nothing of it, whatever it says: a program that is missing, a wrong table.
+    """
     if trace.stop is not None:
         return trace.stop
+    if not trace.calls and said.kind in ("submitted", "agent_error", "time"):
+        return Exit(kind="agent_error", detail=": ".join(filter(None, (NEVER_CALLED, said.detail))))
     answered = [call for call in trace.calls if call.error is None]
     if said.kind == "submitted" and answered and answered[-1].finish_reason == "length":
         return Exit(kind="tokens", detail="the last answer was cut off")

@@ -221,7 +221,9 @@ class ChatModel:
 
 
 def _tool_call(call: TextCall, span: tuple[int, int] | None) -> ToolCall:
-    return ToolCall(id=call.id, name=call.name, span=span, outcome=None if call.valid else "invalid_arguments")
+    if call.valid:
+        return ToolCall(id=call.id, name=call.name, span=span)
+    return ToolCall(id=call.id, name=call.name, span=span, outcome="invalid_arguments", outcome_by="parser")
 
 
 def load(folder: Path | None = None) -> ChatModel:

@@ -22,7 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from katcore.errors import InputError
 from katcore.model.files import read_json
-from katcore.model.messages import Malformed, Message, Tool, plain, tools_of
+from katcore.model.messages import Malformed, Message, Tool, plain, tools_of, with_mappings
 
 # Templates that ask whether arguments are a string, or add them to one (DeepSeek's), get them as they were written.
 _KEY = r"(?:\.{0}|\[['\"]{0}['\"]\])"
@@ -67,12 +67,24 @@ class ChatTemplate:
         try:
             shown = tools_of(tools)
             template, raw_arguments = self._pick(shown)
-            given = {"messages": plain(messages, raw_arguments), "tools": shown or None, "documents": None}
+            written = plain(messages, raw_arguments)
         except Malformed as reason:
             raise TemplateError(str(reason)) from None
+        given = {
+            "tools": shown or None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **self._special,
+        }
         try:
-            return template.render(**given, add_generation_prompt=add_generation_prompt, **self._special)
+            return template.render(messages=written, **given)
         except (jinja2.TemplateError, *_OF_A_TEMPLATE) as reason:
+            mapped = with_mappings(written)
+            try:
+                if mapped is not None:
+                    return template.render(messages=mapped, **given)
+            except (jinja2.TemplateError, *_OF_A_TEMPLATE):
+                pass
             raise TemplateError(f"the chat template refuses these messages: {reason}") from None
 
     def _pick(self, tools: Sequence[Tool] | None) -> tuple[jinja2.Template, bool]:

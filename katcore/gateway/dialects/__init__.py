@@ -7,6 +7,8 @@ next request finds the tokens of the last one.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -14,6 +16,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from katcore.gateway.memo import Memo
+from katcore.gateway.messages import whole_characters
+from katcore.model.messages import RAW_ARGUMENTS
 from katcore.records import Json
 
 T = TypeVar("T")
@@ -21,7 +25,9 @@ PIECE = 4096
 """Longest piece of text in one event, in characters."""
 ANY = "*"
 """The value of `Request.forced` when the agent must call some tool, no matter which."""
-RAW = "__raw_arguments__"
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""What half a surrogate pair may look like in JSON."""
+RAW = RAW_ARGUMENTS
 """The key under which a call's text stands when a client wants an object and the model wrote something else."""
 
 
@@ -113,37 +119,55 @@ class Dialect(Protocol):
 
 def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:
     """The JSON object in a body, and those of its members that are `left` as they came. Raises BadRequest."""
-    try:
-        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        raw = {name: given.pop(name) for name in left if name in given}
-        return {name: msgspec.json.decode(value) for name, value in given.items()}, raw
-    except msgspec.ValidationError:
-        raise BadRequest("the body is not a JSON object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+    given = _decoded(body, dict[str, msgspec.Raw], "the body is not a JSON object")
+    raw = {name: given.pop(name) for name in left if name in given}
+    return {name: _decoded(value, Any) for name, value in given.items()}, raw
 
 
 def read_part(raw: msgspec.Raw | None, memo: Memo, how: Callable[[Any], T], missing: T) -> T:
     """What `how` makes of a member that was left as raw JSON; `missing` where there is none. Raises BadRequest."""
     if raw is None:
         return missing
-    try:
-        return memo.read(raw, how)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+    return _mended(raw, lambda data: memo.read(data, how))
 
 
 def read_list(raw: msgspec.Raw | None, memo: Memo, how: Callable[[Any], T], name: str) -> list[T]:
     """What `how` makes of each entry of a raw list, which must not be empty. Raises BadRequest."""
-    try:
-        entries = msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw])
-    except msgspec.ValidationError:
-        entries = []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+    wanted = f"{name} must be a list that is not empty"
+    entries = _decoded(raw or b"[]", list[msgspec.Raw], wanted)
     if not entries:
-        raise BadRequest(f"{name} must be a list that is not empty")
+        raise BadRequest(wanted)
     return [read_part(entry, memo, how, None) for entry in entries]  # type: ignore[arg-type, misc]
+
+
+def _decoded(data: bytes | msgspec.Raw, kind: Any, wanted: str = "") -> Any:
+    try:
+        return _mended(data, lambda whole: msgspec.json.decode(whole, type=kind))
+    except msgspec.ValidationError:
+        raise BadRequest(wanted) from None
+
+
+def _mended(data: bytes | msgspec.Raw, read: Callable[[Any], T]) -> T:
+    """What `read` makes of JSON text. Half a surrogate pair, left by a client that cut a text, is read as U+FFFD."""
+    try:
+        return read(data)
+    except msgspec.ValidationError:
+        raise
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        text = bytes(data)
+        whole = _whole(text) if _HALF.search(text) else text
+        if whole == text:
+            raise BadRequest(f"the body is not JSON: {error}") from None
+        return read(msgspec.Raw(whole))
+
+
+def _whole(text: bytes) -> bytes:
+    try:
+        return whole_characters(json.dumps(json.loads(text), ensure_ascii=False)).encode()
+    except ValueError:
+        return text
 
 
 def limit_of(given: Json, *names: str) -> int | None:
@@ -165,11 +189,6 @@ def stop_of(given: Any, name: str) -> tuple[str, ...]:
 def asked_of(given: Json, names: Iterable[str]) -> Json:
     """The agent's own sampling parameters."""
     return {name: given[name] for name in names if given.get(name) is not None}
-
-
-def refuse(kind: str) -> BadRequest:
-    """The error for content of a `kind` that is no text."""
-    return BadRequest(f"this model reads text only, not {kind}", code="unsupported_content")
 
 
 def function_tool(name: Any, description: Any, parameters: Any) -> Json:

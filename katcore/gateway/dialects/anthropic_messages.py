@@ -26,10 +26,10 @@ from katcore.gateway.dialects import (
     read_list,
     read_object,
     read_part,
-    refuse,
     stop_of,
     tool_call,
 )
+from katcore.gateway.dialects.content import Content, Part, image, joined, placeholder
 from katcore.gateway.memo import Memo
 from katcore.records import Json
 
@@ -222,16 +222,16 @@ def _message_of(message: Any) -> list[Json]:
 
 def _turn(role: str, blocks: list[Json]) -> Iterator[Json]:
     """A turn as messages: each result first, then what the user says, which is the order that chat templates know."""
-    texts = []
+    parts: list[Part] = []
     for block in blocks:
         if block.get("type") == "tool_result":
             text = _result(block.get("content"))
             error = {"is_error": True} if block.get("is_error") else {}
             yield {"role": "tool", "tool_call_id": str(block.get("tool_use_id") or ""), "content": text, **error}
         elif block.get("type") not in SERVER_BLOCKS:
-            texts.append(_text(block))
-    if texts or not blocks:
-        yield {"role": role, "content": "\n\n".join(texts)}
+            parts.append(_part(block))
+    if parts or not blocks:
+        yield {"role": role, "content": joined(parts, "\n\n")}
 
 
 def assistant_of(blocks: list[Json]) -> Json:
@@ -250,28 +250,38 @@ def assistant_of(blocks: list[Json]) -> Json:
             arguments = arguments_of_object(block.get("input"))
             calls.append(tool_call(str(block.get("id") or ""), str(block.get("name") or ""), arguments))
         elif kind not in SERVER_BLOCKS:
-            raise BadRequest(f"not a block of an assistant: {kind}")
+            text += placeholder(kind)
     message["content"] = text if text or not calls else None
     message |= {"reasoning_content": thinking} if thinking else {}
     message |= {"thinking_blocks": signed} if signed else {}
     return message | ({"tool_calls": calls} if calls else {})
 
 
-def _result(content: Any) -> str:
+def _result(content: Any) -> Content:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
         raise BadRequest("a tool result's content must be a string or a list of blocks")
-    return "".join(map(_text, content))
+    return joined(map(_part, content))
 
 
 def _text(block: Any) -> str:
-    kind = block.get("type") if isinstance(block, dict) else None
-    if kind in ("image", "document", "container_upload", "search_result"):
-        raise refuse(str(kind))
-    if kind != "text" or not isinstance(block.get("text"), str):
+    if not isinstance(block, dict) or block.get("type") != "text" or not isinstance(block.get("text"), str):
         raise BadRequest(f"not a text block: {str(block)[:100]}")
     return str(block["text"])
+
+
+def _part(block: Any) -> Part:
+    kind = block.get("type") if isinstance(block, dict) else None
+    if kind == "text":
+        return _text(block)
+    if kind == "image":
+        source = block.get("source") if isinstance(block.get("source"), dict) else {}
+        data = f"data:{source.get('media_type')};base64,{source['data']}" if source.get("data") else source.get("url")
+        return image(data, kind)
+    if kind == "tool_reference":
+        return placeholder(kind, str(block.get("tool_name") or ""))
+    return placeholder(kind)
 
 
 def _choice(given: Json) -> Json:

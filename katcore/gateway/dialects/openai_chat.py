@@ -19,9 +19,9 @@ from katcore.gateway.dialects import (
     read_list,
     read_object,
     read_part,
-    refuse,
     stop_of,
 )
+from katcore.gateway.dialects.content import Part, image, joined, placeholder
 from katcore.gateway.memo import Memo
 from katcore.records import Json
 
@@ -117,25 +117,34 @@ class _Chunks:
 def _message(message: Any) -> Json:
     if not isinstance(message, dict) or message.get("role") not in ROLES:
         raise BadRequest(f"not a message: {str(message)[:100]}")
-    _check_content(message)
+    known = _with_known_parts(message)
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list) or any(not isinstance(call, dict) or "function" not in call for call in calls):
         raise BadRequest("tool_calls must be a list of function calls")
-    return message
+    return known
 
 
-def _check_content(message: Json) -> None:
+def _with_known_parts(message: Json) -> Json:
     content = message.get("content")
     if content is None or isinstance(content, str):
-        return
+        return message
     if not isinstance(content, list):
         raise BadRequest("content must be a string or a list of parts")
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in ("image_url", "input_audio", "file"):
-            raise refuse(str(kind))
-        if kind not in ("text", "refusal") or not isinstance(part.get(kind), str):
+    if all(isinstance(part, dict) and isinstance(part.get(part.get("type") or ""), str) for part in content):
+        return message
+    return {**message, "content": joined(map(_part, content))}
+
+
+def _part(part: Any) -> Part:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in ("text", "refusal"):
+        if not isinstance(part.get(kind), str):
             raise BadRequest(f"not a text part: {str(part)[:100]}")
+        return str(part[kind])
+    if kind == "image_url":
+        given = part.get("image_url")
+        return image(given.get("url") if isinstance(given, dict) else given, kind)
+    return placeholder(kind)
 
 
 def _forced(choice: Any) -> str:
