@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,7 +122,7 @@ class Session:
         self._asked = 0
         self._next = 0
         self._written = 0
-        self._known: dict[str, PendingAnswer] = {}
+        self._known: dict[Hashable, PendingAnswer] = {}
         self._running: set[asyncio.Task[Reply]] = set()
         self._slots = asyncio.Semaphore(self.caps.concurrent)
 
@@ -135,8 +134,8 @@ class Session:
         Clients' SDKs mark retries. Without a mark the same question is one while its answer has not arrived; it is
         the same if the model would see the same: a client may ask for a stream first, and then for the whole.
         """
-        digest = self._digest(request)
-        known = self._known.get(digest)
+        question = self._question(request)
+        known = self._known.get(question)
         if known is not None and not known.failed and (retry > 0 or not known.delivered):
             known.retries = max(retry, known.retries + 1)
             known.mark()
@@ -146,7 +145,7 @@ class Session:
         pending = PendingAnswer(content_id(self.id, str(self._asked)), retry)
         pending.task = asyncio.ensure_future(self._complete(request, dialect, pending))
         pending.task.add_done_callback(lambda _: pending.tell())
-        self._known[digest] = pending
+        self._known[question] = pending
         while len(self._known) > REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._running.add(pending.task)
@@ -169,9 +168,9 @@ class Session:
         except TemplateError as error:
             raise BadRequest(str(error)) from None
 
-    def _digest(self, request: Request) -> str:
-        asked = (self.tree.keys_of(request.messages, request.tools), request.forced, request.stop, request.agent)
-        return hashlib.blake2b(repr(asked).encode(), digest_size=16).hexdigest()
+    def _question(self, request: Request) -> Hashable:
+        """What is equal for requests that ask the same."""
+        return self.tree.keys_of(request.messages, request.tools), request.forced, request.stop, request.agent
 
     def _prepared(self, request: Request) -> Request:
         """The request with its messages as the chat template can express them."""
