@@ -21,7 +21,7 @@ def test_a_trajectory_that_nobody_could_read_is_a_dead_letter_and_not_kept(
     odd: dict[str, object], tmp_path: Path
 ) -> None:
     kept = KeptAttempts(tmp_path / "out.calls")
-    kept.begin(resume=False)
+    kept.begin(None)
     item = Item("kat.trajectory/1:a")
     done = kept.around(lambda item: Done(item, [attempt(**odd)]), item)
     assert done.failed is not None and done.failed.stage == "output" and done.output == []
