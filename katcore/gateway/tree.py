@@ -95,6 +95,11 @@ class RolloutTree:
             found += each
         return found
 
+    def below(self, node: int | None, tools: list[Json] | None) -> list[Node]:
+        """The nodes that follow this one under these tools, the latest last."""
+        given = self._tools_key(tools)
+        return [self.nodes[child] for child in self._children.get(node, []) if self._tools[child] == given]
+
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""
         return self._find([self._key(message) for message in messages], self._tools_key(tools))
