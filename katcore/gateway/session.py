@@ -197,6 +197,8 @@ class Session:
             if request.forced and self.model.chat is not None:
                 refused = "tool_choice must be auto or none: nothing makes this model call a tool"
                 raise BadRequest(refused, code="unsupported_value")
+            if request.schema is not None and self.model.chat is not None:
+                raise BadRequest("nothing makes this model keep to a JSON schema", code="unsupported_value")
             number, self._next = self._next, self._next + 1
             if number >= self.caps.calls:
                 raise self._halt("turns", f"{self.caps.calls} model calls")

@@ -1,4 +1,4 @@
-"""An answer as server-sent events: what there is as soon as it is sure, and something now and then while there is none.
+"""An answer as a stream of events: what there is as soon as it is sure, and something now and then while there is none.
 
 Nothing is written before the first word or the first keep-alive: until then an error has an HTTP status of its own.
 """
@@ -23,7 +23,8 @@ async def stream_answer(
     await pending.news((0, 0), keep_alive_s)
     if pending.failed:
         await asyncio.shield(pending.task)
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    kind = "text/event-stream" if asked.sse else "application/json"
+    response = web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-cache"})
     events = dialect.stream(asked, pending.identity, pending.prompt_tokens)
     await response.prepare(request)
     opening = events.start()

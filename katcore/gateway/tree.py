@@ -108,6 +108,11 @@ class RolloutTree:
         """What these messages and tools say, as keys that are equal where it is the same."""
         return (self._tools_key(tools), *map(self._key, messages))
 
+    def below(self, node: int | None, tools: list[Json] | None) -> list[Node]:
+        """The nodes that follow this one under these tools, the latest last."""
+        given = self._tools_key(tools)
+        return [self.nodes[child] for child in self._children.get(node, []) if self._tools[child] == given]
+
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""
         return self._find([self._key(message) for message in messages], self._tools_key(tools))

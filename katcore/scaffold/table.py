@@ -45,7 +45,7 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     program: tuple[str, ...]
     args: tuple[str, ...]
     version: str = ""
-    dialect: Literal["openai-chat", "openai-responses", "anthropic"] = "openai-chat"
+    dialect: Literal["openai-chat", "openai-responses", "anthropic", "gemini"] = "openai-chat"
     npm: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     lock: str = ""

@@ -27,6 +27,8 @@ ANY = "*"
 """The value of `Request.forced` when the agent must call some tool, no matter which."""
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 """What half a surrogate pair may look like in JSON."""
+MADE = "made_"
+"""How the id begins that a dialect gives a call which came without one; `Request.unnamed` says that there are some."""
 RAW = RAW_ARGUMENTS
 """The key under which a call's text stands when a client wants an object and the model wrote something else."""
 
@@ -47,6 +49,7 @@ class Request:
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
     `forced` is the tool that must be called, ANY when it may be any; `stop` are strings that end the answer.
     `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
+    `schema` is the JSON schema that the answer must follow, None for any text. `sse` False: a stream is one JSON array.
     """
 
     messages: list[Json]
@@ -61,6 +64,20 @@ class Request:
     stop: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, str] = field(default_factory=dict)
+    schema: Json | None = None
+    sse: bool = True
+    unnamed: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a dialect answers requests; `{model}` in the path is the model's name, as aiohttp reads paths.
+
+    `stream`: whether the answers there are streams; None where a request's body says it.
+    """
+
+    path: str
+    stream: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ class Reply:
 
 
 class Stream(Protocol):
-    """One reply as server-sent events. What `delta` has sent `finish` does not send again."""
+    """One reply as a stream, mostly of server-sent events. What `delta` has sent `finish` does not send again."""
 
     def start(self) -> bytes:
         """The events before the first word; they may go out long before the reply is there."""
@@ -102,7 +119,7 @@ class Dialect(Protocol):
     """One API that agents speak: how its requests are read, and how replies, streams and errors are written."""
 
     name: str
-    path: str
+    routes: tuple[Route, ...]
 
     def parse(self, body: bytes, memo: Memo) -> Request:
         """The request in a body; `memo` holds parts of earlier ones, which are not read again. Raises BadRequest."""
@@ -115,6 +132,15 @@ class Dialect(Protocol):
 
     def error(self, message: str, code: str, status: int) -> Json:
         """An error as the JSON object that the API's clients expect."""
+
+
+class CountsTokens(Dialect, Protocol):
+    """A dialect that tells how many tokens a prompt has; `counting` are its paths for that."""
+
+    counting: tuple[str, ...]
+
+    def counted(self, tokens: int) -> Json:
+        """A number of tokens, as the API says it."""
 
 
 def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:

@@ -15,6 +15,7 @@ from katcore.gateway.dialects import (
     BadRequest,
     Reply,
     Request,
+    Route,
     Stream,
     arguments_of_object,
     asked_of,
@@ -63,7 +64,8 @@ class AnthropicMessages:
     """The dialect of `/v1/messages`."""
 
     name = "anthropic"
-    path = "/v1/messages"
+    routes: tuple[Route, ...] = (Route("/v1/messages"),)
+    counting: tuple[str, ...] = ("/v1/messages/count_tokens",)
 
     def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "system", "messages", "tools")
@@ -91,6 +93,9 @@ class AnthropicMessages:
         if code == "context_length_exceeded":  # the words by which clients know it
             message = f"prompt is too long: {message}"
         return {"type": "error", "error": {"type": ERRORS.get(status, "api_error"), "message": message}}
+
+    def counted(self, tokens: int) -> Json:
+        return {"input_tokens": tokens}
 
 
 class _Events:

@@ -11,6 +11,7 @@ from katcore.gateway.dialects import (
     BadRequest,
     Reply,
     Request,
+    Route,
     Stream,
     asked_of,
     event,
@@ -34,7 +35,7 @@ class OpenAIChat:
     """The dialect of `/v1/chat/completions`."""
 
     name = "openai-chat"
-    path = "/v1/chat/completions"
+    routes: tuple[Route, ...] = (Route("/v1/chat/completions"),)
 
     def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "messages", "tools")

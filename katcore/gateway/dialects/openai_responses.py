@@ -18,6 +18,7 @@ from katcore.gateway.dialects import (
     BadRequest,
     Reply,
     Request,
+    Route,
     Stream,
     asked_of,
     function_tool,
@@ -46,7 +47,7 @@ class OpenAIResponses:
     """The dialect of `/v1/responses`."""
 
     name = "openai-responses"
-    path = "/v1/responses"
+    routes: tuple[Route, ...] = (Route("/v1/responses"),)
 
     def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "input", "instructions", "tools")
