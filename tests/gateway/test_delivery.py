@@ -21,6 +21,7 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Look."}]}),
     "messages": ("/v1/messages", {"messages": [{"role": "user", "content": "Look."}], "max_tokens": 4000}),
     "responses": ("/v1/responses", {"input": "Look."}),
+    "gemini": ("/v1beta/models/m:generateContent", {"contents": [{"role": "user", "parts": [{"text": "Look."}]}]}),
 }
 LONG = "word " * 300
 
@@ -29,7 +30,11 @@ def begun(session: Session, dialect: str, *, stream: bool) -> Socket:
     """A connection on which a request was sent."""
     path, body = BODIES[dialect]
     connection = Socket(str(session.socket))
-    connection.request("POST", path, json.dumps({**body, "stream": stream}), {"x-api-key": session.key})
+    if dialect == "gemini":
+        path = path.replace(":generate", ":streamGenerate") + "?alt=sse" if stream else path
+    else:
+        body = {**body, "stream": stream}
+    connection.request("POST", path, json.dumps(body), {"x-api-key": session.key})
     return connection
 
 

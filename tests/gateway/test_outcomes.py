@@ -16,7 +16,7 @@ from katcore.scaffold.table import rows
 from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, opened
 
 EDIT = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path", "old", "new"]}
-DIALECTS = ("chat", "messages", "responses")
+DIALECTS = ("chat", "messages", "responses", "gemini")
 
 
 def call(name: str, **arguments: Any) -> str:
@@ -51,6 +51,16 @@ def worked(gateway: Gateway, dialect: str, said: str, result: str, *, error: boo
         given = {"type": "tool_result", "tool_use_id": use, "content": result} | ({"is_error": True} if error else {})
         turns = [user, {"role": "assistant", "content": blocks}, {"role": "user", "content": [given]}]
         ask(session, "/v1/messages", {"messages": turns, "tools": shown, "max_tokens": 99})
+    elif dialect == "gemini":
+        path = "/v1beta/models/m:generateContent"
+        declared = [{"name": n, "parametersJsonSchema": s} for n, s in schemas.items()]
+        given = {"tools": [{"functionDeclarations": declared}]}
+        start = {"role": "user", "parts": [{"text": "Fix it."}]}
+        content = ask(session, path, {"contents": [start], **given})["candidates"][0]["content"]
+        used = next(part["functionCall"] for part in content["parts"] if "functionCall" in part)
+        back = {"name": used["name"], "response": {"error" if error else "output": result}}
+        reply = {"role": "user", "parts": [{"functionResponse": back | ({"id": used["id"]} if "id" in used else {})}]}
+        ask(session, path, {"contents": [start, content, reply], **given})
     else:
         shown = [{"type": "function", "name": n, "parameters": s} for n, s in schemas.items()]
         begin = {"type": "message", "role": "user", "content": "Fix it."}
@@ -82,8 +92,9 @@ def test_without_rules_of_an_agent(
     assert (found.outcome, found.outcome_by) == (outcome, by)
 
 
-def test_an_error_of_the_anthropic_dialect_is_one(gateway: Gateway) -> None:
-    found = worked(gateway, "messages", bash_call("ls"), "No such file", error=True)
+@pytest.mark.parametrize("dialect", ["messages", "gemini"])
+def test_an_error_of_a_dialect_that_marks_errors_is_one(gateway: Gateway, dialect: str) -> None:
+    found = worked(gateway, dialect, bash_call("ls"), "No such file", error=True)
     assert (found.outcome, found.outcome_by) == ("tool_error", "agent")
 
 

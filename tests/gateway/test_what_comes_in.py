@@ -12,7 +12,12 @@ from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
 from tests.support.gateway_fakes import FakeEngine, Socket, opened
 
-PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+PATHS = {
+    "chat": "/v1/chat/completions",
+    "messages": "/v1/messages",
+    "responses": "/v1/responses",
+    "gemini": "/v1beta/models/m:generateContent",
+}
 
 
 def raw(session: Session, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, dict[str, Any]]:
@@ -34,6 +39,8 @@ def body_of(dialect: str, text: str) -> bytes:
         return f'{{"input": [{{"type": "message", "role": "user", "content": {said}}}]}}'.encode(
             "utf-8", "surrogatepass"
         )
+    if dialect == "gemini":
+        return f'{{"contents": [{{"role": "user", "parts": [{{"text": {said}}}]}}]}}'.encode("utf-8", "surrogatepass")
     limit = ', "max_tokens": 50' if dialect == "messages" else ""
     made = f'{{"messages": [{{"role": "user", "content": {said}}}]{limit}}}'
     return made.encode("utf-8", "surrogatepass")
@@ -67,7 +74,7 @@ def test_bodies_that_are_nested_too_deeply(gateway: Gateway, dialect: str, where
     deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
     engine = FakeEngine(lambda n: "Done.")
     session = opened(gateway, engine)
-    name = b'"input"' if dialect == "responses" else b'"messages"'
+    name = {"responses": b'"input"', "gemini": b'"contents"'}.get(dialect, b'"messages"')
     body = {
         "body": b'{"metadata": ' + deep + b", " + body_of(dialect, "x")[1:],
         "messages": b"{" + name + b": [" + deep + b"]}",
