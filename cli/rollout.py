@@ -50,6 +50,8 @@ def rollout(run: Run, options: RolloutOptions, files: Files = None) -> None:
     except BaseException:
         roller.forget()  # the process ends, and rollouts under way with it: nothing is waited for
         raise
+    for line in roller.said():
+        run.warn(line)
     roller.close()
 
 

@@ -277,6 +277,9 @@ class Gateway:
             session = self._session(request)
             body = await request.read()
             asked = replace(dialect.parse(body, session.memo), agent=_agent(request))
+            if session.model.chat is None:  # an outside endpoint may know more of it than the normalised form has
+                betas = request.headers.get("anthropic-beta", "")
+                asked = replace(asked, body=body, dialect=dialect.name, betas=betas)
             pending = session.ask(asked, dialect.name, body, _retry(request))
             if asked.stream:
                 return await stream_answer(request, dialect, asked, pending, self._keep_alive_s)

@@ -41,6 +41,8 @@ class Request:
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
     `forced` is the tool that must be called, ANY when it may be any; `stop` are strings that end the answer.
     `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
+    For an outside endpoint: `body`, `dialect` and `betas` are the request as it came, with Anthropic's header of that
+    name; `written` has, by their place, the messages that were sampled here, as they were recorded.
     """
 
     messages: list[Json]
@@ -55,13 +57,17 @@ class Request:
     stop: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    dialect: str = ""
+    betas: str = ""
+    written: dict[int, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`; `id` without a dialect's prefix.
+    """What an agent gets; `id` without a dialect's prefix. `stopped_by`: the stop string that ended it.
 
-    `stopped_by`: the stop string that ended it.
+    `finish_reason`: `stop`, `tool_calls` or `length`; of an outside endpoint also `refusal` or `content_filter`.
     """
 
     id: str
