@@ -6,39 +6,18 @@ No answer, whatever it is, ends a session. Each test runs for both kinds of endp
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from katcore.gateway.external import ExternalModel
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
 from tests.support.gateway_fakes import opened
-from tests.support.scripted_endpoint import Given, endpoint
+from tests.support.scripted_endpoint import Given
 from tests.support.teachers import DIALECTS, KINDS, USAGE, Agent, chunks, refuses, says
 
 Opened = Callable[..., Session]
-
-
-@pytest.fixture
-def teach(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
-    """Opens a session whose teacher answers what is given, one after the other; the last one again and again."""
-    monkeypatch.setenv("TEACHER_KEY", "key-of-the-teacher")
-    ends: list[Any] = []
-
-    def open_session(kind: Any, *answers: Given) -> Session:
-        left = list(answers)
-        served = endpoint(lambda body: left.pop(0) if len(left) > 1 else left[0])
-        found = served.__enter__()
-        url = found.url if kind == "openai" else found.root
-        model = ExternalModel(kind, url, f"{kind}:big", "big", "TEACHER_KEY", first_pause_s=0.01)
-        ends.extend([lambda: gateway.call(model.close()), lambda: served.__exit__(None, None, None)])
-        return opened(gateway, model, f"session-{len(ends)}", agent_sampling=True)
-
-    yield open_session
-    for end in ends:
-        end()
 
 
 def changed(kind: str, **fields: Any) -> dict[str, Any]:

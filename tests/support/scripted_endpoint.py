@@ -51,9 +51,8 @@ def endpoint(answer: Answer) -> Iterator[Endpoint]:
                 status, text = given[0], given[1]
                 extra = given[2] if len(given) == 3 else {}
             self.send_response(status)
-            for name, value in extra.items():
+            for name, value in ({"Content-Length": str(len(text.encode()))} | extra).items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
             self.wfile.write(text.encode())
 

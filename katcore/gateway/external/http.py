@@ -8,9 +8,9 @@ call has time; other tries are counted. Then it is Away. Without a key that it t
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
+from asyncio import sleep
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -99,11 +99,12 @@ class Endpoint:
                 return found
             if found.status in (400, 422) and self.refusals.learn(sent, also, found.whole):
                 continue
-            tries += not found.pause_s
-            pause = found.pause_s or min(self.first_pause_s * 2**tries, LONGEST_PAUSE_S) * random.uniform(0.75, 1.0)
+            tries += found.pause_s < 1  # who names no time, or hardly any, is not asked for ever
+            pause = min(self.first_pause_s * 2**tries, LONGEST_PAUSE_S) * random.uniform(0.75, 1.0)
+            pause = found.pause_s if found.pause_s >= 1 else max(found.pause_s, pause)
             if not found.passing or tries >= TRIES or time.monotonic() + pause >= ends:
                 raise found.error(f"{self.name}: {path}")
-            await asyncio.sleep(pause)
+            await sleep(pause)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -144,7 +145,7 @@ class Endpoint:
 
 def _problem(status: int, value: Any, data: bytes, pause_s: float) -> Problem:
     """A problem in the endpoint's own words, however it wraps them."""
-    whole = " ".join(data.decode("utf-8", "replace").split())[:4000]
+    whole = " ".join(data.decode("utf-8", "replace").replace('\\"', '"').split())[:4000]
     given = table(value)
     error = given.get("error") or given
     message = error if isinstance(error, str) else next(

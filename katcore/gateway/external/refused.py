@@ -118,7 +118,8 @@ def _names_it(said: str, name: str) -> bool:
     """Whether a text speaks of a field of this name: in quotes, in a path, or as the subject of a sentence."""
     before = r"(?:[`'\"“.\[>]|\b(?:parameter|argument|field|property|option|supports?|supported|supplied)s?:? |^)"
     after = r"(?:[`'\"”\].:,]|\s+(?:is|are|was|not|does|cannot|may|and|in|header|parameter|field)\b|$)"
-    return re.search(before + re.escape(name) + after, said, re.MULTILINE) is not None
+    subject = rf"\b{re.escape(name)} (?:is|are) (?:not|un|deprecated)"
+    return re.search(f"{before}{re.escape(name)}{after}|{subject}", said, re.MULTILINE) is not None
 
 
 def _names(value: Any) -> Iterator[str]:
