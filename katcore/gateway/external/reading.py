@@ -98,4 +98,5 @@ def answer(message: Json, finish: str, usage: Usage, stopped_by: str = "") -> An
         finish = "stop"
     named = [ToolCall(id=call["id"], name=call["function"]["name"]) for call in made]
     asked, cached, written = usage
-    return Answer(Sampled(message, None, named, "external"), finish, cached or 0, asked, written, stopped_by)
+    known = min(cached or 0, asked or 0)
+    return Answer(Sampled(message, None, named, "external"), finish, known, asked, written, stopped_by)
