@@ -70,6 +70,8 @@ def gateway(run: Run, options: GatewayOptions) -> None:
         served = Served(running, serving)
         made = list(_until_interrupted(run, running, served, service.keys))
         run.stage(_items(made), _payload)
+    for line in served.said():
+        run.warn(line)
     for session in served.sessions:
         session.journal.path.unlink(missing_ok=True)
 

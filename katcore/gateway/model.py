@@ -28,16 +28,17 @@ PARSE_S = 0.05
 
 @dataclass(frozen=True)
 class Answer:
-    """A completion and why it ended: `stop` or `length`; `abort` when the engine gave it up.
+    """A completion and why it ended: `stop`, `tool_calls` or `length`; `abort` when the engine gave it up.
 
-    `prompt_tokens`, `completion_tokens`: what an endpoint says that tells no ids. `stopped_by`: the stop string in it.
+    An outside endpoint may say `refusal` or `content_filter`. `prompt_tokens`, `completion_tokens`: what an endpoint
+    says that tells no ids, None where it does not. `stopped_by`: the stop string in it.
     """
 
     sampled: Sampled
     finish_reason: str
     cached_tokens: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
     stopped_by: str = ""
 
 

@@ -302,6 +302,9 @@ class Gateway:
             body = await request.read()
             asked = replace(dialect.parse(body, session.memo), agent=_agent(request), **_said_by(route, request))
             asked = adopted(asked, session.tree) if asked.unnamed else asked
+            if session.model.chat is None:  # an outside endpoint may know more of it than the normalised form has
+                betas = request.headers.get("anthropic-beta", "")
+                asked = replace(asked, body=body, dialect=dialect.name, betas=betas)
             pending = session.ask(asked, dialect.name, _retry(request))
             gone = web.Response()  # which nobody reads
             with suppress(ConnectionResetError), pending.wanted():

@@ -31,7 +31,7 @@ from katcore.gateway.model import Answer, AnswerPart, Model, written
 from katcore.gateway.outcomes import Rules
 from katcore.gateway.pending import PendingAnswer
 from katcore.gateway.prepared import Expressible
-from katcore.gateway.refusals import OVERFLOWED, Stopped, Unavailable, overflow
+from katcore.gateway.refusals import OVERFLOWED, REFUSED, Denied, Stopped, Unavailable, overflow
 from katcore.gateway.sampling import own_sampling, recorded
 from katcore.gateway.tree import Prompt, RolloutTree, Sampled
 from katcore.model.template import TemplateError
@@ -44,8 +44,6 @@ GRACE_S = 2.0
 """Seconds that a call in flight is given when its session closes."""
 LOOK_S = 0.5
 """Seconds between two checks whether a call has used up its time, pauses of the gateway left out."""
-
-
 NEVER_CALLED = "the agent made no model call"
 
 
@@ -207,6 +205,8 @@ class Session:
                 prompt = self.tree.prompt(request.messages, request.tools, number, request.agent)
             except TemplateError as error:
                 raise BadRequest(str(error)) from None
+            if self.model.chat is None:
+                request = replace(request, written=self.tree.written(request.messages, prompt.node))
             started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name, asked=request.asked)
             pending.prompt_tokens = len(prompt.ids)
@@ -231,8 +231,10 @@ class Session:
             raise self._halt("time", f"{self.caps.seconds:g} s") from None
         except ContextOverflow as error:
             raise overflow(str(error)) from error
+        except Denied as error:
+            raise self._halt("engine", str(error)) from error
         except EngineError as error:
-            raise self._unavailable(str(error)) from error
+            raise self._unavailable(error) from error
         except KatError as error:
             raise BadRequest(str(error)) from error
         if answer.finish_reason == "abort":
@@ -311,7 +313,7 @@ class Session:
         self.stop = self.stop or Exit(kind=kind, detail=detail)
         return Stopped(self.stop)
 
-    def _unavailable(self, reason: str) -> BadRequest:
+    def _unavailable(self, reason: EngineError | str) -> BadRequest:
         self._failures += 1
         if self._failures >= self.caps.failures:
             return self._halt("engine", f"{self._failures} failures in a row, the last: {reason}")
@@ -343,11 +345,12 @@ class Session:
         node = self.tree.completion(prompt, sampled, call.id)
         counted = len(sampled.token_ids) if sampled.token_ids is not None else answer.completion_tokens
         asked = len(prompt.ids) if sampled.token_ids is not None else answer.prompt_tokens
-        self.tokens += counted if sampled.target else 0
+        self.tokens += (counted or 0) if sampled.target else 0
         call.node = node.id
         call.seconds = round(time.monotonic() - under.began, 6)
         call.first_token_s = call.seconds if call.first_token_s is None else call.first_token_s
-        call.usage = {"prompt_tokens": asked, "completion_tokens": counted, "cached_tokens": answer.cached_tokens}
+        usage = {"prompt_tokens": asked, "completion_tokens": counted, "cached_tokens": answer.cached_tokens}
+        call.usage = {name: tokens for name, tokens in usage.items() if tokens is not None}  # endpoints may not say
         call.finish_reason = _finish(answer)
         call.retries = under.pending.retries
         under.pending.call = call
@@ -358,8 +361,8 @@ class Session:
             id=under.pending.identity,
             message=sampled.message,
             finish_reason=call.finish_reason,
-            prompt_tokens=asked,
-            completion_tokens=counted,
+            prompt_tokens=asked or 0,
+            completion_tokens=counted or 0,
             cached_tokens=answer.cached_tokens,
             stopped_by=answer.stopped_by,
         )
@@ -424,5 +427,7 @@ def cut_off(trace: Trace, said: Exit) -> Exit:
     if said.kind == "agent_error" and trace.calls and trace.calls[-1].error:
         if trace.calls[-1].error.startswith(OVERFLOWED):
             return Exit(kind="context", detail=trace.calls[-1].error.removeprefix(OVERFLOWED))
+        if trace.calls[-1].error.startswith(REFUSED):  # what the agent asked for, not what was to answer
+            return Exit(kind=said.kind, detail=said.detail or trace.calls[-1].error)
         return Exit(kind="engine", detail=str(trace.calls[-1].error))
     return said

@@ -113,6 +113,22 @@ class RolloutTree:
         given = self._tools_key(tools)
         return [self.nodes[child] for child in self._children.get(node, []) if self._tools[child] == given]
 
+    def written(self, messages: list[Json], node: int) -> dict[int, Json]:
+        """The messages of the prompt that ends at this node which were sampled here, by place, as they were recorded.
+
+        One that stands elsewhere in the tree (a shortened history) is the latest that says the same.
+        """
+        path = [each.id for each in self.path(node)]
+        known = {self._keys[each]: each for each in sorted(self._completions)}
+        found: dict[int, Json] = {}
+        for place, message in enumerate(messages):
+            at = path[place] if place < len(path) and path[place] in self._completions else None
+            if at is None and message.get("role") == "assistant":
+                at = known.get(self._key(message))
+            if at is not None:
+                found[place] = self.nodes[at].message or {}
+        return found
+
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""
         return self._find([self._key(message) for message in messages], self._tools_key(tools))

@@ -17,6 +17,7 @@ import msgspec
 
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
 from katcore.pack_trie.group import GroupTree, Member, settle
+from katcore.pack_trie.imitated import left_out
 from katcore.pack_trie.objective import PackObjective
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.options import PackOptions
@@ -61,8 +62,8 @@ def items(
     """One item for each pack and for each record that is not in one; InputError ends the stream.
 
     `chat` renders text; without one, the small model shipped with KAT does. `count` is told of trajectories, samples,
-    groups, groups_dropped, groups_zero_variance, trees_over_budget, where attempts are cut subtrees_dropped, of what
-    the objective counts (`outcomes_unknown`), and of what `packs` counts.
+    groups, groups_dropped, groups_zero_variance, trees_over_budget, where attempts are cut subtrees_dropped, of a
+    teacher's turns_not_imitated, of what the objective counts (`outcomes_unknown`), and of what `packs` counts.
     """
     objective = OBJECTIVES[settings.objective]
     if settings.credit.baseline == "trie" and objective.advantages is not None and objective.branch_advantages is None:
@@ -110,6 +111,8 @@ def groups(lines: Iterable[Line], reader: Reader, count: Count) -> Iterator[Grou
             group.members.append(made)
             for name, number in reader.objective.tally(record.nodes).items():
                 count(name, number)
+            if _is_text(record) and (turns := left_out(record)):
+                count("turns_not_imitated", turns)
         if group.seen >= group.size:
             yield waiting.pop(record.group_id)
     yield from waiting.values()

@@ -50,6 +50,8 @@ class Request:
     `forced` is the tool that must be called, ANY when it may be any; `stop` are strings that end the answer.
     `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
     `schema` is the JSON schema that the answer must follow, None for any text. `sse` False: a stream is one JSON array.
+    For an outside endpoint: `body`, `dialect` and `betas` are the request as it came, with Anthropic's header of that
+    name; `written` has, by their place, the messages that were sampled here, as they were recorded.
     """
 
     messages: list[Json]
@@ -67,6 +69,10 @@ class Request:
     schema: Json | None = None
     sse: bool = True
     unnamed: bool = False
+    body: bytes = b""
+    dialect: str = ""
+    betas: str = ""
+    written: dict[int, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,9 +88,9 @@ class Route:
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`; `id` without a dialect's prefix.
+    """What an agent gets; `id` without a dialect's prefix. `stopped_by`: the stop string that ended it.
 
-    `stopped_by`: the stop string that ended it.
+    `finish_reason`: `stop`, `tool_calls` or `length`; of an outside endpoint also `refusal` or `content_filter`.
     """
 
     id: str

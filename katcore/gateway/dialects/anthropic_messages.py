@@ -39,24 +39,32 @@ ATTRIBUTION = "x-anthropic-billing-header:"
 SERVER_TOOLS = ("web_search_", "web_fetch_", "code_execution_", "tool_search_", "mcp_toolset")
 SERVER_BLOCKS = ("server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result")
 NOTHING: list[Json] = []
-STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
+STOP_REASONS = {
+    "stop": "end_turn",
+    "tool_calls": "tool_use",
+    "length": "max_tokens",
+    "refusal": "refusal",
+    "content_filter": "refusal",
+}
 FINISH_REASONS = {
     "end_turn": "stop",
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "stop_sequence": "stop",
     "pause_turn": "stop",
-    "refusal": "stop",
+    "refusal": "refusal",
     "model_context_window_exceeded": "length",
 }
 ERRORS = {
     400: "invalid_request_error",
     401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
     409: "invalid_request_error",
     413: "request_too_large",
     429: "rate_limit_error",
     503: "overloaded_error",
+    529: "overloaded_error",
 }
 
 
@@ -92,7 +100,7 @@ class AnthropicMessages:
     def error(self, message: str, code: str, status: int) -> Json:
         if code == "context_length_exceeded":  # the words by which clients know it
             message = f"prompt is too long: {message}"
-        return {"type": "error", "error": {"type": ERRORS.get(status, "api_error"), "message": message}}
+        return {"type": "error", "error": {"type": ERRORS.get(status, _unnamed(status)), "message": message}}
 
     def counted(self, tokens: int) -> Json:
         return {"input_tokens": tokens}
@@ -155,6 +163,10 @@ class _Events:
 
     def _block_delta(self, delta: Json) -> bytes:
         return _named({"type": "content_block_delta", "index": self._index, "delta": delta})
+
+
+def _unnamed(status: int) -> str:
+    return "api_error" if status >= 500 else "invalid_request_error"
 
 
 def _named(data: Json) -> bytes:

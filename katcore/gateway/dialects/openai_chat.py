@@ -58,7 +58,7 @@ class OpenAIChat:
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
-        choice = {"index": 0, "message": reply.message, "logprobs": None, "finish_reason": reply.finish_reason}
+        choice = {"index": 0, "message": _told(reply.message), "logprobs": None, "finish_reason": _finish(reply)}
         return {**_head(request, reply.id, "chat.completion"), "choices": [choice], "usage": _usage(reply)}
 
     def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
@@ -77,7 +77,7 @@ class _Chunks:
         self._head = _head(request, identity, "chat.completion.chunk")
         if self._usage:
             self._head["usage"] = None
-        self._sent = {"reasoning_content": 0, "content": 0}
+        self._sent = {"reasoning_content": 0, "content": 0, "refusal": 0}
 
     def start(self) -> bytes:
         return self._chunk({"role": "assistant", "content": ""})
@@ -89,15 +89,16 @@ class _Chunks:
         return b"".join([*self._text("reasoning_content", reasoning), *self._text("content", text)])
 
     def finish(self, reply: Reply) -> Iterator[bytes]:
+        message = _told(reply.message)
         for field, sent in list(self._sent.items()):
-            yield from self._text(field, (reply.message.get(field) or "")[sent:])
+            yield from self._text(field, (message.get(field) or "")[sent:])
         for index, call in enumerate(reply.message.get("tool_calls") or []):
             function = {"name": call["function"]["name"], "arguments": ""}
             opening = {"index": index, "id": call["id"], "type": "function", "function": function}
             yield self._chunk({"tool_calls": [opening]})
             for piece in pieces(call["function"]["arguments"]):
                 yield self._chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-        yield self._chunk({}, reply.finish_reason)
+        yield self._chunk({}, _finish(reply))
         if self._usage:
             yield event({**self._head, "choices": [], "usage": _usage(reply)})
         yield b"data: [DONE]\n\n"
@@ -115,6 +116,19 @@ class _Chunks:
         return event({**self._head, "choices": [choice]})
 
 
+def _told(message: Json) -> Json:
+    """A message as this API writes it: what is said as a refusal is not content."""
+    refused = message.get("refusal") and message.get("content") == message["refusal"]
+    return {**message, "content": None} if refused else message
+
+
+def _finish(reply: Reply) -> str:
+    """The reason in this API's words, in which a refusal has a field, and else is a filter's work."""
+    if reply.finish_reason != "refusal":
+        return reply.finish_reason
+    return "stop" if reply.message.get("refusal") else "content_filter"
+
+
 def _message(message: Any) -> Json:
     if not isinstance(message, dict) or message.get("role") not in ROLES:
         raise BadRequest(f"not a message: {str(message)[:100]}")
@@ -122,6 +136,8 @@ def _message(message: Any) -> Json:
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list) or any(not isinstance(call, dict) or "function" not in call for call in calls):
         raise BadRequest("tool_calls must be a list of function calls")
+    if isinstance(known.get("refusal"), str) and not known.get("content"):
+        return {**known, "content": known["refusal"] or None}
     return known
 
 
