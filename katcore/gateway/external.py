@@ -24,6 +24,7 @@ from katcore.gateway.dialects.anthropic_messages import FINISH_REASONS, assistan
 from katcore.gateway.gate import Gate
 from katcore.gateway.messages import text_of
 from katcore.gateway.model import Answer, Told
+from katcore.gateway.passed_on import for_anthropic, for_openai
 from katcore.gateway.tree import Prompt, Sampled
 from katcore.records import Json, ToolCall
 
@@ -144,6 +145,7 @@ def _openai_body(request: Request, params: SamplingParams, model: str) -> Json:
         named = {"type": "function", "function": {"name": request.forced}}
         body["tool_choice"] = "required" if request.forced == ANY else named
     body |= {"stop": list(request.stop)} if request.stop else {}
+    body |= for_openai(request)
     names = ("presence_penalty", "frequency_penalty")
     return {**body, "max_completion_tokens": params.max_new_tokens, **_sampling(request, params, names)}
 
@@ -170,9 +172,8 @@ def _anthropic_body(request: Request, params: SamplingParams, model: str) -> Jso
     body["messages"] = _turns([m for m in request.messages if m["role"] not in ("system", "developer")])
     if request.tools:
         body["tools"] = [_anthropic_tool(tool["function"]) for tool in request.tools]
-    if request.forced:
-        named = {"type": "tool", "name": request.forced}
-        body["tool_choice"] = {"type": "any"} if request.forced == ANY else named
+    named = {"type": "any"} if request.forced == ANY else {"type": "tool", "name": request.forced}
+    body |= for_anthropic(request, named if request.forced else None)
     body |= {"stop_sequences": list(request.stop)} if request.stop else {}
     sampling = _sampling(request, params, ("thinking",))
     if sampling.get("thinking"):  # which allows for no other temperature

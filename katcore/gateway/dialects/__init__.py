@@ -35,11 +35,26 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True)
+class Schema:
+    """A JSON Schema that an answer's text must follow, and the `field` in which the agent wrote it.
+
+    `name` and `strict` are of no use here: outside endpoints are told.
+    """
+
+    schema: Json
+    field: str
+    name: str = ""
+    strict: bool = True
+
+
+@dataclass(frozen=True)
 class Request:
     """What an agent asks for, in one form. `asked` are its own sampling parameters.
 
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
     `forced` is the tool that must be called, ANY when it may be any; `stop` are strings that end the answer.
+    `schema` is what its text must follow; `parallel` whether it may hold several calls; `seed` and `effort` (`low`,
+    `high`, `none` and the like) are what the agent would have where its own sampling stands.
     `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
     """
 
@@ -55,6 +70,10 @@ class Request:
     stop: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, str] = field(default_factory=dict)
+    schema: Schema | None = None
+    parallel: bool | None = None
+    seed: int | None = None
+    effort: str = ""
 
 
 @dataclass(frozen=True)
