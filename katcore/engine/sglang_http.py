@@ -27,6 +27,10 @@ class ContextOverflow(EngineError):
     """Prompt and completion together exceed the model's context length."""
 
 
+class GrammarRefused(EngineError):
+    """The grammar of a request is none that the engine takes, or the engine takes none."""
+
+
 class Broken(Exception):
     """One attempt failed in a way that another may not."""
 
@@ -133,6 +137,8 @@ class Servers:
     def _refusal(self, where: str, message: str, status: int) -> EngineError:
         if status == 400 and "context length" in message:
             return ContextOverflow(f"{self.name}: {message}")
+        if status == 400 and "grammar" in message.lower():
+            return GrammarRefused(f"{self.name}: {message}")
         return EngineError(f"{self.name}: {where}{message}")
 
     def _event(self, path: str, data: bytes) -> dict[str, Any]:

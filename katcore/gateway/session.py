@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from katcore.engine import SamplingParams
-from katcore.engine.sglang import ContextOverflow
+from katcore.engine.sglang import ContextOverflow, GrammarRefused
 from katcore.errors import EngineError, KatError
+from katcore.gateway.constraints import demanding
 from katcore.gateway.dialects import BadRequest, Reply, Request
 from katcore.gateway.gate import Gate
 from katcore.gateway.history import History
@@ -32,10 +33,9 @@ from katcore.gateway.outcomes import Rules
 from katcore.gateway.pending import PendingAnswer
 from katcore.gateway.prepared import Expressible
 from katcore.gateway.refusals import OVERFLOWED, REFUSED, Denied, Stopped, Unavailable, overflow
-from katcore.gateway.sampling import own_sampling, recorded
+from katcore.gateway.sampling import own_sampling, recorded, sampling_seed
 from katcore.gateway.tree import Prompt, RolloutTree, Sampled
 from katcore.model.template import TemplateError
-from katcore.pool import seed_for
 from katcore.records import Boundary, Call, Exit, Node, content_id
 
 REMEMBERED = 8
@@ -84,6 +84,7 @@ class _CallUnderWay:
     prompt: Prompt
     began: float
     pending: PendingAnswer
+    grammar: str | None = None
 
 
 @dataclass(eq=False)
@@ -168,7 +169,8 @@ class Session:
 
     def _question(self, request: Request) -> Hashable:
         """What is equal for requests that ask the same."""
-        return self.tree.keys_of(request.messages, request.tools), request.forced, request.stop, request.agent
+        demands = (request.forced, request.stop, request.parallel, repr(request.schema))
+        return self.tree.keys_of(request.messages, request.tools), request.agent, demands
 
     def _prepared(self, request: Request) -> Request:
         """The request with its messages as the chat template can express them."""
@@ -192,11 +194,8 @@ class Session:
         async with self._slots:
             if self.stop is not None:
                 raise Stopped(self.stop)
-            if request.forced and self.model.chat is not None:
-                refused = "tool_choice must be auto or none: nothing makes this model call a tool"
-                raise BadRequest(refused, code="unsupported_value")
-            if request.schema is not None and self.model.chat is not None:
-                raise BadRequest("nothing makes this model keep to a JSON schema", code="unsupported_value")
+            constrain = getattr(self.model, "constrain", None)
+            grammar = None if constrain is None else constrain(request)
             number, self._next = self._next, self._next + 1
             if number >= self.caps.calls:
                 raise self._halt("turns", f"{self.caps.calls} model calls")
@@ -210,7 +209,7 @@ class Session:
             started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name, asked=request.asked)
             pending.prompt_tokens = len(prompt.ids)
-            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), pending)
+            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), pending, grammar)
             try:
                 answer = await self._generate(under)
                 answer, decision = self._judged(under, answer)
@@ -233,6 +232,8 @@ class Session:
             raise overflow(str(error)) from error
         except Denied as error:
             raise self._halt("engine", str(error)) from error
+        except GrammarRefused as error:
+            raise BadRequest(f"{demanding(under.request)}: {error}", code="unsupported_value") from error
         except EngineError as error:
             raise self._unavailable(error) from error
         except KatError as error:
@@ -303,10 +304,9 @@ class Session:
         if time.monotonic() - self.gate.paused_seconds() - self._started >= self.caps.seconds:
             raise self._halt("time", f"{self.caps.seconds:g} s")
         limit = min(room, left, self.caps.completion, request.max_tokens or self.caps.completion)
-        # 31 bits: engines take no more.
-        seed = seed_for(self.seed, f"call {under.number}") & 0x7FFFFFFF
+        seed = sampling_seed(request, self.seed, under.number, self.agent_sampling)
         stops = tuple(self.model.chat.stop_ids) if self.model.chat is not None else ()
-        params = replace(self.sampling, max_new_tokens=limit, seed=seed, stop_token_ids=stops)
+        params = replace(self.sampling, max_new_tokens=limit, seed=seed, stop_token_ids=stops, grammar=under.grammar)
         return own_sampling(request, params) if self.agent_sampling else params
 
     def _halt(self, kind: str, detail: str) -> Stopped:

@@ -43,13 +43,28 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True)
+class Schema:
+    """A JSON Schema that an answer's text must follow, and the `field` in which the agent wrote it.
+
+    `name` and `strict` are of no use here: outside endpoints are told.
+    """
+
+    schema: Json
+    field: str
+    name: str = ""
+    strict: bool = True
+
+
+@dataclass(frozen=True)
 class Request:
     """What an agent asks for, in one form. `asked` are its own sampling parameters.
 
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
     `forced` is the tool that must be called, ANY when it may be any; `stop` are strings that end the answer.
+    `schema` is what its text must follow; `parallel` whether it may hold several calls; `seed` and `effort` (`low`,
+    `high`, `none` and the like) are what the agent would have where its own sampling stands.
     `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
-    `schema` is the JSON schema that the answer must follow, None for any text. `sse` False: a stream is one JSON array.
+    `sse` False: a stream is one JSON array. `unnamed`: calls came without ids.
     For an outside endpoint: `body`, `dialect` and `betas` are the request as it came, with Anthropic's header of that
     name; `written` has, by their place, the messages that were sampled here, as they were recorded.
     """
@@ -66,7 +81,10 @@ class Request:
     stop: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, str] = field(default_factory=dict)
-    schema: Json | None = None
+    schema: Schema | None = None
+    parallel: bool | None = None
+    seed: int | None = None
+    effort: str = ""
     sse: bool = True
     unnamed: bool = False
     body: bytes = b""

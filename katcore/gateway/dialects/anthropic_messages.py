@@ -30,6 +30,7 @@ from katcore.gateway.dialects import (
     stop_of,
     tool_call,
 )
+from katcore.gateway.dialects.constraints import effort_asked, flag, output_format, thinking_effort
 from katcore.gateway.dialects.content import Content, Part, image, joined, placeholder
 from katcore.gateway.memo import Memo
 from katcore.records import Json
@@ -85,9 +86,12 @@ class AnthropicMessages:
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_tokens"),
             model=str(given.get("model") or ""),
-            asked=asked_of(given, SAMPLING),
+            asked=asked_of(given, SAMPLING) | effort_asked(given),
             forced=_forced(choice),
             stop=stop_of(given.get("stop_sequences"), "stop_sequences"),
+            schema=output_format(given),
+            parallel=_parallel(choice),
+            effort=thinking_effort(given),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
@@ -306,6 +310,11 @@ def _choice(given: Json) -> Json:
     if not isinstance(choice, dict):
         raise BadRequest("tool_choice must be an object")
     return choice
+
+
+def _parallel(choice: Json) -> bool | None:
+    disabled = flag(choice.get("disable_parallel_tool_use"), "tool_choice.disable_parallel_tool_use")
+    return None if disabled is None else not disabled
 
 
 def _forced(choice: Json) -> str:

@@ -23,6 +23,7 @@ from katcore.gateway.dialects import (
     Reply,
     Request,
     Route,
+    Schema,
     Stream,
     arguments_of_object,
     function_tool,
@@ -291,7 +292,7 @@ def _asked(config: Json) -> Json:
     return found | ({"top_k": int(top_k)} if isinstance(top_k, float) and top_k.is_integer() else {})
 
 
-def _schema(config: Json) -> Json | None:
+def _schema(config: Json) -> Schema | None:
     """The JSON schema that the answer must follow: {} for any JSON, None for any text."""
     kind = str(_of(config, "responseMimeType") or "text/plain")
     if kind == "text/plain":
@@ -302,7 +303,7 @@ def _schema(config: Json) -> Json | None:
         raise BadRequest("responseMimeType text/x.enum is not supported", code="unsupported_value")
     if kind != "application/json" or not isinstance(schema, dict):
         raise BadRequest(f"responseMimeType {kind} is not supported", code="unsupported_value")
-    return schema
+    return Schema(schema, "responseSchema" if given is None else "responseJsonSchema")
 
 
 def _tools(given: Any) -> list[Json] | None:

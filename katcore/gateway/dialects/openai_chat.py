@@ -22,12 +22,16 @@ from katcore.gateway.dialects import (
     read_part,
     stop_of,
 )
+from katcore.gateway.dialects.constraints import flag, response_format, whole_number, word
 from katcore.gateway.dialects.content import Part, image, joined, placeholder
 from katcore.gateway.memo import Memo
 from katcore.records import Json
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
-SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop")
+SAMPLING = (
+    *("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop"),
+    *("reasoning_effort", "verbosity", "parallel_tool_calls"),
+)
 REFUSED = ("functions", "function_call", "audio", "logprobs", "logit_bias")
 
 
@@ -55,6 +59,10 @@ class OpenAIChat:
             asked=asked_of(given, SAMPLING),
             forced=_forced(given.get("tool_choice")),
             stop=stop_of(given.get("stop"), "stop"),
+            schema=response_format(given.get("response_format")),
+            parallel=flag(given.get("parallel_tool_calls"), "parallel_tool_calls"),
+            seed=whole_number(given.get("seed"), "seed"),
+            effort=word(given.get("reasoning_effort"), "reasoning_effort"),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:

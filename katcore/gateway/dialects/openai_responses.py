@@ -28,12 +28,13 @@ from katcore.gateway.dialects import (
     read_part,
     tool_call,
 )
+from katcore.gateway.dialects.constraints import flag, member, text_format, verbosity_asked, word
 from katcore.gateway.dialects.content import Content, Part, image, joined, placeholder
 from katcore.gateway.dialects.responses_events import ResponseEvents, items_of, response_of
 from katcore.gateway.memo import Memo
 from katcore.records import Json
 
-SAMPLING = ("temperature", "top_p", "reasoning")
+SAMPLING = ("temperature", "top_p", "reasoning", "parallel_tool_calls")
 REFUSED = ("previous_response_id", "conversation", "background", "prompt")
 Tools = tuple[list[Json] | None, frozenset[str], dict[str, str]]
 NOTHING: list[Json] = []
@@ -61,8 +62,11 @@ class OpenAIResponses:
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_output_tokens"),
             model=str(given.get("model") or ""),
-            asked=asked_of(given, SAMPLING),
+            asked=asked_of(given, SAMPLING) | verbosity_asked(given),
             forced=_forced(given.get("tool_choice")),
+            schema=text_format(given.get("text")),
+            parallel=flag(given.get("parallel_tool_calls"), "parallel_tool_calls"),
+            effort=word(member(given.get("reasoning"), "reasoning", "effort"), "reasoning.effort"),
             custom=custom,
             namespaces=namespaces,
         )

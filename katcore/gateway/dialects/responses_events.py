@@ -110,6 +110,7 @@ class ResponseEvents:
         self._number = 0
         self._index = -1
         self._open = ""
+        self._begun: set[str] = set()
         self._texts = {"reasoning": "", "message": ""}
 
     def start(self) -> bytes:
@@ -129,8 +130,9 @@ class ResponseEvents:
             elif item["type"] in self._texts:
                 kind = str(item["type"])
                 text = item["content"][0]["text"]
-                yield from self._more(kind, text[len(self._texts[kind]) :], force=True)
-                yield from self._close()
+                yield from self._more(kind, text[len(self._texts[kind]) :], force=kind not in self._begun)
+                if self._open == kind:
+                    yield from self._close()
             else:
                 yield from self._whole_call(item)
         ended = response_of(self._request, self._identity, items, reply)
@@ -144,7 +146,7 @@ class ResponseEvents:
     # ------------------------------------------------------------------ items of text
 
     def _more(self, kind: str, text: str, force: bool = False) -> Iterator[bytes]:
-        if not text and not (force and self._open != kind):
+        if not text and not force:
             return
         if self._open != kind:
             yield from self._close()
@@ -157,6 +159,7 @@ class ResponseEvents:
 
     def _begin(self, kind: str) -> Iterator[bytes]:
         self._open, self._index = kind, self._index + 1
+        self._begun.add(kind)
         item = {**self._item(kind, ""), "content": [], "status": "in_progress"}
         yield self._event("response.output_item.added", output_index=self._index, item=item)
         yield self._event("response.content_part.added", **self._place(), part=self._item(kind, "")["content"][0])

@@ -25,6 +25,7 @@ from katcore.gateway.external.passing import CACHE, given, lost, others, samplin
 from katcore.gateway.external.reading import Unreadable, count, table, text
 from katcore.gateway.messages import text_of
 from katcore.gateway.model import Answer
+from katcore.gateway.passed_on import for_anthropic
 from katcore.records import Json
 
 PATH = "/v1/messages"
@@ -133,7 +134,7 @@ def _written_blocks(message: Json) -> list[Json]:
 
 def _translated(asked: Json, request: Request, said: dict[str, None]) -> Json:
     known = frozenset(["parallel_tool_calls", "response_format", "text"])
-    if request.dialect:
+    if request.dialect and request.dialect != "gemini":
         lost(asked, known, API, said)
     opening = [block for m in request.messages if m["role"] in ("system", "developer") for block in _texts(m)]
     made: Json = {}
@@ -149,7 +150,7 @@ def _translated(asked: Json, request: Request, said: dict[str, None]) -> Json:
     if form.get("type") == "json_schema":
         schema = (table(form.get("json_schema")) or form).get("schema")
         made["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-    return made
+    return made | (for_anthropic(request, None) if request.dialect == "gemini" else {})
 
 
 def _tool(function: Json, marks: dict[Any, Any]) -> Json:

@@ -15,6 +15,7 @@ from katcore.gateway.external import reading
 from katcore.gateway.external.passing import CACHE, given, lost, mark, others, sampling
 from katcore.gateway.external.reading import Unreadable, count, table, text
 from katcore.gateway.model import Answer
+from katcore.gateway.passed_on import for_openai
 from katcore.records import Json
 
 PATH = "/chat/completions"
@@ -51,6 +52,8 @@ def body(request: Request, params: SamplingParams, model: str, said: dict[str, N
     made["messages"] = [_message(each, native, request.written.get(i)) for i, each in enumerate(request.messages)]
     if native:
         made |= others(asked, said)
+    elif request.dialect == "gemini":
+        made |= for_openai(request)
     elif request.dialect == "openai-responses":
         made |= _of_responses(asked, said)
     elif request.dialect:
