@@ -111,6 +111,13 @@ def test_a_key_that_is_not_taken_ends_it_at_once(
     assert "key-of-the-teacher" not in repr(trace) + json.dumps(agent.answer), "some repeat the key"
 
 
+def test_a_way_elsewhere_is_not_taken(taught: Taught) -> None:
+    """Another address would be given the key."""
+    session, served = taught("openai", (307, "", {"Location": "/v1/elsewhere"}))
+    agent = Agent(session, "openai-chat").ask()
+    assert agent.status == 503 and "307" in agent.error[0] and len(served.requests) == 1
+
+
 def test_a_quota_that_is_used_up_is_not_waited_for(taught: Taught, gateway: Gateway) -> None:
     session, served = taught("openai", refuses("openai", 429, "you exceeded your quota", "insufficient_quota"))
     Agent(session, "openai-chat").ask()

@@ -337,6 +337,13 @@ def test_a_field_that_is_refused_is_left_out_from_then_on(
     assert not any(call.error for call in gateway.close_session(session).calls)
 
 
+def test_of_two_that_cannot_both_be_one_stays(taught: Taught) -> None:
+    refusal = refuses("anthropic", 400, "`temperature` and `top_p` cannot both be specified for this model.")
+    session, served = taught("anthropic", refusal, says("anthropic"))
+    assert Agent(session, "anthropic", temperature=0.5, top_p=0.5).ask().text == "Done."
+    assert served.requests[1]["temperature"] == 0.5 and "top_p" not in served.requests[1]
+
+
 def test_details_of_lists_name_fields_too(taught: Taught) -> None:
     detail = {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}
     session, served = taught("openai", (422, json.dumps(detail)), says("openai"))

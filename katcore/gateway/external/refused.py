@@ -28,7 +28,7 @@ NEEDED = frozenset(
 NEEDED_INSIDE = frozenset(
     ["role", "content", "type", "text", "thinking", "signature", "data", "tool_calls", "id", "function", "name",
      "arguments", "tool_call_id", "tool_use_id", "input", "parameters", "input_schema", "source", "image_url",
-     "is_error", "refusal"]
+     "is_error", "refusal", "description"]
 )  # fmt: skip
 OPTIONAL_HEADERS = ("anthropic-beta",)
 NOT_LOOKED_INTO = frozenset(["parameters", "input_schema", "input", "arguments", "source", "image_url"])
@@ -70,6 +70,8 @@ class Refusals:
     def learn(self, body: Json, headers: dict[str, str], said: str) -> bool:
         """Whether an error names something of what was sent that can be left out: from now on it is."""
         found = list(_named(body, headers, said))
+        if "cannot both be" in said:
+            found = found[-1:]  # the one without the other is taken
         for each in found:
             if each not in self.fields:
                 self.fields[each] = None
