@@ -247,6 +247,7 @@ def test_kept_thinking(opened: Callable[..., Any], gateway: Gateway) -> None:
 
 
 def test_retry_after_a_failure(opened: Callable[..., Any], gateway: Gateway) -> None:
+    gateway._keep_alive_s = 30.0  # once a stream has begun, an error is a part of it
     engine, session, agent = opened(["Done."], client={"max_retries": 2})
     engine.fail = 1
     agent.user("Fix it.")

@@ -271,12 +271,12 @@ class GenerateContent(Base):
     def user(self, text: str) -> None:
         self.history.append({"role": "user", "parts": [{"text": text}]})
 
-    def _arguments(self, max_tokens: int | None = None) -> dict[str, Any]:
+    def _arguments(self, max_tokens: int | None = None, **more: Any) -> dict[str, Any]:
         config: dict[str, Any] = {"system_instruction": self.system, "http_options": {"headers": self.headers}}
         config |= {"max_output_tokens": max_tokens} if max_tokens else {}
         tool = {"name": "bash", "description": "Run it.", "parameters_json_schema": SCHEMA}
         config |= {"tools": [{"function_declarations": [tool]}]} if self.tools else {}
-        return {"model": "m", "contents": self.history, "config": config}
+        return {"model": "m", "contents": self.history, "config": config | more}
 
     def _ask(self, **options: Any) -> Said:
         """The history gets the content of each chunk, as the SDK's own chats keep it."""

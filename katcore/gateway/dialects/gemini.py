@@ -336,6 +336,6 @@ def _chosen(tools: list[Json] | None, given: Json) -> tuple[list[Json] | None, s
     known = {tool["function"]["name"] for tool in tools or []}
     if not isinstance(names, list) or not {str(name) for name in names} <= known:
         raise BadRequest("allowedFunctionNames must be names of functionDeclarations")
-    if names and tools:
+    if tools and (len(names) > 1 or (names and mode != "ANY")):  # one that must be called leaves the others shown
         tools = [tool for tool in tools if tool["function"]["name"] in names]
     return tools, "" if mode != "ANY" else names[0] if len(names) == 1 else ANY

@@ -150,7 +150,10 @@ def _translated(asked: Json, request: Request, said: dict[str, None]) -> Json:
     if form.get("type") == "json_schema":
         schema = (table(form.get("json_schema")) or form).get("schema")
         made["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
-    return made | (for_anthropic(request, None) if request.dialect == "gemini" else {})
+    named = {"type": "any"} if request.forced == ANY else {"type": "tool", "name": request.forced}
+    demanded = for_anthropic(request, named if request.forced else None)
+    config = table(demanded.get("output_config")) | table(made.get("output_config"))
+    return demanded | made | ({"output_config": config} if config else {})
 
 
 def _tool(function: Json, marks: dict[Any, Any]) -> Json:

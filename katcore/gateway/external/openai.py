@@ -57,7 +57,7 @@ def body(request: Request, params: SamplingParams, model: str, said: dict[str, N
     elif request.dialect == "openai-responses":
         made |= _of_responses(asked, said)
     elif request.dialect:
-        made |= _of_anthropic(asked, made["messages"], said)
+        made |= _of_anthropic(asked, request, made["messages"], said)
     tools = [tool for tool in asked.get("tools") or [] if table(tool).get("type") == "function"] if native else []
     made |= {"tools": tools or request.tools} if tools or request.tools else {}
     if native and tools and asked.get("tool_choice"):
@@ -96,7 +96,7 @@ def _of_responses(asked: Json, said: dict[str, None]) -> Json:
     return made | ({"response_format": form} if form.get("type") == "json_object" else {})
 
 
-def _of_anthropic(asked: Json, messages: list[Json], said: dict[str, None]) -> Json:
+def _of_anthropic(asked: Json, request: Request, messages: list[Json], said: dict[str, None]) -> Json:
     """Cache marks, of the system prompt and at the end of the conversation, and the output's format."""
     lost(asked, frozenset(["metadata", "output_config", "output_format", CACHE]), API, said)
     marks = [(messages[:1], mark(asked.get("system")))]
@@ -109,7 +109,7 @@ def _of_anthropic(asked: Json, messages: list[Json], said: dict[str, None]) -> J
                 message["content"] = [{"type": "text", "text": message["content"], CACHE: wanted}]
     config = table(asked.get("output_config"))
     form = table(config.get("format") or asked.get("output_format"))
-    made = {"reasoning_effort": config["effort"]} if config.get("effort") else {}
+    made = for_openai(request)
     if form.get("type") == "json_schema":
         schema = {"name": "output", "schema": form.get("schema"), "strict": True}
         made["response_format"] = {"type": "json_schema", "json_schema": schema}
