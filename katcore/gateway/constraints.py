@@ -33,6 +33,8 @@ def grammar_of(chat: ChatModel, request: Request) -> str | None:
         return grammar(chat.turn, schema.schema, tools if chat.turn.call is not None else [], several)
     except NoGrammar as reason:
         raise BadRequest(f"{demanding(request)}: {reason}", code="unsupported_value") from None
+    except (TypeError, ValueError, AttributeError, RecursionError):  # what was read as a schema is none
+        raise BadRequest(f"{demanding(request)}: not a JSON Schema, or one nested too deeply") from None
 
 
 def demanding(request: Request) -> str:

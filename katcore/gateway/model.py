@@ -21,6 +21,7 @@ from katcore.gateway.dialects import Request
 from katcore.gateway.gate import Gate
 from katcore.gateway.messages import arguments_of
 from katcore.gateway.tree import Prompt, Sampled
+from katcore.gateway.voice import Voice
 from katcore.model.folder import ChatModel
 from katcore.records import Json, Task, content_id
 
@@ -86,9 +87,9 @@ class TokenModel:
     chat: ChatModel
     name: str
 
-    def constrain(self, request: Request) -> str | None:
+    def constrain(self, request: Request, voice: Voice | None = None) -> str | None:
         """The grammar that makes the model comply with what a request demands, if anything. Raises BadRequest."""
-        return grammar_of(self.chat, request)
+        return grammar_of(self.chat if voice is None else voice.chat, request)
 
     async def answer(
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told

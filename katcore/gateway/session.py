@@ -35,6 +35,7 @@ from katcore.gateway.prepared import Expressible
 from katcore.gateway.refusals import OVERFLOWED, REFUSED, Denied, Stopped, Unavailable, overflow
 from katcore.gateway.sampling import own_sampling, recorded, sampling_seed
 from katcore.gateway.tree import Prompt, RolloutTree, Sampled
+from katcore.gateway.voice import Voices
 from katcore.model.template import TemplateError
 from katcore.records import Boundary, Call, Exit, Node, content_id
 
@@ -115,6 +116,8 @@ class Session:
     def __post_init__(self) -> None:
         self.tree = RolloutTree(self.model.chat, self.history, self.rules, self.renderer)
         self.memo = Memo()
+        chat = self.model.chat
+        self._voices = Voices(chat) if self.agent_sampling and chat is not None else None
         self.tokens = 0
         self._started = time.monotonic() - self.gate.paused_seconds()
         self._failures = 0
@@ -195,13 +198,14 @@ class Session:
             if self.stop is not None:
                 raise Stopped(self.stop)
             constrain = getattr(self.model, "constrain", None)
-            grammar = None if constrain is None else constrain(request)
+            voice = self._voices.of(request.effort) if self._voices is not None else None
+            grammar = None if constrain is None else constrain(request, voice)
             number, self._next = self._next, self._next + 1
             if number >= self.caps.calls:
                 raise self._halt("turns", f"{self.caps.calls} model calls")
             try:
                 request = self._prepared(request)
-                prompt = self.tree.prompt(request.messages, request.tools, number, request.agent)
+                prompt = self.tree.prompt(request.messages, request.tools, number, request.agent, voice)
             except TemplateError as error:
                 raise BadRequest(str(error)) from None
             if self.model.chat is None:

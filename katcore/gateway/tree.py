@@ -21,6 +21,7 @@ from katcore.gateway.memo import Derived
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
 from katcore.gateway.outcomes import Rules, of_call, of_result
 from katcore.gateway.prompt import Delta, Known, Piece
+from katcore.gateway.voice import Voice
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
 from katcore.records import Boundary, Json, Node, Origin, Outcome, OutcomeBy, ToolCall
@@ -149,10 +150,16 @@ class RolloutTree:
 
     # ------------------------------------------------------------------ growing
 
-    def prompt(self, messages: list[Json], tools: list[Json] | None, turn: int, agent: str = "") -> Prompt:
-        """Find what is known of a prompt and add nodes for the rest. `agent`: the asker's id, where it has one."""
+    def prompt(
+        self, messages: list[Json], tools: list[Json] | None, turn: int, agent: str = "", voice: Voice | None = None
+    ) -> Prompt:
+        """Find what is known of a prompt and add nodes for the rest. `agent`: the asker's id, where it has one.
+
+        With a `voice` it is rendered by that one's template, and goes on from nothing that was not.
+        """
         keys, given = [self._key(message) for message in messages], self._tools_key(tools)
-        delta, path = self._extend(messages, tools, self._find(keys, given))
+        given += "" if voice is None else f" {voice.key}"
+        delta, path = self._extend(messages, tools, self._find(keys, given), voice)
         at = path[-1] if path else None
         boundary, lineage = self._branch(path, messages, keys, tools, agent) if delta.pieces else ("none", "")
         fresh: list[int] = []
@@ -215,13 +222,16 @@ class RolloutTree:
         self._ids.pop(-1 if above is None else above, None)
         self._ids[node.id] = ids
 
-    def _extend(self, messages: list[Json], tools: list[Json] | None, path: list[int]) -> tuple[Delta, list[int]]:
+    def _extend(
+        self, messages: list[Json], tools: list[Json] | None, path: list[int], voice: Voice | None
+    ) -> tuple[Delta, list[int]]:
         """The new ids after the deepest node of the path that the template can go on from."""
         if self.chat is None:
             return Delta([Piece(at, at + 1, []) for at in range(len(path), len(messages))]), path
+        chat, renderer = (self.chat, self._renderer) if voice is None else (voice.chat, voice.renderer)
         while True:
             try:
-                return self._renderer.extend(self.chat, messages, self._known(path), tools, self.history), path
+                return renderer.extend(chat, messages, self._known(path), tools, self.history), path
             except NotAnExtension:
                 path = path[:-1]
                 while path and path[-1] in self._open:

@@ -10,9 +10,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from katcore.model.calls import CallForm, form_of
 from katcore.model.completion import TextCall, first_call_end, parse_text, settled
@@ -48,6 +49,10 @@ class ChatModel:
     folder: Path
     tokenizer: Tokenizer
     template: ChatTemplate
+
+    def with_variables(self, variables: dict[str, Any]) -> ChatModel:
+        """The same model, whose template renders with these variables too."""
+        return replace(self, template=self.template.given(variables))
 
     @cached_property
     def digest(self) -> str:

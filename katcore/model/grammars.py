@@ -57,7 +57,7 @@ def _calls(turn: Turn, tools: Sequence[dict[str, Any]], several: bool) -> list[F
 
 
 def _call(form: CallText, function: dict[str, Any]) -> Format:
-    name, schema = str(function["name"]), function.get("parameters")
+    name, schema = str(function.get("name") or ""), function.get("parameters")
     if not _PLAIN.fullmatch(name):
         raise NoGrammar(f"the tool {name!r}: its name has other signs than letters, digits, '_', '-' and '.'")
     before, after = _text(form.before.replace(NAME, name)), _text(form.after.replace(NAME, name))
@@ -82,7 +82,8 @@ def _parameters(form: CallText, name: str, schema: Any) -> list[Format]:
     for key, given in properties.items():
         if any(mark in key for mark in form.marks):
             raise NoGrammar(f"the tool {name!r}: its parameter {key!r} cannot be written in this model's form")
-        parameter = _parameter(form, key, resolved(given, schema), schema)
+        of = resolved(given, schema)
+        parameter = _parameter(form, key, of if isinstance(of, dict) else {}, schema)
         found.append(parameter if key in required else {"type": "optional", "content": parameter})
     return found
 

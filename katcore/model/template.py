@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
+import jinja2.meta
 from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
@@ -56,11 +57,24 @@ class _GenerationTag(Extension):
 class ChatTemplate:
     """The templates of one model folder, by name; `default` unless tools are given and there is a `tool_use`."""
 
-    def __init__(self, sources: dict[str, str], special: dict[str, str], now: datetime | None = None) -> None:
+    def __init__(self, sources: dict[str, str], special: dict[str, Any], now: datetime | None = None) -> None:
         self.sources = sources
         self._special = special
         # One date for as long as this object lives: a prompt that crosses midnight must still extend its prefix.
         self._now = now or datetime.now()
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The names that the templates ask for and do not set themselves."""
+        environment = _environment(self._now.strftime)
+        found: set[str] = set()
+        for source in self.sources.values():
+            found |= jinja2.meta.find_undeclared_variables(environment.parse(source))
+        return frozenset(found)
+
+    def given(self, variables: dict[str, Any]) -> ChatTemplate:
+        """The same templates with values for some of their variables."""
+        return ChatTemplate(self.sources, self._special | variables, self._now)
 
     def render(self, messages: Sequence[Message], tools: Sequence[Tool] | None, add_generation_prompt: bool) -> str:
         """The conversation as text; TemplateError when the template has no place for it."""
