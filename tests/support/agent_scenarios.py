@@ -31,9 +31,9 @@ class Hands:
     """How to play an agent's model. `shell` and `spawn` make calls of its tools; no `spawn`: the reason why.
 
     `shortens` is in the prompts by which the agent asks for a summary (`DROPS`: it asks for none and leaves out turns),
-    empty when it never shortens its history, and `no_shortens` why. `ends`, `reports`: how it and its sub-agent end. `tells_exit`: its shell tool shows the model exit
-    statuses. `context` is what it is told of the model, small enough that it must shorten. `lines` of output it reads
-    at a time.
+    empty when it never shortens its history, and `no_shortens` why. `ends`, `reports`: how it and its sub-agent end.
+    `tells_exit`: its shell tool shows the model exit statuses. `context` is what it is told of the model, small enough
+    that it must shorten. `lines` of output it reads at a time.
     """
 
     shell: Callable[[str], Message]
@@ -185,8 +185,8 @@ class Played:
     part: Part
 
 
-def play(name: str, timeout_s: float = 180) -> Played:
-    """Run the agent's real binary in a real box, through the gateway, on the scenario."""
+def play(name: str, timeout_s: float = 180, table: str = "") -> Played:
+    """Run the agent's real binary in a real box, through the gateway, on the scenario; `table` changes its row."""
     hands = HANDS[name]
     part = Part(hands)
     engine = PlayedEngine(load(), part)
@@ -197,6 +197,7 @@ def play(name: str, timeout_s: float = 180) -> Played:
         timeout=timeout_s,
         context=hands.context,
         max_turns=40,
+        table=table,
     )
     service = Service(options, engine)
     try:
