@@ -185,8 +185,8 @@ class Played:
     part: Part
 
 
-def play(name: str, timeout_s: float = 180) -> Played:
-    """Run the agent's real binary in a real box, through the gateway, on the scenario."""
+def play(name: str, timeout_s: float = 180, table: str = "") -> Played:
+    """Run the agent's real binary in a real box, through the gateway, on the scenario; `table` changes its row."""
     hands = HANDS[name]
     part = Part(hands)
     engine = PlayedEngine(load(), part)
@@ -197,6 +197,7 @@ def play(name: str, timeout_s: float = 180) -> Played:
         timeout=timeout_s,
         context=hands.context,
         max_turns=40,
+        table=table,
     )
     service = Service(options, engine)
     try:
