@@ -107,11 +107,14 @@ async def _serve_engine(pipe: Connection, model: Path | None) -> None:
     app.router.add_post("/generate", generate)
     for dialect in DIALECTS:
         asked = dialect.parse(
-            json.dumps({"messages": [{"role": "user", "content": "?"}], "input": "?"}).encode(), Memo()
+            json.dumps({"messages": [{"role": "user", "content": "?"}], "input": "?", "contents": [{}]}).encode(),
+            Memo(),
         )
         events = dialect.stream(asked, "0", 100)
         streamed = events.start() + b"".join(events.finish(reply))
-        app.router.add_post(dialect.path, _straight(json.dumps(dialect.answer(asked, reply)).encode(), streamed))
+        straight = _straight(json.dumps(dialect.answer(asked, reply)).encode(), streamed)
+        for route in dialect.routes:
+            app.router.add_post(route.path, straight)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -50,7 +50,11 @@ def rollout(run: Run, options: RolloutOptions, files: Files = None) -> None:
     except BaseException:
         roller.forget()  # the process ends, and rollouts under way with it: nothing is waited for
         raise
+    for line in roller.said():
+        run.warn(line)
     roller.close()
+    if silent := run.counts.get("never_called"):
+        run.warn(f"{silent:g} attempts made no model call: their exits say why, kat-verify masks them")
 
 
 rollout_scaffolds.register(kat)

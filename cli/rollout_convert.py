@@ -23,18 +23,28 @@ def convert(run: Run, options: ConvertOptions, files: Files = None) -> None:
     lost_messages and lost_verdicts. Fields of a foreign row that a trajectory has no place for travel along in
     artifacts.origin: written in the same format, the row is what it was. With both --from and --to, rows of one format
     become rows of the other.
+
+    --from claude-code, cline or codex reads the logs that these agents leave on a developer's disk, files or folders
+    (~/.claude/projects, ~/.cline/data/sessions or the extension's tasks, ~/.codex/sessions): a trajectory of text for
+    each session, with its sub-agents, compactions, changes of mode and turns that were taken back as branches. Names of
+    home folders and of people, e-mail addresses, keys and tokens become placeholders, the same ones throughout a
+    session; removed_home_paths, removed_names, removed_emails and removed_secrets in the summary say how often. What
+    the logs do not tell is counted as lost_system_prompts, lost_attachments, lost_summaries (prompts that ask for one
+    are not logged) and lost_calls. Look at what comes out before you share it.
     """
     from katcore.errors import UsageError
     from katcore.records import Task, Trajectory
     from katcore.trajectory import convert, work
+    from katcore.trajectory.sessions.records import SESSIONS, session_items
 
     if options.to is None and options.source is None:
         raise UsageError("say which format: --to FORMAT or --from FORMAT")
     if options.to is not None:
         run.rows_only()
-    found = (
-        convert.foreign_items(options.source, files or [])
-        if options.source is not None
-        else work.items(run.read(files, Task, Trajectory), tasks=False)
-    )
+    if options.source in SESSIONS:
+        found = session_items(options.source, files or [], run.count)
+    elif options.source is not None:
+        found = convert.foreign_items(options.source, files or [])
+    else:
+        found = work.items(run.read(files, Task, Trajectory), tasks=False)
     run.stage(convert.items(found, options.to or "", options.paths, run.count), convert.emit)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def gateway(run: Run, options: GatewayOptions) -> None:
     """Serve agents over HTTP until interrupted, then write a trajectory for each key that was used.
 
-    Agents speak Anthropic Messages, OpenAI Chat Completions or OpenAI Responses, streamed or not, and need a base URL
-    and a key, no change. The engine sees exact tokens, and every call is kept. SIGINT or SIGTERM ends the service.
-    After kill -9, --recover with the same --journals writes what had been answered.
+    Agents speak Anthropic Messages, OpenAI Chat Completions, OpenAI Responses or Gemini's generateContent, streamed or
+    not, and need a base URL and a key, no change. The engine sees exact tokens, and every call is kept. SIGINT or
+    SIGTERM ends the service. After kill -9, --recover with the same --journals writes what had been answered.
     """
     from katcore.engine import SamplingParams
     from katcore.engine.names import check_placement, parse
@@ -70,6 +70,8 @@ def gateway(run: Run, options: GatewayOptions) -> None:
         served = Served(running, serving)
         made = list(_until_interrupted(run, running, served, service.keys))
         run.stage(_items(made), _payload)
+    for line in served.said():
+        run.warn(line)
     for session in served.sessions:
         session.journal.path.unlink(missing_ok=True)
 

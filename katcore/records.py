@@ -223,6 +223,9 @@ class Task(Struct, kw_only=True, gc=False, tag_field="schema", tag="kat.task/1")
 # ----------------------------------------------------------------------------------------- kat.trajectory
 
 Outcome = Literal["ok", "nonzero_exit", "invalid_arguments", "unknown_tool", "tool_error", "denied", "timeout"]
+OutcomeBy = Literal["parser", "schema", "rules", "agent", "exit_status"]
+"""Who says what became of a tool call: the parser of what was sampled, the tool schemas of the request, the rules for
+this agent's results, the agent itself (`is_error`), an exit status in the result."""
 Boundary = Literal["none", "compaction", "mode", "subagent", "title"]
 Origin = Literal["engine", "scripted", "reference", "external"]
 
@@ -235,12 +238,17 @@ class Scaffold(Struct, kw_only=True, gc=False):
 
 
 class ToolCall(Struct, kw_only=True, gc=False):
-    """One tool call of a sampled message; `span` is its [start, end) in the node's `token_ids`."""
+    """One tool call of a sampled message; `span` is its [start, end) in the node's `token_ids`.
+
+    `outcome` is null where nobody tells; `outcome_by` says who did. An `ok` without it is of an older record, where it
+    stood for results of which nothing was known.
+    """
 
     id: str = ""
     name: str = ""
     span: tuple[int, int] | None = None
     outcome: Outcome | None = None
+    outcome_by: OutcomeBy | None = None
 
 
 class Node(Struct, kw_only=True, gc=False):
@@ -280,7 +288,8 @@ class Sampling(Struct, kw_only=True, gc=False):
 class Call(Struct, kw_only=True, gc=False):
     """One model call through the gateway; `node` is the completion's node, null when the call failed.
 
-    `sampling` was in force, `asked` is what the agent wanted.
+    `sampling` was in force, `asked` is what the agent wanted. `delivered`: whether the agent got the whole answer; of
+    one that it did not wait for nothing is trained. Null: not known.
     """
 
     id: int
@@ -296,6 +305,7 @@ class Call(Struct, kw_only=True, gc=False):
     logprob_temperature: float = 1.0
     engine: str = ""
     retries: int = 0
+    delivered: bool | None = None
     error: str | None = None
 
 

@@ -22,7 +22,7 @@ NOT_PRODUCED: dict[type[msgspec.Struct], tuple[str, ...]] = {
     records.Instruction: ("language",),
     records.Task: ("tools", "scaffold"),
     records.Node: ("routed_experts",),
-    records.Sampling: ("penalties", "grammar"),
+    records.Sampling: ("penalties",),
     records.Verdict: ("turn_rewards",),
     records.Pack: ("old_logprob", "ref_logprob"),
     records.Sample: tuple(records.Sample.__struct_fields__),

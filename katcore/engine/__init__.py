@@ -22,6 +22,8 @@ class SamplingParams:
     """Sampling parameters; `seed` makes one request reproducible on the embedded engine.
 
     `stop`: texts that end a completion; the token that completed one is the last of its ids.
+    `grammar`: a structural tag (`katcore.model.grammars`) that the completion follows; log-probs are then those among
+    the tokens that it allows. `grammar_tokens`: so many of the last input ids are what it describes already.
     """
 
     temperature: float = 1.0
@@ -32,6 +34,8 @@ class SamplingParams:
     stop_token_ids: tuple[int, ...] = ()
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    grammar: str | None = None
+    grammar_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import orjson
 
 from katcore.engine import Generation, SamplingParams, sglang_wire
 from katcore.engine import tensors as packing
-from katcore.engine.sglang_http import Attempts, Broken, ContextOverflow, Servers
+from katcore.engine.sglang_http import Attempts, Broken, ContextOverflow, GrammarRefused, Servers
 from katcore.errors import EngineError, InputError
 from katcore.model.weight_files import check_files
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["ContextOverflow", "SGLangEngine"]
+__all__ = ["ContextOverflow", "GrammarRefused", "SGLangEngine"]
 _EMBEDDED = "kat-embedded/"
 T = TypeVar("T")
 
@@ -49,8 +49,11 @@ class SGLangEngine:
         self._sent: dict[str, str] = {}
 
     async def generate(self, input_ids: list[int], params: SamplingParams, rid: str = "") -> Generation:
-        """Sample one completion of `input_ids`; ContextOverflow when it does not fit. `rid`: a name to abort it by."""
-        body = _body(input_ids, params)
+        """Sample one completion of `input_ids`; ContextOverflow when it does not fit. `rid`: a name to abort it by.
+
+        GrammarRefused for a grammar that is not taken.
+        """
+        body = await self._begun(input_ids, params)
         with self._named(rid) as named:
             data = await self._servers.ask_one("/generate", lambda attempt: body | named(attempt), input_ids)
         return self._read("/generate", lambda: sglang_wire.generation(self._servers.table("/generate", data)))
@@ -77,8 +80,9 @@ class SGLangEngine:
         attempts, got = Attempts(self._servers, input_ids), list[int]()
         with self._named(rid) as named:
             while len(got) < params.max_new_tokens:
-                left = replace(params, max_new_tokens=params.max_new_tokens - len(got)) if got else params
-                body = _body(input_ids + got if got else input_ids, left) | {"stream": True} | named(attempts.number)
+                left = going_on(params, len(got))
+                body = await self._begun(input_ids + got if got else input_ids, left)
+                body |= {"stream": True} | named(attempts.number)
                 try:
                     async with aclosing(self._parts(attempts, body)) as parts:
                         async for part in parts:
@@ -178,6 +182,16 @@ class SGLangEngine:
             closing, self._closing = self._closing, None
             await asyncio.to_thread(closing)
 
+    async def _begun(self, input_ids: list[int], params: SamplingParams) -> dict[str, Any]:
+        """The body of /generate. EngineError where SGLang would begin a grammar anew in the middle of what it says."""
+        body = _body(input_ids, params)
+        if params.grammar is None or not params.grammar_tokens:
+            return body
+        info, *_ = await self._info("/server_info")
+        if not str(info.get("version", "")).startswith(_EMBEDDED):
+            raise EngineError(f"{self.name}: the completion was broken off, and SGLang goes on with no grammar")
+        return body | {"grammar_tokens": params.grammar_tokens}
+
     async def _info(self, path: str) -> list[dict[str, Any]]:
         return await self._servers.ask_all_json("GET", path)
 
@@ -225,6 +239,13 @@ class SGLangEngine:
             yield named
         finally:
             self._sent.pop(own, None)
+
+
+def going_on(params: SamplingParams, done: int) -> SamplingParams:
+    """The parameters for the rest of a completion of which so many tokens stand behind the prompt."""
+    if not done:
+        return params
+    return replace(params, max_new_tokens=params.max_new_tokens - done, grammar_tokens=params.grammar_tokens + done)
 
 
 def _body(input_ids: list[int], params: SamplingParams) -> dict[str, Any]:

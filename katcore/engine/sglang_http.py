@@ -27,6 +27,10 @@ class ContextOverflow(EngineError):
     """Prompt and completion together exceed the model's context length."""
 
 
+class GrammarRefused(EngineError):
+    """The grammar of a request is none that the engine takes, or the engine takes none."""
+
+
 class Broken(Exception):
     """One attempt failed in a way that another may not."""
 
@@ -133,6 +137,8 @@ class Servers:
     def _refusal(self, where: str, message: str, status: int) -> EngineError:
         if status == 400 and "context length" in message:
             return ContextOverflow(f"{self.name}: {message}")
+        if status == 400 and "grammar" in message.lower():
+            return GrammarRefused(f"{self.name}: {message}")
         return EngineError(f"{self.name}: {where}{message}")
 
     def _event(self, path: str, data: bytes) -> dict[str, Any]:
@@ -144,7 +150,21 @@ class Servers:
             if status in _RETRIED:
                 raise Broken(f"{path} answered {status}: {message}")
             raise self._refusal(f"{path}: ", message, status if isinstance(status, int) else 400)
+        self._check_refused(path, table)
         return table
+
+    def _check_refused(self, path: str, event: dict[str, Any]) -> None:
+        """SGLang refuses a stream that it has begun by an event whose finish reason has the status of an error."""
+        meta = event.get("meta_info")
+        finish = meta.get("finish_reason") if isinstance(meta, dict) else None
+        if not isinstance(finish, dict) or finish.get("type") != "abort":
+            return
+        status = finish.get("status_code")
+        if isinstance(status, int) and status >= 400:
+            message = " ".join(str(finish.get("message")).split())[:500]
+            if status in _RETRIED:
+                raise Broken(f"{path} answered {status}: {message}")
+            raise self._refusal(f"{path}: ", message, status)
 
 
 class Attempts:

@@ -27,6 +27,8 @@ def sampling(params: SamplingParams) -> dict[str, Any]:
     }
     if params.stop:
         fields["stop"] = list(params.stop)
+    if params.grammar is not None:
+        fields["structural_tag"] = params.grammar
     return fields if params.seed is None else fields | {"sampling_seed": params.seed}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from katcore.records import Boundary, Call, Json, Node, Outcome
+from katcore.records import Boundary, Call, Json, Node, Outcome, OutcomeBy
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -25,7 +25,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     call: Call | None = None
     nodes: list[Node] = []
-    outcomes: list[tuple[int, int, Outcome]] = []
+    judged: list[tuple[int, int, Outcome, OutcomeBy]] = []
     renamed: list[tuple[int, str, Boundary]] = []
     part_of: int | None = None
     prompt: int | None = None
@@ -92,8 +92,9 @@ def read_journal(path: Path) -> Journaled:
         found.nodes += entry.nodes
         for number, lineage, boundary in entry.renamed:
             found.nodes[number].lineage, found.nodes[number].boundary = lineage, boundary
-        for node, index, outcome in entry.outcomes:
-            found.nodes[node].tool_calls[index].outcome = outcome
+        for node, index, outcome, by in entry.judged:
+            call = found.nodes[node].tool_calls[index]
+            call.outcome, call.outcome_by = outcome, by
         if entry.call is not None:
             found.calls.append(entry.call)
             found.unfinished.pop(entry.call.id, None)

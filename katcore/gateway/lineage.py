@@ -4,8 +4,9 @@ In: where a prompt parts from the tree, and who asks, where the agent says so in
 `title`, `compaction`, `mode`, or `none`) and a name. Agents say little; the rest is read off the shape of their calls:
 
 - a root of its own with tools is a sub-agent, unless it holds what was sampled before (the same agent in another mode);
-- without tools it is the call that writes a compaction's summary when it holds what was sampled before: as turns of its
-  own, or quoted in one text; else it is a title, which knows only what the user said;
+- without tools it may be the call that writes a compaction's summary when it holds what was sampled before: as turns of
+  its own, or quoted in one text. It is one if a later call goes on from what it says; if none does it was a side call
+  (a title, a commit's message, a summary for people). All that knows only what the user said is a title at once;
 - a prompt that leaves out sampled turns of its conversation's last call is a compaction; one that leaves out only what
   users or tools said (a note that changes each turn) is a branch;
 - an assistant's turn that comes back changed is drift, and so named (`drift-1`).
@@ -14,7 +15,7 @@ In: where a prompt parts from the tree, and who asks, where the agent says so in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from katcore.gateway.messages import text_of
 from katcore.records import Boundary, Json, Node
@@ -35,6 +36,7 @@ class Lineages:
         self._agents: dict[str, str] = {}  # by lineage
         self._last: dict[tuple[str, int], int] = {}  # an agent's last completion under a root
         self._with_tools = False
+        self._summaries: dict[int, str] = {}  # completions that may be summaries -> a piece of what they say
         self.renamed: list[int] = []
         """Nodes whose lineage is another than when they were added; whoever writes that down clears it."""
 
@@ -43,14 +45,19 @@ class Lineages:
         self._count += 1
         return f"{kind}-{self._count}"
 
-    def seen(self, node: int, agent: str) -> None:
+    def seen(self, node: int, agent: str, fresh: Sequence[int] = ()) -> None:
         """Note that `agent` sent a prompt that ends at this node."""
+        self._went_on(fresh)
         self._agents.setdefault(self._nodes[node].lineage, agent)
         root = self._nodes[self._path(node)[-1]].message or {}
         self._with_tools = self._with_tools or bool(root.get("tools"))
 
     def answered(self, node: int) -> None:
         """Note that this completion is the last of its conversation so far."""
+        path = self._path(node)
+        root, turns = self._nodes[path[-1]], {self._nodes[each].turn for each in path}
+        if root.boundary == "compaction" and not (root.message or {}).get("tools") and len(turns) == 1:
+            self._summaries[node] = _piece(self._nodes[node].message or {})
         agent = self._agents.setdefault(self._nodes[node].lineage, self._agent_above(node))
         self._last[agent, self._path(node)[-1]] = node
 
@@ -60,13 +67,40 @@ class Lineages:
             self._set_aside()
             return "none", "main"
         kind: Boundary = "subagent" if tools else "title"
-        if not tools and (known_answers or self._quoted(text) >= QUOTED):
+        if self._summarised(text) or (not tools and (known_answers or self._quoted(text) >= QUOTED)):
             kind = "compaction"
         elif agent and agent not in self._agents.values():
             kind = "subagent"
         elif same_opening or (tools and known_answers):
             kind = "mode"
         return kind, self.name(kind)
+
+    def settle(self) -> None:
+        """Nothing follows any more: what nobody went on from was no compaction."""
+        for node in list(self._summaries):
+            name = self.name("title")
+            for each in self._path(node):
+                self._nodes[each].lineage = name
+                self._nodes[each].boundary = "title" if self._nodes[each].parent is None else "none"
+                self.renamed.append(each)
+        self._summaries.clear()
+
+    def _went_on(self, fresh: Sequence[int]) -> None:
+        """Find the summaries that these new messages of a prompt repeat, or follow."""
+        if not self._summaries or not fresh:
+            return
+        above = set(self._path(fresh[0]))
+        text = "\n".join(text_of((self._nodes[node].message or {}).get("content")) for node in fresh)
+        for node in [node for node in self._summaries if node in above or self._repeats(text, node)]:
+            del self._summaries[node]
+
+    def _summarised(self, text: str) -> bool:
+        """Whether a text repeats what may be a summary."""
+        return any(self._repeats(text, node) for node in self._summaries)
+
+    def _repeats(self, text: str, node: int) -> bool:
+        piece = self._summaries[node]
+        return len(piece) >= PIECE and piece in text
 
     def _quoted(self, text: str) -> int:
         """How many of the sampled turns a text repeats, by the longest plain piece of what each says or calls for."""

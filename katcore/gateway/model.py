@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from katcore.engine import Engine, SamplingParams, stream
-from katcore.engine.scripted import Script, answer
+from katcore.engine.scripted import Answers, Script
+from katcore.engine.sglang import going_on
+from katcore.gateway.constraints import grammar_of
 from katcore.gateway.dialects import Request
 from katcore.gateway.gate import Gate
 from katcore.gateway.messages import arguments_of
 from katcore.gateway.tree import Prompt, Sampled
+from katcore.gateway.voice import Voice
 from katcore.model.folder import ChatModel
 from katcore.records import Json, Task, content_id
 
@@ -27,16 +31,17 @@ PARSE_S = 0.05
 
 @dataclass(frozen=True)
 class Answer:
-    """A completion and why it ended: `stop` or `length`; `abort` when the engine gave it up.
+    """A completion and why it ended: `stop`, `tool_calls` or `length`; `abort` when the engine gave it up.
 
-    `prompt_tokens`, `completion_tokens`: what an endpoint says that tells no ids. `stopped_by`: the stop string in it.
+    An outside endpoint may say `refusal` or `content_filter`. `prompt_tokens`, `completion_tokens`: what an endpoint
+    says that tells no ids, None where it does not. `stopped_by`: the stop string in it.
     """
 
     sampled: Sampled
     finish_reason: str
     cached_tokens: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
     stopped_by: str = ""
 
 
@@ -82,21 +87,25 @@ class TokenModel:
     chat: ChatModel
     name: str
 
+    def constrain(self, request: Request, voice: Voice | None = None) -> str | None:
+        """The grammar that makes the model comply with what a request demands, if anything. Raises BadRequest."""
+        return grammar_of(self.chat if voice is None else voice.chat, request)
+
     async def answer(
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
         thinks = self.chat.decode(prompt.opening).rstrip().endswith("<think>")
-        growing = _Growing(self.chat, thinks, told, request.stop)
+        growing = _Growing(self.chat, thinks, told, request.stop, one_call=request.parallel is False)
         while True:
             pauses, ids, left = gate.pauses, prompt.ids, params
             if growing.ids:
                 ids = ids + growing.ids
-                left = replace(params, max_new_tokens=params.max_new_tokens - len(growing.ids))
+                left = going_on(params, len(growing.ids))
             async for part in stream(self.engine, ids, left):
                 growing.finish_reason = part.finish_reason
                 growing.add(part.token_ids, part.logprobs, part.versions)
                 growing.cached_tokens = growing.cached_tokens or part.cached_tokens
-                if growing.stopped_by:
+                if growing.cut:
                     break
             if growing.finish_reason != "abort" or gate.pauses == pauses:
                 break
@@ -114,18 +123,22 @@ class TokenModel:
 
 
 class _Growing:
-    """A completion in the making, over one or several generations. It ends with the token that completes a stop string.
+    """A completion in the making, over one or several generations. It ends with the token that completes a stop string,
+    and where it may hold but `one_call`, with that call as soon as another begins.
 
-    `before` is the text up to that string. What an engine has sampled behind it by then is dropped.
+    `before` is the text up to the string. What an engine has sampled behind it by then is dropped: it has been `cut`.
     """
 
-    def __init__(self, chat: ChatModel, thinks: bool, told: Told, stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, chat: ChatModel, thinks: bool, told: Told, stop: Sequence[str] = (), one_call: bool = False
+    ) -> None:
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.versions: list[tuple[int, str]] = []
         self.finish_reason = ""
         self.cached_tokens = 0
-        self.stopped_by, self.before = "", ""
+        self.stopped_by, self.before, self.cut = "", "", False
+        self._one_call = one_call
         self._chat, self._thinks, self._told, self._stop = chat, thinks, told, stop
         self._sent, self._at = 0, 0.0
 
@@ -137,8 +150,12 @@ class _Growing:
         self.ids += ids
         self.logprobs += logprobs
         self._look_for_stops()
-        now = time.monotonic()
-        if now - self._at < PARSE_S or not ids or self.finish_reason in ("stop", "length"):
+        now, ended = time.monotonic(), self.finish_reason in ("stop", "length")
+        if not ended and (now - self._at < PARSE_S or not ids):
+            return
+        if self._one_call and not self.cut:
+            self._look_for_calls()
+        if ended or self.cut:
             return  # the whole comes next, and is journalled once
         self._at = now
         reasoning, text = self._chat.settled(self.ids, self._thinks)
@@ -152,8 +169,17 @@ class _Growing:
         if found is None:
             return
         at, self.stopped_by = found
-        self.before, self.finish_reason = text[:at], "stop"
+        self.before = text[:at]
         _, size = self._chat.tokenizer.span(self.ids, at, at + len(self.stopped_by))
+        self._end_at(size)
+
+    def _look_for_calls(self) -> None:
+        size = self._chat.up_to_second_call(self.ids, self._thinks)
+        if size is not None:
+            self._end_at(size)
+
+    def _end_at(self, size: int) -> None:
+        self.finish_reason, self.cut = "stop", True
         del self.ids[size:], self.logprobs[size:]
         self.versions = [(start, version) for start, version in self.versions if start < size]
 
@@ -167,6 +193,10 @@ class ScriptedModel:
     task: Task
     sample: int
 
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self.script, self.task, self.sample)
+
     @property
     def name(self) -> str:
         return self.script.name
@@ -174,7 +204,7 @@ class ScriptedModel:
     async def answer(
         self, prompt: Prompt, request: Request, params: SamplingParams, turn: int, seed: str, gate: Gate, told: Told
     ) -> Answer:
-        wanted = answer(self.script, self.task, self.sample, turn)
+        wanted = self._answers.next(turn, prompt.lineage, with_tools=bool(request.tools))
         return Answer(written(self.chat, wanted, request, seed), "stop")
 
 

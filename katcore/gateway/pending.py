@@ -1,20 +1,30 @@
-"""An answer on its way: who waits for it sees it grow, and may leave without stopping it."""
+"""An answer on its way: who waits for it sees it grow, may leave without stopping it, and is noted."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from katcore.gateway.dialects import Reply
+from katcore.records import Call
 
 
 class PendingAnswer:
-    """The answer of a call under way; `reasoning` and `text` are as much of it as is sure and in the journal."""
+    """The answer of a call under way; `reasoning` and `text` are as much of it as is sure and in the journal.
+
+    `waiting` counts the requests that want it, a retry's among them; `delivered`: one of them has all of it. `call` is
+    its record, once there is one.
+    """
 
     task: asyncio.Task[Reply]
 
-    def __init__(self, identity: str) -> None:
+    def __init__(self, identity: str, retries: int = 0) -> None:
         self.identity = identity
+        self.retries = retries
+        self.waiting = 0
+        self.delivered = False
+        self.call: Call | None = None
         self.prompt_tokens = 0
         self.reasoning = ""
         self.text = ""
@@ -24,6 +34,23 @@ class PendingAnswer:
     def failed(self) -> bool:
         """Whether the call has ended without an answer."""
         return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
+
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """A context in which a request waits for it; left by an exception where the answer did not arrive."""
+        self.waiting += 1
+        try:
+            yield
+            self.delivered = True
+        finally:
+            self.waiting -= 1
+            self.mark()
+
+    def mark(self) -> None:
+        """Write into the call's record whether the answer has arrived, where that is known."""
+        if self.call is not None and (self.delivered or self.waiting == 0):
+            self.call.delivered = self.delivered
+            self.call.retries = self.retries
 
     @property
     def seen(self) -> tuple[int, int]:

@@ -1,12 +1,31 @@
-"""Errors that an agent gets for a call, where it is the session that refuses it."""
+"""Errors that an agent gets for a call, where the session refuses it or what answers does."""
 
 from __future__ import annotations
 
+from katcore.errors import EngineError
 from katcore.gateway.dialects import BadRequest
 from katcore.records import Exit
 
 OVERFLOWED = "Stopped: context: "
 """How a call's error text begins when its prompt was too long for the context."""
+REFUSED = "Refused: "
+"""How a call's error text begins when an outside endpoint refused what the agent asked for."""
+
+
+class Refused(BadRequest):
+    """An outside endpoint refuses this request, in its own words: the agent's affair, and no failure of the engine."""
+
+
+class Denied(EngineError):
+    """An outside endpoint does not take the key, or nobody pays: no call can be answered."""
+
+
+class Away(EngineError):
+    """An outside endpoint is away or busy, after all tries; `status` and `word`, its error's code, are its own."""
+
+    def __init__(self, message: str, status: int, word: str) -> None:
+        super().__init__(message)
+        self.status, self.word = status, word
 
 
 class Stopped(BadRequest):
@@ -20,8 +39,9 @@ class Stopped(BadRequest):
 class Unavailable(BadRequest):
     """The engine did not answer: the agent's client may try again."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, code="engine_error", status=503)
+    def __init__(self, reason: EngineError | str) -> None:
+        code, status = (reason.word, reason.status) if isinstance(reason, Away) else ("engine_error", 503)
+        super().__init__(str(reason), code=code, status=status)
 
 
 def overflow(detail: str) -> Stopped:

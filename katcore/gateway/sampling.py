@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from katcore.engine import SamplingParams
 from katcore.gateway.dialects import BadRequest, Request
+from katcore.pool import seed_for
 from katcore.records import Json, Sampling
 
 AGENT_SAMPLING = ("temperature", "top_p", "top_k", "min_p")
@@ -20,6 +21,22 @@ def own_sampling(request: Request, params: SamplingParams) -> SamplingParams:
     return replace(params, **own)
 
 
+def sampling_seed(request: Request, seed: int, number: int, own: bool) -> int:
+    """The seed of a session's call with that number; with `own`, the agent's seed decides where it gives one.
+
+    Then the same prompt gives the same answer again within a session, and another in another sample's. 31 bits: engines
+    take no more.
+    """
+    key = f"seed {request.seed}" if own and request.seed is not None else f"call {number}"
+    return seed_for(seed, key) & 0x7FFFFFFF
+
+
 def recorded(params: SamplingParams) -> Sampling:
     """The parameters as kat.trajectory has them."""
-    return Sampling(temperature=params.temperature, top_p=params.top_p, top_k=params.top_k, min_p=params.min_p)
+    return Sampling(
+        temperature=params.temperature,
+        top_p=params.top_p,
+        top_k=params.top_k,
+        min_p=params.min_p,
+        grammar=params.grammar,
+    )

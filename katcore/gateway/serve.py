@@ -80,6 +80,10 @@ class Served:
         if self._external is not None:
             self.gateway.call(self._external.close())
 
+    def said(self) -> list[str]:
+        """Lines for people about what an outside endpoint was not given, or was taken to mean."""
+        return [] if self._external is None else self._external.said()
+
     def table(self) -> list[str]:
         """The sessions as they are now, a line each, for somebody who watches."""
         head = f"{'session':<14}{'calls':>7}{'open':>6}{'tokens':>10}{'last':>8}  state"

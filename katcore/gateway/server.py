@@ -1,9 +1,10 @@
 """The gateway's HTTP server: a thread with an event loop of its own inside the rollout process.
 
 In: requests over a unix socket of each session's own, or over one TCP port. A request must carry the session's key (as
-a bearer token or in `x-api-key`) and, on a unix socket, come through that session's socket: an unknown key gets 401, a
-released one 409. Out: replies, whole or streamed. There are no routes for administration: sessions are opened and
-closed, and generation paused and resumed, by calling this object. Metrics are served on an address of their own.
+a bearer token, in `x-api-key`, or as Google's clients do) and, on a unix socket, come through that session's socket: an
+unknown key gets 401, a released one 409. Out: replies, whole or streamed. There are no routes for administration:
+sessions are opened and closed, and generation paused and resumed, by calling this object. Metrics are served on an
+address of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,12 +22,15 @@ from typing import Any, TypeVar
 import msgspec
 import uvloop
 from aiohttp import web
+from aiohttp.web_protocol import RequestPayloadError
 
 from katcore.disk.scratch import new_folder
 from katcore.engine import Engine, SamplingParams
 from katcore.errors import KatError
-from katcore.gateway.dialects import BadRequest, Dialect, Reply
+from katcore.gateway.call_ids import adopted
+from katcore.gateway.dialects import BadRequest, CountsTokens, Dialect, Reply, Route
 from katcore.gateway.dialects.anthropic_messages import AnthropicMessages
+from katcore.gateway.dialects.gemini import MODELS, Gemini
 from katcore.gateway.dialects.openai_chat import OpenAIChat
 from katcore.gateway.dialects.openai_responses import OpenAIResponses
 from katcore.gateway.gate import Gate
@@ -35,16 +40,22 @@ from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.journal import Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
+from katcore.gateway.outcomes import Rules
+from katcore.gateway.prepared import Expressible
 from katcore.gateway.session import GRACE_S, Caps, Session, Trace
 from katcore.gateway.stream import stream_answer
-from katcore.records import Outcome
+from katcore.model.folder import ChatModel
+from katcore.records import Json
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
-DIALECTS: tuple[Dialect, ...] = (AnthropicMessages(), OpenAIChat(), OpenAIResponses())
+ANTHROPIC, GEMINI = AnthropicMessages(), Gemini()
+DIALECTS: tuple[Dialect, ...] = (ANTHROPIC, OpenAIChat(), OpenAIResponses(), GEMINI)
+COUNTING: tuple[CountsTokens, ...] = (ANTHROPIC, GEMINI)
 LARGEST_BODY = 64 << 20
 AGENT_HEADERS = ("x-claude-code-agent-id", "x-session-id", "session_id", "session-id", "thread-id")
 """Headers in which agents tell their conversations apart: Claude Code's sub-agents, OpenCode, Codex."""
+KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 
 
 class Gateway:
@@ -74,6 +85,7 @@ class Gateway:
         self._sessions: dict[str, Session] = {}  # by key
         self._released: set[str] = set()
         self._renderers: dict[str, IncrementalRenderer] = {}  # by tokenizer and template
+        self._expressible: dict[str, Expressible] = {}
         self.metrics.gauge("sessions_open", "Sessions open.", lambda: len(self._sessions))
         self.metrics.gauge("calls_in_flight", "Calls in flight.", self._in_flight)
         self.metrics.gauge("paused", "Paused.", lambda: float(self.gate.paused))
@@ -110,7 +122,7 @@ class Gateway:
         sampling: SamplingParams,
         history: History,
         seed: int = 0,
-        outcome: Callable[[str], Outcome] | None = None,
+        rules: Rules | None = None,
         agent_sampling: bool = False,
         hook: Hook | None = None,
     ) -> Session:
@@ -128,16 +140,20 @@ class Gateway:
             seed=seed,
             journal=journal,
             socket=self._folder / f"{secrets.token_hex(6)}.sock",
-            outcome=outcome,
+            rules=rules,
             agent_sampling=agent_sampling,
             history=history,
             hook=hook,
             renderer=self._renderers.setdefault(header["tokenizer"], IncrementalRenderer()),
+            expressible=self._expressible_by(model.chat),
             gate=self.gate,
             metrics=self.metrics,
         )
         self.call(self._listen(session))
         return session
+
+    def _expressible_by(self, chat: ChatModel | None) -> Expressible | None:
+        return None if chat is None else self._expressible.setdefault(chat.digest, Expressible(chat))
 
     def close_session(self, session: Session) -> Trace:
         """Release the key, take the socket away, and return what was recorded. The journal stays open for removal."""
@@ -197,10 +213,17 @@ class Gateway:
     async def _start(self, tcp: tuple[str, int] | None, metrics: tuple[str, int] | None) -> web.AppRunner:
         app = web.Application(client_max_size=LARGEST_BODY)
         for dialect in DIALECTS:
-            app.router.add_post(dialect.path, self._handler(dialect))
-        app.router.add_post("/v1/messages/count_tokens", self._count_tokens)
+            for route in dialect.routes:
+                app.router.add_post(route.path, self._handler(dialect, route))
+        for counter in COUNTING:
+            for path in counter.counting:
+                app.router.add_post(path, self._counter(counter))
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/models/{name:.+}", self._models)
+        app.router.add_get(MODELS[0], self._gemini_models)
+        app.router.add_get(f"{MODELS[0]}/{{model:.+}}", self._gemini_models)
         app.router.add_head("/", _alive)
+        app.router.add_route("*", "/{path:.*}", _nowhere)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         if tcp is not None:
@@ -259,7 +282,8 @@ class Gateway:
     def _session(self, request: web.Request) -> Session:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else ""
-        for given in (request.headers.get("x-api-key", ""), key):
+        keys = [request.headers.get(name, "") for name in KEY_HEADERS]
+        for given in (*keys, key, request.query.get("key", "")):
             session = self._sessions.get(given)
             if session is not None and self._through(session, request):
                 return session
@@ -272,35 +296,55 @@ class Gateway:
         name = None if request.transport is None else request.transport.get_extra_info("sockname")
         return not isinstance(name, str) or name == str(session.socket)
 
-    def _handler(self, dialect: Dialect) -> Handler:
+    def _handler(self, dialect: Dialect, route: Route) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = self._session(request)
             body = await request.read()
-            asked = replace(dialect.parse(body, session.memo), agent=_agent(request))
-            pending = session.ask(asked, dialect.name, body, _retry(request))
-            if asked.stream:
-                return await stream_answer(request, dialect, asked, pending, self._keep_alive_s)
-            reply: Reply = await asyncio.shield(pending.task)
-            whole = msgspec.json.encode(dialect.answer(asked, reply))
-            return web.Response(body=whole, content_type="application/json", charset="utf-8")
+            asked = replace(dialect.parse(body, session.memo), agent=_agent(request), **_said_by(route, request))
+            asked = adopted(asked, session.tree) if asked.unnamed else asked
+            if session.model.chat is None:  # an outside endpoint may know more of it than the normalised form has
+                betas = request.headers.get("anthropic-beta", "")
+                asked = replace(asked, body=body, dialect=dialect.name, betas=betas)
+            pending = session.ask(asked, dialect.name, _retry(request))
+            gone = web.Response()  # which nobody reads
+            with suppress(ConnectionResetError), pending.wanted():
+                if asked.stream:
+                    return await stream_answer(request, dialect, asked, pending, self._keep_alive_s)
+                reply: Reply = await asyncio.shield(pending.task)
+                whole = msgspec.json.encode(dialect.answer(asked, reply))
+                response = web.Response(body=whole, content_type="application/json", charset="utf-8")
+                await response.prepare(request)
+                await response.write_eof()
+                return response
+            return gone
 
         return _refusing(dialect, handle)
 
-    async def _count_tokens(self, request: web.Request) -> web.StreamResponse:
+    def _counter(self, dialect: CountsTokens) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = self._session(request)
-            asked = DIALECTS[0].parse(await request.read(), session.memo)
-            return web.json_response({"input_tokens": session.count(asked)})
+            asked = dialect.parse(await request.read(), session.memo)
+            return web.json_response(dialect.counted(session.count(asked)))
 
-        return await _refusing(DIALECTS[0], handle)(request)
+        return _refusing(dialect, handle)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         async def handle(request: web.Request) -> web.StreamResponse:
-            name = self._session(request).model.name
-            model = {"id": name, "object": "model", "created": 0, "owned_by": "kat", "type": "model"}
-            return web.json_response({"object": "list", "data": [model], "has_more": False})
+            own = self._session(request).model.name
+            model = _model(request.match_info.get("name", own))
+            listed = {"object": "list", "data": [model], "has_more": False, "first_id": own, "last_id": own}
+            return web.json_response(model if "name" in request.match_info else listed)
 
-        return await _refusing(DIALECTS[1], handle)(request)
+        return await _refusing(_dialect_of(request), handle)(request)
+
+    async def _gemini_models(self, request: web.Request) -> web.StreamResponse:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            session = self._session(request)
+            name = request.match_info.get("model", session.model.name)
+            model = GEMINI.model(name, session.caps.context, session.caps.completion)
+            return web.json_response(model if "model" in request.match_info else {"models": [model]})
+
+        return await _refusing(GEMINI, handle)(request)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         body, content_type = self.metrics.exposition(request.headers.get("Accept", ""))
@@ -318,6 +362,9 @@ def _refusing(dialect: Dialect, handle: Handler) -> Handler:
             return await handle(request)
         except BadRequest as error:
             return web.json_response(dialect.error(str(error), error.code, error.status), status=error.status)
+        except RequestPayloadError:  # among them a body that is not encoded as its header says
+            text = "the body is not encoded as its headers say"
+            return web.json_response(dialect.error(text, "invalid_request_error", 400), status=400)
         except web.HTTPRequestEntityTooLarge:
             return web.json_response(dialect.error("the body is too large", "too_large", 413), status=413)
         except asyncio.CancelledError:
@@ -326,8 +373,42 @@ def _refusing(dialect: Dialect, handle: Handler) -> Handler:
     return handled
 
 
+def _model(name: str) -> Json:
+    """A model as clients of any dialect read it; whatever they call it, it answers."""
+    when = "1970-01-01T00:00:00Z"
+    told: Json = {"id": name, "object": "model", "created": 0, "owned_by": "kat"}
+    return {**told, "type": "model", "display_name": name, "created_at": when}
+
+
+def _dialect_of(request: web.Request) -> Dialect:
+    """The dialect in which a client wants an error on a path that is not one dialect's alone."""
+    if "anthropic-version" in request.headers or request.path.startswith("/v1/messages"):
+        return ANTHROPIC
+    if "x-goog-api-key" in request.headers or request.path.startswith("/v1beta"):
+        return GEMINI
+    return DIALECTS[1]
+
+
+async def _nowhere(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if any(request.path == route.path for dialect in DIALECTS for route in dialect.routes):
+            told = f"{request.method} is not how {request.path} is asked"
+            raise BadRequest(told, code="method_not_allowed", status=405)
+        raise BadRequest(f"there is nothing at {request.method} {request.path[:200]}", code="not_found", status=404)
+
+    return await _refusing(_dialect_of(request), handle)(request)
+
+
 async def _alive(request: web.Request) -> web.Response:
     return web.Response()
+
+
+def _said_by(route: Route, request: web.Request) -> dict[str, Any]:
+    """What of a request stands in its address and not in its body."""
+    if route.stream is None:
+        return {}
+    sse = not route.stream or request.query.get("alt") == "sse"
+    return {"model": request.match_info["model"], "stream": route.stream, "sse": sse}
 
 
 def _agent(request: web.Request) -> str:

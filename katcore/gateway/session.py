@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from katcore.engine import SamplingParams
-from katcore.engine.sglang import ContextOverflow
+from katcore.engine.sglang import ContextOverflow, GrammarRefused
 from katcore.errors import EngineError, KatError
+from katcore.gateway.constraints import demanding
 from katcore.gateway.dialects import BadRequest, Reply, Request
 from katcore.gateway.gate import Gate
 from katcore.gateway.history import History
@@ -29,13 +29,15 @@ from katcore.gateway.journal import Entry, Journal
 from katcore.gateway.memo import Memo
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, AnswerPart, Model, written
+from katcore.gateway.outcomes import Rules
 from katcore.gateway.pending import PendingAnswer
-from katcore.gateway.refusals import OVERFLOWED, Stopped, Unavailable, overflow
-from katcore.gateway.sampling import own_sampling, recorded
+from katcore.gateway.prepared import Expressible
+from katcore.gateway.refusals import OVERFLOWED, REFUSED, Denied, Stopped, Unavailable, overflow
+from katcore.gateway.sampling import own_sampling, recorded, sampling_seed
 from katcore.gateway.tree import Prompt, RolloutTree, Sampled
+from katcore.gateway.voice import Voices
 from katcore.model.template import TemplateError
-from katcore.pool import seed_for
-from katcore.records import Call, Exit, Node, Outcome, content_id
+from katcore.records import Boundary, Call, Exit, Node, content_id
 
 REMEMBERED = 8
 """How many answered requests are kept for a late retry."""
@@ -43,6 +45,7 @@ GRACE_S = 2.0
 """Seconds that a call in flight is given when its session closes."""
 LOOK_S = 0.5
 """Seconds between two checks whether a call has used up its time, pauses of the gateway left out."""
+NEVER_CALLED = "the agent made no model call"
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ class _CallUnderWay:
     request: Request
     prompt: Prompt
     began: float
-    digest: str
     pending: PendingAnswer
+    grammar: str | None = None
 
 
 @dataclass(eq=False)
@@ -98,10 +101,11 @@ class Session:
     journal: Journal
     history: History
     socket: Path | None = None
-    outcome: Callable[[str], Outcome] | None = None
+    rules: Rules | None = None
     agent_sampling: bool = False
     hook: Hook | None = None
     renderer: IncrementalRenderer = field(default_factory=IncrementalRenderer)
+    expressible: Expressible | None = None
     gate: Gate = field(default_factory=Gate)
     metrics: Metrics = field(default_factory=Metrics)
     stop: Exit | None = None
@@ -110,44 +114,51 @@ class Session:
     """A mistake of ours in answering, such as tokens that do not add up: raised when the session closes."""
 
     def __post_init__(self) -> None:
-        self.tree = RolloutTree(self.model.chat, self.history, self.outcome, self.renderer)
+        self.tree = RolloutTree(self.model.chat, self.history, self.rules, self.renderer)
         self.memo = Memo()
+        chat = self.model.chat
+        self._voices = Voices(chat) if self.agent_sampling and chat is not None else None
         self.tokens = 0
         self._started = time.monotonic() - self.gate.paused_seconds()
         self._failures = 0
         self._asked = 0
         self._next = 0
         self._written = 0
-        self._known: dict[str, PendingAnswer] = {}
+        self._known: dict[Hashable, PendingAnswer] = {}
         self._running: set[asyncio.Task[Reply]] = set()
-        self._retries: dict[str, int] = {}
         self._slots = asyncio.Semaphore(self.caps.concurrent)
 
     # ------------------------------------------------------------------ answering
 
-    def ask(self, request: Request, dialect: str, body: bytes, retry: int) -> PendingAnswer:
-        """Begin to answer a request; a retry of one that was or is being answered gets that one's answer."""
-        digest = hashlib.blake2b(body, digest_size=16).hexdigest()
-        known = self._known.get(digest)
-        if retry > 0:
-            self._retries[digest] = retry
-            if known is not None and not known.failed:
-                self.metrics.add("retries_coalesced")
-                return known
+    def ask(self, request: Request, dialect: str, retry: int) -> PendingAnswer:
+        """Begin to answer a request; a retry of one that was or is being answered gets that one's answer.
+
+        Clients' SDKs mark retries. Without a mark the same question is one while its answer has not arrived; it is
+        the same if the model would see the same: a client may ask for a stream first, and then for the whole.
+        """
+        question = self._question(request)
+        known = self._known.get(question)
+        if known is not None and not known.failed and (retry > 0 or not known.delivered):
+            known.retries = max(retry, known.retries + 1)
+            known.mark()
+            self.metrics.add("retries_coalesced")
+            return known
         self._asked += 1
-        pending = PendingAnswer(content_id(self.id, str(self._asked)))
-        pending.task = asyncio.ensure_future(self._complete(request, dialect, digest, pending))
+        pending = PendingAnswer(content_id(self.id, str(self._asked)), retry)
+        pending.task = asyncio.ensure_future(self._complete(request, dialect, pending))
         pending.task.add_done_callback(lambda _: pending.tell())
-        self._known[digest] = pending
+        self._known[question] = pending
         while len(self._known) > REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._running.add(pending.task)
         pending.task.add_done_callback(self._ended)
         return pending
 
-    async def complete(self, request: Request, dialect: str, body: bytes, retry: int) -> Reply:
+    async def complete(self, request: Request, dialect: str, retry: int) -> Reply:
         """The reply to a request; if the caller's wait is cancelled, the call goes on."""
-        return await asyncio.shield(self.ask(request, dialect, body, retry).task)
+        pending = self.ask(request, dialect, retry)
+        with pending.wanted():
+            return await asyncio.shield(pending.task)
 
     def count(self, request: Request) -> int:
         """The number of tokens of a prompt. BadRequest where the template refuses it."""
@@ -155,9 +166,21 @@ class Session:
         if chat is None:
             return sum(len(str(message)) for message in request.messages) // 4
         try:
-            return len(chat.encode_prompt(request.messages, request.tools))
+            return len(chat.encode_prompt(self._prepared(request).messages, request.tools))
         except TemplateError as error:
             raise BadRequest(str(error)) from None
+
+    def _question(self, request: Request) -> Hashable:
+        """What is equal for requests that ask the same."""
+        demands = (request.forced, request.stop, request.parallel, repr(request.schema))
+        return self.tree.keys_of(request.messages, request.tools), request.agent, demands
+
+    def _prepared(self, request: Request) -> Request:
+        """The request with its messages as the chat template can express them."""
+        if self.expressible is None:
+            return request
+        messages = self.expressible.prepared(request.messages)
+        return request if messages is request.messages else replace(request, messages=messages)
 
     @property
     def in_flight(self) -> int:
@@ -170,24 +193,27 @@ class Session:
         if error is not None and not isinstance(error, BadRequest):
             self.fault = error
 
-    async def _complete(self, request: Request, dialect: str, digest: str, pending: PendingAnswer) -> Reply:
+    async def _complete(self, request: Request, dialect: str, pending: PendingAnswer) -> Reply:
         async with self._slots:
             if self.stop is not None:
                 raise Stopped(self.stop)
-            if request.forced and self.model.chat is not None:
-                refused = "tool_choice must be auto or none: nothing makes this model call a tool"
-                raise BadRequest(refused, code="unsupported_value")
+            constrain = getattr(self.model, "constrain", None)
+            voice = self._voices.of(request.effort) if self._voices is not None else None
+            grammar = None if constrain is None else constrain(request, voice)
             number, self._next = self._next, self._next + 1
             if number >= self.caps.calls:
                 raise self._halt("turns", f"{self.caps.calls} model calls")
             try:
-                prompt = self.tree.prompt(request.messages, request.tools, number, request.agent)
+                request = self._prepared(request)
+                prompt = self.tree.prompt(request.messages, request.tools, number, request.agent, voice)
             except TemplateError as error:
                 raise BadRequest(str(error)) from None
+            if self.model.chat is None:
+                request = replace(request, written=self.tree.written(request.messages, prompt.node))
             started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name, asked=request.asked)
             pending.prompt_tokens = len(prompt.ids)
-            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), digest, pending)
+            under = _CallUnderWay(number, call, request, prompt, time.monotonic(), pending, grammar)
             try:
                 answer = await self._generate(under)
                 answer, decision = self._judged(under, answer)
@@ -208,8 +234,12 @@ class Session:
             raise self._halt("time", f"{self.caps.seconds:g} s") from None
         except ContextOverflow as error:
             raise overflow(str(error)) from error
+        except Denied as error:
+            raise self._halt("engine", str(error)) from error
+        except GrammarRefused as error:
+            raise BadRequest(f"{demanding(under.request)}: {error}", code="unsupported_value") from error
         except EngineError as error:
-            raise self._unavailable(str(error)) from error
+            raise self._unavailable(error) from error
         except KatError as error:
             raise BadRequest(str(error)) from error
         if answer.finish_reason == "abort":
@@ -278,17 +308,16 @@ class Session:
         if time.monotonic() - self.gate.paused_seconds() - self._started >= self.caps.seconds:
             raise self._halt("time", f"{self.caps.seconds:g} s")
         limit = min(room, left, self.caps.completion, request.max_tokens or self.caps.completion)
-        # 31 bits: engines take no more.
-        seed = seed_for(self.seed, f"call {under.number}") & 0x7FFFFFFF
+        seed = sampling_seed(request, self.seed, under.number, self.agent_sampling)
         stops = tuple(self.model.chat.stop_ids) if self.model.chat is not None else ()
-        params = replace(self.sampling, max_new_tokens=limit, seed=seed, stop_token_ids=stops)
+        params = replace(self.sampling, max_new_tokens=limit, seed=seed, stop_token_ids=stops, grammar=under.grammar)
         return own_sampling(request, params) if self.agent_sampling else params
 
     def _halt(self, kind: str, detail: str) -> Stopped:
         self.stop = self.stop or Exit(kind=kind, detail=detail)
         return Stopped(self.stop)
 
-    def _unavailable(self, reason: str) -> BadRequest:
+    def _unavailable(self, reason: EngineError | str) -> BadRequest:
         self._failures += 1
         if self._failures >= self.caps.failures:
             return self._halt("engine", f"{self._failures} failures in a row, the last: {reason}")
@@ -320,21 +349,24 @@ class Session:
         node = self.tree.completion(prompt, sampled, call.id)
         counted = len(sampled.token_ids) if sampled.token_ids is not None else answer.completion_tokens
         asked = len(prompt.ids) if sampled.token_ids is not None else answer.prompt_tokens
-        self.tokens += counted if sampled.target else 0
+        self.tokens += (counted or 0) if sampled.target else 0
         call.node = node.id
         call.seconds = round(time.monotonic() - under.began, 6)
         call.first_token_s = call.seconds if call.first_token_s is None else call.first_token_s
-        call.usage = {"prompt_tokens": asked, "completion_tokens": counted, "cached_tokens": answer.cached_tokens}
+        usage = {"prompt_tokens": asked, "completion_tokens": counted, "cached_tokens": answer.cached_tokens}
+        call.usage = {name: tokens for name, tokens in usage.items() if tokens is not None}  # endpoints may not say
         call.finish_reason = _finish(answer)
-        call.retries = self._retries.get(under.digest, 0)
+        call.retries = under.pending.retries
+        under.pending.call = call
+        under.pending.mark()
         self._write(under)
         self.metrics.answered(call)
         return Reply(
             id=under.pending.identity,
             message=sampled.message,
             finish_reason=call.finish_reason,
-            prompt_tokens=asked,
-            completion_tokens=counted,
+            prompt_tokens=asked or 0,
+            completion_tokens=counted or 0,
             cached_tokens=answer.cached_tokens,
             stopped_by=answer.stopped_by,
         )
@@ -351,12 +383,20 @@ class Session:
         self.calls.append(under.call)
         nodes = self.tree.nodes[self._written :]
         self._written = len(self.tree.nodes)
-        renamed = [(n, self.tree.nodes[n].lineage, self.tree.nodes[n].boundary) for n in self.tree.lineages.renamed]
-        self.tree.lineages.renamed.clear()
-        entry = Entry(call=under.call, nodes=nodes, outcomes=under.prompt.outcomes, renamed=renamed)
-        self.journal.append(entry)
+        self.journal.append(Entry(call=under.call, nodes=nodes, judged=under.prompt.judged, renamed=self._renamed()))
 
     # ------------------------------------------------------------------ ending
+
+    def _settle(self) -> None:
+        """Write down what only the end tells: which calls were a compaction's."""
+        self.tree.lineages.settle()
+        if renamed := self._renamed():
+            self.journal.append(Entry(renamed=renamed))
+
+    def _renamed(self) -> list[tuple[int, str, Boundary]]:
+        found = [(n, self.tree.nodes[n].lineage, self.tree.nodes[n].boundary) for n in self.tree.lineages.renamed]
+        self.tree.lineages.renamed.clear()
+        return found
 
     async def finish(self, grace_s: float = GRACE_S) -> Trace:
         """Give calls in flight `grace_s` seconds to end, then cancel them; returns what was recorded."""
@@ -366,6 +406,7 @@ class Session:
             for task in late:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+        self._settle()
         return Trace(self.tree.nodes, sorted(self.calls, key=lambda call: call.id), self.stop)
 
 
@@ -376,14 +417,21 @@ def _finish(answer: Answer) -> str:
 
 
 def cut_off(trace: Trace, said: Exit) -> Exit:
-    """Why a rollout ended: what the gateway stopped it for, else what the agent says, unless its last word was cut."""
+    """Why a rollout ended: what the gateway stopped it for, else what the agent says, unless its last word was cut.
+
+    An agent that never asked its model says nothing of it, whatever it says: a program that is missing, a wrong table.
+    """
     if trace.stop is not None:
         return trace.stop
+    if not trace.calls and said.kind in ("submitted", "agent_error", "time"):
+        return Exit(kind="agent_error", detail=": ".join(filter(None, (NEVER_CALLED, said.detail))))
     answered = [call for call in trace.calls if call.error is None]
     if said.kind == "submitted" and answered and answered[-1].finish_reason == "length":
         return Exit(kind="tokens", detail="the last answer was cut off")
     if said.kind == "agent_error" and trace.calls and trace.calls[-1].error:
         if trace.calls[-1].error.startswith(OVERFLOWED):
             return Exit(kind="context", detail=trace.calls[-1].error.removeprefix(OVERFLOWED))
+        if trace.calls[-1].error.startswith(REFUSED):  # what the agent asked for, not what was to answer
+            return Exit(kind=said.kind, detail=said.detail or trace.calls[-1].error)
         return Exit(kind="engine", detail=str(trace.calls[-1].error))
     return said

@@ -1,4 +1,4 @@
-"""An answer as server-sent events: what there is as soon as it is sure, and something now and then while there is none.
+"""An answer as a stream of events: what there is as soon as it is sure, and something now and then while there is none.
 
 Nothing is written before the first word or the first keep-alive: until then an error has an HTTP status of its own.
 """
@@ -6,7 +6,6 @@ Nothing is written before the first word or the first keep-alive: until then an 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from aiohttp import web
 
@@ -17,23 +16,23 @@ from katcore.gateway.pending import PendingAnswer
 async def stream_answer(
     request: web.Request, dialect: Dialect, asked: Request, pending: PendingAnswer, keep_alive_s: float
 ) -> web.StreamResponse:
-    """Send the answer as events; the call goes on when the agent leaves.
+    """Send the answer as events; the call goes on when the agent leaves, and ConnectionResetError says that it did.
 
     Raises BadRequest when the call fails before anything was written.
     """
     await pending.news((0, 0), keep_alive_s)
     if pending.failed:
         await asyncio.shield(pending.task)
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    kind = "text/event-stream" if asked.sse else "application/json"
+    response = web.StreamResponse(headers={"Content-Type": kind, "Cache-Control": "no-cache"})
     events = dialect.stream(asked, pending.identity, pending.prompt_tokens)
-    with contextlib.suppress(ConnectionResetError):
-        await response.prepare(request)
-        opening = events.start()
-        if not pending.task.done():
-            await response.write(opening)
-            await _grow(response, events, pending, keep_alive_s)
-            opening = b""
-        await response.write_eof(opening + _end(events, pending))
+    await response.prepare(request)
+    opening = events.start()
+    if not pending.task.done():
+        await response.write(opening)
+        await _grow(response, events, pending, keep_alive_s)
+        opening = b""
+    await response.write_eof(opening + _end(events, pending))
     return response
 
 

@@ -9,29 +9,39 @@ endpoint that tells no tokens) the tree has the same shape and no ids.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+import msgspec
 
 from katcore.gateway.history import History
 from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.lineage import Lineages
 from katcore.gateway.memo import Derived
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
+from katcore.gateway.outcomes import Rules, of_call, of_result
 from katcore.gateway.prompt import Delta, Known, Piece
+from katcore.gateway.voice import Voice
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
-from katcore.records import Boundary, Json, Node, Origin, Outcome, ToolCall
+from katcore.records import Boundary, Json, Node, Origin, Outcome, OutcomeBy, ToolCall
+
+Judgement = tuple[int, int, Outcome, OutcomeBy]
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt in the tree: the node it ends at, its ids with the opening of the assistant's turn, and what is new."""
+    """A prompt in the tree: the node it ends at, its ids with the opening of the assistant's turn, and what is new.
+
+    `judged`: what it tells of earlier tool calls, as (node, number of the call, outcome, who says so).
+    """
 
     node: int
     ids: list[int]
     opening: list[int]
     fresh: list[int]
-    outcomes: list[tuple[int, int, Outcome]]
+    judged: list[Judgement]
+    lineage: str = "main"
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class RolloutTree:
         self,
         chat: ChatModel | None,
         history: History,
-        outcome: Callable[[str], Outcome] | None = None,
+        rules: Rules | None = None,
         renderer: IncrementalRenderer | None = None,
     ) -> None:
         self.chat = chat
@@ -66,7 +76,7 @@ class RolloutTree:
         self.nodes: list[Node] = []
         self.history: History = history
         self.lineages = Lineages(self.nodes)
-        self._outcome = outcome
+        self._rules = rules
         self._keys: list[str] = []
         self._tools: list[str] = []  # of the root above each node
         self._children: dict[int | None, list[int]] = {}
@@ -95,6 +105,31 @@ class RolloutTree:
             found += each
         return found
 
+    def keys_of(self, messages: list[Json], tools: list[Json] | None) -> tuple[str, ...]:
+        """What these messages and tools say, as keys that are equal where it is the same."""
+        return (self._tools_key(tools), *map(self._key, messages))
+
+    def below(self, node: int | None, tools: list[Json] | None) -> list[Node]:
+        """The nodes that follow this one under these tools, the latest last."""
+        given = self._tools_key(tools)
+        return [self.nodes[child] for child in self._children.get(node, []) if self._tools[child] == given]
+
+    def written(self, messages: list[Json], node: int) -> dict[int, Json]:
+        """The messages of the prompt that ends at this node which were sampled here, by place, as they were recorded.
+
+        One that stands elsewhere in the tree (a shortened history) is the latest that says the same.
+        """
+        path = [each.id for each in self.path(node)]
+        known = {self._keys[each]: each for each in sorted(self._completions)}
+        found: dict[int, Json] = {}
+        for place, message in enumerate(messages):
+            at = path[place] if place < len(path) and path[place] in self._completions else None
+            if at is None and message.get("role") == "assistant":
+                at = known.get(self._key(message))
+            if at is not None:
+                found[place] = self.nodes[at].message or {}
+        return found
+
     def find(self, messages: list[Json], tools: list[Json] | None) -> list[int]:
         """The deepest known path that these messages begin with, as node ids; of equals, the latest."""
         return self._find([self._key(message) for message in messages], self._tools_key(tools))
@@ -115,14 +150,20 @@ class RolloutTree:
 
     # ------------------------------------------------------------------ growing
 
-    def prompt(self, messages: list[Json], tools: list[Json] | None, turn: int, agent: str = "") -> Prompt:
-        """Find what is known of a prompt and add nodes for the rest. `agent`: the asker's id, where it has one."""
+    def prompt(
+        self, messages: list[Json], tools: list[Json] | None, turn: int, agent: str = "", voice: Voice | None = None
+    ) -> Prompt:
+        """Find what is known of a prompt and add nodes for the rest. `agent`: the asker's id, where it has one.
+
+        With a `voice` it is rendered by that one's template, and goes on from nothing that was not.
+        """
         keys, given = [self._key(message) for message in messages], self._tools_key(tools)
-        delta, path = self._extend(messages, tools, self._find(keys, given))
+        given += "" if voice is None else f" {voice.key}"
+        delta, path = self._extend(messages, tools, self._find(keys, given), voice)
         at = path[-1] if path else None
         boundary, lineage = self._branch(path, messages, keys, tools, agent) if delta.pieces else ("none", "")
         fresh: list[int] = []
-        outcomes: list[tuple[int, int, Outcome]] = []
+        judged: list[Judgement] = []
         for piece in delta.pieces:
             for index in range(piece.start, piece.stop):
                 last = index == piece.stop - 1
@@ -134,12 +175,12 @@ class RolloutTree:
                 at = node.id
                 fresh.append(at)
                 self._open |= set() if last else {at}
-                outcomes += self._note_outcome(at)
+                judged += self._judge(at)
         if fresh:
             self.nodes[fresh[0]].boundary = boundary
         assert at is not None
-        self.lineages.seen(at, agent)
-        return Prompt(at, self.ids(at) + delta.opening, delta.opening, fresh, outcomes)
+        self.lineages.seen(at, agent, fresh)
+        return Prompt(at, self.ids(at) + delta.opening, delta.opening, fresh, judged, self.nodes[at].lineage)
 
     def completion(self, prompt: Prompt, sampled: Sampled, turn: int, lineage: str = "") -> Node:
         """Add the node of a completion: the opening of the turn as context, then what was sampled.
@@ -158,7 +199,7 @@ class RolloutTree:
             sampled=[(start, start + len(ids))] if ids and sampled.target else [],
             engine_logprobs=sampled.logprobs if sampled.target else None,
             versions=[(start + offset, version) for offset, version in sampled.versions],
-            tool_calls=[_shifted(call, start) for call in sampled.tool_calls],
+            tool_calls=self._checked(prompt.node, sampled, start),
             turn=turn,
             lineage=lineage or (self.lineages.name("branch") if forks else parent.lineage),
             origin=sampled.origin,
@@ -181,13 +222,16 @@ class RolloutTree:
         self._ids.pop(-1 if above is None else above, None)
         self._ids[node.id] = ids
 
-    def _extend(self, messages: list[Json], tools: list[Json] | None, path: list[int]) -> tuple[Delta, list[int]]:
+    def _extend(
+        self, messages: list[Json], tools: list[Json] | None, path: list[int], voice: Voice | None
+    ) -> tuple[Delta, list[int]]:
         """The new ids after the deepest node of the path that the template can go on from."""
         if self.chat is None:
             return Delta([Piece(at, at + 1, []) for at in range(len(path), len(messages))]), path
+        chat, renderer = (self.chat, self._renderer) if voice is None else (voice.chat, voice.renderer)
         while True:
             try:
-                return self._renderer.extend(self.chat, messages, self._known(path), tools, self.history), path
+                return renderer.extend(chat, messages, self._known(path), tools, self.history), path
             except NotAnExtension:
                 path = path[:-1]
                 while path and path[-1] in self._open:
@@ -235,21 +279,33 @@ class RolloutTree:
         said = set(keys[len(path) :])
         return self.lineages.fork(at, agent, answered, lambda node: self._keys[node] in said)
 
-    def _note_outcome(self, at: int) -> Iterator[tuple[int, int, Outcome]]:
-        """Set the outcome of the call that the tool result at this node answers; yields (node, call, outcome)."""
+    def _checked(self, prompt: int, sampled: Sampled, start: int) -> list[ToolCall]:
+        """The calls of a completion, whose spans begin behind `start` ids, with what the tools shown say of them."""
+        tools = (self.path(prompt)[0].message or {}).get("tools")
+        made = sampled.message.get("tool_calls") or []
+        calls = [_shifted(call, start) for call in sampled.tool_calls]
+        for call, given in zip(calls, made):
+            function = given.get("function") or {}
+            found = of_call(str(function.get("name") or ""), function.get("arguments"), tools)
+            if found is not None and call.outcome is None:
+                call.outcome, call.outcome_by = found
+        return calls
+
+    def _judge(self, at: int) -> Iterator[Judgement]:
+        """Set the outcome of the call that the tool result at this node answers, where somebody tells it."""
         message = self.nodes[at].message or {}
-        if message.get("role") != "tool" or self._outcome is None:
+        if message.get("role") != "tool":
             return
         # A shortened history holds a copy of the call: the sampled one is elsewhere.
         for node in (*reversed(self.path(at)), *reversed(self.nodes)):
             for index, call in enumerate(node.tool_calls):
                 if call_id(call.id) == call_id(message.get("tool_call_id")):
-                    if call.outcome is None:
-                        call.outcome = self._outcome(text_of(message.get("content")))
-                        yield node.id, index, call.outcome
+                    if call.outcome is None and (found := of_result(message, self._rules)) is not None:
+                        call.outcome, call.outcome_by = found
+                        yield node.id, index, *found
                     return
 
 
 def _shifted(call: ToolCall, by: int) -> ToolCall:
     span = None if call.span is None else (call.span[0] + by, call.span[1] + by)
-    return ToolCall(id=call.id, name=call.name, span=span, outcome=call.outcome)
+    return msgspec.structs.replace(call, span=span)

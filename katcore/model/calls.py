@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from katcore.model.schemas import resolved
+
 _NAME = re.compile(r'"name"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:\s*(.*?)\s*\}?\s*\Z', re.DOTALL)
 _SPACE = re.compile(r"\s*")
@@ -119,18 +121,28 @@ def _schema(tools: Sequence[dict[str, Any]], name: str, key: str) -> dict[str, A
     for tool in tools:
         function = tool.get("function") or tool
         if function.get("name") == name:
-            found = ((function.get("parameters") or {}).get("properties") or {}).get(key)
+            parameters = function.get("parameters") or {}
+            whole = resolved(parameters, parameters)
+            found = resolved((whole.get("properties") or {}).get(key), parameters)
             return found if isinstance(found, dict) else {}
     return {}
 
 
+def reads_as_text(schema: Any) -> bool:
+    """Whether a parameter by this schema is written as it is: as JSON where it may be anything but a string."""
+    if not isinstance(schema, dict):
+        return True
+    if "type" in schema:
+        return bool(schema["type"] == "string")
+    values = [schema["const"]] if "const" in schema else schema.get("enum") or []
+    return not any(schema.get(name) for name in ("anyOf", "oneOf", "allOf")) and all(isinstance(v, str) for v in values)
+
+
 def _typed(text: str, schema: dict[str, Any]) -> Any:
     """A value by its schema: the text itself where the schema says string or nothing, else parsed if it is JSON."""
-    kinds = schema.get("type")
-    others = schema.get("anyOf") or schema.get("oneOf")
-    if kinds == "string" or (kinds is None and not others):
+    if reads_as_text(schema):
         return text
-    if kinds == "boolean" and text.strip().lower() in ("true", "false"):
+    if schema.get("type") == "boolean" and text.strip().lower() in ("true", "false"):
         return text.strip().lower() == "true"
     value = _loads(text)
     return text if value is None and text.strip() != "null" else value

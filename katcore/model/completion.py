@@ -74,12 +74,20 @@ def settled(text: str, think: bool = False, form: CallForm = HERMES) -> tuple[st
     return reasoning, body[: min(ends)].rstrip() if ends else _stable(body, (*form.openings, *form.wrapper))
 
 
+def first_call_end(text: str, think: bool = False, form: CallForm = HERMES) -> int | None:
+    """Where the first call of a completion ends, once a second one has begun; None as long as there is none."""
+    matches = form.block.finditer(text, _reasoning(text, think)[1])
+    first, second = next(matches, None), next(matches, None)
+    return first.end() if first is not None and second is not None else None
+
+
 def _stable(text: str, signs: Sequence[str]) -> str:
     """`text` without white space at its end, and without a beginning of one of the `signs` there, which may go on."""
+    text = text.rstrip("\ufffd")  # a character of which some bytes are there: it may go on with a sign
     for size in range(min(len(text), max(map(len, signs))), 0, -1):
         if any(sign.startswith(text[-size:]) for sign in signs):
             return text[:-size].rstrip()
-    return text.rstrip("\ufffd").rstrip()
+    return text.rstrip()
 
 
 def _reasoning(text: str, think: bool) -> tuple[str, int]:

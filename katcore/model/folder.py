@@ -10,16 +10,18 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from katcore.model.calls import CallForm, form_of
-from katcore.model.completion import TextCall, parse_text, settled
+from katcore.model.completion import TextCall, first_call_end, parse_text, settled
 from katcore.model.files import read_json
 from katcore.model.messages import Message, Tool
 from katcore.model.template import ChatTemplate, NotAnExtension, TemplateError, load_template
 from katcore.model.tokenizer import SMALL, Tokenizer, load_tokenizer
+from katcore.model.turn import Turn, read_turn
 from katcore.records import ToolCall
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -47,6 +49,10 @@ class ChatModel:
     folder: Path
     tokenizer: Tokenizer
     template: ChatTemplate
+
+    def with_variables(self, variables: dict[str, Any]) -> ChatModel:
+        """The same model, whose template renders with these variables too."""
+        return replace(self, template=self.template.given(variables))
 
     @cached_property
     def digest(self) -> str:
@@ -94,6 +100,25 @@ class ChatModel:
     def call_form(self) -> CallForm:
         """The form in which this model writes tool calls, as its template shows it."""
         return form_of(self.template.sources.values())
+
+    @cached_property
+    def turn(self) -> Turn:
+        """How the template writes an assistant's turn: what stands around its thinking, its text and its calls."""
+        return read_turn(self._said, self.call_form, self._opening.rstrip().endswith("<think>"))
+
+    def _said(self, message: Message) -> str | None:
+        """The text that the model would have sampled to say `message`, without its end; None where there is none."""
+        try:
+            text = self._completion_text(message, [_PROBE])
+        except TemplateError:
+            return None
+        return next((text.removesuffix(end) for end in self._stop_texts if text.endswith(end)), text)
+
+    @property
+    def _opening(self) -> str:
+        """What ends a prompt: the opening of the assistant's turn."""
+        asked = self.render([_PROBE])
+        return self.render([_PROBE], add_generation_prompt=True).removeprefix(asked)
 
     @cached_property
     def _written_end(self) -> int | None:
@@ -168,6 +193,11 @@ class ChatModel:
         """Reasoning and content of an unfinished completion, as far as they are sure: see `completion.settled`."""
         return settled(self.decode([token for token in ids if token not in self.stop_ids]), think, self.call_form)
 
+    def up_to_second_call(self, ids: Sequence[int], think: bool = False) -> int | None:
+        """How many of a completion's ids reach the end of its first call, once a second one has begun; else None."""
+        end = first_call_end(self.decode(ids), think, self.call_form)
+        return None if end is None else self.tokenizer.span(ids, 0, end)[1]
+
     def parse_completion(
         self,
         completion: Sequence[int] | str,
@@ -221,7 +251,9 @@ class ChatModel:
 
 
 def _tool_call(call: TextCall, span: tuple[int, int] | None) -> ToolCall:
-    return ToolCall(id=call.id, name=call.name, span=span, outcome=None if call.valid else "invalid_arguments")
+    if call.valid:
+        return ToolCall(id=call.id, name=call.name, span=span)
+    return ToolCall(id=call.id, name=call.name, span=span, outcome="invalid_arguments", outcome_by="parser")
 
 
 def load(folder: Path | None = None) -> ChatModel:

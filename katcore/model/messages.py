@@ -15,6 +15,8 @@ import msgspec
 Message = dict[str, Any]
 Tool = dict[str, Any]
 
+RAW_ARGUMENTS = "__raw_arguments__"
+"""The member under which arguments stand that are no object, where an object is wanted."""
 PARTS = {"text": "text", "input_text": "text", "output_text": "text", None: "text", "refusal": "refusal"}
 """Types of content parts that are text, and the field that holds it."""
 _FUNCTION_CALL = "function_call is the old form of tool_calls, which no template renders"
@@ -81,9 +83,33 @@ def _call(call: Any, raw_arguments: bool) -> dict[str, Any]:
         raise Malformed(f"a tool call is no object with a function and its name: {call!r:.100}")
     function = {name: value for name, value in given.items() if given is not call or name in ("name", "arguments")}
     if isinstance(function.get("arguments"), str) and not raw_arguments:
-        with suppress(msgspec.DecodeError):  # where the model wrote no JSON, its own text is the best there is
+        with suppress(
+            msgspec.DecodeError, RecursionError
+        ):  # where the model wrote no JSON, its own text is the best there is
             function["arguments"] = msgspec.json.decode(function["arguments"] or "{}")
     return {**call, "function": function}
+
+
+def with_mappings(messages: Sequence[Message]) -> list[Message] | None:
+    """The messages with arguments that are no object put into one, for a template that goes through their members.
+
+    None where all are objects already.
+    """
+    found, changed = [], False
+    for message in messages:
+        calls = message.get("tool_calls")
+        if calls and any(not isinstance(call["function"].get("arguments", {}), dict) for call in calls):
+            message, changed = message | {"tool_calls": [_mapped(call) for call in calls]}, True
+        found.append(message)
+    return found if changed else None
+
+
+def _mapped(call: dict[str, Any]) -> dict[str, Any]:
+    arguments = call["function"].get("arguments", {})
+    if isinstance(arguments, dict):
+        return call
+    text = arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
+    return call | {"function": call["function"] | {"arguments": {RAW_ARGUMENTS: text}}}
 
 
 def tools_of(given: Any) -> list[Tool]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
+import jinja2.meta
 from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
@@ -22,7 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from katcore.errors import InputError
 from katcore.model.files import read_json
-from katcore.model.messages import Malformed, Message, Tool, plain, tools_of
+from katcore.model.messages import Malformed, Message, Tool, plain, tools_of, with_mappings
 
 # Templates that ask whether arguments are a string, or add them to one (DeepSeek's), get them as they were written.
 _KEY = r"(?:\.{0}|\[['\"]{0}['\"]\])"
@@ -56,23 +57,48 @@ class _GenerationTag(Extension):
 class ChatTemplate:
     """The templates of one model folder, by name; `default` unless tools are given and there is a `tool_use`."""
 
-    def __init__(self, sources: dict[str, str], special: dict[str, str], now: datetime | None = None) -> None:
+    def __init__(self, sources: dict[str, str], special: dict[str, Any], now: datetime | None = None) -> None:
         self.sources = sources
         self._special = special
         # One date for as long as this object lives: a prompt that crosses midnight must still extend its prefix.
         self._now = now or datetime.now()
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The names that the templates ask for and do not set themselves."""
+        environment = _environment(self._now.strftime)
+        found: set[str] = set()
+        for source in self.sources.values():
+            found |= jinja2.meta.find_undeclared_variables(environment.parse(source))
+        return frozenset(found)
+
+    def given(self, variables: dict[str, Any]) -> ChatTemplate:
+        """The same templates with values for some of their variables."""
+        return ChatTemplate(self.sources, self._special | variables, self._now)
 
     def render(self, messages: Sequence[Message], tools: Sequence[Tool] | None, add_generation_prompt: bool) -> str:
         """The conversation as text; TemplateError when the template has no place for it."""
         try:
             shown = tools_of(tools)
             template, raw_arguments = self._pick(shown)
-            given = {"messages": plain(messages, raw_arguments), "tools": shown or None, "documents": None}
+            written = plain(messages, raw_arguments)
         except Malformed as reason:
             raise TemplateError(str(reason)) from None
+        given = {
+            "tools": shown or None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+            **self._special,
+        }
         try:
-            return template.render(**given, add_generation_prompt=add_generation_prompt, **self._special)
+            return template.render(messages=written, **given)
         except (jinja2.TemplateError, *_OF_A_TEMPLATE) as reason:
+            mapped = with_mappings(written)
+            try:
+                if mapped is not None:
+                    return template.render(messages=mapped, **given)
+            except (jinja2.TemplateError, *_OF_A_TEMPLATE):
+                pass
             raise TemplateError(f"the chat template refuses these messages: {reason}") from None
 
     def _pick(self, tools: Sequence[Tool] | None) -> tuple[jinja2.Template, bool]:

@@ -15,6 +15,10 @@ def _anything(verdict: Verdict | None, settings: PackOptions) -> str:
     return ""
 
 
+def _nothing(nodes: Sequence[Node]) -> dict[str, int]:
+    return {}
+
+
 Refusal = tuple[str, str] | None
 """(stage, reason) for a `Rejected` record, or None where an attempt is taken."""
 
@@ -42,6 +46,8 @@ class PackObjective:
     """The advantages of a group's unmasked samples, from their rewards."""
     branch_advantages: Callable[[Sequence[float], Sequence[Index], Ints, Sequence[Index]], list[Floats]] | None = None
     """The advantages of each sample's trained tokens, from where samples part: what `--baseline trie` asks for."""
+    tally: Callable[[Sequence[Node]], dict[str, int]] = _nothing
+    """Numbers that an attempt's nodes add to the summary."""
     needs_reward: bool = True
     needs_logprobs: bool = False
     """Whether text, or a sampled token without the engine's log-prob, is refused: tokens must be the policy's own."""

@@ -30,6 +30,7 @@ from katcore.errors import InputError, RecordError
 from katcore.model.completion import parse_text
 from katcore.model.folder import ChatModel
 from katcore.model.template import TemplateError
+from katcore.pack_trie.imitated import imitated
 from katcore.pack_trie.segments import Segments
 from katcore.records import Json, Node, Sample, ToolCall, Trajectory
 
@@ -73,12 +74,11 @@ class Renderer:
         return self._conversation(nodes, {n.id for n in nodes if n.message and n.message.get("weight", 1) != 0})
 
     def trajectory(self, trajectory: Trajectory) -> list[Node]:
-        """The nodes of what the teacher wrote: where its model calls ended, or all assistant's messages.
+        """The nodes of what the teacher wrote and ended itself (`imitated.py`).
 
         A node keeps its id, and carries its whole prompt after the nearest turn above that it extends, or after none.
         """
-        ends = {call.node for call in trajectory.calls if call.node is not None}
-        return self._conversation(trajectory.nodes, ends or {node.id for node in trajectory.nodes})
+        return self._conversation(trajectory.nodes, imitated(trajectory))
 
     # ------------------------------------------------------------------ plain text
 

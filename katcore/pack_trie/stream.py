@@ -17,6 +17,7 @@ import msgspec
 
 from katcore.errors import InputError, KatError, RecordError, Rejected, UsageError
 from katcore.pack_trie.group import GroupTree, Member, settle
+from katcore.pack_trie.imitated import left_out
 from katcore.pack_trie.objective import PackObjective
 from katcore.pack_trie.objectives import OBJECTIVES
 from katcore.pack_trie.options import PackOptions
@@ -61,8 +62,8 @@ def items(
     """One item for each pack and for each record that is not in one; InputError ends the stream.
 
     `chat` renders text; without one, the small model shipped with KAT does. `count` is told of trajectories, samples,
-    groups, groups_dropped, groups_zero_variance, trees_over_budget, where attempts are cut subtrees_dropped, and of
-    what `packs` counts.
+    groups, groups_dropped, groups_zero_variance, trees_over_budget, where attempts are cut subtrees_dropped, of a
+    teacher's turns_not_imitated, of what the objective counts (`outcomes_unknown`), and of what `packs` counts.
     """
     objective = OBJECTIVES[settings.objective]
     if settings.credit.baseline == "trie" and objective.advantages is not None and objective.branch_advantages is None:
@@ -108,6 +109,10 @@ def groups(lines: Iterable[Line], reader: Reader, count: Count) -> Iterator[Grou
             yield made
         else:
             group.members.append(made)
+            for name, number in reader.objective.tally(record.nodes).items():
+                count(name, number)
+            if _is_text(record) and (turns := left_out(record)):
+                count("turns_not_imitated", turns)
         if group.seen >= group.size:
             yield waiting.pop(record.group_id)
     yield from waiting.values()
@@ -180,10 +185,10 @@ class Reader:
             raise RecordError("reward", f"{trajectory.verdict.reward:g} is too large to compare")
         if _is_text(trajectory):
             self._check_text(line, f"trajectory {trajectory.id}")
-            return Member(trajectory, TokenTree.of_nodes(self.renderer.trajectory(trajectory)), line)
+            return Member(trajectory, _trained(trajectory, self.renderer.trajectory(trajectory)), line)
         self.tokenizer.check(line, trajectory.tokenizer)
         nodes = _without_corrections(trajectory.nodes) if self.objective.needs_logprobs else trajectory.nodes
-        member = Member(trajectory, TokenTree.of_nodes(nodes), line)
+        member = Member(trajectory, _trained(trajectory, nodes), line)
         self._check_tokens(member.tree)
         if self.objective.needs_logprobs and not member.masked:
             self._check_policy(where, member.tree)
@@ -215,6 +220,13 @@ class Reader:
     @property
     def _own_tokens(self) -> str:
         return f"{self.settings.objective} trains on what the policy itself sampled; --for sft takes this"
+
+
+def _trained(trajectory: Trajectory, nodes: list[Node]) -> TokenTree:
+    """The tree of what the agent got: of an answer that it did not wait for nothing is trained."""
+    tree = TokenTree.of_nodes(nodes)
+    unseen = {call.node for call in trajectory.calls if call.delivered is False}
+    return tree.part([node.id not in unseen for node in tree.nodes]) if unseen else tree
 
 
 def _without_corrections(nodes: list[Node]) -> list[Node]:

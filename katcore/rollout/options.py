@@ -12,6 +12,9 @@ from katcore.options.placement import PlacementOptions
 
 TrajectoryFormatName = Literal["atif", "openai", "anthropic", "mini-swe-agent", "swe-bench", "verifiers"]
 """Formats of trajectories; `katcore.trajectory.convert.FORMATS` has one entry for each."""
+SessionName = Literal["claude-code", "cline", "codex"]
+"""Agents whose logs are read; `katcore.trajectory.sessions.records.SESSIONS` has one entry for each."""
+SourceName = Literal[TrajectoryFormatName, SessionName]
 PathChoice = Literal["main", "all"]
 """Which paths of a tree."""
 
@@ -183,7 +186,9 @@ class ConvertOptions(Options, frozen=True):
     """`kat-rollout convert`: from what, to what."""
 
     to: Annotated[TrajectoryFormatName | None, opt("Write rows of this format.")] = None
-    source: Annotated[TrajectoryFormatName | None, opt("Read rows of this format.")] = field(name="from", default=None)
+    source: Annotated[SourceName | None, opt("Read rows of this format, or this agent's logs.")] = field(
+        name="from", default=None
+    )
     paths: Annotated[PathChoice, opt("The agent's own conversation, or a row for every path.")] = "main"
 
 

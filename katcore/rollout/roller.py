@@ -71,6 +71,11 @@ class Roller:
             "sampled_tokens": metrics.tokens("completion"),
         }
 
+    def said(self) -> list[str]:
+        """Lines for people about what an outside endpoint was not given, or was taken to mean, in this process."""
+        service = self.service or running(self.setup)
+        return [] if service is None or service.external is None else service.external.said()
+
     def close(self) -> None:
         """Close engine and gateway, unless they are the caller's."""
         if self.service is None:

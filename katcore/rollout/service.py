@@ -92,7 +92,7 @@ class Service:
             caps=self.caps,
             sampling=sampling,
             seed=seed_for(self.setup.seed, item_key(Trajectory, attempt.name)),
-            outcome=self.scaffold.outcome,
+            rules=self.scaffold.outcome,
             agent_sampling=options.agent_sampling or self.external is not None,
             history=options.history,
             hook=self._hook(attempt.task),

@@ -34,6 +34,8 @@ class Tally:
             "cached_tokens": cached,
             "sampled_tokens": sampled,
             "agent_s": record.timing.agent,
+            "never_called": not record.calls and record.exit.kind == "agent_error",
+            "undelivered": sum(call.delivered is False for call in record.calls),
             "stopped": record.exit.kind == "stopped",
             "dollars": self._dollars(prompt, sampled),
         }

@@ -59,8 +59,8 @@ class Scaffold(Protocol):
     def launch(self, job: Job) -> Launch:
         """The process that works on the job."""
 
-    def outcome(self, result: str) -> Outcome:
-        """What the text of a tool result says about its tool call."""
+    def outcome(self, result: str) -> Outcome | None:
+        """What the text of a tool result says about its tool call; None where it does not tell."""
 
     def exit(self, code: int, stdout: bytes, stderr: bytes) -> Exit:
         """Why the agent's process ended, as far as the agent knows."""

@@ -88,12 +88,12 @@ class CommandAgent:
             "compact_at": str(int(job.context * COMPACT_PART)),
         }
 
-    def outcome(self, result: str) -> Outcome:
-        """The outcome of the row's first pattern that is found in the result, else `ok`."""
+    def outcome(self, result: str) -> Outcome | None:
+        """The outcome of the row's first pattern that is found in the result; None where none is."""
         for pattern, outcome in self._outcomes:
             if pattern.search(result):
                 return outcome
-        return "ok"
+        return None
 
     def exit(self, code: int, stdout: bytes, stderr: bytes) -> Exit:
         """The exit that the runner's last line states; without such a line the runner died."""

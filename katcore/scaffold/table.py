@@ -37,14 +37,15 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beside this one that pins everything `pip` installs. `remove`: files of the installation to take away, such as a
     mark that an install script has not run yet. `node`: the version that `{node}` is. `files`: paths below the home,
     with their content. `env`: on top of the box's. `dialect`: the API that it speaks. `outcomes`: patterns searched in
-    a tool's result, in order; a result that none fits is `ok`. `failed`: a pattern that in the end of the agent's
+    a tool's result, in order; of a result that none fits nothing is known (`"" = "ok"` as the last one says that all
+    others are fine). `failed`: a pattern that in the end of the agent's
     output says that it gave up although its exit status is 0.
     """
 
     program: tuple[str, ...]
     args: tuple[str, ...]
     version: str = ""
-    dialect: Literal["openai-chat", "openai-responses", "anthropic"] = "openai-chat"
+    dialect: Literal["openai-chat", "openai-responses", "anthropic", "gemini"] = "openai-chat"
     npm: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     lock: str = ""

@@ -94,18 +94,34 @@ class Paths:
     def main(self) -> list[Node]:
         """The conversation of the agent's last answer, with the results that followed; [] without a node.
 
-        Sub-agents, titles and answers that a hook turned down are not the agent's own. After a compaction this path
-        begins at the summary: what came before it is another path.
+        Sub-agents, titles, answers that a hook turned down and the calls that only write a summary are not the agent's
+        own. After a compaction this path begins at the summary: what came before it is another path.
         """
         if not self.by_id:
             return []
         order = {node: place for place, node in enumerate(self.depth_first)}
         own = [node for node in order if not self.by_id[node].lineage.startswith(ASIDE)] or list(order)
+        own = [node for node in own if node not in self._summaries] or own
         said = [node for node in own if node in self.completions] or own
         last = max(said, key=lambda node: (self.asked.get(node, -1), self.by_id[node].turn, order[node]))
         while below := [child for child in self.children.get(last, []) if self.by_id[child].role != "assistant"]:
             last = below[-1]
         return self.path(last)
+
+    @cached_property
+    def _summaries(self) -> set[int]:
+        """Nodes of calls that ask for a summary: a tree of their own, with one answer, without the agent's tools."""
+        found: set[int] = set()
+        if not any((self.by_id[root].message or {}).get("tools") for root in self.children[None]):
+            return found
+        for root in self.children[None]:
+            below = [root]
+            for node in below:
+                below += self.children.get(node, [])
+            first = self.by_id[root]
+            if first.boundary == "compaction" and not (first.message or {}).get("tools"):
+                found |= set(below) if sum(node in self.completions for node in below) <= 1 else set()
+        return found
 
 
 def messages_of(path: Iterable[Node]) -> list[Json]:

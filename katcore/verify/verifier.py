@@ -61,8 +61,9 @@ class Verifier:
         return msgspec.structs.replace(trajectory, verdict=verdict, timing=timing)
 
     def verdict(self, trajectory: Trajectory, task: Task) -> Verdict:
-        """The verdict; masked when the box or the endpoint, and not the attempt, is at fault. RecordError."""
-        if trajectory.exit.kind in INFRASTRUCTURE:
+        """The verdict; masked when the box, the endpoint or an agent that never called is at fault. RecordError."""
+        unasked = trajectory.exit.kind == "agent_error" and not (trajectory.calls or trajectory.nodes)
+        if trajectory.exit.kind in INFRASTRUCTURE or unasked:
             return masked(f"{trajectory.exit.kind}: {trajectory.exit.detail}")
         try:
             return self._verdict(trajectory, task)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from katcore.engine import Generation, SamplingParams
-from katcore.engine.sglang import ContextOverflow, SGLangEngine
+from katcore.engine.sglang import ContextOverflow, GrammarRefused, SGLangEngine
 from katcore.errors import EngineError
 
 PARAMS = SamplingParams(temperature=0.5, top_p=0.9, top_k=7, min_p=0.1, max_new_tokens=4, stop_token_ids=(2,), seed=11)
@@ -204,3 +204,29 @@ def test_a_stream_that_is_cut_goes_on_behind_what_there_is() -> None:
     one, other = server.bodies
     assert (other["input_ids"], other["sampling_params"]["max_new_tokens"]) == ([1, 2, 3, 7, 8], 2)
     assert one["rid"] != other["rid"]
+
+
+NO_GRAMMAR = (
+    "Grammar-based generation (json_schema) is not supported when the server is launched with --grammar-backend none"
+)
+
+
+def given_up(status: int, message: str) -> dict[str, Any]:
+    finish = {"type": "abort", "message": message, "status_code": status, "err_type": "BadRequestError"}
+    return {"text": "", "meta_info": {"id": "x", "finish_reason": finish, "prompt_tokens": 1, "completion_tokens": 0}}
+
+
+def test_a_grammar_that_sglang_does_not_take_is_refused_whole_and_streamed() -> None:
+    """A stream has begun by then: SGLang says it in the finish reason."""
+    whole = Server((400, {"error": {"message": NO_GRAMMAR}}))
+    with pytest.raises(GrammarRefused, match="grammar-backend none"):
+        generate(whole)
+    with pytest.raises(GrammarRefused, match="grammar-backend none"):
+        streamed(given_up(400, NO_GRAMMAR))
+    assert len(whole.bodies) == 1
+
+
+def test_a_stream_that_sglang_refuses_for_another_reason_is_an_engine_error() -> None:
+    with pytest.raises(EngineError, match="no such LoRA") as caught:
+        streamed(given_up(400, "no such LoRA"))
+    assert not isinstance(caught.value, GrammarRefused)

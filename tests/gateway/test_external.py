@@ -106,8 +106,11 @@ def test_a_key_that_the_provider_does_not_know(
     session, _ = chained(gateway, provider, "openai", engine, monkeypatch)
     monkeypatch.setenv("TEACHER_KEY", "wrong")
     status, answer = post(session, "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]})
-    assert status == 503 and "401" in answer["error"]["message"]
-    assert "401" in str(gateway.close_session(session).calls[0].error)
+    assert status == 400 and "401" in answer["error"]["message"]
+    post(session, "/v1/chat/completions", {"messages": [{"role": "user", "content": "y"}]})
+    trace = gateway.close_session(session)
+    assert "401" in str(trace.calls[0].error) and len(trace.calls) == 1, "the rollout has ended"
+    assert trace.stop is not None and trace.stop.kind == "engine"
 
 
 def test_without_a_key_it_says_which(monkeypatch: pytest.MonkeyPatch) -> None:

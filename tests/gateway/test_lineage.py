@@ -6,9 +6,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from katcore.gateway.journal import read_journal
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
-from katcore.records import Node
+from katcore.records import Call, Node, Scaffold, Trajectory
+from katcore.trajectory.paths import Paths
 from tests.support.gateway_fakes import CAPS, FakeEngine, Socket, bash_call, opened, post, say
 
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]
@@ -39,12 +43,67 @@ def boundary(gateway: Gateway, session: Session) -> tuple[str, str]:
     return first.boundary, lineage.partition("-")[0]
 
 
-def test_a_summary_of_the_conversation_quoted_as_text_is_a_compaction(gateway: Gateway) -> None:
-    session, _, _ = worked(gateway)
+SUMMARY = "The value in src/module_one.py was read, the test fails still."
+
+
+def quoting() -> list[Message]:
+    """A request without tools that quotes what was sampled."""
     lines = [f"[Assistant tool call]: bash({json.dumps({'command': command})})" for command in COMMANDS]
     asked = {"role": "user", "content": "Summarise:\n<conversation>\n[User]: Fix it.\n" + "\n".join(lines)}
-    say(session, [{"role": "system", "content": "You write summaries."}, asked])
-    assert boundary(gateway, session) == ("compaction", "compaction")
+    return [{"role": "system", "content": "You write summaries."}, asked]
+
+
+def summarised(gateway: Gateway) -> tuple[Session, list[Message]]:
+    """An agent that has worked, and a call beside that work that quotes it."""
+    engine = FakeEngine(lambda n: bash_call(COMMANDS[n]) if n < 3 else SUMMARY if n == 3 else "Done.")
+    session = opened(gateway, engine)
+    messages: list[Message] = [SYSTEM, USER]
+    for number in range(3):
+        answer = say(session, messages, tools=TOOLS)
+        result = {"role": "tool", "tool_call_id": answer["tool_calls"][0]["id"], "content": f"[exit 0]\nout {number}"}
+        messages += [answer, result]
+    assert say(session, quoting())["content"] == SUMMARY
+    return session, messages
+
+
+def main_of(nodes: list[Node], calls: list[Call]) -> list[str]:
+    """What the main path says, which conversions write and trims keep."""
+    scaffold = Scaffold(name="s")
+    made = Trajectory(id="t", task_id="t", group_id="t", scaffold=scaffold, model="m", nodes=nodes, calls=calls)
+    return [str((node.message or {}).get("content")) for node in Paths(made).main]
+
+
+@pytest.mark.parametrize("opening", [SYSTEM, {"role": "system", "content": "You are an agent. It is noon."}])
+def test_a_summary_that_later_calls_go_on_from_is_a_compaction(gateway: Gateway, opening: Message) -> None:
+    session, _ = summarised(gateway)
+    say(session, [opening, {"role": "user", "content": f"So far: {SUMMARY} Go on."}], tools=TOOLS)
+    trace = gateway.close_session(session)
+    asked = [trace.nodes[call.node or 0] for call in trace.calls]
+    assert [node.lineage.partition("-")[0] for node in asked] == ["main"] * 3 + ["compaction"] * 2
+    assert main_of(trace.nodes, trace.calls)[-1] == "Done."
+
+
+def test_a_summary_that_nobody_goes_on_from_is_a_side_call(gateway: Gateway) -> None:
+    """A commit's message quotes the work too, and is the last call."""
+    session, messages = summarised(gateway)
+    trace = gateway.close_session(session)
+    assert (trace.nodes[-1].lineage.partition("-")[0], trace.nodes[-3].boundary) == ("title", "title")
+    assert len(main_of(trace.nodes, trace.calls)) == len(messages) - 1, "all but the result that nobody was shown"
+
+
+def test_a_side_call_of_an_older_record_is_not_the_main_path(gateway: Gateway) -> None:
+    session, messages = summarised(gateway)
+    trace = gateway.close_session(session)
+    for node in trace.nodes[-3:]:
+        node.lineage, node.boundary = "compaction-9", "compaction" if node.parent is None else "none"
+    assert len(main_of(trace.nodes, trace.calls)) == len(messages) - 1
+
+
+def test_what_is_a_side_call_in_the_end_is_in_the_journal(gateway: Gateway) -> None:
+    session, _ = summarised(gateway)
+    trace = gateway.close_session(session)
+    found = read_journal(session.journal.path)
+    assert [(node.lineage, node.boundary) for node in found.nodes] == [(n.lineage, n.boundary) for n in trace.nodes]
 
 
 def test_a_title_knows_what_the_user_said_and_maybe_the_first_answer(gateway: Gateway) -> None:
@@ -56,7 +115,9 @@ def test_a_title_knows_what_the_user_said_and_maybe_the_first_answer(gateway: Ga
 
 def test_a_summary_under_the_same_instructions_without_tools_is_a_compaction(gateway: Gateway) -> None:
     session, messages, _ = worked(gateway)
-    say(session, [*messages, {"role": "user", "content": "Hand over."}])
+    asked = [*messages, {"role": "user", "content": "Hand over."}]
+    answer = say(session, asked)
+    say(session, [*asked, answer, USER])
     assert boundary(gateway, session) == ("compaction", "compaction")
 
 
@@ -114,7 +175,7 @@ def test_a_call_is_known_by_the_letters_and_digits_of_its_id(gateway: Gateway) -
 def test_the_outcome_of_a_call_is_found_where_it_was_sampled(gateway: Gateway) -> None:
     engine = FakeEngine(lambda n: bash_call("ls") if n == 0 else "Done.")
     told = {"[exit 0]\nx": "ok"}
-    session = opened(gateway, engine, outcome=lambda text: told[text])  # type: ignore[arg-type, return-value]
+    session = opened(gateway, engine, rules=lambda text: told[text])  # type: ignore[arg-type, return-value]
     answer = say(session, [SYSTEM, USER], tools=TOOLS)
     result = {"role": "tool", "tool_call_id": answer["tool_calls"][0]["id"], "content": "[exit 0]\nx"}
     say(session, [SYSTEM, {"role": "user", "content": "Summary."}, answer, result], tools=TOOLS)

@@ -9,23 +9,16 @@ from typing import Any
 
 import pytest
 
+from katcore.gateway.dialects import Request, Schema
+from katcore.gateway.dialects.constraints import ANY_OBJECT
 from katcore.gateway.external import ExternalModel
+from katcore.gateway.passed_on import for_anthropic, for_openai
 from katcore.gateway.server import Gateway
-from katcore.gateway.session import Session
-from tests.support.gateway_fakes import FakeEngine, Socket, StreamingFake, bash_call, opened, say, sse
+from tests.support.gateway_fakes import FakeEngine, StreamingFake, bash_call, opened, say, sse
+from tests.support.posted import PATHS
+from tests.support.posted import posted as ask
 
 USER = {"role": "user", "content": "Fix it."}
-PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
-
-
-def ask(session: Session, path: str, body: dict[str, Any]) -> tuple[int, Any]:
-    connection = Socket(str(session.socket))
-    connection.request("POST", path, json.dumps(body), {"x-api-key": session.key})
-    response = connection.getresponse()
-    raw = response.read()
-    streamed = response.headers.get_content_type() == "text/event-stream"
-    connection.close()
-    return response.status, raw if streamed else json.loads(raw)
 
 
 @pytest.mark.parametrize("make", [FakeEngine, StreamingFake])
@@ -90,18 +83,6 @@ FORCED: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("dialect", "choice"), FORCED)
-def test_a_forced_tool_is_refused_where_tokens_are_sampled(gateway: Gateway, dialect: str, choice: Any) -> None:
-    engine = FakeEngine(lambda n: "x")
-    session = opened(gateway, engine)
-    body = {"messages": [USER], "input": "Fix it.", "max_tokens": 9, "tool_choice": choice}
-    status, answer = ask(session, PATHS[dialect], body)
-    assert status == 400 and "tool_choice must be auto or none" in answer["error"]["message"]
-    assert engine.seen == []
-    trace = gateway.close_session(session)
-    assert trace.stop is None and trace.calls == []
-
-
 @pytest.fixture
 def provider(tmp_path: Path) -> Iterator[Gateway]:
     with Gateway(tmp_path / "provider", tcp=("127.0.0.1", 0)) as running:
@@ -120,9 +101,81 @@ def test_outside_endpoints_get_the_choice_and_the_strings(
     session = opened(gateway, model, "ours", agent_sampling=True)
     body = {"messages": [USER], "input": "Fix it.", "max_tokens": 9}
     _, answer = ask(session, PATHS[dialect], {**body, "tool_choice": choice})
-    assert "tool_choice must be auto or none" in answer["error"]["message"], "the provider was asked, and refused"
+    assert "tool_choice: there is no tool" in answer["error"]["message"], "the provider was asked, and refused"
     if dialect != "responses":  # which has no stop strings
         name = "stop_sequences" if dialect == "messages" else "stop"
         _, answer = ask(session, PATHS[dialect], {**body, name: ["END"]})
         assert "one" in json.dumps(answer) and "two" not in json.dumps(answer)
     gateway.call(model.close())
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+NAMED = {"name": "answer", "schema": SCHEMA, "strict": False}
+DEMANDS: list[tuple[str, dict[str, Any]]] = [
+    ("chat", {"response_format": {"type": "json_schema", "json_schema": NAMED}, "reasoning_effort": "low", "seed": 7}),
+    ("responses", {"text": {"format": {"type": "json_schema", **NAMED}}, "reasoning": {"effort": "low"}}),
+    (
+        "messages",
+        {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}, "effort": "low"}, "max_tokens": 99},
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+@pytest.mark.parametrize(("dialect", "body"), DEMANDS)
+def test_outside_endpoints_get_the_schema_the_effort_and_the_seed(
+    gateway: Gateway, provider: Gateway, kind: Any, dialect: str, body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine(lambda n: '{"a": 3}')
+    theirs = opened(provider, engine, agent_sampling=True)
+    monkeypatch.setenv("TEACHER_KEY", theirs.key)
+    url = f"http://127.0.0.1:{provider.port}" + ("/v1" if kind == "openai" else "")
+    model = ExternalModel(kind, url, f"{kind}:teacher", "big", "TEACHER_KEY", first_pause_s=0.01)
+    session = opened(gateway, model, "ours", agent_sampling=True)
+    for _ in range(2):
+        status, _ = ask(session, PATHS[dialect], {"messages": [USER], "input": "Fix it.", **body})
+        assert status == 200
+    gateway.call(model.close())
+    for params in engine.params:
+        assert json.dumps(SCHEMA, separators=(",", ":")) in (params.grammar or "")
+    seeds = {params.seed for params in engine.params}
+    assert (len(seeds) == 1) is (dialect == "chat" and kind == "openai"), "Anthropic's API has no seed"
+    (_, asked), *_ = [(call.id, call.asked) for call in provider.close_session(theirs).calls]
+    assert asked["reasoning_effort" if kind == "openai" else "effort"] == "low"
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+@pytest.mark.parametrize("dialect", ["chat", "messages"])
+def test_outside_endpoints_are_asked_for_one_call(
+    gateway: Gateway, provider: Gateway, kind: Any, dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = opened(provider, FakeEngine(lambda n: bash_call("ls") + "\n" + bash_call("rm x")))
+    monkeypatch.setenv("TEACHER_KEY", theirs.key)
+    url = f"http://127.0.0.1:{provider.port}" + ("/v1" if kind == "openai" else "")
+    model = ExternalModel(kind, url, f"{kind}:teacher", "big", "TEACHER_KEY", first_pause_s=0.01)
+    session = opened(gateway, model, "ours", agent_sampling=True)
+    chat = {"tools": [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object"}}}]}
+    messages = {"tools": [{"name": "bash", "input_schema": {"type": "object"}}], "max_tokens": 99}
+    one = {"parallel_tool_calls": False} if dialect == "chat" else {}
+    one |= {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}} if dialect == "messages" else {}
+    for more, count in ((one, 1), ({}, 2)):
+        body = {"messages": [USER], **(chat if dialect == "chat" else messages), **more}
+        assert ask(session, PATHS[dialect], body)[0] == 200
+        assert len((session.tree.nodes[-1].message or {})["tool_calls"]) == count
+    gateway.call(model.close())
+
+
+@pytest.mark.parametrize(
+    ("schema", "effort", "openai", "anthropic"),
+    [
+        (Schema(ANY_OBJECT, "response_format"), "", {"response_format": {"type": "json_object"}},
+         {"output_config": {"format": {"type": "json_schema", "schema": ANY_OBJECT}}}),
+        (None, "minimal", {"reasoning_effort": "minimal"}, {"output_config": {"effort": "low"}}),
+        (None, "none", {"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}),
+    ],
+)  # fmt: skip
+def test_what_the_apis_have_other_words_for(
+    schema: Schema | None, effort: str, openai: dict[str, Any], anthropic: dict[str, Any]
+) -> None:
+    request = Request([USER], None, schema=schema, effort=effort)
+    assert for_openai(request) == openai and for_anthropic(request, None) == anthropic

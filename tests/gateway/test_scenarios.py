@@ -1,4 +1,4 @@
-"""What agents do to their history, through the official SDKs: three APIs, streamed and not, exact tokens each time."""
+"""What agents do to their history, through the official SDKs: four APIs, streamed and not, exact tokens each time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anthropic
-import openai
 import pytest
 
 from katcore.gateway import journal
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session, Trace, cut_off
-from katcore.records import Exit, Node
+from katcore.records import Exit, Node, Scaffold, Trajectory
+from katcore.trajectory.paths import Paths
 from tests.support.gateway_fakes import CAPS, FakeEngine, StreamingFake, bash_call
 from tests.support.gateway_fakes import opened as session_at
-from tests.support.sdk_clients import AGENTS, Base
+from tests.support.sdk_clients import AGENTS, CONFLICT, OUT_OF_TIME, REFUSED, Base
 
 
 @pytest.fixture
@@ -195,14 +194,36 @@ def test_compaction(opened: Callable[..., Any], gateway: Gateway) -> None:
 
 
 def test_a_compaction_under_another_system_prompt(opened: Callable[..., Any], gateway: Gateway) -> None:
-    engine, session, agent = opened([bash_call("ls"), "Summary.", "Done."])
+    engine, session, agent = opened([bash_call("ls"), "Summary: the folder has one file.", "Done."])
     agent.user("Fix it.")
     agent.results([(agent.ask().calls[0][0], "a")])
     summary = agent.other("You summarise.", tools=False, history=agent.history)
     summary.user("What did we do so far?")
-    summary.ask()
+    said = summary.ask().text
+    agent.history = []
+    agent.user(f"What was done: {said} Go on.")
+    agent.ask()
     trace = closed(gateway, session, engine)
-    assert boundaries(trace) == [("none", "main"), ("compaction", "compaction-1")]
+    assert boundaries(trace) == [("none", "main"), ("compaction", "compaction-1"), ("compaction", "compaction-2")]
+
+
+def test_a_call_that_quotes_the_work_and_leads_nowhere(opened: Callable[..., Any], gateway: Gateway) -> None:
+    """What a commit says, or a summary for people: it is asked for last, and is not the agent's conversation."""
+    engine, session, agent = opened([bash_call("ls"), "Done.", "Add a file that was missing."])
+    agent.user("Fix it.")
+    agent.results([(agent.ask().calls[0][0], "a")])
+    agent.ask()
+    commit = agent.other("You write commit messages.", tools=False, history=agent.history)
+    commit.user("Write the message.")
+    commit.ask()
+    trace = closed(gateway, session, engine)
+    (main, side) = boundaries(trace)
+    assert main == ("none", "main") and side[0] == "title" and side[1].startswith("title")
+    scaffold = Scaffold(name="s")
+    made = Trajectory(
+        id="t", task_id="t", group_id="t", scaffold=scaffold, model="m", nodes=trace.nodes, calls=trace.calls
+    )
+    assert [node.id for node in Paths(made).main] == [node.id for node in trace.nodes if node.lineage == "main"]
 
 
 def test_dropped_thinking(opened: Callable[..., Any], gateway: Gateway) -> None:
@@ -226,12 +247,14 @@ def test_kept_thinking(opened: Callable[..., Any], gateway: Gateway) -> None:
 
 
 def test_retry_after_a_failure(opened: Callable[..., Any], gateway: Gateway) -> None:
+    gateway._keep_alive_s = 30.0  # once a stream has begun, an error is a part of it
     engine, session, agent = opened(["Done."], client={"max_retries": 2})
     engine.fail = 1
     agent.user("Fix it.")
     assert agent.ask().text == "Done."
     trace = closed(gateway, session, engine)
-    assert [bool(call.error) for call in trace.calls] == [True, False] and trace.calls[1].retries == 1
+    assert [bool(call.error) for call in trace.calls] == [True, False]
+    assert trace.calls[1].retries == int(agent.marks_retries)
 
 
 def test_retry_of_a_call_in_flight(opened: Callable[..., Any], gateway: Gateway, streamed: bool) -> None:
@@ -239,6 +262,8 @@ def test_retry_of_a_call_in_flight(opened: Callable[..., Any], gateway: Gateway,
     if streamed:
         gateway._keep_alive_s = 30.0
     engine, session, agent = opened(["Done."], client={"max_retries": 4, "timeout": 0.4})
+    if not agent.marks_retries:
+        return
     engine.delay = 0.7
     agent.user("Fix it.")
     assert agent.ask().text == "Done."
@@ -261,9 +286,10 @@ def test_drift(opened: Callable[..., Any], gateway: Gateway) -> None:
 def test_overflow(opened: Callable[..., Any], gateway: Gateway) -> None:
     engine, session, agent = opened(["Done."], caps=replace(CAPS, context=60))
     agent.user("word " * 100)
-    with pytest.raises((openai.BadRequestError, anthropic.BadRequestError)) as error:
+    with pytest.raises(REFUSED) as error:
         agent.ask()
-    assert "context" in str(error.value) or "prompt is too long" in str(error.value)
+    said = str(error.value)
+    assert "context" in said or "prompt is too long" in said or "input token count" in said
     trace = closed(gateway, session, engine)
     assert cut_off(trace, Exit(kind="agent_error")).kind == "context" and engine.seen == []
 
@@ -279,25 +305,27 @@ def test_length(opened: Callable[..., Any], gateway: Gateway) -> None:
 
 
 def test_abort(opened: Callable[..., Any], gateway: Gateway, streamed: bool) -> None:
-    """The agent leaves in mid-answer; what was sampled is recorded whole, and the same question is a new call."""
+    """The agent leaves in mid-answer; what was sampled is recorded whole, and is what the same question gets."""
     engine, session, agent = opened(["word " * 40, "Done."], client={"timeout": 0.3} if not streamed else {})
-    engine.delay, engine.step_s = (0.0, 0.01) if streamed else (0.6, 0.0)
+    engine.delay, engine.step_s = (0.0, 0.05) if streamed else (0.6, 0.0)
     agent.user("Fix it.")
     leave(agent, streamed)
     while len(engine.seen) < 1 or session.in_flight:
         time.sleep(0.01)
     engine.delay = 0.0
-    assert agent.ask().text == "Done."
+    while session.calls[0].delivered is not False:
+        time.sleep(0.01)
+    assert agent.ask().text.strip() == ("word " * 40).strip()
     trace = closed(gateway, session, engine)
-    assert [call.error for call in trace.calls] == [None, None]
-    assert boundaries(trace) == [("none", "main"), ("none", "branch-1")]
+    assert [(call.error, call.delivered) for call in trace.calls] == [(None, True)]
+    assert boundaries(trace) == [("none", "main")]
 
 
 def leave(agent: Base, streamed: bool) -> None:
     if streamed:
         agent.abort()  # type: ignore[attr-defined]
         return
-    with pytest.raises((openai.APITimeoutError, anthropic.APITimeoutError)):
+    with pytest.raises(OUT_OF_TIME):
         agent.ask()
 
 
@@ -306,18 +334,24 @@ def test_a_key_is_refused_when_the_rollout_is_over(opened: Callable[..., Any], g
     agent.user("Fix it.")
     agent.ask()
     closed(gateway, session, engine)
-    with pytest.raises((openai.ConflictError, anthropic.ConflictError)):
+    with pytest.raises(CONFLICT):
         agent.ask()
 
 
-def test_images_are_refused_clearly(opened: Callable[..., Any], gateway: Gateway) -> None:
+def test_images_are_shown_as_placeholders_to_a_model_of_text(opened: Callable[..., Any], gateway: Gateway) -> None:
     kinds: dict[str, dict[str, Any]] = {
         "anthropic": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}},
         "openai-chat": {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
         "openai-responses": {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "auto"},
     }
     engine, session, agent = opened(["Done."])
+    if agent.name == "gemini":  # which has no end of kinds of parts: none of them ends a session
+        data = {"inline_data": {"mime_type": "image/png", "data": b"0"}}
+        agent.history.append({"role": "user", "parts": [{"text": "See "}, data]})
+        assert agent.ask().text == "Done."
+        assert (closed(gateway, session, engine).nodes[1].message or {})["content"] == "See [inlineData image/png]"
+        return
     agent.history.append({"role": "user", "content": [kinds[agent.name]]})
-    with pytest.raises((openai.BadRequestError, anthropic.BadRequestError), match="reads text only"):
-        agent.ask()
-    assert closed(gateway, session, engine).calls == []
+    assert agent.ask().text == "Done."
+    closed(gateway, session, engine)
+    assert "[image]" in engine.chat.decode(engine.seen[0][0])

@@ -171,7 +171,7 @@ def test_a_tool_result_sets_the_outcome_of_its_call(gateway: Gateway, content: s
     from katcore.scaffold.bash_loop import BashLoop
 
     engine = FakeEngine(lambda n: [bash_call("a") + "\n" + bash_call("b"), "x"][n])
-    session = opened(gateway, engine, outcome=BashLoop().outcome)
+    session = opened(gateway, engine, rules=BashLoop().outcome)
     answer = say(session, [USER], tools=TOOLS)
     second = answer["tool_calls"][1]["id"]
     say(session, [USER, answer, {"role": "tool", "tool_call_id": second, "content": content}], tools=TOOLS)

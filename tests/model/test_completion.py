@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from katcore.model.completion import parse_text
+from katcore.model.calls import DEEPSEEK, HERMES, CallForm
+from katcore.model.completion import parse_text, settled
 
 
 def call(text: str) -> tuple[str, str, bool]:
@@ -82,3 +83,12 @@ def test_reasoning(text: str, think: bool, reasoning: str, content: str) -> None
 def test_calls_inside_reasoning_are_no_calls() -> None:
     message, calls = parse_text("<think>\n<tool_call>{}</tool_call>\n</think>\n\nno")
     assert not calls and "tool_calls" not in message
+
+
+@pytest.mark.parametrize("form", [HERMES, DEEPSEEK])
+def test_a_sign_of_which_half_a_character_is_there_is_held_back(form: CallForm) -> None:
+    """A model may spell a marker byte by byte."""
+    marker = form.openings[0]
+    for size in range(1, len(marker.encode())):
+        text = ("I look." + marker).encode()[: len(b"I look.") + size].decode("utf-8", "replace")
+        assert settled(text, False, form) == ("", "I look."), text

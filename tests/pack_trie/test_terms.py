@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -175,6 +176,18 @@ def test_em_sft_keeps_commands_that_ran(mask: str) -> None:
     assert pack.ce_weight == [1] * 8
     (plain,) = packed("sft", turn_with_two_calls(("timeout", "denied")))
     assert plain.ce_weight == [1] * 8
+
+
+def test_em_sft_says_of_how_many_calls_nothing_is_known() -> None:
+    """An `ok` that nobody stands behind is of an older record, which said so of all that it did not know."""
+    record = turn_with_two_calls(("ok", None))
+    sure = msgspec.structs.replace(record.nodes[1].tool_calls[0], outcome_by="rules")
+    counts: Counter[str] = Counter()
+    for calls in ([sure, sure], record.nodes[1].tool_calls):
+        nodes = [msgspec.structs.replace(each, tool_calls=calls) if each.id == 1 else each for each in record.nodes]
+        made = msgspec.structs.replace(record, nodes=nodes)
+        list(items(lines(made), pack_options(objective="em-sft"), lambda name, number: counts.update({name: number})))
+    assert (counts["tool_calls"], counts["outcomes_unknown"]) == (4, 2)
 
 
 def test_em_sft_masks_sampled_tokens_when_the_node_begins_with_prompt() -> None:

@@ -41,7 +41,7 @@ def ran(tmp_path: Path, *messages: dict[str, Any], caps: Caps = CAPS, **more: An
     work.mkdir()
     with Gateway(tmp_path / "journal") as gateway:
         model = ScriptedModel(script(f"scripted:{file}"), load(), TASK, 0)
-        session = opened(gateway, model, caps=caps, outcome=BashLoop().outcome)
+        session = opened(gateway, model, caps=caps, rules=BashLoop().outcome)
         job = Job(
             "Do it.", session.key, "m", sys.executable, str(IN_BOX), str(session.socket), str(work), **LIMITS | more
         )

@@ -31,9 +31,9 @@ class Hands:
     """How to play an agent's model. `shell` and `spawn` make calls of its tools; no `spawn`: the reason why.
 
     `shortens` is in the prompts by which the agent asks for a summary (`DROPS`: it asks for none and leaves out turns),
-    empty when it never shortens its history, and `no_shortens` why. `tells_exit`: its shell tool shows the model exit
-    statuses. `context` is what it is told of the model, small enough that it must shorten. `lines` of output it reads
-    at a time.
+    empty when it never shortens its history, and `no_shortens` why. `ends`, `reports`: how it and its sub-agent end.
+    `tells_exit`: its shell tool shows the model exit statuses. `context` is what it is told of the model, small enough
+    that it must shorten. `lines` of output it reads at a time.
     """
 
     shell: Callable[[str], Message]
@@ -42,6 +42,7 @@ class Hands:
     shortens: str = ""
     no_shortens: str = ""
     ends: Callable[[], Message] = lambda: say("Done.")
+    reports: Callable[[], Message] = lambda: say("SUB-DONE")
     context: int = 60_000
     lines: int = 1400
     tells_exit: bool = True
@@ -87,7 +88,7 @@ class Part:
 
     def subagent(self) -> Message:
         self.sub += 1
-        return self.hands.shell("echo sub-1 > sub.txt; cat sub.txt") if self.sub == 1 else say("SUB-DONE")
+        return self.hands.shell("echo sub-1 > sub.txt; cat sub.txt") if self.sub == 1 else self.hands.reports()
 
     def main(self) -> Message:
         self.step += 1
@@ -159,6 +160,12 @@ HANDS = {
         no_spawn="sub-agents report through its Gateway process, which `agent exec` does not start",
         shortens=r"context summarization assistant",
     ),
+    "gemini-cli": Hands(
+        lambda command: call("run_shell_command", command=command, description="Run it"),
+        lambda prompt: call("invoke_agent", agent_name="generalist", prompt=prompt),
+        no_shortens="it shortens its history only where a user's prompt begins, and there is one prompt",
+        reports=lambda: call("complete_task", result={"response": "SUB-DONE"}),
+    ),
     "mini-swe-agent": Hands(
         bash_only,
         None,
@@ -178,8 +185,8 @@ class Played:
     part: Part
 
 
-def play(name: str, timeout_s: float = 180) -> Played:
-    """Run the agent's real binary in a real box, through the gateway, on the scenario."""
+def play(name: str, timeout_s: float = 180, table: str = "") -> Played:
+    """Run the agent's real binary in a real box, through the gateway, on the scenario; `table` changes its row."""
     hands = HANDS[name]
     part = Part(hands)
     engine = PlayedEngine(load(), part)
@@ -190,6 +197,7 @@ def play(name: str, timeout_s: float = 180) -> Played:
         timeout=timeout_s,
         context=hands.context,
         max_turns=40,
+        table=table,
     )
     service = Service(options, engine)
     try:

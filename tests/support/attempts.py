@@ -125,6 +125,8 @@ def branched(**fields: Any) -> Trajectory:
     grown.add(seen, said("assistant", "One way."))
     other = grown.add(seen, said("user", "Another way?"), lineage="branch-3")
     grown.add(other, said("assistant", "Another."), lineage="branch-3")
-    short = grown.add(None, said("user", "In short: fix it."), lineage="compaction-4", boundary="compaction")
+    short = grown.add(
+        None, said("user", "In short: fix it.", tools=TOOLS), lineage="compaction-4", boundary="compaction"
+    )
     grown.add(short, said("assistant", "Fixed."), lineage="compaction-4")
     return attempt(grown, **fields)

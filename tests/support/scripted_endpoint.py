@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on loopback whose answers a test scripts; it keeps every request it gets."""
+"""An endpoint on loopback, OpenAI-compatible or Anthropic's, whose answers a test scripts; it keeps every request."""
 
 from __future__ import annotations
 
@@ -10,21 +10,26 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Answer = Callable[[dict[str, Any]], "str | tuple[int, str] | tuple[int, str, dict[str, str]]"]
+Given = str | dict[str, Any] | tuple[int, str] | tuple[int, str, dict[str, str]] | None
+Answer = Callable[[dict[str, Any]], Given]
 
 
 class Endpoint:
-    """`requests` are the bodies in their order, `headers` those of each."""
+    """`requests` are the bodies in their order, `headers` those of each. `url` ends in `/v1`, `root` before it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.root = url.removesuffix("/v1")
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
 
 
 @contextmanager
 def endpoint(answer: Answer) -> Iterator[Endpoint]:
-    """A text is answered as a completion; a pair is a status and a body, with headers where there are three."""
+    """What `answer` gives for a body: a text is a completion, an object the body itself, a pair a status and a body.
+
+    Three are that and headers. None: the connection ends without a word.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -33,7 +38,12 @@ def endpoint(answer: Answer) -> Iterator[Endpoint]:
             made.headers.append(dict(self.headers))
             given = answer(body)
             status, text, extra = 200, "", {}
-            if isinstance(given, str):
+            if given is None:
+                self.close_connection = True
+                return
+            if isinstance(given, dict):
+                text = json.dumps(given)
+            elif isinstance(given, str):
                 usage = {"prompt_tokens": 100, "completion_tokens": 10}
                 choice = {"message": {"role": "assistant", "content": given}, "finish_reason": "stop"}
                 text = json.dumps({"choices": [choice], "usage": usage})
@@ -41,9 +51,8 @@ def endpoint(answer: Answer) -> Iterator[Endpoint]:
                 status, text = given[0], given[1]
                 extra = given[2] if len(given) == 3 else {}
             self.send_response(status)
-            for name, value in extra.items():
+            for name, value in ({"Content-Length": str(len(text.encode()))} | extra).items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
             self.wfile.write(text.encode())
 

@@ -1,4 +1,4 @@
-"""The official SDKs as agents: one interface over three APIs, each with the history that its own API keeps."""
+"""The official SDKs as agents: one interface over four APIs, each with the history that its own API keeps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import anthropic
+import httpx2
 import openai
+from google import genai
+from google.genai import errors
 
+REFUSED = (openai.BadRequestError, anthropic.BadRequestError, errors.ClientError)
+CONFLICT = (openai.ConflictError, anthropic.ConflictError, errors.ClientError)
+OUT_OF_TIME = (openai.APITimeoutError, anthropic.APITimeoutError, httpx2.TimeoutException)
 SCHEMA = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
 
 
@@ -44,9 +50,13 @@ class Agent(Protocol):
 
 
 class Base:
-    """Names of what ended an answer, as all three are told here: stop, tool_calls, length."""
+    """`STOPS`: what ended an answer, as all four are told here: stop, tool_calls, length.
+
+    `marks_retries`: the SDK says of a request that it is a retry.
+    """
 
     STOPS: dict[str, str] = {}
+    marks_retries = True
     client: Any
 
     def __init__(self, url: str, key: str, *, stream: bool, system: str = "You are an agent.", **client: Any) -> None:
@@ -244,4 +254,64 @@ class Responses(Base):
         self.history[-1] = {"role": "assistant", "content": text}
 
 
-AGENTS = (Messages, Chat, Responses)
+class GenerateContent(Base):
+    name = "gemini"
+    STOPS = {"STOP": "stop", "MAX_TOKENS": "length"}
+    marks_retries = False
+
+    @cached_property
+    def client(self) -> genai.Client:
+        given = self.client_options
+        retries = {"attempts": given.get("max_retries", 0) + 1, "initial_delay": 0.01}
+        options: Any = {"base_url": self.url, "retry_options": retries, "client_args": {"verify": False}}
+        if "timeout" in given:
+            options["timeout"] = int(1000 * given["timeout"])
+        return genai.Client(api_key=self.key, http_options=options)
+
+    def user(self, text: str) -> None:
+        self.history.append({"role": "user", "parts": [{"text": text}]})
+
+    def _arguments(self, max_tokens: int | None = None, **more: Any) -> dict[str, Any]:
+        config: dict[str, Any] = {"system_instruction": self.system, "http_options": {"headers": self.headers}}
+        config |= {"max_output_tokens": max_tokens} if max_tokens else {}
+        tool = {"name": "bash", "description": "Run it.", "parameters_json_schema": SCHEMA}
+        config |= {"tools": [{"function_declarations": [tool]}]} if self.tools else {}
+        return {"model": "m", "contents": self.history, "config": config | more}
+
+    def _ask(self, **options: Any) -> Said:
+        """The history gets the content of each chunk, as the SDK's own chats keep it."""
+        models: Any = self.client.models
+        ask = models.generate_content_stream if self.stream else models.generate_content
+        made = ask(**self._arguments(**options))
+        chunks = list(made) if self.stream else [made]
+        items = [chunk.candidates[0].content.model_dump(exclude_none=True) for chunk in chunks]
+        parts = [part for item in items for part in item["parts"]]
+        text = "".join(part["text"] for part in parts if "text" in part and not part.get("thought"))
+        thinking = "".join(part["text"] for part in parts if part.get("thought"))
+        given = [part["function_call"] for part in parts if "function_call" in part]
+        calls = [(call["id"], call["name"], call["args"]) for call in given]
+        stop = "tool_calls" if calls else self.STOPS[chunks[-1].candidates[0].finish_reason.value]
+        usage = chunks[-1].usage_metadata
+        return Said(text, calls, stop, (usage.prompt_token_count, usage.candidates_token_count), items, thinking)
+
+    def results(self, pairs: Sequence[tuple[str, str]]) -> None:
+        given = [{"id": i, "name": "bash", "response": {"output": text}} for i, text in pairs]
+        self.history.append({"role": "user", "parts": [{"function_response": each} for each in given]})
+
+    def abort(self) -> None:
+        stream = self.client.models.generate_content_stream(**self._arguments())
+        next(iter(stream))
+        stream.close()  # type: ignore[attr-defined]
+
+    def without_thinking(self) -> None:
+        for content in self.history:
+            content["parts"] = [part for part in content["parts"] if not part.get("thought")]
+        self.history = [content for content in self.history if content["parts"]]
+
+    def change_last(self, text: str) -> None:
+        while self.history[-1]["role"] == "model":
+            self.history.pop()
+        self.history.append({"role": "model", "parts": [{"text": text}]})
+
+
+AGENTS = (Messages, Chat, Responses, GenerateContent)

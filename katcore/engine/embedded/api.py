@@ -11,13 +11,15 @@ import secrets
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from aiohttp import web
 
 from katcore.engine.embedded import weights
 from katcore.engine.embedded.answers import END, Answers, error, json
+from katcore.engine.embedded.grammar import Grammars, Matcher
 from katcore.engine.embedded.requests import (
     Abort,
     Generate,
@@ -43,6 +45,8 @@ class Api:
 
     worker: Worker
     chat: ChatModel | None
+    _grammars: Grammars | None = None
+    _opening: Lock = field(default_factory=Lock)
 
     def application(self) -> web.Application:
         """The routes."""
@@ -179,8 +183,10 @@ class Api:
             raise Refused(f"input_ids must be a non-empty list of ids below {model.vocabulary}")
         if body.logprob_start_len >= len(prompt):
             raise Refused(f"logprob_start_len {body.logprob_start_len} is beyond the prompt's {len(prompt)} tokens")
-        if sampling.stop_strings and self.chat is None:
-            raise Refused("stop strings need a model folder with a tokenizer")
+        if (sampling.stop_strings or sampling.grammar) and self.chat is None:
+            raise Refused("stop strings and grammars need a model folder with a tokenizer")
+        if body.grammar_tokens > len(prompt):
+            raise Refused(f"grammar_tokens {body.grammar_tokens} is beyond the prompt's {len(prompt)} tokens")
         total = len(prompt) + sampling.max_new_tokens
         if model.context and total > model.context:
             raise Refused(
@@ -192,11 +198,12 @@ class Api:
         """Run every prompt `n` times to its end; a client that goes away aborts them."""
         loop, rid = asyncio.get_running_loop(), body.rid or uuid.uuid4().hex
         seed = _seed(body.sampling_params)
-        futures = []
-        for number, prompt in enumerate(prompt for prompt in prompts for _ in range(body.sampling_params.n)):
+        futures, several = [], [prompt for prompt in prompts for _ in range(body.sampling_params.n)]
+        matchers = [await self._matcher(prompt, body) for prompt in several]
+        for number, (prompt, matcher) in enumerate(zip(several, matchers)):
             future: asyncio.Future[Sequence] = loop.create_future()
             futures.append(future)
-            self.worker.submit(self._sequence(rid, prompt, body, seed, number, _deliver(future)))
+            self.worker.submit(self._sequence(rid, prompt, body, seed, number, _deliver(future), matcher))
         try:
             return await asyncio.gather(*futures)
         except asyncio.CancelledError:
@@ -209,7 +216,8 @@ class Api:
         """Server-sent events until the end; a client that goes away aborts it."""
         rid, grown = body.rid or uuid.uuid4().hex, asyncio.Event()
 
-        sequence = self._sequence(rid, prompt, body, _seed(body.sampling_params), 0, lambda _: grown.set())
+        matcher = await self._matcher(prompt, body)
+        sequence = self._sequence(rid, prompt, body, _seed(body.sampling_params), 0, lambda _: grown.set(), matcher)
         sequence.streamed = True
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         self.worker.submit(sequence)
@@ -228,12 +236,40 @@ class Api:
             raise
         return response
 
+    async def _matcher(self, prompt: list[int], body: Generate) -> Matcher | None:
+        """The matcher of the request's grammar, if it has one; compiled beside the loop. Refused for a bad grammar."""
+        if body.sampling_params.grammar is None:
+            return None
+        kind, text = body.sampling_params.grammar
+        output = prompt[len(prompt) - body.grammar_tokens :]
+
+        def made() -> Matcher:
+            with self._opening:
+                if self._grammars is None:
+                    assert self.chat is not None
+                    self._grammars = Grammars(self.chat, self.worker.model.vocabulary)
+            return self._grammars.matcher(kind, text, self._stops(body), output)
+
+        return await asyncio.to_thread(made)
+
+    def _stops(self, body: Generate) -> frozenset[int]:
+        """The ids that end a completion."""
+        given = body.sampling_params
+        return frozenset(given.stop_token_ids or ()) | (
+            frozenset() if given.ignore_eos else frozenset(self.worker.model.stop_ids)
+        )
+
     def _sequence(
-        self, rid: str, prompt: list[int], body: Generate, seed: int, number: int, told: Callable[[Sequence], None]
+        self,
+        rid: str,
+        prompt: list[int],
+        body: Generate,
+        seed: int,
+        number: int,
+        told: Callable[[Sequence], None],
+        matcher: Matcher | None,
     ) -> Sequence:
         given = body.sampling_params
-        stops = frozenset(given.stop_token_ids or ())
-        stops |= frozenset(() if given.ignore_eos else self.worker.model.stop_ids)
         texts = given.stop_strings
         return Sequence(
             rid=rid,
@@ -243,11 +279,12 @@ class Api:
             top_k=given.top_k,
             min_p=given.min_p,
             max_new_tokens=given.max_new_tokens,
-            stop_ids=stops,
+            stop_ids=self._stops(body),
             seed=seed,
             number=number,
             told=told,
             stop=StopStrings(self.chat, texts) if self.chat is not None and texts else None,
+            grammar=matcher,
             score_from=body.score_from,
         )
 

@@ -1,7 +1,7 @@
 """Bodies of SGLang's native HTTP API, as far as the embedded engine speaks it.
 
 In: JSON. Out: checked Structs, or Refused with the reason. What would change the result and is not supported
-(penalties, grammars) is refused, never ignored.
+(penalties) is refused, never ignored.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+GRAMMARS = ("json_schema", "regex", "ebnf", "structural_tag")
 Unit = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
@@ -41,14 +42,25 @@ class Sampling(Struct, forbid_unknown_fields=True):
     presence_penalty: float = 0.0
     repetition_penalty: float = 1.0
     min_new_tokens: int = 0
+    json_schema: str | None = None
+    regex: str | None = None
+    ebnf: str | None = None
+    structural_tag: str | None = None
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
         """The texts that end a completion."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
+    @property
+    def grammar(self) -> tuple[str, str] | None:
+        """The kind of grammar that the completion follows, and its text."""
+        return next(((kind, text) for kind in GRAMMARS if (text := getattr(self, kind)) is not None), None)
+
     def check(self) -> None:
         """Raise Refused for parameters that this engine does not support."""
+        if sum(getattr(self, kind) is not None for kind in GRAMMARS) > 1:
+            raise Refused(f"only one of {', '.join(GRAMMARS)}")
         if self.frequency_penalty or self.presence_penalty or self.repetition_penalty != 1.0 or self.min_new_tokens:
             raise Refused("penalties and min_new_tokens are not supported by the embedded engine")
         if not all(self.stop_strings):
@@ -56,7 +68,11 @@ class Sampling(Struct, forbid_unknown_fields=True):
 
 
 class Generate(Struct):
-    """The body of /generate; fields that it does not name are SGLang's and do not matter here."""
+    """The body of /generate; fields that it does not name are SGLang's and do not matter here.
+
+    `grammar_tokens`, which SGLang does not have: so many of the last input ids are the beginning of what the grammar
+    describes.
+    """
 
     input_ids: list[int | list[int]]
     sampling_params: Sampling = msgspec.field(default_factory=Sampling)
@@ -64,6 +80,7 @@ class Generate(Struct):
     logprob_start_len: Annotated[int, Meta(ge=-1)] = -1
     rid: str | None = None
     stream: bool = False
+    grammar_tokens: Annotated[int, Meta(ge=0)] = 0
 
     @property
     def score_from(self) -> int | None:

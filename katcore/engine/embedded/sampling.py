@@ -2,8 +2,9 @@
 
 In: logits [B, V] of the next token and each row's parameters. Out: one id and one log-prob a row. The log-prob is the
 natural logarithm of softmax(logits / T) in fp32, before top-k, top-p and min-p; at T = 0 the choice is greedy and the
-log-prob that of T = 1. Uniform numbers are keyed by (seed, sequence, position): a request with a seed draws the same
-tokens whatever else is in the batch, up to rounding of the logits.
+log-prob that of T = 1. Under a grammar both are those among the tokens that it allows: the others have no probability.
+Uniform numbers are keyed by (seed, sequence, position): a request with a seed draws the same tokens whatever else is in
+the batch, up to rounding of the logits.
 
 What top-k, top-p and min-p leave is drawn from by rejection: a token is drawn from the whole distribution, and again
 where it is none of theirs. Whether it is one needs no sorting, which takes longer than a small model's own step.
@@ -12,7 +13,7 @@ where it is none of theirs. Whether it is one needs no sorting, which takes long
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +55,16 @@ def uniform(seed: int, sequence: int, position: int, attempt: int = 0) -> float:
     """The number in [0, 1) for one token, a hash of what keys it: the same on every machine."""
     data = f"{seed}:{sequence}:{position}" + (f":{attempt}" if attempt else "")
     return int.from_bytes(hashlib.blake2b(data.encode(), digest_size=8).digest(), "big") / 2**64
+
+
+def constrained(logits: Tensor, allowed: Mapping[int, Tensor]) -> Tensor:
+    """Logits [B, V] in which the rows of `allowed`, [V] each, have -inf for every token that is not."""
+    if not allowed:
+        return logits
+    masked = logits.clone()
+    for row, tokens in allowed.items():
+        masked[row].masked_fill_(~tokens.to(logits.device), -torch.inf)
+    return masked
 
 
 def sample(logits: Tensor, draws: Sequence[Draw]) -> tuple[list[int], list[float]]:

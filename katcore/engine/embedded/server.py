@@ -6,8 +6,8 @@
     python -m katcore.engine.embedded.server --model DIR --device cuda:1 --dtype bfloat16
 
 Without a device it takes a GPU if there is one, and there bfloat16; log-probs are float32 in any case. Batched
-generation with KV cache, prefix reuse, streaming, log-probs of sampled and prompt tokens, weight updates from disk and
-tensors. Not here: penalties, grammars, quantisation, several GPUs (that is SGLang's own business).
+generation with KV cache, prefix reuse, streaming, grammars, log-probs of sampled and prompt tokens, weight updates from
+disk and tensors. Not here: penalties, quantisation, several GPUs (that is SGLang's own business).
 """
 
 from __future__ import annotations

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from katcore.engine.embedded import weights
 from katcore.engine.embedded.cache import BatchCache, Layers
+from katcore.engine.embedded.grammar import Matcher
 from katcore.engine.embedded.model import Model, Prefilled
 from katcore.engine.embedded.prefixes import PrefixStore
-from katcore.engine.embedded.sampling import Draw, sample
+from katcore.engine.embedded.sampling import Draw, constrained, sample
 from katcore.engine.embedded.stop import StopStrings
 from katcore.errors import InputError, KatError
 
@@ -37,7 +38,8 @@ class Sequence:
 
     `scores`: log-probs of the prompt's tokens behind `score_from`. `matched`: the id or text that stopped it. `finish`
     is set last: whoever sees it sees everything. `version`: the weights that read the prompt. `told` is for whoever is
-    given the news (`Worker.tell`): of every step if it is `streamed`, else of the end.
+    given the news (`Worker.tell`): of every step if it is `streamed`, else of the end. `allowed` are the tokens [V]
+    that the `grammar` lets follow; both know the output, so that they go on when its KV is computed anew.
     """
 
     rid: str
@@ -53,6 +55,8 @@ class Sequence:
     told: Callable[[Sequence], None]
     streamed: bool = False
     stop: StopStrings | None = None
+    grammar: Matcher | None = None
+    allowed: Tensor | None = None
     score_from: int | None = None
     scores: list[float] = field(default_factory=list)
     version: str = ""
@@ -74,6 +78,10 @@ class Sequence:
         key = (self.seed, self.number, len(self.output))
         return Draw(self.temperature, self.top_p, self.top_k, self.min_p, *key)
 
+    def __post_init__(self) -> None:
+        if self.grammar is not None:
+            self.allowed = self.grammar.allowed()
+
     def append(self, token: int, logprob: float, version: str) -> None:
         """One more token; sets `finish` when it was the last."""
         if not self.versions or self.versions[-1][1] != version:
@@ -84,8 +92,20 @@ class Sequence:
         if token in self.stop_ids or text:
             self.matched = token if token in self.stop_ids else text
             self.finish = "stop"
+        elif self.grammar is not None and self._ended(self.grammar, token):
+            self.matched = token
+            self.finish = "abort" if self.error else "stop"
         elif len(self.output) >= self.max_new_tokens:
             self.finish = "length"
+
+    def _ended(self, grammar: Matcher, token: int) -> bool:
+        """Whether nothing may follow the token; then with an `error`, unless the grammar ends there."""
+        try:
+            grammar.accept(token)
+            self.allowed = None if grammar.ended else grammar.allowed()
+        except ValueError as reason:
+            self.error, self.allowed = str(reason), None
+        return self.allowed is None
 
 
 class Worker:
@@ -242,7 +262,7 @@ class Worker:
             if sequence.max_new_tokens == 0:
                 sequence.finish = "length"
             else:
-                ids, logprobs = sample(read.logits[None], [sequence.draw()])
+                ids, logprobs = sample(_masked(read.logits[None], [sequence]), [sequence.draw()])
                 sequence.append(ids[0], logprobs[0], self.version)
             self.waiting.popleft()
             if not sequence.finish:
@@ -275,7 +295,7 @@ class Worker:
         if len(rows) < len(slots):
             logits = logits[[slot for slot, row in enumerate(slots) if row]]
             self._waste += 1 - len(rows) / len(slots)
-        for row, token, logprob in zip(rows, *sample(logits, [row.draw() for row in rows])):
+        for row, token, logprob in zip(rows, *sample(_masked(logits, rows), [row.draw() for row in rows])):
             row.append(token, logprob, self.version)
         self.steps += 1
         self._news += [row for row in rows if row.streamed and not row.finish]
@@ -372,3 +392,8 @@ class Worker:
     def _empty(self) -> None:
         self._slots, self._waste = [], 0.0
         self._batch = BatchCache(self.model.layers, self.model.device)
+
+
+def _masked(logits: Tensor, rows: list[Sequence]) -> Tensor:
+    """Logits [B, V] of rows, without what their grammars do not allow."""
+    return constrained(logits, {at: row.allowed for at, row in enumerate(rows) if row.allowed is not None})

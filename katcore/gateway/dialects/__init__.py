@@ -7,6 +7,8 @@ next request finds the tokens of the last one.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -14,6 +16,8 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from katcore.gateway.memo import Memo
+from katcore.gateway.messages import whole_characters
+from katcore.model.messages import RAW_ARGUMENTS
 from katcore.records import Json
 
 T = TypeVar("T")
@@ -21,7 +25,11 @@ PIECE = 4096
 """Longest piece of text in one event, in characters."""
 ANY = "*"
 """The value of `Request.forced` when the agent must call some tool, no matter which."""
-RAW = "__raw_arguments__"
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""What half a surrogate pair may look like in JSON."""
+MADE = "made_"
+"""How the id begins that a dialect gives a call which came without one; `Request.unnamed` says that there are some."""
+RAW = RAW_ARGUMENTS
 """The key under which a call's text stands when a client wants an object and the model wrote something else."""
 
 
@@ -35,12 +43,30 @@ class BadRequest(Exception):
 
 
 @dataclass(frozen=True)
+class Schema:
+    """A JSON Schema that an answer's text must follow, and the `field` in which the agent wrote it.
+
+    `name` and `strict` are of no use here: outside endpoints are told.
+    """
+
+    schema: Json
+    field: str
+    name: str = ""
+    strict: bool = True
+
+
+@dataclass(frozen=True)
 class Request:
     """What an agent asks for, in one form. `asked` are its own sampling parameters.
 
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
     `forced` is the tool that must be called, ANY when it may be any; `stop` are strings that end the answer.
+    `schema` is what its text must follow; `parallel` whether it may hold several calls; `seed` and `effort` (`low`,
+    `high`, `none` and the like) are what the agent would have where its own sampling stands.
     `custom` are the tools whose calls the dialect writes as free text, `namespaces` where it keeps some of them.
+    `sse` False: a stream is one JSON array. `unnamed`: calls came without ids.
+    For an outside endpoint: `body`, `dialect` and `betas` are the request as it came, with Anthropic's header of that
+    name; `written` has, by their place, the messages that were sampled here, as they were recorded.
     """
 
     messages: list[Json]
@@ -55,13 +81,34 @@ class Request:
     stop: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, str] = field(default_factory=dict)
+    schema: Schema | None = None
+    parallel: bool | None = None
+    seed: int | None = None
+    effort: str = ""
+    sse: bool = True
+    unnamed: bool = False
+    body: bytes = b""
+    dialect: str = ""
+    betas: str = ""
+    written: dict[int, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a dialect answers requests; `{model}` in the path is the model's name, as aiohttp reads paths.
+
+    `stream`: whether the answers there are streams; None where a request's body says it.
+    """
+
+    path: str
+    stream: bool | None = None
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent gets. `finish_reason`: `stop`, `tool_calls` or `length`; `id` without a dialect's prefix.
+    """What an agent gets; `id` without a dialect's prefix. `stopped_by`: the stop string that ended it.
 
-    `stopped_by`: the stop string that ended it.
+    `finish_reason`: `stop`, `tool_calls` or `length`; of an outside endpoint also `refusal` or `content_filter`.
     """
 
     id: str
@@ -74,7 +121,7 @@ class Reply:
 
 
 class Stream(Protocol):
-    """One reply as server-sent events. What `delta` has sent `finish` does not send again."""
+    """One reply as a stream, mostly of server-sent events. What `delta` has sent `finish` does not send again."""
 
     def start(self) -> bytes:
         """The events before the first word; they may go out long before the reply is there."""
@@ -96,7 +143,7 @@ class Dialect(Protocol):
     """One API that agents speak: how its requests are read, and how replies, streams and errors are written."""
 
     name: str
-    path: str
+    routes: tuple[Route, ...]
 
     def parse(self, body: bytes, memo: Memo) -> Request:
         """The request in a body; `memo` holds parts of earlier ones, which are not read again. Raises BadRequest."""
@@ -111,39 +158,66 @@ class Dialect(Protocol):
         """An error as the JSON object that the API's clients expect."""
 
 
+class CountsTokens(Dialect, Protocol):
+    """A dialect that tells how many tokens a prompt has; `counting` are its paths for that."""
+
+    counting: tuple[str, ...]
+
+    def counted(self, tokens: int) -> Json:
+        """A number of tokens, as the API says it."""
+
+
 def read_object(body: bytes, *left: str) -> tuple[Json, dict[str, msgspec.Raw]]:
     """The JSON object in a body, and those of its members that are `left` as they came. Raises BadRequest."""
-    try:
-        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        raw = {name: given.pop(name) for name in left if name in given}
-        return {name: msgspec.json.decode(value) for name, value in given.items()}, raw
-    except msgspec.ValidationError:
-        raise BadRequest("the body is not a JSON object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+    given = _decoded(body, dict[str, msgspec.Raw], "the body is not a JSON object")
+    raw = {name: given.pop(name) for name in left if name in given}
+    return {name: _decoded(value, Any) for name, value in given.items()}, raw
 
 
 def read_part(raw: msgspec.Raw | None, memo: Memo, how: Callable[[Any], T], missing: T) -> T:
     """What `how` makes of a member that was left as raw JSON; `missing` where there is none. Raises BadRequest."""
     if raw is None:
         return missing
-    try:
-        return memo.read(raw, how)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+    return _mended(raw, lambda data: memo.read(data, how))
 
 
 def read_list(raw: msgspec.Raw | None, memo: Memo, how: Callable[[Any], T], name: str) -> list[T]:
     """What `how` makes of each entry of a raw list, which must not be empty. Raises BadRequest."""
-    try:
-        entries = msgspec.json.decode(raw or b"[]", type=list[msgspec.Raw])
-    except msgspec.ValidationError:
-        entries = []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the body is not JSON: {error}") from None
+    wanted = f"{name} must be a list that is not empty"
+    entries = _decoded(raw or b"[]", list[msgspec.Raw], wanted)
     if not entries:
-        raise BadRequest(f"{name} must be a list that is not empty")
+        raise BadRequest(wanted)
     return [read_part(entry, memo, how, None) for entry in entries]  # type: ignore[arg-type, misc]
+
+
+def _decoded(data: bytes | msgspec.Raw, kind: Any, wanted: str = "") -> Any:
+    try:
+        return _mended(data, lambda whole: msgspec.json.decode(whole, type=kind))
+    except msgspec.ValidationError:
+        raise BadRequest(wanted) from None
+
+
+def _mended(data: bytes | msgspec.Raw, read: Callable[[Any], T]) -> T:
+    """What `read` makes of JSON text. Half a surrogate pair, left by a client that cut a text, is read as U+FFFD."""
+    try:
+        return read(data)
+    except msgspec.ValidationError:
+        raise
+    except RecursionError:
+        raise BadRequest("the body is nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        text = bytes(data)
+        whole = _whole(text) if _HALF.search(text) else text
+        if whole == text:
+            raise BadRequest(f"the body is not JSON: {error}") from None
+        return read(msgspec.Raw(whole))
+
+
+def _whole(text: bytes) -> bytes:
+    try:
+        return whole_characters(json.dumps(json.loads(text), ensure_ascii=False)).encode()
+    except ValueError:
+        return text
 
 
 def limit_of(given: Json, *names: str) -> int | None:
@@ -165,11 +239,6 @@ def stop_of(given: Any, name: str) -> tuple[str, ...]:
 def asked_of(given: Json, names: Iterable[str]) -> Json:
     """The agent's own sampling parameters."""
     return {name: given[name] for name in names if given.get(name) is not None}
-
-
-def refuse(kind: str) -> BadRequest:
-    """The error for content of a `kind` that is no text."""
-    return BadRequest(f"this model reads text only, not {kind}", code="unsupported_content")
 
 
 def function_tool(name: Any, description: Any, parameters: Any) -> Json:

@@ -15,6 +15,7 @@ from katcore.gateway.dialects import (
     BadRequest,
     Reply,
     Request,
+    Route,
     Stream,
     arguments_of_object,
     asked_of,
@@ -26,10 +27,11 @@ from katcore.gateway.dialects import (
     read_list,
     read_object,
     read_part,
-    refuse,
     stop_of,
     tool_call,
 )
+from katcore.gateway.dialects.constraints import effort_asked, flag, output_format, thinking_effort
+from katcore.gateway.dialects.content import Content, Part, image, joined, placeholder
 from katcore.gateway.memo import Memo
 from katcore.records import Json
 
@@ -38,24 +40,32 @@ ATTRIBUTION = "x-anthropic-billing-header:"
 SERVER_TOOLS = ("web_search_", "web_fetch_", "code_execution_", "tool_search_", "mcp_toolset")
 SERVER_BLOCKS = ("server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result")
 NOTHING: list[Json] = []
-STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
+STOP_REASONS = {
+    "stop": "end_turn",
+    "tool_calls": "tool_use",
+    "length": "max_tokens",
+    "refusal": "refusal",
+    "content_filter": "refusal",
+}
 FINISH_REASONS = {
     "end_turn": "stop",
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "stop_sequence": "stop",
     "pause_turn": "stop",
-    "refusal": "stop",
+    "refusal": "refusal",
     "model_context_window_exceeded": "length",
 }
 ERRORS = {
     400: "invalid_request_error",
     401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
     409: "invalid_request_error",
     413: "request_too_large",
     429: "rate_limit_error",
     503: "overloaded_error",
+    529: "overloaded_error",
 }
 
 
@@ -63,7 +73,8 @@ class AnthropicMessages:
     """The dialect of `/v1/messages`."""
 
     name = "anthropic"
-    path = "/v1/messages"
+    routes: tuple[Route, ...] = (Route("/v1/messages"),)
+    counting: tuple[str, ...] = ("/v1/messages/count_tokens",)
 
     def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "system", "messages", "tools")
@@ -75,9 +86,12 @@ class AnthropicMessages:
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_tokens"),
             model=str(given.get("model") or ""),
-            asked=asked_of(given, SAMPLING),
+            asked=asked_of(given, SAMPLING) | effort_asked(given),
             forced=_forced(choice),
             stop=stop_of(given.get("stop_sequences"), "stop_sequences"),
+            schema=output_format(given),
+            parallel=_parallel(choice),
+            effort=thinking_effort(given),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
@@ -90,7 +104,10 @@ class AnthropicMessages:
     def error(self, message: str, code: str, status: int) -> Json:
         if code == "context_length_exceeded":  # the words by which clients know it
             message = f"prompt is too long: {message}"
-        return {"type": "error", "error": {"type": ERRORS.get(status, "api_error"), "message": message}}
+        return {"type": "error", "error": {"type": ERRORS.get(status, _unnamed(status)), "message": message}}
+
+    def counted(self, tokens: int) -> Json:
+        return {"input_tokens": tokens}
 
 
 class _Events:
@@ -150,6 +167,10 @@ class _Events:
 
     def _block_delta(self, delta: Json) -> bytes:
         return _named({"type": "content_block_delta", "index": self._index, "delta": delta})
+
+
+def _unnamed(status: int) -> str:
+    return "api_error" if status >= 500 else "invalid_request_error"
 
 
 def _named(data: Json) -> bytes:
@@ -222,16 +243,16 @@ def _message_of(message: Any) -> list[Json]:
 
 def _turn(role: str, blocks: list[Json]) -> Iterator[Json]:
     """A turn as messages: each result first, then what the user says, which is the order that chat templates know."""
-    texts = []
+    parts: list[Part] = []
     for block in blocks:
         if block.get("type") == "tool_result":
             text = _result(block.get("content"))
             error = {"is_error": True} if block.get("is_error") else {}
             yield {"role": "tool", "tool_call_id": str(block.get("tool_use_id") or ""), "content": text, **error}
         elif block.get("type") not in SERVER_BLOCKS:
-            texts.append(_text(block))
-    if texts or not blocks:
-        yield {"role": role, "content": "\n\n".join(texts)}
+            parts.append(_part(block))
+    if parts or not blocks:
+        yield {"role": role, "content": joined(parts, "\n\n")}
 
 
 def assistant_of(blocks: list[Json]) -> Json:
@@ -250,28 +271,38 @@ def assistant_of(blocks: list[Json]) -> Json:
             arguments = arguments_of_object(block.get("input"))
             calls.append(tool_call(str(block.get("id") or ""), str(block.get("name") or ""), arguments))
         elif kind not in SERVER_BLOCKS:
-            raise BadRequest(f"not a block of an assistant: {kind}")
+            text += placeholder(kind)
     message["content"] = text if text or not calls else None
     message |= {"reasoning_content": thinking} if thinking else {}
     message |= {"thinking_blocks": signed} if signed else {}
     return message | ({"tool_calls": calls} if calls else {})
 
 
-def _result(content: Any) -> str:
+def _result(content: Any) -> Content:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
         raise BadRequest("a tool result's content must be a string or a list of blocks")
-    return "".join(map(_text, content))
+    return joined(map(_part, content))
 
 
 def _text(block: Any) -> str:
-    kind = block.get("type") if isinstance(block, dict) else None
-    if kind in ("image", "document", "container_upload", "search_result"):
-        raise refuse(str(kind))
-    if kind != "text" or not isinstance(block.get("text"), str):
+    if not isinstance(block, dict) or block.get("type") != "text" or not isinstance(block.get("text"), str):
         raise BadRequest(f"not a text block: {str(block)[:100]}")
     return str(block["text"])
+
+
+def _part(block: Any) -> Part:
+    kind = block.get("type") if isinstance(block, dict) else None
+    if kind == "text":
+        return _text(block)
+    if kind == "image":
+        source = block.get("source") if isinstance(block.get("source"), dict) else {}
+        data = f"data:{source.get('media_type')};base64,{source['data']}" if source.get("data") else source.get("url")
+        return image(data, kind)
+    if kind == "tool_reference":
+        return placeholder(kind, str(block.get("tool_name") or ""))
+    return placeholder(kind)
 
 
 def _choice(given: Json) -> Json:
@@ -279,6 +310,11 @@ def _choice(given: Json) -> Json:
     if not isinstance(choice, dict):
         raise BadRequest("tool_choice must be an object")
     return choice
+
+
+def _parallel(choice: Json) -> bool | None:
+    disabled = flag(choice.get("disable_parallel_tool_use"), "tool_choice.disable_parallel_tool_use")
+    return None if disabled is None else not disabled
 
 
 def _forced(choice: Json) -> str:

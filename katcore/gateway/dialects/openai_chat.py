@@ -11,6 +11,7 @@ from katcore.gateway.dialects import (
     BadRequest,
     Reply,
     Request,
+    Route,
     Stream,
     asked_of,
     event,
@@ -19,14 +20,18 @@ from katcore.gateway.dialects import (
     read_list,
     read_object,
     read_part,
-    refuse,
     stop_of,
 )
+from katcore.gateway.dialects.constraints import flag, response_format, whole_number, word
+from katcore.gateway.dialects.content import Part, image, joined, placeholder
 from katcore.gateway.memo import Memo
 from katcore.records import Json
 
 ROLES = {"system", "developer", "user", "assistant", "tool"}
-SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop")
+SAMPLING = (
+    *("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "seed", "stop"),
+    *("reasoning_effort", "verbosity", "parallel_tool_calls"),
+)
 REFUSED = ("functions", "function_call", "audio", "logprobs", "logit_bias")
 
 
@@ -34,7 +39,7 @@ class OpenAIChat:
     """The dialect of `/v1/chat/completions`."""
 
     name = "openai-chat"
-    path = "/v1/chat/completions"
+    routes: tuple[Route, ...] = (Route("/v1/chat/completions"),)
 
     def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "messages", "tools")
@@ -54,10 +59,14 @@ class OpenAIChat:
             asked=asked_of(given, SAMPLING),
             forced=_forced(given.get("tool_choice")),
             stop=stop_of(given.get("stop"), "stop"),
+            schema=response_format(given.get("response_format")),
+            parallel=flag(given.get("parallel_tool_calls"), "parallel_tool_calls"),
+            seed=whole_number(given.get("seed"), "seed"),
+            effort=word(given.get("reasoning_effort"), "reasoning_effort"),
         )
 
     def answer(self, request: Request, reply: Reply) -> Json:
-        choice = {"index": 0, "message": reply.message, "logprobs": None, "finish_reason": reply.finish_reason}
+        choice = {"index": 0, "message": _told(reply.message), "logprobs": None, "finish_reason": _finish(reply)}
         return {**_head(request, reply.id, "chat.completion"), "choices": [choice], "usage": _usage(reply)}
 
     def stream(self, request: Request, identity: str, prompt_tokens: int) -> Stream:
@@ -76,7 +85,7 @@ class _Chunks:
         self._head = _head(request, identity, "chat.completion.chunk")
         if self._usage:
             self._head["usage"] = None
-        self._sent = {"reasoning_content": 0, "content": 0}
+        self._sent = {"reasoning_content": 0, "content": 0, "refusal": 0}
 
     def start(self) -> bytes:
         return self._chunk({"role": "assistant", "content": ""})
@@ -88,15 +97,16 @@ class _Chunks:
         return b"".join([*self._text("reasoning_content", reasoning), *self._text("content", text)])
 
     def finish(self, reply: Reply) -> Iterator[bytes]:
+        message = _told(reply.message)
         for field, sent in list(self._sent.items()):
-            yield from self._text(field, (reply.message.get(field) or "")[sent:])
+            yield from self._text(field, (message.get(field) or "")[sent:])
         for index, call in enumerate(reply.message.get("tool_calls") or []):
             function = {"name": call["function"]["name"], "arguments": ""}
             opening = {"index": index, "id": call["id"], "type": "function", "function": function}
             yield self._chunk({"tool_calls": [opening]})
             for piece in pieces(call["function"]["arguments"]):
                 yield self._chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-        yield self._chunk({}, reply.finish_reason)
+        yield self._chunk({}, _finish(reply))
         if self._usage:
             yield event({**self._head, "choices": [], "usage": _usage(reply)})
         yield b"data: [DONE]\n\n"
@@ -114,28 +124,52 @@ class _Chunks:
         return event({**self._head, "choices": [choice]})
 
 
+def _told(message: Json) -> Json:
+    """A message as this API writes it: what is said as a refusal is not content."""
+    refused = message.get("refusal") and message.get("content") == message["refusal"]
+    return {**message, "content": None} if refused else message
+
+
+def _finish(reply: Reply) -> str:
+    """The reason in this API's words, in which a refusal has a field, and else is a filter's work."""
+    if reply.finish_reason != "refusal":
+        return reply.finish_reason
+    return "stop" if reply.message.get("refusal") else "content_filter"
+
+
 def _message(message: Any) -> Json:
     if not isinstance(message, dict) or message.get("role") not in ROLES:
         raise BadRequest(f"not a message: {str(message)[:100]}")
-    _check_content(message)
+    known = _with_known_parts(message)
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list) or any(not isinstance(call, dict) or "function" not in call for call in calls):
         raise BadRequest("tool_calls must be a list of function calls")
-    return message
+    if isinstance(known.get("refusal"), str) and not known.get("content"):
+        return {**known, "content": known["refusal"] or None}
+    return known
 
 
-def _check_content(message: Json) -> None:
+def _with_known_parts(message: Json) -> Json:
     content = message.get("content")
     if content is None or isinstance(content, str):
-        return
+        return message
     if not isinstance(content, list):
         raise BadRequest("content must be a string or a list of parts")
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in ("image_url", "input_audio", "file"):
-            raise refuse(str(kind))
-        if kind not in ("text", "refusal") or not isinstance(part.get(kind), str):
+    if all(isinstance(part, dict) and isinstance(part.get(part.get("type") or ""), str) for part in content):
+        return message
+    return {**message, "content": joined(map(_part, content))}
+
+
+def _part(part: Any) -> Part:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in ("text", "refusal"):
+        if not isinstance(part.get(kind), str):
             raise BadRequest(f"not a text part: {str(part)[:100]}")
+        return str(part[kind])
+    if kind == "image_url":
+        given = part.get("image_url")
+        return image(given.get("url") if isinstance(given, dict) else given, kind)
+    return placeholder(kind)
 
 
 def _forced(choice: Any) -> str:

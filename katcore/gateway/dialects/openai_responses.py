@@ -8,6 +8,7 @@ clear text is read; encrypted reasoning is nobody's here.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from katcore.gateway.dialects import (
     BadRequest,
     Reply,
     Request,
+    Route,
     Stream,
     asked_of,
     function_tool,
@@ -24,18 +26,21 @@ from katcore.gateway.dialects import (
     read_list,
     read_object,
     read_part,
-    refuse,
     tool_call,
 )
+from katcore.gateway.dialects.constraints import flag, member, text_format, verbosity_asked, word
+from katcore.gateway.dialects.content import Content, Part, image, joined, placeholder
 from katcore.gateway.dialects.responses_events import ResponseEvents, items_of, response_of
 from katcore.gateway.memo import Memo
 from katcore.records import Json
 
-SAMPLING = ("temperature", "top_p", "reasoning")
+SAMPLING = ("temperature", "top_p", "reasoning", "parallel_tool_calls")
 REFUSED = ("previous_response_id", "conversation", "background", "prompt")
 Tools = tuple[list[Json] | None, frozenset[str], dict[str, str]]
 NOTHING: list[Json] = []
 NO_TOOLS: Tools = (None, frozenset(), {})
+LATER_TOOLS = ("additional_tools", "tool_search_output")
+"""Types of items that bring more tools."""
 CUSTOM = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
@@ -43,22 +48,25 @@ class OpenAIResponses:
     """The dialect of `/v1/responses`."""
 
     name = "openai-responses"
-    path = "/v1/responses"
+    routes: tuple[Route, ...] = (Route("/v1/responses"),)
 
     def parse(self, body: bytes, memo: Memo) -> Request:
         given, raw = read_object(body, "input", "instructions", "tools")
         for name in REFUSED:
             if given.get(name):
                 raise BadRequest(f"{name} is not supported: send the whole input", code="unsupported_parameter")
-        tools, custom, namespaces = read_part(raw.get("tools"), memo, _tools, NO_TOOLS)
+        tools, custom, namespaces = _with_later(read_part(raw.get("tools"), memo, _tools, NO_TOOLS), raw, memo)
         return Request(
             messages=[*read_part(raw.get("instructions"), memo, _opening, NOTHING), *_messages(raw.get("input"), memo)],
             tools=None if given.get("tool_choice") == "none" else tools,
             stream=bool(given.get("stream")),
             max_tokens=limit_of(given, "max_output_tokens"),
             model=str(given.get("model") or ""),
-            asked=asked_of(given, SAMPLING),
+            asked=asked_of(given, SAMPLING) | verbosity_asked(given),
             forced=_forced(given.get("tool_choice")),
+            schema=text_format(given.get("text")),
+            parallel=flag(given.get("parallel_tool_calls"), "parallel_tool_calls"),
+            effort=word(member(given.get("reasoning"), "reasoning", "effort"), "reasoning.effort"),
             custom=custom,
             namespaces=namespaces,
         )
@@ -114,9 +122,9 @@ def _message(item: Any) -> Json | None:
     if kind in ("function_call_output", "custom_tool_call_output"):
         identity, output = str(item.get("call_id") or ""), item.get("output")
         return {"role": "tool", "tool_call_id": identity, "content": _text(output)}
-    if str(kind).endswith("_call") or str(kind).startswith("mcp_"):  # the provider's own tools
+    if str(kind).endswith("_call") or str(kind).startswith("mcp_") or kind in LATER_TOOLS:  # the provider's own tools
         return None
-    raise BadRequest(f"items of type {kind} are not supported", code="unsupported_content")
+    return {"role": "user", "content": placeholder(kind, _told(item.get("content")))}
 
 
 def _said(item: Json) -> Json:
@@ -145,22 +153,31 @@ def _joined(last: Json, new: Json) -> Json | None:
     return joined
 
 
-def _text(content: Any) -> str:
+def _text(content: Any) -> Content:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list):
         raise BadRequest("content must be a string or a list of parts")
-    return "".join(map(_part, content))
+    return joined(map(_part, content))
 
 
-def _part(part: Any) -> str:
+def _part(part: Any) -> Part:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind in ("input_image", "input_file", "input_audio", "computer_screenshot"):
-        raise refuse(str(kind))
-    text = part.get("refusal" if kind == "refusal" else "text") if isinstance(part, dict) else None
-    if kind not in ("input_text", "output_text", "text", "refusal") or not isinstance(text, str):
-        raise BadRequest(f"not a text part: {str(part)[:100]}")
-    return text
+    if kind in ("input_text", "output_text", "text", "refusal"):
+        text = part.get("refusal" if kind == "refusal" else "text")
+        if not isinstance(text, str):
+            raise BadRequest(f"not a text part: {str(part)[:100]}")
+        return text
+    if kind in ("input_image", "computer_screenshot"):
+        return image(part.get("image_url"), kind)
+    return placeholder(kind)
+
+
+def _told(content: Any) -> str:
+    """The text of an item that nobody here knows."""
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return content if isinstance(content, str) else "".join(text for text in texts if isinstance(text, str))
 
 
 def _flat(tools: Any) -> tuple[Any, dict[str, str]]:
@@ -203,6 +220,27 @@ def _tools(given: Any) -> Tools:
             found.append(function_tool(tool.get("name"), _described(tool), CUSTOM))
             custom.append(str(tool["name"]))
     return found or None, frozenset(custom), namespaces
+
+
+def _with_later(tools: Tools, raw: Mapping[str, msgspec.Raw], memo: Memo) -> Tools:
+    """The tools with those that later items of the input bring (`additional_tools`, `tool_search_output`)."""
+    given = raw.get("input")
+    if given is None or not any(f'"{kind}"'.encode() in bytes(memoryview(given)) for kind in LATER_TOOLS):
+        return tools
+    items = read_list(given, memo, _unchanged, "input") if bytes(memoryview(given)[:1]) == b"[" else []
+    shown, custom, namespaces = list(tools[0] or []), tools[1], tools[2]
+    for item in items:
+        if not isinstance(item, dict) or item.get("type") not in LATER_TOOLS:
+            continue
+        more, free, spaces = _tools(item.get("tools"))
+        known = {tool["function"]["name"] for tool in shown}
+        shown += [tool for tool in more or [] if tool["function"]["name"] not in known]
+        custom, namespaces = custom | free, namespaces | spaces
+    return shown or None, custom, namespaces
+
+
+def _unchanged(item: Any) -> Any:
+    return item
 
 
 def _described(tool: Json) -> str:

@@ -19,7 +19,8 @@ def items_of(
     if message.get("reasoning_content"):
         items.append(_reasoning(f"rs_{identity}", message["reasoning_content"]))
     if message.get("content") or not (items or message.get("tool_calls")):
-        items.append(_said(f"msg_{identity}", message.get("content") or ""))
+        refused = bool(message.get("refusal")) and message.get("content") == message["refusal"]
+        items.append(_said(f"msg_{identity}", message.get("content") or "", refused))
     for index, call in enumerate(message.get("tool_calls") or []):
         item = _called(f"fc_{identity}_{index}", call, custom)
         if space := (namespaces or {}).get(item["name"]):
@@ -33,13 +34,14 @@ def _reasoning(identity: str, text: str) -> Json:
     return {"id": identity, "type": "reasoning", "summary": [], "content": content, "status": "completed"}
 
 
-def _said(identity: str, text: str) -> Json:
+def _said(identity: str, text: str, refused: bool = False) -> Json:
+    part: Json = {"type": "output_text", "text": text, "annotations": []}
     return {
         "id": identity,
         "type": "message",
         "role": "assistant",
         "status": "completed",
-        "content": [{"type": "output_text", "text": text, "annotations": []}],
+        "content": [{"type": "refusal", "refusal": text} if refused else part],
     }
 
 
@@ -61,7 +63,7 @@ def _input(arguments: str) -> str:
 
 def response_of(request: Request, identity: str, items: list[Json], reply: Reply | None = None) -> Json:
     """A response object: with a reply it has ended, without one it is under way."""
-    cut = reply is not None and reply.finish_reason == "length"
+    cut = "" if reply is None else _cut(reply)
     status = "in_progress" if reply is None else "incomplete" if cut else "completed"
     return {
         "id": f"resp_{identity}",
@@ -69,7 +71,7 @@ def response_of(request: Request, identity: str, items: list[Json], reply: Reply
         "created_at": int(time.time()),
         "status": status,
         "error": None,
-        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "incomplete_details": {"reason": cut} if cut else None,
         "instructions": None,
         "metadata": {},
         "model": request.model,
@@ -81,6 +83,13 @@ def response_of(request: Request, identity: str, items: list[Json], reply: Reply
         "tools": [],
         "usage": None if reply is None else _usage(reply),
     }
+
+
+def _cut(reply: Reply) -> str:
+    """Why an answer is not complete, empty where it is; a refusal in words is."""
+    if reply.finish_reason == "refusal" and not reply.message.get("refusal"):
+        return "content_filter"
+    return {"length": "max_output_tokens", "content_filter": "content_filter"}.get(reply.finish_reason, "")
 
 
 def _usage(reply: Reply) -> Json:
@@ -101,6 +110,7 @@ class ResponseEvents:
         self._number = 0
         self._index = -1
         self._open = ""
+        self._begun: set[str] = set()
         self._texts = {"reasoning": "", "message": ""}
 
     def start(self) -> bytes:
@@ -115,11 +125,14 @@ class ResponseEvents:
     def finish(self, reply: Reply) -> Iterator[bytes]:
         items = items_of(reply.message, reply.id, self._request.custom, self._request.namespaces)
         for item in items:
-            if item["type"] in self._texts:
+            if item["type"] == "message" and item["content"][0]["type"] == "refusal":
+                yield from self._refusal(item)
+            elif item["type"] in self._texts:
                 kind = str(item["type"])
                 text = item["content"][0]["text"]
-                yield from self._more(kind, text[len(self._texts[kind]) :], force=True)
-                yield from self._close()
+                yield from self._more(kind, text[len(self._texts[kind]) :], force=kind not in self._begun)
+                if self._open == kind:
+                    yield from self._close()
             else:
                 yield from self._whole_call(item)
         ended = response_of(self._request, self._identity, items, reply)
@@ -133,7 +146,7 @@ class ResponseEvents:
     # ------------------------------------------------------------------ items of text
 
     def _more(self, kind: str, text: str, force: bool = False) -> Iterator[bytes]:
-        if not text and not (force and self._open != kind):
+        if not text and not force:
             return
         if self._open != kind:
             yield from self._close()
@@ -146,6 +159,7 @@ class ResponseEvents:
 
     def _begin(self, kind: str) -> Iterator[bytes]:
         self._open, self._index = kind, self._index + 1
+        self._begun.add(kind)
         item = {**self._item(kind, ""), "content": [], "status": "in_progress"}
         yield self._event("response.output_item.added", output_index=self._index, item=item)
         yield self._event("response.content_part.added", **self._place(), part=self._item(kind, "")["content"][0])
@@ -170,6 +184,20 @@ class ResponseEvents:
     def _place(self) -> Json:
         identity = self._item(self._open, "")["id"]
         return {"item_id": identity, "output_index": self._index, "content_index": 0}
+
+    def _refusal(self, item: Json) -> Iterator[bytes]:
+        yield from self._close()
+        self._index += 1
+        part = item["content"][0]
+        begun = {**item, "content": [], "status": "in_progress"}
+        place = {"item_id": item["id"], "output_index": self._index, "content_index": 0}
+        yield self._event("response.output_item.added", output_index=self._index, item=begun)
+        yield self._event("response.content_part.added", **place, part={**part, "refusal": ""})
+        for piece in pieces(part["refusal"]):
+            yield self._event("response.refusal.delta", **place, delta=piece)
+        yield self._event("response.refusal.done", **place, refusal=part["refusal"])
+        yield self._event("response.content_part.done", **place, part=part)
+        yield self._event("response.output_item.done", output_index=self._index, item=item)
 
     # ------------------------------------------------------------------ calls
 

@@ -1,0 +1,229 @@
+"""Claude Code's logs: `~/.claude/projects/FOLDER/SESSION.jsonl`, sub-agents in `SESSION/subagents/agent-*.jsonl`.
+
+Lines are linked by `uuid` and `parentUuid`; one answer is several lines of one `message.id`, and the results of its
+calls hang on any of them. An edited prompt is a second line below one parent. At a `compact_boundary` the links begin
+anew; lines that it names as preserved follow the summary. Reminders are `attachment` lines whose text is `rendered`.
+Newer versions log the system prompt and the tools too (`api-request-shape`, `prompt_snapshot`). What is not there: the
+prompt that asks for a summary, and the system prompts and tools of older versions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from katcore.records import Json
+from katcore.trajectory.formats.kept import time_of
+from katcore.trajectory.sessions import ModelCall, Session, SessionFiles, files_of, tool_of
+from katcore.trajectory.sessions.blocks import FINISH_REASONS, answer_of, blocks_of, result_of, text_of, usage_of
+from katcore.trajectory.sessions.lines import first_line, read_lines
+
+AGENT = "agent-"
+_TAGS = re.compile(r"\A<system-reminder>\n(.*?)\n</system-reminder>\n?\Z", re.DOTALL)
+SYNTHETIC = "<synthetic>"
+"""The model of answers that the program wrote itself: an error of the API, an interruption."""
+
+
+def find(paths: Sequence[Path]) -> Iterator[SessionFiles]:
+    """One session for each log; those of sub-agents belong to the session that they name."""
+    logs = list(dict.fromkeys(files_of(paths, "*.jsonl")))
+    taken: set[Path] = set()
+    for log in logs:
+        if not log.name.startswith(AGENT):
+            below = sorted((log.parent / log.stem / "subagents").glob(f"{AGENT}*.jsonl"))
+            beside = [each for each in sorted(log.parent.glob(f"{AGENT}*.jsonl")) if _session_of(each) == log.stem]
+            taken |= {*below, *beside}
+            yield SessionFiles(log.stem, (log, *below, *beside))
+    for log in logs:
+        if log.name.startswith(AGENT) and log not in taken:
+            yield SessionFiles(f"{_session_of(log)}/{log.stem}", (log,))
+
+
+def read(files: SessionFiles) -> Session:
+    """The calls of a session, in the order of their time."""
+    session = Session()
+    for path in files.paths:
+        _Log(read_lines(path, session.cut), session).read(alone=len(files.paths) == 1)
+    session.calls.sort(key=lambda call: call.started_at or "")
+    return session
+
+
+def _session_of(path: Path) -> str:
+    return str(first_line(path).get("sessionId") or "")
+
+
+class _Log:
+    """One file of lines."""
+
+    def __init__(self, lines: list[Json], session: Session) -> None:
+        self._session = session
+        self._lines = {str(line["uuid"]): line for line in lines if line.get("uuid")}
+        self._answers: dict[str, list[Json]] = {}  # the lines of each answer
+        self._results: dict[str, list[Json]] = {}  # by the call that they answer
+        self._kept: dict[str, list[str]] = {}  # lines that stayed at a compaction, by the one that they follow
+        self._shapes = {str(line["shapeHash"]): line.get("shape") for line in lines if "shape" in line}
+        self._requests = {str(line["id"]): line for line in lines if line.get("type") == "api-request"}
+        for line in lines:
+            self._note(line)
+
+    def read(self, *, alone: bool) -> None:
+        """Add the calls of this log to the session."""
+        modes: dict[str, str] = {}
+        compacted: set[str] = set()
+        for line in self._lines.values():
+            agent = str(line.get("agentId") or "") if line.get("isSidechain") else ""
+            if line.get("subtype") == "compact_boundary":
+                compacted.add(agent)
+            mode = line.get("permissionMode")
+            switched = isinstance(mode, str) and modes.get(agent, mode) != mode
+            modes |= {agent: mode} if isinstance(mode, str) else {}
+            if switched:
+                compacted.add(f"{agent}\nmode")
+            if not self._begins(line):
+                continue
+            call = self._call(line, agent)
+            if agent in compacted:
+                call.boundary = "compaction"
+            elif f"{agent}\nmode" in compacted:
+                call.boundary = "mode"
+            compacted -= {agent, f"{agent}\nmode"}
+            self._session.calls.append(call)
+
+    # ------------------------------------------------------------------ lines
+
+    def _note(self, line: Json) -> None:
+        session = self._session
+        session.version = session.version or str(line.get("version") or "")
+        if (folder := line.get("cwd")) and folder not in session.folders:
+            session.folders.append(str(folder))
+        message = line.get("message") if line.get("uuid") else None
+        if isinstance(message, dict) and line.get("type") == "assistant":
+            self._answers.setdefault(_answer_id(line), []).append(line)
+        for block in blocks_of(message.get("content")) if isinstance(message, dict) else ():
+            if block.get("type") == "tool_result":
+                self._results.setdefault(str(block.get("tool_use_id")), []).append(line)
+        told = line.get("compactMetadata")
+        kept = told.get("preservedMessages") if isinstance(told, dict) else None
+        if isinstance(kept, dict) and isinstance(kept.get("uuids"), list):
+            self._kept[str(kept.get("anchorUuid"))] = list(map(str, kept["uuids"]))
+        if line.get("type") == "attachment" and line.get("uuid") and not isinstance(line.get("rendered"), list):
+            session.lost["attachments"] += line["attachment"].get("type") != "prompt_snapshot"
+
+    def _begins(self, line: Json) -> bool:
+        """Whether a line is the first one of an answer that a model gave."""
+        message = line.get("message")
+        if line.get("type") != "assistant" or not isinstance(message, dict) or message.get("model") == SYNTHETIC:
+            return False
+        return self._answers[_answer_id(line)][0] is line and not line.get("isApiErrorMessage")
+
+    # ------------------------------------------------------------------ one call
+
+    def _call(self, line: Json, agent: str) -> ModelCall:
+        lines = self._answers[_answer_id(line)]
+        last, path = lines[-1]["message"], self._path(line.get("parentUuid"))
+        system, tools = self._shape(line, path)
+        model = str(last.get("model") or "")
+        self._session.model = self._session.model or model
+        return ModelCall(
+            messages=[*system, *_messages(self._turns(path))],
+            answer=answer_of(chain.from_iterable(blocks_of(each["message"].get("content")) for each in lines)),
+            tools=tools,
+            agent=agent,
+            started_at=time_of(line.get("timestamp")),
+            usage=usage_of(last.get("usage")),
+            model=model,
+            finish_reason=FINISH_REASONS.get(str(last.get("stop_reason")), ""),
+        )
+
+    def _path(self, uuid: Any) -> list[Json]:
+        """The lines from the root to this one, with what a compaction kept."""
+        found: list[Json] = []
+        seen: set[str] = set()
+        while uuid in self._lines and uuid not in seen:
+            seen.add(uuid)
+            found += [self._lines[kept] for kept in reversed(self._kept.get(uuid, [])) if kept in self._lines]
+            found.append(self._lines[uuid])
+            uuid = found[-1].get("parentUuid")
+        return found[::-1]
+
+    def _turns(self, path: list[Json]) -> Iterator[list[Json]]:
+        """The lines of a path as turns: all lines of an answer with its results, else what was said in between."""
+        on_path = {str(line["uuid"]) for line in path}
+        done: set[str] = set()
+        turn: list[Json] = []
+        for line in path:
+            if line.get("type") != "assistant":
+                if line["uuid"] not in done:
+                    turn.append(line)
+                continue
+            if (name := _answer_id(line)) in done:
+                continue
+            done.add(name)
+            yield turn
+            yield self._answers[name]
+            turn = []
+            for asked in self._answers[name]:  # results that hang on another line of the same answer
+                for block in blocks_of(asked["message"].get("content")):
+                    for result in self._results.get(str(block.get("id")), []):
+                        if result["uuid"] not in on_path | done and not _continued(result, self._lines.values()):
+                            turn.append(result)
+                            done.add(str(result["uuid"]))
+        yield turn
+
+    def _shape(self, line: Json, path: list[Json]) -> tuple[list[Json], list[Json]]:
+        """The system prompt and the tools of a call, as far as they are logged."""
+        request = self._requests.get(str(line.get("requestRef")), {})
+        shape = self._shapes.get(str(request.get("shapeHash")))
+        if not isinstance(shape, dict):
+            shots = [each["attachment"] for each in path if each.get("type") == "attachment"]
+            shot: Json = next((each for each in reversed(shots) if each.get("type") == "prompt_snapshot"), {})
+            tools = [each.get("schema") or each for each in shot.get("tools") or []]
+            shape = {"system": shot.get("systemPrompt") or [], "tools": tools}
+        texts = [each if isinstance(each, str) else text_of(each) for each in shape.get("system") or []]
+        texts = [text for text in texts if not text.startswith("x-anthropic-billing-header:")]
+        if not texts:
+            self._session.lost["system_prompts"] += 1
+        found = [tool_of(each["name"], each.get("description"), each.get("input_schema")) for each in shape["tools"]]
+        return [{"role": "system", "content": "\n\n".join(texts)}] if texts else [], found
+
+
+def _rendered(line: Json) -> list[str]:
+    """The texts of a reminder; those of the system's stand in prompts without their tags."""
+    shown = [each for each in line.get("rendered") or [] if isinstance(each, dict) and each.get("content")]
+    texts = ["".join(map(text_of, blocks_of(each["content"]))) for each in shown]
+    return [_TAGS.sub(r"\1", text) for text in texts] if line.get("renderedRole") == "system" else texts
+
+
+def _answer_id(line: Json) -> str:
+    return str(line["message"].get("id") or line["uuid"])
+
+
+def _continued(result: Json, lines: Iterable[Json]) -> bool:
+    """Whether another answer hangs on this result: then it belongs to that branch."""
+    return any(line.get("parentUuid") == result["uuid"] and line.get("type") == "assistant" for line in lines)
+
+
+def _messages(turns: Iterable[list[Json]]) -> Iterator[Json]:
+    """Turns as messages: results first, then the reminders and what the user says, then the system's."""
+    for lines in turns:
+        if lines and lines[0].get("type") == "assistant":
+            yield answer_of(chain.from_iterable(blocks_of(line["message"].get("content")) for line in lines))
+            continue
+        results: list[Json] = []
+        said: list[str] = []
+        reminders: dict[str, list[str]] = {"user": [], "system": []}
+        for line in lines:
+            for block in blocks_of((line.get("message") or {}).get("content")) if line.get("type") == "user" else ():
+                if block.get("type") == "tool_result":
+                    results.append(result_of(block))
+                else:
+                    said.append(text_of(block))
+            if line.get("type") == "attachment":
+                reminders["system" if line.get("renderedRole") == "system" else "user"] += _rendered(line)
+        yield from results
+        for role, texts in (("user", reminders["user"] + said), ("system", reminders["system"])):
+            if texts:
+                yield {"role": role, "content": "\n\n".join(texts)}

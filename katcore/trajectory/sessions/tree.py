@@ -1,0 +1,107 @@
+"""The calls of a session as nodes: what calls begin with alike is there once, what parts becomes a branch.
+
+In: calls in order, each with all that the model was shown. Out: nodes of text and their calls. A branch has the
+boundary that its call has; one of a sub-agent has `subagent`. An answer that is there already is not put there twice:
+sessions that are resumed repeat what came before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from katcore.records import Boundary, Call, Json, Node, ToolCall
+from katcore.trajectory.formats.kept import EPOCH
+from katcore.trajectory.sessions import ModelCall
+
+
+def grown(calls: Iterable[ModelCall], dialect: str) -> tuple[list[Node], list[Call]]:
+    """The nodes and calls of a session."""
+    tree = _Tree(dialect)
+    for call in calls:
+        tree.add(call)
+    return tree.nodes, tree.calls
+
+
+class _Tree:
+    def __init__(self, dialect: str) -> None:
+        self.nodes: list[Node] = []
+        self.calls: list[Call] = []
+        self._dialect = dialect
+        self._known: dict[tuple[str, int | None, str], int] = {}  # agent, parent, message -> node
+        self._parents: set[int | None] = set()
+        self._agents: dict[str, str] = {}  # agent -> the lineage that it began with
+        self._branches = 0
+
+    def add(self, call: ModelCall) -> None:
+        at, rest = self._walk(call)
+        lineage, boundary = self._lineage(call, at) if rest else (self.nodes[at or 0].lineage, "none")
+        for place, message in enumerate(rest):
+            if at is None and call.tools:
+                message = {**message, "tools": call.tools}
+            at = self._node(call, at, message, lineage, boundary if place == 0 else "none")
+        answer = _written(call.answer)
+        if at is None or (call.agent, at, answer) in self._known:
+            return
+        if at in self._parents:  # the same was asked twice
+            lineage = self._name("branch")
+        number = len(self.calls)
+        at = self._node(call, at, call.answer, lineage, "none")
+        made = call.answer.get("tool_calls") or []
+        self.nodes[at].tool_calls = [ToolCall(id=each["id"], name=each["function"]["name"]) for each in made]
+        self.calls.append(
+            Call(
+                id=number,
+                node=at,
+                dialect=self._dialect,
+                started_at=call.started_at or EPOCH,
+                usage=call.usage,
+                finish_reason=call.finish_reason,
+                engine=call.model,
+            )
+        )
+
+    def _walk(self, call: ModelCall) -> tuple[int | None, list[Json]]:
+        at: int | None = None
+        for place, message in enumerate(call.messages):
+            found = self._known.get((call.agent, at, _written(message)))
+            if found is None:
+                return at, call.messages[place:]
+            at = found
+        return at, []
+
+    def _lineage(self, call: ModelCall, at: int | None) -> tuple[str, Boundary]:
+        """The name of the branch that a call goes on with below a node, and the boundary where it begins."""
+        if call.agent not in self._agents:
+            self._agents[call.agent] = self._name("subagent") if call.agent else "main"
+            return self._agents[call.agent], "subagent" if call.agent else call.boundary
+        if at is not None and at not in self._parents:
+            return self.nodes[at].lineage, "mode" if call.boundary == "mode" else "none"
+        if call.agent:  # a branch of a sub-agent is still none of the agent's own
+            return self._name("subagent"), call.boundary
+        return self._name("branch" if call.boundary == "none" else call.boundary), call.boundary
+
+    def _name(self, kind: str) -> str:
+        self._branches += 1
+        return f"{kind}-{self._branches}"
+
+    def _node(self, call: ModelCall, parent: int | None, message: Json, lineage: str, boundary: Boundary) -> int:
+        node = Node(
+            id=len(self.nodes),
+            parent=parent,
+            role=message["role"],
+            message=message,
+            turn=len(self.calls),
+            lineage=lineage,
+            boundary=boundary,
+            origin="external",
+        )
+        self.nodes.append(node)
+        self._parents.add(parent)
+        plain = {name: value for name, value in message.items() if name != "tools"}
+        self._known[call.agent, parent, _written(plain)] = node.id
+        return node.id
+
+
+def _written(message: Json) -> str:
+    return json.dumps(message, sort_keys=True)
