@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from katcore.errors import RecordError
+from katcore.errors import InputError, RecordError
 from katcore.records import Boundary, Json
+from katcore.trajectory.formats.kept import seconds_of
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Session:
     lost: Counter[str] = field(default_factory=Counter)
     cut: list[BrokenLine] = field(default_factory=list)
 
+    def in_order(self) -> Session:
+        """The same with its calls in the order of their time; those without one keep their place at the start."""
+        self.calls.sort(key=lambda call: seconds_of(call.started_at) if call.started_at else 0.0)
+        return self
+
 
 @dataclass(frozen=True)
 class SessionFormat:
@@ -75,6 +81,8 @@ class BrokenLine(RecordError):
 def files_of(paths: Iterable[Path], pattern: str) -> Iterator[Path]:
     """The files among these paths, and in the folders among them those with such a name."""
     for path in paths:
+        if not path.exists():
+            raise InputError(f"{path}: No such file or directory")
         yield from sorted(path.rglob(pattern)) if path.is_dir() else [path]
 
 

@@ -47,8 +47,7 @@ def read(files: SessionFiles) -> Session:
     session = Session()
     for path in files.paths:
         _Log(read_lines(path, session.cut), session).read(alone=len(files.paths) == 1)
-    session.calls.sort(key=lambda call: call.started_at or "")
-    return session
+    return session.in_order()
 
 
 def _session_of(path: Path) -> str:

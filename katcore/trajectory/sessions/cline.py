@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from katcore.errors import RecordError
+from katcore.errors import InputError, RecordError
 from katcore.records import Boundary, Json
 from katcore.trajectory.formats.kept import time_of
 from katcore.trajectory.sessions import ModelCall, Session, SessionFiles, files_of
@@ -43,7 +43,7 @@ def find(paths: Sequence[Path]) -> Iterator[SessionFiles]:
         elif log.name.endswith(MESSAGES) and not (log.parent / f"{log.parent.name}{MESSAGES}").exists():
             yield SessionFiles(log.name.removesuffix(MESSAGES), (log,))
         elif log in paths:
-            raise RecordError("convert", f"{log}: neither {HISTORY} nor *{MESSAGES}")
+            raise InputError(f"{log}: neither {HISTORY} nor *{MESSAGES}")
 
 
 def read(files: SessionFiles) -> Session:
@@ -54,8 +54,7 @@ def read(files: SessionFiles) -> Session:
     else:
         for number, path in enumerate(files.paths):
             _conversation(session, path, str(number) if number else "")
-    session.calls.sort(key=lambda call: call.started_at or "")
-    return session
+    return session.in_order()
 
 
 # ------------------------------------------------------------------ the command line

@@ -43,8 +43,7 @@ def read(files: SessionFiles) -> Session:
     session = Session()
     for number, path in enumerate(files.paths):
         _Thread(session, str(number) if number else "").read(read_lines(path, session.cut))
-    session.calls.sort(key=lambda call: call.started_at or "")
-    return session
+    return session.in_order()
 
 
 def _head(log: Path) -> Json:

@@ -7,6 +7,7 @@ file and line; where only a log's last line is broken off, that line alone is on
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -93,7 +94,8 @@ def _read(kind: SessionFormat, files: SessionFiles) -> Session:
 def _letter(files: SessionFiles, error: RecordError) -> Item:
     if isinstance(error, BrokenLine):
         where = f"session:{error.path}:{error.line}"
-        return Item(where, error, raw=error.raw, line=error.line, source=str(error.path))
+        text = json.dumps(error.raw.decode("utf-8", "replace")).encode()  # dead letters are JSON, which this is not
+        return Item(where, error, raw=text, line=error.line, source=str(error.path))
     return Item(f"session:{files.paths[0]}", error, source=str(files.paths[0]))
 
 

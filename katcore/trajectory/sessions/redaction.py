@@ -25,7 +25,7 @@ _ROOTS = r"(?:(?:/var|/export|/data|/nfs)?/home/|(?:/mnt/[a-z]|/System/Volumes/D
 _NO_NAME = r"/\\\s\"'<>|:*?,;()\[\]{}$`%"
 _HOME = re.compile(rf"((?<![\w.-]){_ROOTS}|\b[A-Za-z]:{_SEP}Users{_SEP})([^{_NO_NAME}.][^{_NO_NAME}]*)")
 _CHILD = re.compile(
-    r"[/\\]+(?:\.\w|Desktop|Documents|Downloads|Library|AppData|bin|code|dev|git|github|go|projects?|repos?|src|work\w*)\b"
+    r"[/\\]+(?:\.\w+|Desktop|Documents|Downloads|Library|AppData|bin|code|dev|git|github|go|projects?|repos?|src|work\w*)\b"
 )
 """What stands below a home, but hardly below the route `/home/NAME` of a web application."""
 _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,24}\b"
@@ -69,16 +69,17 @@ class Redaction:
 
     def learn(self, texts: Iterable[str], own: Iterable[str] = ()) -> None:
         """Find the names that these texts tell. `own` are folders of the session's own, such as where it worked."""
+        accounts = [found[2] for folder in own for found in _HOME.finditer(folder + "/") if _personal(found[2])]
+        for name in accounts:  # first: the developer is `user`
+            self._account(name)
         for text in texts:
-            for found in _PERSON.finditer(text):
+            for found in _PERSON.finditer(text) if "@" in text else ():
                 if not MACHINES.search(found[3]):
                     self._names.setdefault(found[1], f"Person {self._person(found[3])}")
-        accounts = [found[2] for folder in own for found in _HOME.finditer(folder + "/") if _personal(found[2])]
-        words = sorted(
-            {name for name in accounts if len(name) >= SHORTEST and name not in WORDS}, key=len, reverse=True
-        )
-        for name in accounts:
-            self._account(name)
+            for found in _HOME.finditer(text):
+                if _personal(found[2]) and _is_home(found):
+                    self._account(found[2])
+        words = sorted({name for name in accounts if len(name) >= SHORTEST} - WORDS, key=len, reverse=True)
         if words:
             self._own = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(map(re.escape, words))})(?![A-Za-z0-9])")
         names = sorted((name for name in self._names if " " in name), key=len, reverse=True)
@@ -157,8 +158,7 @@ class Redaction:
         return self._names[found[1]]
 
     def _home(self, found: re.Match[str]) -> str:
-        own = found[2] in self._accounts or "Users" in found[1] or _CHILD.match(found.string, found.end())
-        if not own or not _personal(found[2]):
+        if found[2] not in self._accounts and not (_personal(found[2]) and _is_home(found)):
             return found[0]
         self.removed["home_paths"] += 1
         return found[1] + self._account(found[2])
@@ -177,6 +177,11 @@ class Redaction:
 
 def _address(number: int) -> str:
     return f"person{number}@example.com"
+
+
+def _is_home(found: re.Match[str]) -> bool:
+    """Whether it is a home, whoever's: `/home/NAME` by itself may be a route of a web application."""
+    return "Users" in found[1] or bool(_CHILD.match(found.string, found.end()))
 
 
 def _personal(account: str) -> bool:
