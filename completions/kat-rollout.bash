@@ -141,7 +141,7 @@ _kat_rollout() {
             flags="--to --from --paths -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --to) mapfile -t COMPREPLY < <(compgen -W "atif openai anthropic mini-swe-agent swe-bench verifiers" -- "$cur"); return ;;
-                --from) mapfile -t COMPREPLY < <(compgen -W "atif openai anthropic mini-swe-agent swe-bench verifiers" -- "$cur"); return ;;
+                --from) mapfile -t COMPREPLY < <(compgen -W "atif openai anthropic mini-swe-agent swe-bench verifiers claude-code cline codex" -- "$cur"); return ;;
                 --paths) mapfile -t COMPREPLY < <(compgen -W "main all" -- "$cur"); return ;;
                 -o|--output) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --format) mapfile -t COMPREPLY < <(compgen -W "jsonl zst parquet" -- "$cur"); return ;;

@@ -146,7 +146,7 @@ complete -c kat-rollout -n '__fish_seen_subcommand_from trim' -s q -l quiet -d '
 complete -c kat-rollout -n '__fish_seen_subcommand_from trim' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from trim' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
 complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -l to -d 'Write rows of this format.' -x -a 'atif openai anthropic mini-swe-agent swe-bench verifiers'
-complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -l from -d 'Read rows of this format.' -x -a 'atif openai anthropic mini-swe-agent swe-bench verifiers'
+complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -l from -d 'Read rows of this format, or this agent'\''s logs.' -x -a 'atif openai anthropic mini-swe-agent swe-bench verifiers claude-code cline codex'
 complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -l paths -d 'The agent'\''s own conversation, or a row for every path.' -x -a 'main all'
 complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-rollout -n '__fish_seen_subcommand_from convert' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'
