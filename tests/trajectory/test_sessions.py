@@ -69,7 +69,7 @@ def test_an_answer_in_several_lines_is_one_message(tmp_path: Path) -> None:
     log.says("m2", text("Done."))
     made = converted("claude-code", claude(tmp_path, log))
     assert shown(made, 1) == [
-        ("user", "Be brief.\n\nFix it."), ("system", "It is late."), ("assistant", "I look."), ("tool", "no"),
+        ("user", "Be brief.\n\n\nFix it."), ("system", "It is late."), ("assistant", "I look."), ("tool", "no"),
         ("assistant", "Done."),
     ]  # fmt: skip
     first = made.nodes[2]

@@ -251,6 +251,8 @@ def _messages(lines: list[Json]) -> Iterator[Json]:
                 said.append(text_of(block))
         if line.get("type") == "attachment":
             reminders["system" if line.get("renderedRole") == "system" else "user"] += _rendered(line)
+    if said and reminders["user"]:
+        reminders["user"][-1] += "\n"  # so it stands in prompts, ahead of the user's words
     for role, texts in (("user", reminders["user"] + said), ("system", reminders["system"])):
         if texts:
             yield {"role": role, "content": "\n\n".join(texts)}
