@@ -87,7 +87,7 @@ test-runners: $(VENV)/.installed
 test-agents: $(VENV)/.installed
 	scripts/system-packages test
 	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH KAT_AGENTS_TABLE=benchmarks/results/agents.md \
-	    $(BIN)/pytest -m 'slow or agents' tests/rollout/test_real_agents.py
+	    $(BIN)/pytest -m 'slow or agents' tests/rollout/test_real_agents.py tests/rollout/test_session_logs.py
 
 .PHONY: test-datasets
 test-datasets: $(VENV)/.installed

@@ -6,14 +6,12 @@ The model alone is played. Four agents run in CI; `make test-agents` runs all an
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from katcore.disk.cache import cache_root
 from katcore.records import Node
 from katcore.scaffold.table import built_in
 from tests.support.agent_scenarios import HANDS, Played, play
@@ -23,8 +21,6 @@ IN_CI = ("claude-code", "codex", "opencode", "mini-swe-agent")
 AGENTS = [pytest.param(name, marks=[] if name in IN_CI else [pytest.mark.agents]) for name in HANDS]
 COLUMNS = "agent, version, API, calls, branches, boundaries, captured, delivered, sub-agent, compaction, seconds"
 HEAD = f"| {COLUMNS.replace(', ', ' | ')} |"
-INSTALLATIONS = cache_root() / "scaffold"
-"""Of whoever runs the tests: downloads are cached between runs, all else of the cache is each test run's own."""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +32,8 @@ def table() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def run(request: pytest.FixtureRequest, cache: str, table: list[str]) -> Played:
+def run(request: pytest.FixtureRequest, installations: Path, table: list[str]) -> Played:
     """The agent's run."""
-    INSTALLATIONS.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        Path(cache, "scaffold").symlink_to(INSTALLATIONS)
     name = request.param
     made = play(name)
     table.append(row(name, made))

@@ -74,12 +74,16 @@ def test_homes_and_the_name_of_the_sessions_own() -> None:
 
 def test_people_and_addresses() -> None:
     made, removed = redacted(
-        "Author: Alice van Example <alice@corp.org>\n\nSigned-off-by: Bob <bob@corp.org>",
-        "Thanks to Alice van Example and ALICE@corp.org",
+        "Author: Alice van Example <alice@corp.org>\n\nReviewed and tested by Bob <bob@corp.rs>\n"
+        "Signed-off-by: carol x <c@c.io>",
+        "Thanks to Alice van Example and ALICE@corp.org; mailto:dan@corp.org ssh://eve@corp.org/x",
     )
-    one, two = "Person 1 <person1@example.com>", "Person 2 <person2@example.com>"
-    assert made == [f"Author: {one}\n\nSigned-off-by: {two}", "Thanks to Person 1 and person1@example.com"]
-    assert removed == {"names": 3, "emails": 3}
+    one, two, three = (f"Person {n} <person{n}@example.com>" for n in (1, 2, 3))
+    assert made == [
+        f"Author: {one}\n\nReviewed and tested by {two}\nSigned-off-by: {three}",
+        "Thanks to Person 1 and person1@example.com; mailto:person4@example.com ssh://person5@example.com/x",
+    ]
+    assert removed == {"names": 4, "emails": 6}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_people_and_addresses() -> None:
         "password = get_password()  # token = self.token; API_KEY=$API_KEY; api_key: str",
         "commit 3446eb12266fefa26fe21871fc44dfad31a883f2 sha256:7191387a4c138b57293a359a5f6e65c559f9a6b383709471",
         "SECRET_KEY=REMOVED_SECRET_1 TOKEN=xxxxxxxxxxxx Person 1 <person1@example.com> /home/user/x",
-        "http://localhost:8000/x@y max(1, 2)",
+        "http://localhost:8000/x@y max(1, 2) node_modules/.pnpm/debug@4.3.4_supports-color@8.1.1 actions/checkout@v4",
     ],
 )
 def test_what_is_nobodys_stays(given: str) -> None:

@@ -69,7 +69,7 @@ def test_an_answer_in_several_lines_is_one_message(tmp_path: Path) -> None:
     log.says("m2", text("Done."))
     made = converted("claude-code", claude(tmp_path, log))
     assert shown(made, 1) == [
-        ("user", "Be brief.\n\nFix it."), ("system", "It is late."), ("assistant", "I look."), ("tool", "no"),
+        ("user", "Be brief.\n\n\nFix it."), ("system", "It is late."), ("assistant", "I look."), ("tool", "no"),
         ("assistant", "Done."),
     ]  # fmt: skip
     first = made.nodes[2]
@@ -80,7 +80,8 @@ def test_an_answer_in_several_lines_is_one_message(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     assert made.nodes[3].message == {"role": "tool", "tool_call_id": "a", "content": "no", "is_error": True}
-    assert [call.name for call in first.tool_calls] == ["Bash"] and first.origin == "external"
+    assert [(call.name, call.outcome) for call in first.tool_calls] == [("Bash", "tool_error")]
+    assert first.origin == "external"
     assert (made.scaffold.name, made.scaffold.version, made.model) == ("claude-code", "2.1.330", "claude")
     assert made.calls[0].usage == {"prompt_tokens": 10, "completion_tokens": 2, "cached_tokens": 3}
     assert made.calls[0].started_at == "2026-01-02T03:04:04Z" and made.calls[0].dialect == "anthropic"
@@ -155,6 +156,18 @@ def test_sub_agents_have_logs_of_their_own_or_lines_in_the_log(tmp_path: Path) -
     assert branches(alone) == [("subagent", "subagent-1")] and len(alone.calls) == 1
 
 
+def test_sidechains_of_older_versions_name_no_agent(tmp_path: Path) -> None:
+    log, inline = ClaudeLog(), ClaudeLog("old")
+    log.user("Fix it.")
+    inline.user("Look.")
+    inline.says("m9", text("Found."))
+    log.lines += [{name: value for name, value in line.items() if name != "agentId"} for line in inline.lines]
+    log.says("m1", text("Done."))
+    made = converted("claude-code", claude(tmp_path, log))
+    assert sorted(branches(made)) == [("none", "main"), ("subagent", "subagent-1")]
+    assert made.artifacts["session"]["lost"] == {"system_prompts": 1}
+
+
 def test_a_change_of_mode_is_marked(tmp_path: Path) -> None:
     log = ClaudeLog()
     log.user("Think.", permissionMode="plan")
@@ -179,7 +192,7 @@ def test_the_system_prompt_and_tools_of_newer_versions(tmp_path: Path) -> None:
     function = {"name": "Bash", "description": "Run it.", "parameters": {"type": "object"}}
     tools = [{"type": "function", "function": function}]
     assert made.nodes[0].message == {"role": "system", "content": "You are an agent.", "tools": tools}
-    assert "system_prompts" not in made.artifacts["session"]["lost"]
+    assert made.artifacts["session"]["lost"] == {}
 
 
 def test_what_the_program_said_itself_is_no_call(tmp_path: Path) -> None:
@@ -209,7 +222,8 @@ def test_codex_items_are_turns(tmp_path: Path) -> None:
     log.item({"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "x"})
     log.item(message("assistant", "I look."))
     log.calls("a", "ls")
-    log.output("a", "A")
+    failed = "Wall time: 0.1 seconds\nProcess exited with code 3\nOutput:\nA"
+    log.output("a", failed)
     log.item({"type": "custom_tool_call", "name": "apply_patch", "call_id": "b", "input": "*** Begin"})
     log.used()
     log.item({"type": "custom_tool_call_output", "call_id": "b", "output": "ok"})
@@ -218,9 +232,10 @@ def test_codex_items_are_turns(tmp_path: Path) -> None:
     made = converted("codex", codex(tmp_path, log))
     assert shown(made, 2) == [
         ("system", "You are Codex."), ("developer", "Rules."), ("user", "Fix it."), ("assistant", "I look."),
-        ("tool", "A"), ("assistant", ["b"]), ("tool", "ok"), ("assistant", "Done."),
+        ("tool", failed), ("assistant", ["b"]), ("tool", "ok"), ("assistant", "Done."),
     ]  # fmt: skip
     assert (made.nodes[3].message or {})["reasoning_content"] == "Hm."
+    assert [call.outcome for node in made.nodes for call in node.tool_calls] == ["nonzero_exit", "ok"]
     patch = (made.nodes[5].message or {})["tool_calls"][0]["function"]
     assert patch == {"name": "apply_patch", "arguments": '{"input": "*** Begin"}'}
     assert made.calls[0].usage == {"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 4}

@@ -144,6 +144,7 @@ class _Calls:
     def __init__(self, session: Session, agent: str, head: list[Json]) -> None:
         self._session, self._agent, self._head = session, agent, head
         self._mode = ""
+        self._made: dict[int, tuple[Json, list[Json]]] = {}  # by a logged message's identity
 
     def add(self, shown: list[Json], message: Json, boundary: Boundary) -> None:
         """Add a call: the messages that it was shown and its answer, as they are logged."""
@@ -156,10 +157,10 @@ class _Calls:
         self._session.model = self._session.model or model
         names = {"inputTokens": "input_tokens", "outputTokens": "output_tokens"}
         names["cacheReadTokens"] = "cache_read_input_tokens"
-        answer = answer_of(blocks_of(message.get("content")))
+        (answer,) = self._read(message)
         stamp = message.get("ts")
         call = ModelCall(
-            messages=[*self._head, *(each for one in shown for each in _read(one))],
+            messages=[*self._head, *(each for one in shown for each in self._read(one))],
             answer=answer,
             agent=self._agent,
             boundary=boundary,
@@ -169,6 +170,11 @@ class _Calls:
             finish_reason="tool_calls" if answer.get("tool_calls") else "stop",
         )
         self._session.calls.append(call)
+
+    def _read(self, message: Json) -> list[Json]:
+        if id(message) not in self._made:
+            self._made[id(message)] = (message, _read(message))
+        return self._made[id(message)][1]
 
 
 def _read(message: Json) -> list[Json]:

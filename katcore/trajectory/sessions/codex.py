@@ -72,6 +72,7 @@ class _Thread:
         self._boundary: Boundary = "none"
         self._mode, self._model = "", ""
         self._last: ModelCall | None = None
+        self._unknown = False  # whether what the model is shown is
 
     def read(self, lines: list[Json]) -> None:
         """Add the calls of this log to the session."""
@@ -95,6 +96,7 @@ class _Thread:
             elif kind == "event_msg":
                 self._event(payload)
         self._ended()
+        self._session.lost["system_prompts"] += not self._system
 
     def _meta(self, payload: Json) -> None:
         session, given = self._session, payload.get("base_instructions") or payload.get("instructions")
@@ -125,6 +127,8 @@ class _Thread:
             if isinstance(back, int) and 0 < back <= len(self._turns):
                 del self._history[self._turns[-back] :]
                 del self._turns[-back:]
+            else:  # to before a compaction: what is there again is not logged
+                self._unknown = True
         elif kind == "token_count":
             info = payload.get("info")
             self._ended()
@@ -139,7 +143,7 @@ class _Thread:
                 self._history += _shown(item) if isinstance(item, dict) else []
         else:
             self._history = [{"role": "user", "content": str(payload.get("message") or "")}]
-        self._turns, self._boundary = [], "compaction"
+        self._turns, self._boundary, self._unknown = [], "compaction", False
 
     def _item(self, item: Json, time: Any, *, summary: bool) -> None:
         if summary:
@@ -166,7 +170,10 @@ class _Thread:
             model=self._model,
             finish_reason="tool_calls" if answer.get("tool_calls") else "stop",
         )
-        self._session.calls.append(self._last)
+        if self._unknown:
+            self._session.lost["calls"] += 1
+        else:
+            self._session.calls.append(self._last)
         self._history.append(answer)
         self._answer, self._time, self._boundary = [], None, "none"
 

@@ -8,14 +8,17 @@ file and line; where only a log's last line is broken off, that line alone is on
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from katcore.errors import InputError, RecordError
 from katcore.pool import Item
-from katcore.records import Json, Scaffold, Trajectory, content_id, key_of
+from katcore.records import Json, Outcome, Scaffold, Trajectory, content_id, key_of
+from katcore.scaffold.table import built_in
 from katcore.trajectory.sessions import (
     BrokenLine,
     ModelCall,
@@ -52,7 +55,7 @@ def session_items(name: str, paths: Sequence[Path], count: Callable[[str, int], 
             continue
         for broken in session.cut:
             yield _letter(files, broken)
-        for what, n in session.lost.items():
+        for what, n in (+session.lost).items():
             count(f"lost_{what}", n)
         for what, n in removed.items():
             count(f"removed_{what}", n)
@@ -66,7 +69,7 @@ def record_of(name: str, files: SessionFiles, session: Session) -> tuple[Traject
     if not session.calls:
         raise RecordError("convert", f"{files.paths[0]}: no answer of a model in it")
     calls, removed = _redacted(session)
-    nodes, made = grown(calls, SESSIONS[name].dialect)
+    nodes, made = grown(calls, SESSIONS[name].dialect, _judge(name))
     identity = content_id(name, files.id)
     trajectory = Trajectory(
         id=identity,
@@ -76,7 +79,7 @@ def record_of(name: str, files: SessionFiles, session: Session) -> tuple[Traject
         model=session.model,
         nodes=nodes,
         calls=made,
-        artifacts={"session": {"removed": dict(removed), "lost": dict(session.lost)}},
+        artifacts={"session": {"removed": dict(removed), "lost": dict(+session.lost)}},
     )
     return trajectory, removed
 
@@ -91,6 +94,19 @@ def _read(kind: SessionFormat, files: SessionFiles) -> Session:
         raise RecordError("convert", f"{files.paths[0]}: no log of this agent: {what}") from error
 
 
+def _judge(name: str) -> Callable[[Json], Outcome | None]:
+    """How results are read that this agent's tools give: by the rules of its row."""
+    rules = [(re.compile(pattern), outcome) for pattern, outcome in built_in()[name].outcomes.items()]
+
+    def judged(result: Json) -> Outcome:
+        for pattern, outcome in rules:
+            if pattern.search(str(result.get("content") or "")):
+                return outcome
+        return "tool_error" if result.get("is_error") else "ok"
+
+    return judged
+
+
 def _letter(files: SessionFiles, error: RecordError) -> Item:
     if isinstance(error, BrokenLine):
         where = f"session:{error.path}:{error.line}"
@@ -101,22 +117,24 @@ def _letter(files: SessionFiles, error: RecordError) -> Item:
 
 def _redacted(session: Session) -> tuple[list[ModelCall], Counter[str]]:
     """The calls without what is a person's; a message that several calls were shown is changed once."""
-    redaction, known = Redaction(), dict[str, Json]()
-    messages = [message for call in session.calls for message in (*call.messages, call.answer)]
-    redaction.learn(_texts(messages), own=session.folders)
-
-    def changed(message: Json) -> Json:
-        key = repr(message)
-        if key not in known:
-            known[key] = _message(message, redaction)
-        return known[key]
-
+    redaction = Redaction()
+    shown = {id(each): each for call in session.calls for each in (*call.messages, call.answer)}
+    redaction.learn(chain.from_iterable(map(_texts, shown.values())), own=session.folders)
+    equal: dict[str, Json] = {}
+    messages: dict[int, Json] = {}
+    for identity, message in shown.items():
+        key = json.dumps(message, sort_keys=True)
+        if key not in equal:
+            equal[key] = _message(message, redaction)
+        messages[identity] = equal[key]
+    offered = {id(call.tools): call.tools for call in session.calls}
+    tools = {identity: redaction.value(each) for identity, each in offered.items()}
     calls = [
         replace(
             call,
-            messages=list(map(changed, call.messages)),
-            answer=changed(call.answer),
-            tools=[redaction.value(tool) for tool in call.tools],
+            messages=[messages[id(each)] for each in call.messages],
+            answer=messages[id(call.answer)],
+            tools=tools[id(call.tools)],
         )
         for call in session.calls
     ]
@@ -134,7 +152,6 @@ def _message(message: Json, redaction: Redaction) -> Json:
     return made | {"tool_calls": [{**call, "function": function} for call, function in zip(calls, functions)]}
 
 
-def _texts(messages: Iterable[Json]) -> Iterator[str]:
-    for message in {id(each): each for each in messages}.values():
-        yield str(message.get("content") or "")
-        yield from (call["function"]["arguments"] for call in message.get("tool_calls") or [])
+def _texts(message: Json) -> Iterator[str]:
+    yield str(message.get("content") or "")
+    yield from (call["function"]["arguments"] for call in message.get("tool_calls") or [])

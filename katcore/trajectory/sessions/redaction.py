@@ -29,8 +29,11 @@ _CHILD = re.compile(
 )
 """What stands below a home, but hardly below the route `/home/NAME` of a web application."""
 _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,24}\b"
-_EMAIL = re.compile(rf"(?<![\w.+/:-])[A-Za-z0-9][\w.+-]*@{_DOMAIN}")
-_PERSON = re.compile(rf"((?:[^\W\d_][\w.'’-]*)(?:[ ](?:[^\W_][\w.'’()-]*)){{0,4}})( <)({_EMAIL.pattern})(?=>)")
+_EMAIL = re.compile(rf"(?<![\w.+-])(?<![^/]/)(?!REMOVED_SECRET)[A-Za-z0-9][\w.+-]*@{_DOMAIN}")
+_WORD = r"(?![a-z])[^\W\d_][\w.'’-]*"
+_NAME = rf"{_WORD}(?: (?:{_WORD}|van|von|der|den|de|di|da|la|le|bin|al|\(\w+\))){{0,4}}"
+_TRAILER = r"(?:(?<=uthor: )|(?<=mitter: )|(?<=agger: )|(?<=-by: ))[^<>\n]{1,60}?"
+_PERSON = re.compile(rf"({_TRAILER}|{_NAME})( <)({_EMAIL.pattern})(?=>)")
 _LISTED = re.compile(r"(?m)^([bcdlps-][rwxsStT-]{9}[.+@]?\s+\d+\s+)(\S+)(\s)")
 _ACCOUNTS = """
     Public Shared admin administrator agent app builder circleci codespace codex debian default dev developer docker
@@ -45,7 +48,7 @@ MACHINES = re.compile(
     r"|@(?:.*\.)?(?:example|test|invalid)(?:\.\w+)?$|@localhost"
 )
 """Addresses that are a machine's, or made up."""
-_SUFFIXES = "png jpg jpeg gif svg webp ico py js ts tsx jsx mjs cjs css html md json yaml yml toml txt sh so go rs"
+_SUFFIXES = "png jpg jpeg gif svg webp ico js ts tsx jsx mjs cjs css html json yaml yml toml txt"
 SUFFIXES = frozenset(_SUFFIXES.split())
 """Ends of file names that look like those of addresses: `icon@2x.png`."""
 WORDS = frozenset(keyword.kwlist) | frozenset(dir(builtins))

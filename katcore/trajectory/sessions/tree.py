@@ -1,46 +1,48 @@
 """The calls of a session as nodes: what calls begin with alike is there once, what parts becomes a branch.
 
 In: calls in order, each with all that the model was shown. Out: nodes of text and their calls. A branch has the
-boundary that its call has; one of a sub-agent has `subagent`. An answer that is there already is not put there twice:
-sessions that are resumed repeat what came before.
+boundary that its call has; one of a sub-agent has `subagent`. A tool call's outcome is read off the result that answers
+it. An answer that is there already is not put there twice: sessions that are resumed repeat what came before.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from katcore.records import Boundary, Call, Json, Node, ToolCall
+from katcore.records import Boundary, Call, Json, Node, Outcome, ToolCall
 from katcore.trajectory.formats.kept import EPOCH
 from katcore.trajectory.sessions import ModelCall
 
+Judge = Callable[[Json], Outcome | None]
+"""What a tool's message says of the call that it answers."""
 
-def grown(calls: Iterable[ModelCall], dialect: str) -> tuple[list[Node], list[Call]]:
+
+def grown(calls: Iterable[ModelCall], dialect: str, judge: Judge) -> tuple[list[Node], list[Call]]:
     """The nodes and calls of a session."""
-    tree = _Tree(dialect)
+    tree = _Tree(dialect, judge)
     for call in calls:
         tree.add(call)
     return tree.nodes, tree.calls
 
 
 class _Tree:
-    def __init__(self, dialect: str) -> None:
+    def __init__(self, dialect: str, judge: Judge) -> None:
         self.nodes: list[Node] = []
         self.calls: list[Call] = []
-        self._dialect = dialect
+        self._dialect, self._judge = dialect, judge
         self._known: dict[tuple[str, int | None, str], int] = {}  # agent, parent, message -> node
         self._parents: set[int | None] = set()
         self._agents: dict[str, str] = {}  # agent -> the lineage that it began with
         self._branches = 0
+        self._texts: dict[int, tuple[Json, str]] = {}  # by the message's identity
 
     def add(self, call: ModelCall) -> None:
         at, rest = self._walk(call)
         lineage, boundary = self._lineage(call, at) if rest else (self.nodes[at or 0].lineage, "none")
         for place, message in enumerate(rest):
-            if at is None and call.tools:
-                message = {**message, "tools": call.tools}
             at = self._node(call, at, message, lineage, boundary if place == 0 else "none")
-        answer = _written(call.answer)
+        answer = self._written(call.answer)
         if at is None or (call.agent, at, answer) in self._known:
             return
         if at in self._parents:  # the same was asked twice
@@ -64,7 +66,7 @@ class _Tree:
     def _walk(self, call: ModelCall) -> tuple[int | None, list[Json]]:
         at: int | None = None
         for place, message in enumerate(call.messages):
-            found = self._known.get((call.agent, at, _written(message)))
+            found = self._known.get((call.agent, at, self._written(message)))
             if found is None:
                 return at, call.messages[place:]
             at = found
@@ -90,18 +92,31 @@ class _Tree:
             id=len(self.nodes),
             parent=parent,
             role=message["role"],
-            message=message,
+            message={**message, "tools": call.tools} if parent is None and call.tools else message,
             turn=len(self.calls),
             lineage=lineage,
             boundary=boundary,
             origin="external",
         )
         self.nodes.append(node)
+        if message["role"] == "tool":
+            self._answered(parent, message)
         self._parents.add(parent)
-        plain = {name: value for name, value in message.items() if name != "tools"}
-        self._known[call.agent, parent, _written(plain)] = node.id
+        self._known[call.agent, parent, self._written(message)] = node.id
         return node.id
 
+    def _answered(self, at: int | None, result: Json) -> None:
+        while at is not None:
+            node = self.nodes[at]
+            for call in node.tool_calls:
+                if call.id == result.get("tool_call_id"):
+                    call.outcome = self._judge(result) if call.outcome is None else call.outcome
+                    return
+            at = node.parent
 
-def _written(message: Json) -> str:
-    return json.dumps(message, sort_keys=True)
+    def _written(self, message: Json) -> str:
+        """A message as text by which it is compared; calls share the messages that they were shown."""
+        found = self._texts.get(id(message))
+        if found is None:
+            found = self._texts[id(message)] = (message, json.dumps(message, sort_keys=True))
+        return found[1]
