@@ -70,6 +70,17 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, kinds.get(kind, object if kind != "null" else type(None)))
 
 
+def deeper(value: Any, levels: int) -> bool:
+    """Whether JSON is nested in more levels than these."""
+    inner = [value]
+    for _ in range(levels):
+        if not inner:
+            return False
+        nested = [each for each in inner if isinstance(each, dict | list)]
+        inner = [child for each in nested for child in (each.values() if isinstance(each, dict) else each)]
+    return bool(inner)
+
+
 def bounds_text(schema: Any) -> bool:
     """Whether a schema bounds the length of a string somewhere."""
     return any("minLength" in part or "maxLength" in part for part, _ in _parts(schema, "#"))

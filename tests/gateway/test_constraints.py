@@ -402,3 +402,40 @@ def test_a_seed_repeats_where_the_agents_sampling_stands(gateway: Gateway, own: 
             posted(session, PATHS["chat"], {"messages": [USER], "seed": seed, "user": str(len(engine.params))})
     first, again, other, elsewhere, *_ = [params.seed for params in engine.params]
     assert (first == again) is same and len({first, other, elsewhere}) == 3
+
+
+@pytest.mark.parametrize(
+    ("tool", "words"),
+    [
+        ({"parameters": [1]}, "tool_choice"),
+        ({"parameters": {"type": "object", "properties": [1]}}, "tool_choice"),
+        ({"parameters": {"type": "object", "properties": {"a": {"enum": 3}}}}, "tool_choice: not a JSON Schema"),
+        ({"name": None}, "its name has other signs"),
+    ],
+)
+def test_tools_whose_parameters_are_no_schema_are_refused(
+    gateway: Gateway, coder: ChatModel, tool: dict[str, Any], words: str
+) -> None:
+    tools = [{"type": "function", "function": {"name": "f", **tool}}]
+    assert words in refused(gateway, "chat", {"tools": tools, "tool_choice": "required"}, coder)
+
+
+@pytest.mark.parametrize("schema", [{"anyOf": 3}, {"enum": 3}, {"properties": {"a": {"required": {"b": 1}}}}])
+def test_a_schema_that_is_none_never_breaks_the_session(gateway: Gateway, coder: ChatModel, schema: Any) -> None:
+    engine = FakeEngine(lambda n: "x", chat=coder)
+    session = opened(gateway, engine)
+    status, _ = posted(session, PATHS["chat"], {"messages": [USER], **chat_schema(schema)})
+    assert status in (200, 400) and session.fault is None  # the library may refuse what passes here
+
+
+def test_a_bad_schema_is_the_librarys_400_in_the_agents_words(
+    gateway: Gateway, session: Session, agent: Base, streamed: bool
+) -> None:
+    agent.user("Judge it.")
+    with pytest.raises(Exception, match="Unsupported type") as caught:
+        ask(agent, **schema_for(agent, {"type": "object", "properties": {"a": {"type": "foo"}}}))
+    assert caught.value.status_code == 400  # type: ignore[attr-defined]
+    field = {"anthropic": "output_config.format", "openai-chat": "response_format.json_schema"}
+    assert f"{field.get(agent.name, 'text.format')}.schema: " in str(caught.value)
+    trace = gateway.close_session(session)
+    assert trace.stop is None and [call.node for call in trace.calls] == [None]

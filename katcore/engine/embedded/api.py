@@ -248,7 +248,10 @@ class Api:
                 if self._grammars is None:
                     assert self.chat is not None
                     self._grammars = Grammars(self.chat, self.worker.model.vocabulary)
-            return self._grammars.matcher(kind, text, self._stops(body), output)
+            matcher = self._grammars.matcher(kind, text, self._stops(body), output)
+            if matcher.ended:
+                raise Refused("grammar refused: nothing may follow what there is")
+            return matcher
 
         return await asyncio.to_thread(made)
 

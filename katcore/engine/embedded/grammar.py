@@ -81,7 +81,8 @@ class Grammars:
             made = Matcher(self._library.GrammarMatcher(compiled, **options), self._vocabulary)
             for token in output:
                 made.accept(token)
-            made.allowed()  # that something may follow at all
+            if not made.ended:
+                made.allowed()  # that something may follow at all
         except (RuntimeError, ValueError, TypeError) as reason:
             said = _WHERE.sub("", " ".join(str(reason).split()))
             raise Refused(f"grammar refused ({kind}): {said[:500]}") from None

@@ -198,6 +198,16 @@ def test_a_template_without_calls_has_none(tmp_path: Path) -> None:
     assert accepts(chat, grammar(chat.turn, {"type": "integer"}, [], False), chat.encode("12<|im_end|>"))
 
 
+def test_a_schema_that_would_take_minutes_to_compile_is_refused(tmp_path: Path) -> None:
+    schema: dict[str, Any] = {"type": "integer"}
+    for _ in range(99):
+        schema = {"type": "array", "items": schema}
+    turn = family("qwen3", tmp_path / "qwen3").turn
+    grammar(turn, schema, [], False)
+    with pytest.raises(NoGrammar, match="more than 100 levels"):
+        grammar(turn, {"type": "array", "items": schema}, [], False)
+
+
 @pytest.mark.parametrize("name", ["a b", 'x"y', "a<b", ""])
 def test_names_that_would_break_the_form_are_refused(tmp_path: Path, name: str) -> None:
     chat = family("coder", tmp_path / "coder")

@@ -229,8 +229,16 @@ def test_no_token_that_opens_a_turn_is_allowed(chat: ChatModel) -> None:
 
 def test_a_vocabulary_that_cannot_say_it_is_told(chat: ChatModel) -> None:
     grammars = Grammars(chat, 10)  # logits for the first tokens alone, none of them a letter
-    with pytest.raises(ValueError, match="no token of the vocabulary"):
-        grammars.matcher("regex", "[a-z]", [2]).allowed()
+    with pytest.raises(Refused, match="no token of the vocabulary"):
+        grammars.matcher("regex", "[a-z]", [2])
+
+
+def test_a_grammar_that_has_ended_is_not_gone_on_with(server: EmbeddedServer, chat: ChatModel) -> None:
+    prompt = [1, *chat.encode("ab"), chat.turn_end]
+    body = {"input_ids": prompt, "grammar_tokens": len(prompt) - 1}
+    body["sampling_params"] = {"regex": "ab", "stop_token_ids": list(chat.stop_ids)}
+    status, answer = asyncio.run(post(server.url, "/generate", body))
+    assert status == 400 and "nothing may follow" in answer["error"]["message"]
 
 
 def test_output_that_is_none_of_the_grammars_is_refused(chat: ChatModel) -> None:
