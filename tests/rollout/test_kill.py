@@ -125,7 +125,7 @@ def kill(run: Run, after_s: float, share: int) -> Killed:
     found.gone_s = time.monotonic() - began
     found.finished = finished(run)
     for path in run.calls.glob("*.jsonl"):
-        if ".cut-" not in path.name:
+        if ".cut-" not in path.name and path.stem not in found.finished:  # else the kill came before it was removed
             calls = [call for call in journal.read_journal(path).calls if call.error is None]
             found.journalled[path.stem] = len(calls)
     for name, calls in found.witnessed.items():
