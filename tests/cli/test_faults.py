@@ -140,7 +140,7 @@ def killed_and_resumed(command: list[str], records: Sequence[Record], folder: Pa
     assert without_file(sides[1]) == without_file(sides[0])  # what was killed read from a pipe
     calls = folder / "out.jsonl.calls"  # stays with the answered calls of rollouts that a kill cut off, and only these
     assert sorted({p.name for p in folder.glob("out.jsonl*")} - {calls.name}) == ["out.jsonl"]
-    assert not calls.exists() or all(".cut-" in p.name for p in calls.iterdir()) and any(calls.iterdir())
+    assert not calls.exists() or (all(".cut-" in p.name for p in calls.iterdir()) and any(calls.iterdir()))
 
 
 @slow
