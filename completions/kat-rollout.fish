@@ -60,7 +60,7 @@ complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes 
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -s v -l verbose -d 'Say more; -vv adds tracebacks.'
 complete -c kat-rollout -n 'not __fish_seen_subcommand_from scaffolds sandboxes gateway trim convert view' -l log-format -d 'Messages as text or as JSON lines.' -x -a 'text json'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l install -d 'Install this one, or `all`; may be given several times.' -x
-complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l check -d 'Start each installed one in a sandbox and ask for its version.'
+complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l check -d 'Let each that is there tell its version and answer a task, in a sandbox.'
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l seed -d 'Seed of everything random.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from scaffolds' -l config -d 'Options from this file, before ./kat.toml.' -r -F

@@ -164,7 +164,7 @@ class ScaffoldsOptions(Options, frozen=True):
     install: Annotated[
         tuple[str, ...], opt("Install this one, or `all`; may be given several times.", metavar="NAME")
     ] = ()
-    check: Annotated[bool, opt("Start each installed one in a sandbox and ask for its version.")] = False
+    check: Annotated[bool, opt("Let each that is there tell its version and answer a task, in a sandbox.")] = False
 
 
 class SandboxesOptions(Options, frozen=True):

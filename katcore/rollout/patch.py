@@ -47,10 +47,13 @@ class Changes:
         return Changes(kept, [name for name in self.left_out if name not in earlier.left_out])
 
 
-def read_changes(box: Box, repo: Path) -> Changes:
-    """What differs in the box from the repository it was created with."""
+def read_changes(box: Box, repo: Path, ignore: Sequence[str] = ()) -> Changes:
+    """What differs in the box from the repository it was created with.
+
+    `ignore` are lines of a .gitignore for what the agent keeps there for itself.
+    """
     names = [name for name in _with_covered(repo, box.changed()) if not _junk(name)]
-    ignored = _ignored(repo, names)
+    ignored = _ignored(repo, names, ignore)
     names = [name for name in names if name not in ignored]
     found: dict[str, File | None] = {}
     left_out: list[str] = []
@@ -138,12 +141,16 @@ def _here(path: Path) -> File | None:
     return File("100755" if mode & 0o100 else "100644", path.read_bytes()) if stat.S_ISREG(mode) else None
 
 
-def _ignored(repo: Path, names: Sequence[str]) -> set[str]:
-    """Untracked paths that the repository, as it was, tells git to ignore."""
+def _ignored(repo: Path, names: Sequence[str], more: Sequence[str]) -> set[str]:
+    """Untracked paths that the repository, as it was, or one of the lines `more` tells git to ignore."""
     if not names:
         return set()
     asked = b"".join(os.fsencode(name) + b"\0" for name in names)
-    done = _git(repo, "-C", str(repo), "check-ignore", "-z", "--stdin", data=asked)
+    with passing_folder() as folder:
+        stated = Path(folder, "ignore")
+        stated.write_text("".join(f"{line}\n" for line in more), encoding="utf-8")
+        told = ("-c", f"core.excludesFile={stated}")
+        done = _git(repo, "-C", str(repo), *told, "check-ignore", "-z", "--stdin", data=asked)
     return {os.fsdecode(name) for name in done.split(b"\0") if name}
 
 

@@ -136,10 +136,10 @@ def roll(service: Service, attempt: Attempt) -> Trajectory:
 
 
 def _once(service: Service, attempt: Attempt) -> tuple[Trace, Ran]:
-    began = time.monotonic()
     session = service.open(attempt)
     try:
-        spec = _spec(service, attempt.task, session)  # may build the environment, once for all
+        spec = _spec(service, attempt.task, session)  # may build the environment and install the agent, once for all
+        began = time.monotonic()
         booting = _Boot(service.setup.options.times.boot_timeout)
         box = service.sandbox.create(spec)
         try:
@@ -196,7 +196,8 @@ def _run(service: Service, task: Task, session: Session, box: Box, began: float,
         if done.code != 0:
             said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()[-500:]
             raise RecordError("setup", f"{command[:80]!r} ended with {done.code}: {said}")
-    before = read_changes(box, repo) if task.environment.setup else Changes()
+    own_files = service.scaffold.ignore
+    before = read_changes(box, repo, own_files) if task.environment.setup else Changes()
     booting.left()
     launch = service.scaffold.launch(_job(service, task, session))
     started = time.monotonic()
@@ -207,7 +208,7 @@ def _run(service: Service, task: Task, session: Session, box: Box, began: float,
     ended = service.scaffold.exit(result.code, result.stdout, result.stderr)
     if result.timed_out:
         ended = Exit(kind="time", detail=f"{service.setup.options.times.timeout:g} s")
-    changes = read_changes(box, repo).since(before)
+    changes = read_changes(box, repo, own_files).since(before)
     return Ran(diff(repo, changes), changes.left_out, ended, started - began, agent_s)
 
 

@@ -1,22 +1,34 @@
-"""Which scaffolds there are, whether they are installed, and whether what is installed says the pinned version.
+"""Which scaffolds there are, whether they are installed, and whether what is installed works.
 
-In: a user's own table. Out: rows of text for people. A version is asked for inside a sandbox without a network: no
-agent's code runs outside one.
+In: a user's own table. Out: rows of text for people. An agent is asked for its version, and then given a task in an
+empty repository that a script answers for the model: both inside a sandbox without a network, as in a rollout.
 """
 
 from __future__ import annotations
 
-import re
+import base64
+import io
+import json
+import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from katcore.errors import KatError, UsageError
-from katcore.sandbox import PYTHON, SCAFFOLD, Mount, Spec, sandbox
+from katcore.records import Environment, Task, TaskSource, Trajectory, Verification
+from katcore.rollout.attempts import Setup
+from katcore.rollout.options import AgentOptions, CapOptions, RolloutOptions, TimeOptions
+from katcore.rollout.roller import rollouts
+from katcore.sandbox import PYTHON, SCAFFOLD, Mount, Result, Spec, sandbox
 from katcore.scaffold import SCAFFOLDS, names, scaffold, script_of
 from katcore.scaffold.command_agent import CommandAgent
-from katcore.scaffold.install import ensure, ensure_node, installed_version, node_place, place
+from katcore.scaffold.install import ensure, fetched_later, installed_version, place, present
 
 VERSION_S = 60.0
-_VERSION = re.compile(r"\d+(?:\.\d+)+\S*")
+ANSWER_S = 180.0
+TURNS = 3
+"""Calls that an agent may make at a check: some ask once more after an answer that calls no tool."""
+ANSWER = "The task is done."
 
 
 def selected(wanted: Sequence[str], table: str) -> list[str]:
@@ -30,13 +42,10 @@ def selected(wanted: Sequence[str], table: str) -> list[str]:
 
 
 def install_one(name: str, table: str) -> None:
-    """Install the scaffold of this name, and node where it needs one."""
+    """Install the scaffold of this name, and the interpreters that it needs."""
     agent = _agent(name, table)
     assert agent is not None
-    if agent.row.installed:
-        ensure(name, agent.row)
-    if agent.row.node:
-        ensure_node(agent.row.node)
+    ensure(name, agent.row)
 
 
 def status(table: str, *, check: bool = False) -> Iterator[tuple[str, str, str, str]]:
@@ -49,7 +58,7 @@ def status(table: str, *, check: bool = False) -> Iterator[tuple[str, str, str, 
         if agent is None:
             yield name, scaffold(name).version, script_of(name) or "openai-chat", "built in"
         else:
-            yield name, agent.row.version or "-", agent.row.dialect, _state(name, agent, check)
+            yield name, agent.row.version or "-", agent.row.dialect, _state(name, agent, table, check)
 
 
 def _agent(name: str, table: str) -> CommandAgent | None:
@@ -60,29 +69,82 @@ def _agent(name: str, table: str) -> CommandAgent | None:
     return made
 
 
-def _state(name: str, agent: CommandAgent, check: bool) -> str:
+def _state(name: str, agent: CommandAgent, table: str, check: bool) -> str:
     row = agent.row
-    if not row.installed:
-        return "found in the sandbox"
-    folder = place(name, row)
-    if not folder.is_dir() or (row.node and not node_place(row.node).is_dir()):
-        return "not installed"
-    if not (found := installed_version(row, folder)).startswith(row.version):
-        return f"broken: version {found or 'unknown'}"
-    return _answer(name, agent) if check else "installed"
-
-
-def _answer(name: str, agent: CommandAgent) -> str:
-    """The state of an installed agent, from the version that its program prints in a sandbox."""
-    mounts = tuple(Mount(path, f"{SCAFFOLD}/{file}") for file, path in agent.files().items())
-    box = sandbox().create(Spec(f"version-{name}", mounts=mounts))
+    if row.installed or row.node or row.python:
+        if not present(row):
+            return "not installed"
+        found = installed_version(row, place(row)) if row.installed else row.version
+        if not found.startswith(row.version):
+            return f"broken: version {found or 'unknown'}"
+    state = "installed" if row.installed else "found in the sandbox"
+    if not check:
+        return state
     try:
-        done = box.exec(agent.version_line(PYTHON, SCAFFOLD), cwd="/tmp", stdin=b"", timeout_s=VERSION_S)
+        why = _version_wrong(agent) if row.version and row.installed else ""
+        why = why or _answer_wrong(name, table)
     except KatError as error:
-        return f"broken: {error}"
+        why = str(error)
+    if not why:
+        return f"{state}, works"
+    later = fetched_later(row, place(row)) if row.installed else ""
+    return f"broken: {why}" + (f"; {later}" if later else "")
+
+
+def _version_wrong(agent: CommandAgent) -> str:
+    """What is wrong with the version that an installed agent's program prints in a sandbox; empty when it is right."""
+    done = _asked(agent)
+    said = (done.stdout + done.stderr).decode("utf-8", "replace")
+    end = " ".join(said.split())[-120:]
+    if done.code != 0:
+        return f"asked for its version it ends with {done.code}: {end!r}"
+    return "" if agent.row.version in said else f"asked for its version it says {end!r}"
+
+
+def _asked(agent: CommandAgent) -> Result:
+    mounts = tuple(Mount(path, f"{SCAFFOLD}/{file}") for file, path in agent.files().items())
+    box = sandbox().create(Spec(f"version-{agent.name}", mounts=mounts))
+    try:
+        return box.exec(agent.version_line(PYTHON, SCAFFOLD), cwd="/tmp", stdin=b"", timeout_s=VERSION_S)
     finally:
         box.close()
-    said = (done.stdout + done.stderr).decode("utf-8", "replace")
-    if agent.row.version in _VERSION.findall(said) or agent.row.version in said:
-        return "installed, starts"
-    return f"broken: asked for its version it says {' '.join(said.split())[-120:]!r}"
+
+
+def _answer_wrong(name: str, table: str) -> str:
+    """What is wrong with how an agent works on a task; empty when it asked the model, was answered, and ended."""
+    with tempfile.TemporaryDirectory(prefix="kat-check-") as folder:
+        script = Path(folder, "check.jsonl")
+        script.write_text(json.dumps({"messages": [{"content": ANSWER}]}) + "\n", encoding="utf-8")
+        options = RolloutOptions(
+            agent=AgentOptions(scaffold=name, engine=f"scripted:{script}"),
+            caps=CapOptions(max_turns=TURNS, context=100_000),
+            times=TimeOptions(timeout=ANSWER_S),
+        )
+        (made,) = rollouts([_task()], Setup(options, table=table))
+    return _wrong(made)
+
+
+def _wrong(made: Trajectory) -> str:
+    ended = f"{made.exit.kind}{f': {made.exit.detail}' if made.exit.detail else ''}"
+    if not made.calls:
+        return f"it asked the model nothing; {ended}"
+    return "" if made.exit.kind in ("submitted", "turns") else f"given a task it ended with {ended}"
+
+
+def _task() -> Task:
+    buffer, text = io.BytesIO(), b"# Nothing\n"
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        info = tarfile.TarInfo("README.md")
+        info.size = len(text)
+        tar.addfile(info, io.BytesIO(text))
+    url = "data:application/gzip;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return Task(
+        instance_id="check",
+        repo="check",
+        base_commit="0" * 40,
+        created_at="2000-01-01T00:00:00Z",
+        problem_statement="Say that you are done; there is nothing else to do.",
+        source=TaskSource(kind="inline", url=url),
+        environment=Environment(),
+        verification=Verification(),
+    )

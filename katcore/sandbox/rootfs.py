@@ -42,6 +42,8 @@ LINKS = (("/tests", "/tmp/tests"), ("/logs", "/tmp/logs"), ("/solution", "/tmp/s
 """Places that the scripts of Harbor tasks name: in a box they lead to where it may write."""
 FROM_HOST = ("alternatives", "ld.so.cache")
 """What programs below `/usr` need: Debian's links to the chosen awk, cc and editor, and where libraries lie."""
+ROOTS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where distributions keep the certificates that all their programs trust, in one file."""
 _FOR_NETWORK = ("resolv.conf", "hosts", "ssl", "ca-certificates", "pki", "crypto-policies")
 
 
@@ -91,16 +93,26 @@ SEALED = ("--remount-ro", "/usr/local") if Path("/usr/local").is_dir() else ()
 
 @_once
 def etc(network: bool) -> tuple[str, ...]:
-    """A minimal `/etc`; with `network`, this machine's names and certificates too."""
+    """A minimal `/etc`; with `network`, this machine's names and certificates too.
+
+    Without it there is the one file of certificates that this machine trusts, no key: some programs end at their start
+    where they find none.
+    """
+    roots = b"" if network else next((Path(path).read_bytes() for path in ROOTS if Path(path).is_file()), b"")
     shown = [name for name in FROM_HOST + (_FOR_NETWORK if network else ()) if Path("/etc", name).exists()]
     folders = {name for name in shown if Path("/etc", name).is_dir()}
-    final = cache_dir("rootfs") / digest_of("etc/1", repr(sorted(ETC.items())), repr(shown), repr(sorted(folders)))
+    parts = (repr(sorted(ETC.items())), repr(shown), repr(sorted(folders)))
+    final = cache_dir("rootfs") / digest_of("etc/2", *parts, roots)
     if not final.is_dir():
         with fresh("rootfs") as made:
             for name, text in ETC.items():
                 (made / name).write_text(text, encoding="utf-8")
             for name in shown:
                 (made / name).mkdir() if name in folders else (made / name).touch()
+            if roots:
+                (made / "ssl/certs").mkdir(parents=True)
+                (made / "ssl/certs/ca-certificates.crt").write_bytes(roots)
+                (made / "ssl/cert.pem").symlink_to("certs/ca-certificates.crt")
             (made / "localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
             (made / "mtab").symlink_to("/proc/self/mounts")
             publish(made, final)

@@ -52,6 +52,8 @@ class Scaffold(Protocol):
     """One kind of agent: its files, how it is started, and how its results and its end are read."""
 
     version: str
+    ignore: tuple[str, ...]
+    """The agent's own files in a repository, as lines of a .gitignore: no part of what it changed."""
 
     def files(self) -> Mapping[str, Path]:
         """File name under the box's scaffold folder -> file of this machine, to be mounted read-only."""

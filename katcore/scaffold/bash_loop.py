@@ -25,6 +25,7 @@ class BashLoop:
     """KAT's own scaffold with one tool, bash."""
 
     version = "1"
+    ignore = ()
 
     def files(self) -> Mapping[str, Path]:
         """The agent's program, by its name in the box."""

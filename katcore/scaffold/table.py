@@ -2,10 +2,10 @@
 
 In: `scaffolds.toml`, and the `[scaffold.NAME]` tables of a user's `kat.toml`, which have the same form. Out: rows.
 In every string of a row these names in braces stand for what they say, other braces for themselves:
-`{task}` the problem statement, `{model}`, `{key}`, `{url}` the gateway inside the box (no path), `{home}`, `{workdir}`,
-`{agent}` the folder of the installation, `{node}` and `{python}` interpreters, `{arch}` (x64 or arm64), `{cpu}`
-(x86_64 or aarch64), `{version}`,
-`{context}` and `{completion}` the token limits of one call, `{compact_at}` where an agent should shorten its history.
+`{task}` the problem statement, `{task_file}` a file in the home that holds it, `{model}`, `{key}`, `{url}` the gateway
+inside the box (no path), `{port}` its port, `{home}`, `{workdir}`, `{agent}` the folder of the installation, `{node}`
+and `{python}` interpreters, `{arch}` (x64 or arm64), `{cpu}` (x86_64 or aarch64), `{version}`, `{context}` and
+`{completion}` the token limits of one call, `{compact_at}` where an agent should shorten its history.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from katcore.errors import UsageError
 from katcore.records import Outcome
 
 FILE = Path(__file__).parent / "scaffolds.toml"
+STARTERS = "kat-start"
+"""The folder of an installation with a file for each console script, which Python starts."""
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _ARCH = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -32,36 +34,48 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One row of the table: an agent of somebody else's, how it is installed, started and read.
 
-    `program` with `args` is the command line; `first` are lines to run before it; `asks_version` are the arguments to
-    which the program answers with its version. `npm`, `pip`: pinned packages, the agent's own first. `lock`: a file
-    beside this one that pins everything `pip` installs. `remove`: files of the installation to take away, such as a
-    mark that an install script has not run yet. `node`: the version that `{node}` is. `files`: paths below the home,
-    with their content. `env`: on top of the box's. `dialect`: the API that it speaks. `outcomes`: patterns searched in
-    a tool's result, in order; of a result that none fits nothing is known (`"" = "ok"` as the last one says that all
-    others are fine). `failed`: a pattern that in the end of the agent's
-    output says that it gave up although its exit status is 0.
+    `program` with `args` is the command line; in place of `program`, `script` names a console script of what `pip`
+    installs. `first` are lines to run before it; `asks_version` are the arguments to which the program answers with its
+    version. `npm`, `pip`: pinned packages, the agent's own first. `lock`: a file beside this one that pins everything
+    `pip` installs. `sources`: packages among those, `NAME==VERSION`, that the index has as source alone; they must be
+    of Python alone, and nothing of them is run. `remove`: files of the installation to take away, such as a mark that
+    an install script has not run yet. `node`, `python`: the versions that `{node}` and `{python}` are; without
+    `python`, that of the boxes. `files`: paths below the home, with their content. `env`: on top of the box's.
+    `dialect`: the API that it speaks. `outcomes`: patterns searched in a tool's result, in order; of a result that none
+    fits nothing is known (`"" = "ok"` as the last one says that all others are fine). `failed`: a pattern that in the
+    end of the agent's output says that it gave up although its exit status is 0. `ignore`: the agent's own files in the
+    repository, in the form of a .gitignore's lines; the patch is without them.
     """
 
-    program: tuple[str, ...]
     args: tuple[str, ...]
+    program: tuple[str, ...] = ()
+    script: str = ""
     version: str = ""
     dialect: Literal["openai-chat", "openai-responses", "anthropic", "gemini"] = "openai-chat"
     npm: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
     lock: str = ""
     remove: tuple[str, ...] = ()
     node: str = ""
+    python: str = ""
     files: dict[str, str] = {}
     env: dict[str, str] = {}
     first: tuple[tuple[str, ...], ...] = ()
     outcomes: dict[str, Outcome] = {}
     failed: str = ""
+    ignore: tuple[str, ...] = ()
     asks_version: tuple[str, ...] = ("--version",)
 
     @property
     def installed(self) -> bool:
         """Whether the row has packages to install; else the program is in the box's system already."""
         return bool(self.npm or self.pip)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The program's words: `program`, or what starts the console script. `-I`: what the box sets is not its own."""
+        return self.program or ("{python}", "-I", f"{{agent}}/{STARTERS}/{self.script}")
 
 
 def arch() -> str:
@@ -105,12 +119,16 @@ def _row(name: str, given: Any, where: str) -> Agent:
         row = msgspec.convert(given, Agent)
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}: {name}: {error}") from error
-    if not row.program:
+    if not (row.program or row.script):
         raise UsageError(f"{where}: {name}: program is empty")
+    if row.script and not (row.pip and _PLAIN.fullmatch(row.script)):
+        raise UsageError(f"{where}: {name}: script names a console script of what pip installs")
     if row.installed and not row.version:
         raise UsageError(f"{where}: {name}: a package is installed, but no version is pinned")
-    if any("{node}" in text for line in (row.program, row.args, *row.first) for text in line) and not row.node:
+    if any("{node}" in text for line in (row.command, row.args, *row.first) for text in line) and not row.node:
         raise UsageError(f"{where}: {name}: {{node}} is used, but no version of node is pinned")
+    if row.python and not re.fullmatch(r"3\.\d+", row.python):
+        raise UsageError(f"{where}: {name}: python is a version such as 3.13, not {row.python!r}")
     for path in (*row.files, *row.remove):
         if path.startswith("/") or ".." in path.split("/"):
             raise UsageError(f"{where}: {name}: {path!r} leads out of its folder")

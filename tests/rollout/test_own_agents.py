@@ -13,10 +13,12 @@ import pytest
 from katcore.model.folder import load
 from katcore.records import Trajectory, encode
 from katcore.rollout.roller import rollouts
+from katcore.rollout.scaffold_status import status
 from katcore.rollout.service import Service
+from katcore.sandbox.rootfs import ROOTS
 from tests.support.options import setup
 from tests.support.played_engine import PlayedEngine, say
-from tests.support.rollout_tasks import task
+from tests.support.rollout_tasks import BASE, task
 
 pytestmark = pytest.mark.slow
 
@@ -115,3 +117,56 @@ def test_kat_toml_names_it_for_the_command(tmp_path: Path) -> None:
         ["kat-rollout", "scaffolds", "--install", "mien"], cwd=tmp_path, capture_output=True, timeout=60
     )
     assert wrong.returncode == 2 and len(wrong.stderr.splitlines()) == 2
+
+
+OWN_FILES = """
+mkdir -p .mine/db sub; echo s > .mine/db/state; echo h > .mine.history; echo h > sub/.mine.history
+echo kept > kept.txt; echo changed >> .mine.conf
+ls /etc/ssl/certs > certs.txt; ls /etc/ssl >> certs.txt
+"""
+
+
+def own(program: list[str], **more: Any) -> Service:
+    row = {"program": program, "args": [], **more}
+    options = setup(scaffold="mine", table=json.dumps({"mine": row}), engine="sglang:http://played", label="played")
+    return Service(options, PlayedEngine(load(), lambda seen, number: say("Done.")))
+
+
+def test_its_own_files_are_no_part_of_the_patch() -> None:
+    service = own(["/bin/sh", "-c", OWN_FILES], ignore=["/.mine*"])
+    try:
+        of = task(base={**BASE, ".mine.conf": b"of the repository\n"})
+        (made,) = rollouts([of], service.setup, service)
+    finally:
+        service.close()
+    changed = [line.split()[-1] for line in (made.patch or "").splitlines() if line.startswith("diff ")]
+    assert changed == ["b/.mine.conf", "b/certs.txt", "b/kept.txt", "b/sub/.mine.history"], "tracked files count"
+    if any(Path(path).is_file() for path in ROOTS):
+        assert "+ca-certificates.crt" in (made.patch or "") and "private" not in (made.patch or "")
+
+
+def test_a_long_task_arrives_whole() -> None:
+    program = "import sys, pathlib; pathlib.Path('told.txt').write_text(sys.argv[1] + open(sys.argv[2]).read()[-9:])"
+    service = own(["{python}", "-c", program, "{task}", "{task_file}"])
+    try:
+        of = task()
+        of.problem_statement = "x" * 300_000 + "\nthe end"
+        (made,) = rollouts([of], service.setup, service)
+    finally:
+        service.close()
+    assert made.exit.kind == "submitted", made.exit
+    assert "/tmp/home/task.md" in (made.patch or "") and "+the end" in (made.patch or "")
+
+
+CHECKED = {
+    "works": {"program": ["{python}", "-c", AGENT], "args": ["{task}"], "env": ROW["env"], "files": ROW["files"]},
+    "silent": {"program": ["/bin/true"], "args": []},
+    "fails": {"program": ["{python}", "-c", AGENT], "args": ["FAIL"], "env": ROW["env"], "files": ROW["files"]},
+}
+
+
+def test_check_asks_for_a_real_answer() -> None:
+    states = {name: state for name, _, _, state in status(json.dumps(CHECKED), check=True)}
+    assert states["works"] == "found in the sandbox, works"
+    assert states["silent"] == "broken: it asked the model nothing; submitted"
+    assert states["fails"].startswith("broken: given a task it ended with agent_error: exit status 1: ")

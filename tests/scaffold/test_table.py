@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +14,9 @@ from katcore.scaffold import Job, check, names, scaffold
 from katcore.scaffold.command_agent import CommandAgent
 from katcore.scaffold.table import Agent, built_in, fill, rows
 
-AGENTS = {
+SHIPPED = {
     "claude-code", "codex", "opencode", "kilo-code", "cline", "openclaw", "qwen-code", "mini-swe-agent", "gemini-cli",
+    "pi", "continue", "copilot", "gptme", "nanocoder", "grok-cli", "aider", "kimi-cli", "openhands",
 }  # fmt: skip
 JOB = Job(
     "Fix {key} and {nothing}.", "secret", "org/a model", "/py", "/opt/scaffold", "/sock", "/testbed",
@@ -27,28 +30,31 @@ def launched(name: str, table: str = "") -> dict[str, Any]:
 
 
 def test_all_are_there_and_pinned() -> None:
-    assert set(built_in()) == AGENTS
+    assert set(built_in()) == SHIPPED
     for row in built_in().values():
         assert row.version and row.installed
         first = (row.npm or row.pip)[0]
         assert "{version}" in first, "the pin stands in one place"
 
 
-@pytest.mark.parametrize("name", sorted(AGENTS))
+@pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_every_name_in_braces_is_known_and_filled(name: str) -> None:
     config = launched(name)
     words = [word for line in config["lines"] for word in line] + list(config["env"].values())
     for text in words:
         if "Fix " not in text:
-            assert "{" not in text.replace("{port}", ""), text
-    assert any("Fix {key} and {nothing}." in word for word in words), "the task goes in as it is written"
+            assert not re.search(r"\{[a-z_]+\}", text), text
+    told = [*words, config["files"].get("task.md", "")]
+    assert any("Fix {key} and {nothing}." in word for word in told), "the task goes in as it is written"
     for path, text in config["files"].items():
+        if path == "task.md":
+            continue
         assert "{key}" not in text and "{model}" not in text
         if path.endswith(".json"):
             json.loads(text)
 
 
-@pytest.mark.parametrize("name", sorted(AGENTS))
+@pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_the_key_is_not_on_a_command_line(name: str) -> None:
     config = launched(name)
     assert not any("secret" in word for line in config["lines"] for word in line)
@@ -76,6 +82,8 @@ def test_users_add_rows_and_change_built_in_ones() -> None:
     [
         ({"args": []}, "program"),
         ({"program": [], "args": []}, "program is empty"),
+        ({"args": [], "script": "a"}, "console script of what pip installs"),
+        ({"args": [], "program": ["a"], "python": "3.12.1"}, "python is a version such as"),
         ({"program": ["a"], "args": [], "colour": "red"}, "colour"),
         ({"program": ["a"], "args": [], "npm": ["a@1"]}, "no version is pinned"),
         ({"program": ["{node}"], "args": []}, "no version of node"),
@@ -118,6 +126,44 @@ def test_an_unknown_scaffold_names_those_that_are() -> None:
         ("qwen-code", "Command: x\nError: (none)\nExit Code: 3\nSignal: 0\n", "nonzero_exit"),
         ("qwen-code", "Command: x\nError: (none)\nExit Code: 0\nSignal: 0\n", "ok"),
         ("openclaw", "(no output)\n\n(Command exited with code 3)", "nonzero_exit"),
+        ("pi", "hi\n\n\nCommand exited with code 3", "nonzero_exit"),
+        ("pi", "Command timed out after 1 seconds", "timeout"),
+        ("pi", "Tool nothere not found", "unknown_tool"),
+        ("pi", 'Validation failed for tool "bash":\n  - command: must have', "invalid_arguments"),
+        ("pi", "ENOENT: no such file or directory, access '/testbed/no.txt'", "tool_error"),
+        ("pi", "Could not find the exact text in calc.py. The old text must match", "tool_error"),
+        ("pi", "Successfully replaced 1 block(s) in calc.py.", "ok"),
+        ("continue", "Tool nothere not found", "unknown_tool"),
+        ("continue", 'Required parameter "command" missing for tool "Bash"', "invalid_arguments"),
+        ("continue", "Error executing tool Read: File does not exist: no.txt", "tool_error"),
+        ("continue", 'Edit at index 0: string not found in file: "zzz"', "tool_error"),
+        ("continue", "\n\n[Command timed out after 1 seconds of no output]", "timeout"),
+        ("copilot", "hi\n<shellId: 0 completed with exit code 3>", "nonzero_exit"),
+        ("copilot", "fine\n<shellId: 1 completed with exit code 0>", "ok"),
+        ("copilot", "Tool 'nothere' does not exist. Available tools", "unknown_tool"),
+        ("copilot", 'Invalid input: "command": Required', "invalid_arguments"),
+        ("copilot", "No match found: old_str not found in /testbed/calc.py", "tool_error"),
+        ("gptme", "Ran command: `false`\n\nNo output\nReturn code: 1\n", "nonzero_exit"),
+        ("gptme", "Ran allowlisted command: `echo fine`\n\n`fine`\n", "ok"),
+        ("nanocoder", "EXIT_CODE: 3\nhi\n", "nonzero_exit"),
+        ("nanocoder", "EXIT_CODE: 0\nfine\n", "ok"),
+        ("nanocoder", "Model tried to call unavailable tool 'nothere'.", "unknown_tool"),
+        ("nanocoder", "⚒ Validation failed: Command cannot be empty", "invalid_arguments"),
+        ("nanocoder", '⚒ Validation failed: File "no.txt" does not exist', "tool_error"),
+        ("grok-cli", "Command failed: Command failed: echo hi; exit 3\n", "nonzero_exit"),
+        ("grok-cli", "Command failed: Cannot read properties of undefined", "tool_error"),
+        ("grok-cli", "Unknown tool: nothere", "unknown_tool"),
+        ("grok-cli", "fine", "ok"),
+        ("kimi-cli", "<system>ERROR: Command failed with exit code: 3.</system>hi\n", "nonzero_exit"),
+        ("kimi-cli", "<system>ERROR: Command killed by timeout (1s)</system>", "timeout"),
+        ("kimi-cli", "<system>ERROR: Tool `nothere` not found</system>", "unknown_tool"),
+        ("kimi-cli", "<system>ERROR: Error validating JSON arguments: 1 validation", "invalid_arguments"),
+        ("kimi-cli", "<system>ERROR: No replacements were made.</system>", "tool_error"),
+        ("kimi-cli", "<system>Command executed successfully.</system>fine\n", "ok"),
+        ("openhands", "hi\n[Python interpreter: /x]\n[Command finished with exit code 3]", "nonzero_exit"),
+        ("openhands", "fine\n[Command finished with exit code 0]", "ok"),
+        ("openhands", "Error validating tool 'terminal': 1 validation error", "invalid_arguments"),
+        ("openhands", "[An error occurred during execution.]\nNo replacement was performed", "tool_error"),
     ],
 )
 def test_results_are_read(name: str, result: str, outcome: str) -> None:
@@ -137,3 +183,33 @@ def test_ends_are_read() -> None:
     assert ended(row, stdout="… gave up: tired …") == ("agent_error", "gave up: tired")
     assert CommandAgent("a", row).exit(137, b"", b"Killed").kind == "agent_error"
     assert CommandAgent("a", row).exit(0, b"nonsense", b"").kind == "agent_error"
+
+
+def test_a_task_that_no_argument_can_hold_is_a_file() -> None:
+    long = "Fix {key} é" * 20_000
+    config = json.loads(scaffold("codex").launch(replace(JOB, problem_statement=long)).stdin)
+    assert config["files"]["task.md"] == long
+    assert "file /tmp/home/task.md" in config["lines"][-1][-1] and max(map(len, config["lines"][-1])) < 1000
+    config = json.loads(scaffold("codex").launch(replace(JOB, problem_statement="no\0no")).stdin)
+    assert config["files"]["task.md"] == "no\0no" and "task.md" not in launched("codex")["files"]
+    just = "x" * ((128 << 10) - 1)
+    config = json.loads(scaffold("codex").launch(replace(JOB, problem_statement=just)).stdin)
+    assert config["lines"][-1][-1] == just
+
+
+def test_a_row_that_takes_files_is_given_the_task_as_one() -> None:
+    config = launched("aider")
+    assert config["files"]["task.md"] == JOB.problem_statement and "/tmp/home/task.md" in config["lines"][-1]
+
+
+def test_a_task_that_speaks_of_a_port_goes_in_as_it_is() -> None:
+    config = json.loads(scaffold("codex").launch(replace(JOB, problem_statement="Print {port}.")).stdin)
+    assert config["lines"][-1][-1] == "Print {port}."
+    assert "http://127.0.0.1:8484/v1" in config["files"][".codex/config.toml"] and config["port"] == 8484
+
+
+def test_a_row_names_its_python() -> None:
+    assert launched("kimi-cli")["lines"][-1][:3] == [
+        "/opt/scaffold/python/bin/python3", "-I", "/opt/scaffold/agent/kat-start/kimi",
+    ]  # fmt: skip
+    assert launched("aider")["lines"][-1][:2] == ["/py", "-I"]

@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 
 from katcore.model.folder import load
+from katcore.pack_trie.packing import por
+from katcore.pack_trie.tree import TokenTree
+from katcore.pack_trie.trie import merge
 from katcore.records import Trajectory
 from katcore.rollout.attempts import attempts_at
-from katcore.rollout.roller import roll
+from katcore.rollout.roller import roll, rollouts
 from katcore.rollout.service import Service
 from tests.support.options import setup
 from tests.support.played_engine import Message, PlayedEngine, Seen, call, say
@@ -23,6 +27,7 @@ STATEMENT = "TASK-MARK-31: add() subtracts."
 SUBTASK = "SUBTASK-MARK-77: write sub.txt and report."
 SUMMARY = "SUMMARY-MARK-55: new.txt and sub.txt are written."
 MOST_READS = 12
+EDIT = "new.txt\n```\n<<<<<<< SEARCH\n=======\nhello-1\nend-1\n>>>>>>> REPLACE\n```\n"
 DROPS = "(?!)"
 
 
@@ -33,7 +38,8 @@ class Hands:
     `shortens` is in the prompts by which the agent asks for a summary (`DROPS`: it asks for none and leaves out turns),
     empty when it never shortens its history, and `no_shortens` why. `ends`, `reports`: how it and its sub-agent end.
     `tells_exit`: its shell tool shows the model exit statuses. `context` is what it is told of the model, small enough
-    that it must shorten. `lines` of output it reads at a time.
+    that it must shorten. `lines` of output it reads at a time. `edits`: the whole answer of an agent without tools, whose
+    other calls have `aside` in their prompts.
     """
 
     shell: Callable[[str], Message]
@@ -46,6 +52,8 @@ class Hands:
     context: int = 60_000
     lines: int = 1400
     tells_exit: bool = True
+    edits: Callable[[], Message] | None = None
+    aside: str = ""
 
 
 @dataclass
@@ -72,7 +80,7 @@ class Part:
         """Whose conversation this prompt belongs to."""
         if self.hands.shortens and re.search(self.hands.shortens, f"{seen.turns[0][1]}\n{seen.last}"):
             return "shorten"
-        if not seen.tools:
+        if not seen.tools and (not self.hands.edits or re.search(self.hands.aside, seen.turns[0][1])):
             return "title"
         users = seen.user
         if "SUBTASK-MARK-77" in users and "TASK-MARK-31: add" not in users and "SUMMARY-MARK-55" not in users:
@@ -92,6 +100,8 @@ class Part:
 
     def main(self) -> Message:
         self.step += 1
+        if self.hands.edits:
+            return self.hands.edits() if self.step == 1 else self.hands.ends()
         if self.step == 1:
             return self.hands.shell("echo hello-1 > new.txt; cat new.txt")
         if self.step == 2 and self.hands.spawn is not None:
@@ -173,6 +183,57 @@ HANDS = {
         no_shortens="it never shortens its history",
         ends=lambda: bash_only("echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"),
     ),
+    "pi": Hands(bash_only, None, no_spawn="it has none", no_shortens="with `-p` it ends where it would"),
+    "continue": Hands(
+        lambda command: call("Bash", command=command),
+        None,
+        no_spawn="it has none in this mode",
+        no_shortens="it did not, up to the end of its context",
+        tells_exit=False,
+    ),
+    "copilot": Hands(
+        described("bash"),
+        lambda prompt: call(
+            "task", name="sub", description="Sub task", prompt=prompt, agent_type="general-purpose", mode="sync"
+        ),
+        shortens=r"Please write the summary now, following",
+    ),
+    "gptme": Hands(
+        lambda command: call("shell", command=command),
+        None,
+        no_spawn="it has none in this mode",
+        no_shortens="it takes the context of a local model to be 128,000",
+        ends=lambda: call("complete"),
+    ),
+    "nanocoder": Hands(
+        lambda command: call("execute_bash", command=command),
+        None,
+        no_spawn="it finds none of its own in this mode",
+        no_shortens="it did not, up to the end of its context",
+    ),
+    "grok-cli": Hands(bash_only, None, no_spawn="it has none", no_shortens="it never shortens its history"),
+    "aider": Hands(
+        bash_only,
+        None,
+        no_spawn="it has none",
+        no_shortens="its one call ends its work",
+        tells_exit=False,
+        edits=lambda: say(EDIT),
+        aside="commit message",
+    ),
+    "kimi-cli": Hands(
+        lambda command: call("Shell", command=command),
+        lambda prompt: call("Agent", description="Sub task", prompt=prompt, subagent_type="coder"),
+        shortens=r"task to compact this conversation context",
+    ),
+    "openhands": Hands(
+        # an `exit` would end the shell that all its commands share
+        lambda command: call("terminal", command=f"({command})", security_risk="LOW"),
+        lambda prompt: call(
+            "task", description="Sub task", prompt=prompt, subagent_type="general-purpose", security_risk="LOW"
+        ),
+        no_shortens="it does after 80 events, which are more calls than the scenario has",
+    ),
 }
 
 
@@ -207,3 +268,29 @@ def play(name: str, timeout_s: float = 180, table: str = "") -> Played:
         return Played(roll(service, attempt), engine, part)
     finally:
         service.close()
+
+
+def shared(name: str, samples: int = 8, jobs: int = 2) -> float:
+    """The prefix overlap of samples of one small task in which each goes its own way from the first answer on.
+
+    What they share is what the agent says before it: a moment or a random name in that parts them earlier.
+    """
+    hands, drawn = HANDS[name], count(1)
+
+    def answer(seen: Seen, number: int) -> Message:
+        if not seen.tools and not hands.edits:
+            return say("Fix add")
+        if any(role == "assistant" and text for role, text in seen.turns):
+            return hands.ends()
+        mine = next(drawn)
+        return say(EDIT.replace("hello-1", f"hello-{mine}")) if hands.edits else hands.shell(f"echo {mine} > new.txt")
+
+    options = setup(
+        scaffold=name, engine="sglang:http://played", label="played", timeout=180, max_turns=12, samples=samples
+    )
+    service = Service(options, PlayedEngine(load(), answer))
+    try:
+        trees = [TokenTree.of(made) for made in rollouts([task()], options, service, jobs)]
+    finally:
+        service.close()
+    return por(len(merge(trees)[0]), sum(tree.flat for tree in trees))

@@ -41,7 +41,8 @@ class Seen:
 def see(text: str) -> Seen:
     """A rendered prompt of the small template."""
     turns = [(found[1], found[2]) for found in TURN.finditer(text)]
-    tools = re.search(r"<tools>\n(.*?)</tools>", text, re.DOTALL)
+    # an agent's own prompt may speak of <tools>
+    tools = re.search(r"# Tools\n\n<tools>\n(.*?)</tools>\n\nTo use a tool", text, re.DOTALL)
     names = [json.loads(line) for line in tools[1].splitlines()] if tools else []
     return Seen(turns, frozenset(tool.get("function", tool)["name"] for tool in names))
 
@@ -81,7 +82,7 @@ class PlayedEngine:
         pass
 
 
-def call(name: str, **arguments: Any) -> Message:
+def call(name: str, /, **arguments: Any) -> Message:
     """An assistant message that calls one tool."""
     function = {"name": name, "arguments": json.dumps(arguments)}
     return {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}

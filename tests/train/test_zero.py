@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,18 +21,13 @@ from katcore.errors import InputError
 from katcore.train.options import TrainOptions
 from katcore.train.trainer import Trainer
 from tests.support import ROOT
+from tests.support.ports import free_port
 from tests.support.train_command import kat_train, metrics
 from tests.support.zero_worker import step_of
 
 TOLERANCE = 1e-5
 NEVER_FINALIZED = "import atexit, os; atexit.register(os.abort); from katcli.train import main; main()"
 """kat-train in a Python whose end aborts, as threads of DeepSpeed's groups make it do where the machine is busy."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def two(*command: object, **kwargs: Any) -> list[subprocess.Popen[str]]:

@@ -42,11 +42,9 @@ class Forwarder:
     def __init__(self, path: str) -> None:
         self.path = path
 
-    async def start(self, port: int) -> int:
-        """Listen on the loopback; returns the port, any free one for 0."""
-        server = await asyncio.start_server(self.joined, "127.0.0.1", port)
-        found: int = server.sockets[0].getsockname()[1]
-        return found
+    async def start(self, port: int) -> None:
+        """Listen on the loopback."""
+        await asyncio.start_server(self.joined, "127.0.0.1", port)
 
     async def gateway(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to the socket. A thread waits while its queue is full: asyncio would take that for connected.
@@ -124,22 +122,22 @@ async def run(argv: list[str], env: dict[str, str], cwd: str) -> dict[str, Any]:
     return {"code": code if code >= 0 else 128 - code, "stdout": out.text(), "stderr": err.text()}
 
 
-def write(files: dict[str, str], home: str, port: int) -> None:
-    """Write the agent's configuration files below `home`, with `{port}` filled in."""
+def write(files: dict[str, str], home: str) -> None:
+    """Write the agent's configuration files below `home`."""
     for name, text in files.items():
         path = pathlib.Path(home) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("{port}", str(port)), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
 
 
 async def work(config: dict[str, Any]) -> dict[str, Any]:
     """Write the files, start the forwarder, then run the command lines in order until one fails."""
-    port = await Forwarder(config["socket"]).start(config["port"])
-    write(config["files"], config["home"], port)
-    env = {**os.environ, **{name: text.replace("{port}", str(port)) for name, text in config["env"].items()}}
+    await Forwarder(config["socket"]).start(config["port"])
+    write(config["files"], config["home"])
+    env = {**os.environ, **config["env"]}
     done: dict[str, Any] = {}
     for argv in config["lines"]:
-        done = await run([word.replace("{port}", str(port)) for word in argv], env, config["cwd"])
+        done = await run(argv, env, config["cwd"])
         if done["code"] != 0:
             break
     return done
