@@ -21,11 +21,14 @@ class Denied(EngineError):
 
 
 class Away(EngineError):
-    """An outside endpoint is away or busy, after all tries; `status` and `word`, its error's code, are its own."""
+    """An outside endpoint is away or busy, after all tries; `status` and `word`, its error's code, are its own.
 
-    def __init__(self, message: str, status: int, word: str) -> None:
+    `retry_after` are the seconds after which it says to come again, 0 where it says nothing.
+    """
+
+    def __init__(self, message: str, status: int, word: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
-        self.status, self.word = status, word
+        self.status, self.word, self.retry_after = status, word, retry_after
 
 
 class Stopped(BadRequest):
@@ -40,8 +43,10 @@ class Unavailable(BadRequest):
     """The engine did not answer: the agent's client may try again."""
 
     def __init__(self, reason: EngineError | str) -> None:
-        code, status = (reason.word, reason.status) if isinstance(reason, Away) else ("engine_error", 503)
-        super().__init__(str(reason), code=code, status=status)
+        if isinstance(reason, Away):
+            super().__init__(str(reason), code=reason.word, status=reason.status, retry_after=reason.retry_after)
+        else:
+            super().__init__(str(reason), code="engine_error", status=503)
 
 
 def overflow(detail: str) -> Stopped:

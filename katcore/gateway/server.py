@@ -10,6 +10,7 @@ address of their own.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import shutil
 import threading
@@ -40,12 +41,12 @@ from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.journal import Journal
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
-from katcore.gateway.outcomes import Rules
 from katcore.gateway.prepared import Expressible
 from katcore.gateway.session import GRACE_S, Caps, Session, Trace
 from katcore.gateway.stream import stream_answer
 from katcore.model.folder import ChatModel
 from katcore.records import Json
+from katcore.scaffold.outcomes import Rules
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Coroutine[Any, Any, web.StreamResponse]]
@@ -361,7 +362,9 @@ def _refusing(dialect: Dialect, handle: Handler) -> Handler:
         try:
             return await handle(request)
         except BadRequest as error:
-            return web.json_response(dialect.error(str(error), error.code, error.status), status=error.status)
+            headers = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else None
+            told = dialect.error(str(error), error.code, error.status)
+            return web.json_response(told, status=error.status, headers=headers)
         except RequestPayloadError:  # among them a body that is not encoded as its header says
             text = "the body is not encoded as its headers say"
             return web.json_response(dialect.error(text, "invalid_request_error", 400), status=400)

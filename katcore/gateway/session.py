@@ -29,7 +29,6 @@ from katcore.gateway.journal import Entry, Journal
 from katcore.gateway.memo import Memo
 from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Answer, AnswerPart, Model, written
-from katcore.gateway.outcomes import Rules
 from katcore.gateway.pending import PendingAnswer
 from katcore.gateway.prepared import Expressible
 from katcore.gateway.refusals import OVERFLOWED, REFUSED, Denied, Stopped, Unavailable, overflow
@@ -38,6 +37,7 @@ from katcore.gateway.tree import Prompt, RolloutTree, Sampled
 from katcore.gateway.voice import Voices
 from katcore.model.template import TemplateError
 from katcore.records import Boundary, Call, Exit, Node, content_id
+from katcore.scaffold.outcomes import Rules
 
 REMEMBERED = 8
 """How many answered requests are kept for a late retry."""

@@ -19,12 +19,12 @@ from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.lineage import Lineages
 from katcore.gateway.memo import Derived
 from katcore.gateway.messages import call_id, key_of, text_of, tools_key
-from katcore.gateway.outcomes import Rules, of_call, of_result
 from katcore.gateway.prompt import Delta, Known, Piece
 from katcore.gateway.voice import Voice
 from katcore.model.folder import ChatModel
 from katcore.model.template import NotAnExtension
 from katcore.records import Boundary, Json, Node, Origin, Outcome, OutcomeBy, ToolCall
+from katcore.scaffold.outcomes import Rules, of_call, of_result
 
 Judgement = tuple[int, int, Outcome, OutcomeBy]
 
@@ -300,7 +300,8 @@ class RolloutTree:
         for node in (*reversed(self.path(at)), *reversed(self.nodes)):
             for index, call in enumerate(node.tool_calls):
                 if call_id(call.id) == call_id(message.get("tool_call_id")):
-                    if call.outcome is None and (found := of_result(message, self._rules)) is not None:
+                    text, failed = text_of(message.get("content")), bool(message.get("is_error"))
+                    if call.outcome is None and (found := of_result(text, self._rules, failed=failed)) is not None:
                         call.outcome, call.outcome_by = found
                         yield node.id, index, *found
                     return

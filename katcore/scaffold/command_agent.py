@@ -14,6 +14,7 @@ from pathlib import Path
 from katcore.records import Exit, Outcome
 from katcore.scaffold import Job, Launch
 from katcore.scaffold.install import ensure
+from katcore.scaffold.outcomes import rules_of
 from katcore.scaffold.table import Agent, arch, cpu, fill
 
 IN_BOX = Path(__file__).parent / "in_box"
@@ -38,7 +39,7 @@ class CommandAgent:
         self.name, self.row = name, row
         self.version = row.version or "0"
         self.ignore = row.ignore
-        self._outcomes = [(re.compile(pattern), outcome) for pattern, outcome in row.outcomes.items()]
+        self._rules = rules_of(row.outcomes)
 
     def files(self) -> Mapping[str, Path]:
         """The runner, the installed agent, and the interpreters that the row names."""
@@ -102,10 +103,7 @@ class CommandAgent:
 
     def outcome(self, result: str) -> Outcome | None:
         """The outcome of the row's first pattern that is found in the result; None where none is."""
-        for pattern, outcome in self._outcomes:
-            if pattern.search(result):
-                return outcome
-        return None
+        return self._rules(result)
 
     def exit(self, code: int, stdout: bytes, stderr: bytes) -> Exit:
         """The exit that the runner's last line states; without such a line the runner died."""

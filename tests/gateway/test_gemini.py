@@ -220,11 +220,27 @@ def test_parts_that_are_no_text() -> None:
         {},
     ]
     said = "See [inlineData image/png][fileData video/mp4][executableCode][nextYearsPart]"
+    seen = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    rest = {"type": "text", "text": "[fileData video/mp4][executableCode][nextYearsPart]"}
     found = parsed({"parts": given}, {"role": "model", "parts": [*given, {"text": "hm", "thought": True}]})
-    assert found.messages[0] == {"role": "user", "content": said}
+    assert found.messages[0] == {"role": "user", "content": [{"type": "text", "text": "See "}, seen, rest]}
     assert found.messages[1] == {"role": "assistant", "content": said, "reasoning_content": "hm"}
     shown = {"name": "see", "response": {"output": "an image"}, "parts": [given[1]]}
-    assert parsed({"parts": [{"functionResponse": shown}]}).messages[0]["content"] == "an image[inlineData image/png]"
+    result = parsed({"parts": [{"functionResponse": shown}]}).messages[0]
+    assert result["content"] == [{"type": "text", "text": "an image"}, seen]
+    afar = {"fileData": {"mimeType": "image/png", "fileUri": "https://e.org/a.png"}}
+    assert parsed({"parts": [afar]}).messages[0]["content"][0]["image_url"] == {"url": "https://e.org/a.png"}
+    kept = {"fileData": {"mimeType": "image/png", "fileUri": "files/7"}}  # in a store that is somebody else's
+    assert parsed({"parts": [kept]}).messages[0]["content"] == "[fileData image/png]"
+
+
+@pytest.mark.parametrize(
+    ("thinking", "effort"),
+    [({"thinkingBudget": 0}, "none"), ({"thinkingLevel": "HIGH"}, "high"), ({"thinking_level": "low"}, "low"),
+     ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, ""), ({"thinkingBudget": 512}, ""), (None, "")],
+)  # fmt: skip
+def test_how_much_is_thought(thinking: Any, effort: str) -> None:
+    assert parsed(user("x"), generationConfig={"thinkingConfig": thinking, "seed": 3}).effort == effort
 
 
 def test_names_of_protocol_buffers_and_a_system_instruction() -> None:

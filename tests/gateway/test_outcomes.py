@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from katcore.gateway.outcomes import of_call, of_result
 from katcore.gateway.server import Gateway
 from katcore.gateway.session import Session
 from katcore.records import Outcome, ToolCall
 from katcore.scaffold.command_agent import CommandAgent
+from katcore.scaffold.outcomes import of_call, of_result
 from katcore.scaffold.table import rows
 from tests.support.gateway_fakes import FakeEngine, Socket, bash_call, opened
 
@@ -143,7 +143,7 @@ def test_a_row_without_rules_says_nothing() -> None:
     ],
 )
 def test_exit_statuses_as_agents_print_them(text: str, outcome: str | None) -> None:
-    found = of_result({"role": "tool", "content": text}, None)
+    found = of_result(text, None)
     assert (found and found[0]) == outcome
 
 

@@ -150,6 +150,7 @@ def test_a_time_behind_the_calls_own_is_not_waited_for(taught: Taught, pauses: l
     agent = Agent(session, dialect).ask()
     code = "rate_limit_error" if dialect == "anthropic" else "rate_limit_exceeded"
     assert agent.status == 429 and "tomorrow" in agent.error[0] and agent.error[1] == code
+    assert agent.told["Retry-After"] == "86400", "the agent is told when to come again"
     assert pauses == [] and len(served.requests) == 1
 
 

@@ -214,6 +214,32 @@ def test_a_format_crosses_from_one_api_to_the_other(taught: Taught) -> None:
     assert served.requests[0]["reasoning_effort"] == "low"
 
 
+PIXEL, AFAR = "data:image/png;base64,AAAA", "https://example.org/a.png"
+IMAGES: list[dict[str, Any]] = [
+    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+    {"type": "image", "source": {"type": "url", "url": AFAR}},
+]
+
+
+@pytest.mark.parametrize("dialect", ["openai-chat", "openai-responses"])
+def test_images_reach_an_endpoint_that_has_another_form_for_them(taught: Taught, dialect: str) -> None:
+    session, served = taught("anthropic", says("anthropic", "I look.", call="ls"), says("anthropic"))
+    agent, text = Agent(session, dialect), {"type": "text", "text": "See:"}
+    shown: list[Any] = [{"type": "image_url", "image_url": {"url": url}} for url in (PIXEL, AFAR)]
+    if dialect == "openai-responses":
+        shown, text = (
+            [{"type": "input_image", "image_url": url} for url in (PIXEL, AFAR)],
+            {**text, "type": "input_text"},
+        )
+    agent.turns = [{"role": "user", "content": [text, *shown]}]
+    agent.ask().go_on()
+    agent.turns[-1]["content" if dialect == "openai-chat" else "output"] = [text, shown[0]]
+    agent.ask()
+    first, last = served.requests[0]["messages"][0], served.requests[1]["messages"][-1]
+    assert first["content"] == [{"type": "text", "text": "See:"}, *IMAGES]
+    assert last["content"][0]["content"] == [{"type": "text", "text": "See:"}, IMAGES[0]]
+
+
 def test_what_another_api_has_no_place_for_is_said(taught: Taught) -> None:
     session, served = taught("openai", says("openai"))
     Agent(session, "anthropic", thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=4000).ask()

@@ -38,8 +38,8 @@ class Hands:
     `shortens` is in the prompts by which the agent asks for a summary (`DROPS`: it asks for none and leaves out turns),
     empty when it never shortens its history, and `no_shortens` why. `ends`, `reports`: how it and its sub-agent end.
     `tells_exit`: its shell tool shows the model exit statuses. `context` is what it is told of the model, small enough
-    that it must shorten. `lines` of output it reads at a time. `edits`: the whole answer of an agent without tools, whose
-    other calls have `aside` in their prompts.
+    that it must shorten. `lines` of output it reads at a time. `edits`: the whole answer of an agent without tools,
+    whose other calls have `aside` in their prompts.
     """
 
     shell: Callable[[str], Message]

@@ -60,6 +60,8 @@ class Agent:
         self.turns: list[Json] = [{"role": "user", "content": "Fix it."}]
         self.headers: dict[str, str] = {}
         self.status, self.answer = 0, {}  # type: tuple[int, Any]
+        self.told: dict[str, str] = {}
+        """The headers of the answer."""
 
     def ask(self, *, stream: bool = False) -> Agent:
         """Ask, and keep the answer, or the events of a stream."""
@@ -76,7 +78,7 @@ class Agent:
         headers = {"x-api-key": self.session.key, **self.headers}
         connection.request("POST", PATHS[self.dialect], json.dumps(body), headers)
         response = connection.getresponse()
-        raw, self.status = response.read(), response.status
+        raw, self.status, self.told = response.read(), response.status, dict(response.headers)
         streamed = response.headers.get_content_type() == "text/event-stream"
         self.answer = [json.loads(data) for data in sse(raw) if data != "[DONE]"] if streamed else json.loads(raw)
         connection.close()

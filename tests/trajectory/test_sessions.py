@@ -80,7 +80,9 @@ def test_an_answer_in_several_lines_is_one_message(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     assert made.nodes[3].message == {"role": "tool", "tool_call_id": "a", "content": "no", "is_error": True}
-    assert [(call.name, call.outcome) for call in first.tool_calls] == [("Bash", "tool_error")]
+    assert [(call.name, call.outcome, call.outcome_by) for call in first.tool_calls] == [
+        ("Bash", "tool_error", "agent")
+    ]
     assert first.origin == "external"
     assert (made.scaffold.name, made.scaffold.version, made.model) == ("claude-code", "2.1.330", "claude")
     assert made.calls[0].usage == {"prompt_tokens": 10, "completion_tokens": 2, "cached_tokens": 3}
@@ -235,7 +237,8 @@ def test_codex_items_are_turns(tmp_path: Path) -> None:
         ("tool", failed), ("assistant", ["b"]), ("tool", "ok"), ("assistant", "Done."),
     ]  # fmt: skip
     assert (made.nodes[3].message or {})["reasoning_content"] == "Hm."
-    assert [call.outcome for node in made.nodes for call in node.tool_calls] == ["nonzero_exit", "ok"]
+    judged = [(call.outcome, call.outcome_by) for node in made.nodes for call in node.tool_calls]
+    assert judged == [("nonzero_exit", "rules"), (None, None)], "of the second nobody says anything"
     patch = (made.nodes[5].message or {})["tool_calls"][0]["function"]
     assert patch == {"name": "apply_patch", "arguments": '{"input": "*** Begin"}'}
     assert made.calls[0].usage == {"prompt_tokens": 9, "completion_tokens": 2, "cached_tokens": 4}

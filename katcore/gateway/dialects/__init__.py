@@ -34,12 +34,18 @@ RAW = RAW_ARGUMENTS
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered; the agent is told why, with this HTTP status and code."""
+    """A request that cannot be answered; the agent is told why, with this HTTP status and code.
 
-    def __init__(self, message: str, *, code: str = "invalid_request_error", status: int = 400) -> None:
+    `retry_after`: in so many seconds it may be, 0 where nobody knows.
+    """
+
+    def __init__(
+        self, message: str, *, code: str = "invalid_request_error", status: int = 400, retry_after: float = 0.0
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)

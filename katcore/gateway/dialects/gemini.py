@@ -34,6 +34,8 @@ from katcore.gateway.dialects import (
     stop_of,
     tool_call,
 )
+from katcore.gateway.dialects.constraints import whole_number, word
+from katcore.gateway.dialects.content import Part, image, joined
 from katcore.gateway.dialects.gemini_schema import json_schema
 from katcore.gateway.dialects.gemini_stream import Chunks, chunk_of, parts_of
 from katcore.gateway.memo import Memo
@@ -103,6 +105,8 @@ class Gemini:
             forced=forced,
             stop=stop_of(_of(config, "stopSequences"), "stopSequences"),
             schema=_schema(config),
+            seed=whole_number(_of(config, "seed"), "seed"),
+            effort=_effort(config),
             unnamed=unnamed,
         )
 
@@ -174,7 +178,7 @@ def _messages(content: Any) -> list[Json]:
         return [_answer(parts)]
     results = [_result(found) for part in parts if isinstance(found := _of(part, "functionResponse"), dict)]
     said = [part for part in parts if not isinstance(_of(part, "functionResponse"), dict)]
-    return [*results, *([{"role": role, "content": "".join(map(_text, said))}] if said or not parts else [])]
+    return [*results, *([{"role": role, "content": joined(map(_part, said))}] if said or not parts else [])]
 
 
 def _answer(parts: list[Json]) -> Json:
@@ -204,16 +208,29 @@ def _text(part: Json) -> str:
     return f"[{kinds[0]}]" if kinds else ""
 
 
+def _part(part: Json) -> Part:
+    """An image, for those who see; any other part as text."""
+    if isinstance(part.get("text"), str):
+        return _text(part)
+    data, file = _of(part, "inlineData"), _of(part, "fileData")
+    kind = str(_of(data or file, "mimeType") or "") if isinstance(data or file, dict) else ""
+    if kind.startswith("image/") and isinstance(data, dict):
+        return image(f"data:{kind};base64,{data.get('data')}", "inlineData")
+    if kind.startswith("image/") and str(_of(file, "fileUri") or "").startswith(("http://", "https://")):
+        return image(_of(file, "fileUri"), "fileData")
+    return _text(part)
+
+
 def _result(response: Json) -> Json:
     """A response as a tool's message. `name` goes when its call is known."""
     given = response.get("response")
     only = next(iter(given)) if isinstance(given, dict) and len(given) == 1 else ""
     value = given[only] if isinstance(given, dict) and only in (*OUTPUT, "error") else given
     text = value if isinstance(value, str) else "" if value is None else msgspec.json.encode(value).decode()
-    text += "".join(_text(part) for part in _parts(response))
+    content = joined([text, *map(_part, _parts(response))])
     error = {"is_error": True} if isinstance(given, dict) and given.get("error") else {}
     name = str(response.get("name") or "")
-    return {"role": "tool", "tool_call_id": _bare(response), "content": text, "name": name, **error}
+    return {"role": "tool", "tool_call_id": _bare(response), "content": content, "name": name, **error}
 
 
 def _bare(called: Json) -> str:
@@ -290,6 +307,15 @@ def _asked(config: Json) -> Json:
     found = {ours: _of(config, theirs) for theirs, ours in SAMPLING.items() if _of(config, theirs) is not None}
     top_k = found.get("top_k")
     return found | ({"top_k": int(top_k)} if isinstance(top_k, float) and top_k.is_integer() else {})
+
+
+def _effort(config: Json) -> str:
+    """How much is to be thought; `none` where thinking has no budget."""
+    thinking = _object(_of(config, "thinkingConfig"), "thinkingConfig")
+    if _of(thinking, "thinkingBudget") == 0:
+        return "none"
+    level = word(_of(thinking, "thinkingLevel"), "thinkingLevel").lower()
+    return "" if level == "thinking_level_unspecified" else level
 
 
 def _schema(config: Json) -> Schema | None:

@@ -37,6 +37,7 @@ LEAST_THINKING = 1024
 """The fewest tokens that may be allotted to thinking."""
 BLOCKS = "content_blocks"
 """The field of a recorded message that has its blocks as they came, where thinking, text and calls are mixed."""
+_DATA = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[^,;]*)*;base64,")
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -136,7 +137,7 @@ def _translated(asked: Json, request: Request, said: dict[str, None]) -> Json:
     known = frozenset(["parallel_tool_calls", "response_format", "text"])
     if request.dialect and request.dialect != "gemini":
         lost(asked, known, API, said)
-    opening = [block for m in request.messages if m["role"] in ("system", "developer") for block in _texts(m)]
+    opening = [block for m in request.messages if m["role"] in ("system", "developer") for block in _said(m)]
     made: Json = {}
     if opening:
         marked = any(CACHE in block for block in opening)
@@ -189,11 +190,12 @@ def _blocks(message: Json, written: Json | None) -> list[Json]:
         return [_named(block) for block in own or filter(_signed, blocks_of(plain))]
     if message["role"] == "tool":
         error = {"is_error": True} if message.get("is_error") else {}
-        texts = _texts(message)
-        content: Any = texts if any(CACHE in block for block in texts) else text_of(message.get("content"))
+        blocks = _said(message)
+        bare = all(block["type"] == "text" and CACHE not in block for block in blocks)
+        content: Any = text_of(message.get("content")) if bare else blocks
         identity = _ODD.sub("_", str(message["tool_call_id"]))
         return [{"type": "tool_result", "tool_use_id": identity, "content": content, **error}]
-    return _texts(message)
+    return _said(message)
 
 
 def _named(block: Json) -> Json:
@@ -201,18 +203,30 @@ def _named(block: Json) -> Json:
     return {**block, "id": _ODD.sub("_", str(block["id"]))} if block["type"] == "tool_use" else block
 
 
-def _texts(message: Json) -> list[Json]:
-    """A message's text as blocks, with the cache marks that its parts or the message have; empty text has none."""
+def _said(message: Json) -> list[Json]:
+    """A message's text and images as blocks, with the cache marks that its parts or the message have; empty text has
+    none."""
     content = message.get("content")
     parts = content if isinstance(content, list) else [{"text": text_of(content)}]
     marked = {CACHE: message[CACHE]} if message.get(CACHE) else {}
     made: list[Json] = []
     for part in parts:
         own = {CACHE: part[CACHE]} if part.get(CACHE) else {}
-        made += [{"type": "text", "text": said, **own}] if (said := text_of([part])) else []
+        if part.get("type") == "image_url" and message["role"] not in ("system", "developer"):
+            made.append({"type": "image", "source": _source(part), **own})
+        elif said := text_of([part]):
+            made.append({"type": "text", "text": said, **own})
     if made and marked:
         made[-1] |= marked
     return made
+
+
+def _source(part: Json) -> Json:
+    """Where an image is, as this API has it: in the request itself, or at an address."""
+    url = str(table(part.get("image_url")).get("url") or "")
+    if found := _DATA.match(url):
+        return {"type": "base64", "media_type": found[1], "data": url[found.end() :]}
+    return {"type": "url", "url": url}
 
 
 # ------------------------------------------------------------------ answers

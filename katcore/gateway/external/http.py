@@ -70,7 +70,8 @@ class Problem:
         if self.status in DENIED or self.code in DENIED_CODES:
             return Denied(said)
         if self.passing or self.status < 400:
-            return Away(said, self.status if self.status >= 400 else 503, self.code or "engine_error")
+            status = self.status if self.status >= 400 else 503
+            return Away(said, status, self.code or "engine_error", self.pause_s)
         if any(sign in f"{self.code} {self.message}".lower() for sign in OVERFLOW):
             return ContextOverflow(said)
         return Refused(self.message, code=self.code or "invalid_request_error", status=self.status)

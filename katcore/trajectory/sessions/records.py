@@ -8,7 +8,6 @@ file and line; where only a log's last line is broken off, that line alone is on
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +16,8 @@ from pathlib import Path
 
 from katcore.errors import InputError, RecordError
 from katcore.pool import Item
-from katcore.records import Json, Outcome, Scaffold, Trajectory, content_id, key_of
+from katcore.records import Json, Scaffold, Trajectory, content_id, key_of
+from katcore.scaffold.outcomes import rules_of
 from katcore.scaffold.table import built_in
 from katcore.trajectory.sessions import (
     BrokenLine,
@@ -69,7 +69,7 @@ def record_of(name: str, files: SessionFiles, session: Session) -> tuple[Traject
     if not session.calls:
         raise RecordError("convert", f"{files.paths[0]}: no answer of a model in it")
     calls, removed = _redacted(session)
-    nodes, made = grown(calls, SESSIONS[name].dialect, _judge(name))
+    nodes, made = grown(calls, SESSIONS[name].dialect, rules_of(built_in()[name].outcomes))
     identity = content_id(name, files.id)
     trajectory = Trajectory(
         id=identity,
@@ -92,19 +92,6 @@ def _read(kind: SessionFormat, files: SessionFiles) -> Session:
     except Exception as error:  # other people's logs may be anything: it is wrong with this one alone
         what = f"{error} is missing" if isinstance(error, KeyError) else repr(error)
         raise RecordError("convert", f"{files.paths[0]}: no log of this agent: {what}") from error
-
-
-def _judge(name: str) -> Callable[[Json], Outcome | None]:
-    """How results are read that this agent's tools give: by the rules of its row."""
-    rules = [(re.compile(pattern), outcome) for pattern, outcome in built_in()[name].outcomes.items()]
-
-    def judged(result: Json) -> Outcome:
-        for pattern, outcome in rules:
-            if pattern.search(str(result.get("content") or "")):
-                return outcome
-        return "tool_error" if result.get("is_error") else "ok"
-
-    return judged
 
 
 def _letter(files: SessionFiles, error: RecordError) -> Item:

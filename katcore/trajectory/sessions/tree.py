@@ -1,36 +1,35 @@
 """The calls of a session as nodes: what calls begin with alike is there once, what parts becomes a branch.
 
 In: calls in order, each with all that the model was shown. Out: nodes of text and their calls. A branch has the
-boundary that its call has; one of a sub-agent has `subagent`. A tool call's outcome is read off the result that answers
-it. An answer that is there already is not put there twice: sessions that are resumed repeat what came before.
+boundary that its call has; one of a sub-agent has `subagent`. A tool call's outcome is read off the call itself and the
+result that answers it, as the gateway reads it. An answer that is there already is not put there twice: sessions that
+are resumed repeat what came before.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from katcore.records import Boundary, Call, Json, Node, Outcome, ToolCall
+from katcore.records import Boundary, Call, Json, Node, ToolCall
+from katcore.scaffold.outcomes import Rules, of_call, of_result
 from katcore.trajectory.formats.kept import EPOCH
 from katcore.trajectory.sessions import ModelCall
 
-Judge = Callable[[Json], Outcome | None]
-"""What a tool's message says of the call that it answers."""
 
-
-def grown(calls: Iterable[ModelCall], dialect: str, judge: Judge) -> tuple[list[Node], list[Call]]:
+def grown(calls: Iterable[ModelCall], dialect: str, rules: Rules) -> tuple[list[Node], list[Call]]:
     """The nodes and calls of a session."""
-    tree = _Tree(dialect, judge)
+    tree = _Tree(dialect, rules)
     for call in calls:
         tree.add(call)
     return tree.nodes, tree.calls
 
 
 class _Tree:
-    def __init__(self, dialect: str, judge: Judge) -> None:
+    def __init__(self, dialect: str, rules: Rules) -> None:
         self.nodes: list[Node] = []
         self.calls: list[Call] = []
-        self._dialect, self._judge = dialect, judge
+        self._dialect, self._rules = dialect, rules
         self._known: dict[tuple[str, int | None, str], int] = {}  # agent, parent, message -> node
         self._parents: set[int | None] = set()
         self._agents: dict[str, str] = {}  # agent -> the lineage that it began with
@@ -50,7 +49,7 @@ class _Tree:
         number = len(self.calls)
         at = self._node(call, at, call.answer, lineage, "none")
         made = call.answer.get("tool_calls") or []
-        self.nodes[at].tool_calls = [ToolCall(id=each["id"], name=each["function"]["name"]) for each in made]
+        self.nodes[at].tool_calls = [_call(each, call.tools) for each in made]
         self.calls.append(
             Call(
                 id=number,
@@ -110,7 +109,9 @@ class _Tree:
             node = self.nodes[at]
             for call in node.tool_calls:
                 if call.id == result.get("tool_call_id"):
-                    call.outcome = self._judge(result) if call.outcome is None else call.outcome
+                    text, failed = str(result.get("content") or ""), bool(result.get("is_error"))
+                    if call.outcome is None and (found := of_result(text, self._rules, failed=failed)) is not None:
+                        call.outcome, call.outcome_by = found
                     return
             at = node.parent
 
@@ -120,3 +121,9 @@ class _Tree:
         if found is None:
             found = self._texts[id(message)] = (message, json.dumps(message, sort_keys=True))
         return found[1]
+
+
+def _call(given: Json, tools: list[Json] | None) -> ToolCall:
+    name, arguments = given["function"]["name"], given["function"].get("arguments")
+    outcome, by = of_call(name, arguments, tools) or (None, None)
+    return ToolCall(id=given["id"], name=name, outcome=outcome, outcome_by=by)

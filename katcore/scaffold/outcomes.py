@@ -11,12 +11,11 @@ dialect (`agent`), a rule that says `ok`, and last the forms in which shells' ex
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from katcore.gateway.messages import text_of
 from katcore.records import Json, Outcome, OutcomeBy
 
 Rules = Callable[[str], Outcome | None]
@@ -40,6 +39,12 @@ _TIMEOUT = re.compile(
 )
 
 
+def rules_of(patterns: Mapping[str, Outcome]) -> Rules:
+    """The rules that a row's `outcomes` are: the first pattern that is found in a result says what became of it."""
+    rules = [(re.compile(pattern), outcome) for pattern, outcome in patterns.items()]
+    return lambda text: next((outcome for pattern, outcome in rules if pattern.search(text)), None)
+
+
 def of_call(name: str, arguments: Any, tools: Sequence[Json] | None) -> Judged | None:
     """What the call itself shows; None where nothing is wrong with it, or no tools were shown in a request.
 
@@ -61,13 +66,12 @@ def of_call(name: str, arguments: Any, tools: Sequence[Json] | None) -> Judged |
     return None
 
 
-def of_result(message: Json, rules: Rules | None) -> Judged | None:
-    """What a tool's result says, a message of the role `tool`; None where nothing tells."""
-    text = text_of(message.get("content"))
+def of_result(text: str, rules: Rules | None, *, failed: bool = False) -> Judged | None:
+    """What the text of a tool's result says, and whether the agent marked it as `failed`; None where nothing tells."""
     ruled = rules(text) if rules is not None else None
     if ruled is not None and ruled != "ok":
         return ruled, "rules"
-    if message.get("is_error"):
+    if failed:
         return _exit(text, failed=True) or ("tool_error", "agent")
     if ruled is not None:
         return ruled, "rules"
