@@ -80,9 +80,8 @@ def test_an_answer_in_several_lines_is_one_message(tmp_path: Path) -> None:
         ],
     }  # fmt: skip
     assert made.nodes[3].message == {"role": "tool", "tool_call_id": "a", "content": "no", "is_error": True}
-    assert [(call.name, call.outcome, call.outcome_by) for call in first.tool_calls] == [
-        ("Bash", "tool_error", "agent")
-    ]
+    (call,) = first.tool_calls
+    assert (call.name, call.outcome, call.outcome_by) == ("Bash", "tool_error", "agent")
     assert first.origin == "external"
     assert (made.scaffold.name, made.scaffold.version, made.model) == ("claude-code", "2.1.330", "claude")
     assert made.calls[0].usage == {"prompt_tokens": 10, "completion_tokens": 2, "cached_tokens": 3}
