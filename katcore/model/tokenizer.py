@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import tokenizers
 
 from katcore.errors import InputError
 from katcore.model.files import read_json
+from katcore.model.pieces import Pieces, pieces_of
 
 SMALL = Path(__file__).parent / "small"
 END_OF_TEXT, TURN_START, TURN_END = TURN_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -52,10 +54,16 @@ class Tokenizer:
         """Ids of `text`; special tokens in it become their single ids."""
         found = self._short.get(text)
         if found is None:
-            found = self.backend.encode(text, add_special_tokens=False).ids
+            found = self._pieces.encode(text) if self._pieces is not None else None
+            if found is None:
+                found = self.backend.encode_batch_fast([text], add_special_tokens=False)[0].ids
             if len(text) <= SHORT and len(self._short) < MOST_SHORT:
                 self._short[text] = found
         return list(found)
+
+    @cached_property
+    def _pieces(self) -> Pieces | None:
+        return pieces_of(self.backend)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, special tokens included; bytes that are no UTF-8 become U+FFFD."""
