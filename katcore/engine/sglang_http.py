@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from katcore.engine.routes import Routes
 from katcore.errors import EngineError
@@ -111,10 +113,9 @@ class Servers:
 
     def _request(self, server: int, method: str, path: str, body: Any) -> Any:
         url = self.urls[server]
-        base = "http://localhost" if url.startswith("unix:") else url
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
-        return self._session(url).request(method, base + path, data=data, headers=headers)
+        return self._session(url).request(method, _address(url, path), data=data, headers=headers)
 
     def _session(self, url: str) -> aiohttp.ClientSession:
         key = url if url.startswith("unix:") else "tcp"
@@ -123,7 +124,9 @@ class Servers:
             connector = aiohttp.TCPConnector(limit=0) if key == "tcp" else aiohttp.UnixConnector(socket, limit=0)
             # No time-out as a whole: a long completion on a small machine takes what it takes.
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-            self._sessions[key] = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+            self._sessions[key] = aiohttp.ClientSession(
+                connector=connector, timeout=timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
         return self._sessions[key]
 
     def _accept(self, path: str, status: int, data: bytes) -> bytes:
@@ -165,6 +168,11 @@ class Servers:
             if status in _RETRIED:
                 raise Broken(f"{path} answered {status}: {message}")
             raise self._refusal(f"{path}: ", message, status)
+
+
+@lru_cache(1024)
+def _address(url: str, path: str) -> URL:
+    return URL(("http://localhost" if url.startswith("unix:") else url) + path)
 
 
 class Attempts:

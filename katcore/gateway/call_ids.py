@@ -6,7 +6,7 @@ which the calls were sampled, so that it is found in the tree. Calls that nobody
 
 from __future__ import annotations
 
-from dataclasses import replace
+import msgspec
 
 from katcore.gateway.dialects import MADE, Request
 from katcore.gateway.messages import arguments_of, key_of
@@ -28,7 +28,7 @@ def adopted(request: Request, tree: RolloutTree) -> Request:
         found.append(_renamed(message, ids))
         key = key_of(found[-1])
         at = [node.id for node in following if node.message and key_of(node.message) == key]
-    return replace(request, messages=found)
+    return msgspec.structs.replace(request, messages=found)
 
 
 def _called(message: Json) -> list[tuple[str, str]]:

@@ -36,6 +36,7 @@ class Lineages:
         self._agents: dict[str, str] = {}  # by lineage
         self._last: dict[tuple[str, int], int] = {}  # an agent's last completion under a root
         self._with_tools = False
+        self._roots: dict[int, Node] = {}
         self._summaries: dict[int, str] = {}  # completions that may be summaries -> a piece of what they say
         self.renamed: list[int] = []
         """Nodes whose lineage is another than when they were added; whoever writes that down clears it."""
@@ -45,21 +46,29 @@ class Lineages:
         self._count += 1
         return f"{kind}-{self._count}"
 
+    def root_of(self, node: int) -> Node:
+        """The node at which the conversation of this one begins."""
+        above = [node]
+        while (at := above[-1]) not in self._roots and (parent := self._nodes[at].parent) is not None:
+            above.append(parent)
+        found = self._roots.get(at, self._nodes[at])
+        self._roots.update(dict.fromkeys(above, found))
+        return found
+
     def seen(self, node: int, agent: str, fresh: Sequence[int] = ()) -> None:
         """Note that `agent` sent a prompt that ends at this node."""
         self._went_on(fresh)
         self._agents.setdefault(self._nodes[node].lineage, agent)
-        root = self._nodes[self._path(node)[-1]].message or {}
-        self._with_tools = self._with_tools or bool(root.get("tools"))
+        self._with_tools = self._with_tools or bool((self.root_of(node).message or {}).get("tools"))
 
     def answered(self, node: int) -> None:
         """Note that this completion is the last of its conversation so far."""
-        path = self._path(node)
-        root, turns = self._nodes[path[-1]], {self._nodes[each].turn for each in path}
-        if root.boundary == "compaction" and not (root.message or {}).get("tools") and len(turns) == 1:
+        root = self.root_of(node)
+        short = root.boundary == "compaction" and not (root.message or {}).get("tools")
+        if short and len({self._nodes[each].turn for each in self._path(node)}) == 1:
             self._summaries[node] = _piece(self._nodes[node].message or {})
         agent = self._agents.setdefault(self._nodes[node].lineage, self._agent_above(node))
-        self._last[agent, self._path(node)[-1]] = node
+        self._last[agent, root.id] = node
 
     def root(self, same_opening: bool, tools: bool, known_answers: int, text: str, agent: str) -> tuple[Boundary, str]:
         """Why a prompt begins a tree of its own. `known_answers` of its turns were sampled; `text` is what it says."""

@@ -32,7 +32,7 @@ class Expressible:
 
     def prepared(self, messages: list[Json]) -> list[Json]:
         """The messages as the template can express them; the very same list where it can as they are."""
-        found = [_without_images(message) for message in messages]
+        found = [_without_images(each) if isinstance(each.get("content"), list) else each for each in messages]
         if not self._everything:
             found = self._folded(found)
         same = len(found) == len(messages) and all(one is other for one, other in zip(found, messages))

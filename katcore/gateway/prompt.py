@@ -22,6 +22,7 @@ from katcore.model.template import NotAnExtension, TemplateError
 from katcore.records import Json
 
 _MARK = "KATmark7f3aKAT"
+_MARKED = json.dumps({"mark": _MARK})
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _marked(message: Json) -> Json:
     calls = [dict(call) for call in message.get("tool_calls") or []]
     if not calls:
         return {"role": "assistant", "content": _MARK}
-    calls[-1]["function"] = {**calls[-1]["function"], "arguments": json.dumps({"mark": _MARK})}
+    calls[-1]["function"] = {**calls[-1]["function"], "arguments": _MARKED}
     return {"role": "assistant", "content": message.get("content"), "tool_calls": calls}
 
 

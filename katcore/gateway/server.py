@@ -16,7 +16,6 @@ import shutil
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -301,11 +300,13 @@ class Gateway:
         async def handle(request: web.Request) -> web.StreamResponse:
             session = self._session(request)
             body = await request.read()
-            asked = replace(dialect.parse(body, session.memo), agent=_agent(request), **_said_by(route, request))
+            asked = dialect.parse(body, session.memo)
+            if told := _said_by(route, request):
+                asked = msgspec.structs.replace(asked, **told)
             asked = adopted(asked, session.tree) if asked.unnamed else asked
             if session.model.chat is None:  # an outside endpoint may know more of it than the normalised form has
                 betas = request.headers.get("anthropic-beta", "")
-                asked = replace(asked, body=body, dialect=dialect.name, betas=betas)
+                asked = msgspec.structs.replace(asked, body=body, dialect=dialect.name, betas=betas)
             pending = session.ask(asked, dialect.name, _retry(request))
             gone = web.Response()  # which nobody reads
             with suppress(ConnectionResetError), pending.wanted():
@@ -407,15 +408,13 @@ async def _alive(request: web.Request) -> web.Response:
 
 
 def _said_by(route: Route, request: web.Request) -> dict[str, Any]:
-    """What of a request stands in its address and not in its body."""
-    if route.stream is None:
-        return {}
-    sse = not route.stream or request.query.get("alt") == "sse"
-    return {"model": request.match_info["model"], "stream": route.stream, "sse": sse}
-
-
-def _agent(request: web.Request) -> str:
-    return "/".join(request.headers[name] for name in AGENT_HEADERS if name in request.headers)
+    """What of a request stands in its address and its headers, and not in its body."""
+    agent = "/".join(request.headers[name] for name in AGENT_HEADERS if name in request.headers)
+    told: dict[str, Any] = {"agent": agent} if agent else {}
+    if route.stream is not None:
+        sse = not route.stream or request.query.get("alt") == "sse"
+        told |= {"model": request.match_info["model"], "stream": route.stream, "sse": sse}
+    return told
 
 
 def _retry(request: web.Request) -> int:

@@ -9,12 +9,13 @@ event loop.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from katcore.engine import SamplingParams
 from katcore.engine.sglang import ContextOverflow, GrammarRefused
@@ -180,7 +181,7 @@ class Session:
         if self.expressible is None:
             return request
         messages = self.expressible.prepared(request.messages)
-        return request if messages is request.messages else replace(request, messages=messages)
+        return request if messages is request.messages else msgspec.structs.replace(request, messages=messages)
 
     @property
     def in_flight(self) -> int:
@@ -209,7 +210,7 @@ class Session:
             except TemplateError as error:
                 raise BadRequest(str(error)) from None
             if self.model.chat is None:
-                request = replace(request, written=self.tree.written(request.messages, prompt.node))
+                request = msgspec.structs.replace(request, written=self.tree.written(request.messages, prompt.node))
             started = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             call = Call(id=number, dialect=dialect, started_at=started, engine=self.model.name, asked=request.asked)
             pending.prompt_tokens = len(prompt.ids)
@@ -250,30 +251,33 @@ class Session:
     async def _in_time(self, under: _CallUnderWay, params: SamplingParams) -> Answer:
         """The model's answer. TimeoutError when the rollout's time is over, EngineError when the call's is."""
 
-        async def answered() -> Answer:
-            async with self.gate:
-                told = self._told(under)
-                seed = f"{self.id}:{under.number}"
-                return await self.model.answer(under.prompt, under.request, params, under.number, seed, self.gate, told)
-
-        task = asyncio.ensure_future(answered())
+        loop = asyncio.get_running_loop()
+        watch: asyncio.Handle | None = None
         ends = time.monotonic() - self.gate.paused_seconds() + self.caps.call_seconds
+
+        def look() -> None:
+            nonlocal watch
+            left = min(self._started + self.caps.seconds, ends) - (time.monotonic() - self.gate.paused_seconds())
+            if left <= 0 and not self.gate.paused:
+                limit.reschedule(loop.time())
+            else:
+                watch = loop.call_later(min(max(left, 0.01), LOOK_S), look)
+
         try:
-            while True:
-                now = time.monotonic() - self.gate.paused_seconds()
-                left = min(self._started + self.caps.seconds, ends) - now
-                if left <= 0 and not self.gate.paused:
-                    if ends < self._started + self.caps.seconds:
-                        raise EngineError(f"no answer in {self.caps.call_seconds:g} s")
-                    raise TimeoutError
-                done, _ = await asyncio.wait({task}, timeout=min(max(left, 0.01), LOOK_S))
-                if done:
-                    return task.result()
+            async with asyncio.timeout(None) as limit:
+                look()
+                async with self.gate:
+                    told, seed = self._told(under), f"{self.id}:{under.number}"
+                    return await self.model.answer(
+                        under.prompt, under.request, params, under.number, seed, self.gate, told
+                    )
+        except TimeoutError:
+            if limit.expired() and ends < self._started + self.caps.seconds:
+                raise EngineError(f"no answer in {self.caps.call_seconds:g} s") from None
+            raise
         finally:
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            if watch is not None:
+                watch.cancel()
 
     def _told(self, under: _CallUnderWay) -> Callable[[AnswerPart], None]:
         def told(part: AnswerPart) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import msgspec
 
@@ -77,6 +78,7 @@ class RolloutTree:
         self.history: History = history
         self.lineages = Lineages(self.nodes)
         self._rules = rules
+        self._asked: tuple[list[Json], tuple[str, ...]] = ([], ())  # the last messages, and their keys
         self._keys: list[str] = []
         self._tools: list[str] = []  # of the root above each node
         self._children: dict[int | None, list[int]] = {}
@@ -88,11 +90,13 @@ class RolloutTree:
 
     def path(self, node: int | None) -> list[Node]:
         """The nodes from the root to this one."""
-        found = []
+        return list(self._upward(node))[::-1]
+
+    def _upward(self, node: int | None) -> Iterator[Node]:
+        """The nodes from this one to the root."""
         while node is not None:
-            found.append(self.nodes[node])
+            yield self.nodes[node]
             node = self.nodes[node].parent
-        return found[::-1]
 
     def ids(self, node: int | None) -> list[int]:
         """The token ids from the root to the end of this node."""
@@ -107,7 +111,9 @@ class RolloutTree:
 
     def keys_of(self, messages: list[Json], tools: list[Json] | None) -> tuple[str, ...]:
         """What these messages and tools say, as keys that are equal where it is the same."""
-        return (self._tools_key(tools), *map(self._key, messages))
+        keys = (self._tools_key(tools), *map(self._key, messages))
+        self._asked = messages, keys
+        return keys
 
     def below(self, node: int | None, tools: list[Json] | None) -> list[Node]:
         """The nodes that follow this one under these tools, the latest last."""
@@ -157,7 +163,8 @@ class RolloutTree:
 
         With a `voice` it is rendered by that one's template, and goes on from nothing that was not.
         """
-        keys, given = [self._key(message) for message in messages], self._tools_key(tools)
+        asked, known = self._asked
+        given, *keys = known if asked is messages else self.keys_of(messages, tools)
         given += "" if voice is None else f" {voice.key}"
         delta, path = self._extend(messages, tools, self._find(keys, given), voice)
         at = path[-1] if path else None
@@ -281,7 +288,7 @@ class RolloutTree:
 
     def _checked(self, prompt: int, sampled: Sampled, start: int) -> list[ToolCall]:
         """The calls of a completion, whose spans begin behind `start` ids, with what the tools shown say of them."""
-        tools = (self.path(prompt)[0].message or {}).get("tools")
+        tools = (self.lineages.root_of(prompt).message or {}).get("tools")
         made = sampled.message.get("tool_calls") or []
         calls = [_shifted(call, start) for call in sampled.tool_calls]
         for call, given in zip(calls, made):
@@ -297,7 +304,7 @@ class RolloutTree:
         if message.get("role") != "tool":
             return
         # A shortened history holds a copy of the call: the sampled one is elsewhere.
-        for node in (*reversed(self.path(at)), *reversed(self.nodes)):
+        for node in chain(self._upward(at), reversed(self.nodes)):
             for index, call in enumerate(node.tool_calls):
                 if call_id(call.id) == call_id(message.get("tool_call_id")):
                     text, failed = text_of(message.get("content")), bool(message.get("is_error"))

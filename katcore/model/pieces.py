@@ -39,6 +39,7 @@ class Pieces:
         self._patterns = patterns
         self._added = [(_any_of(tokens), tokens) for tokens in added if tokens]
         self._ids = _Known(backend.model)
+        self._short: dict[str, tuple[int, ...]] = {}  # the lines that templates write around what is said
 
     def encode(self, text: str) -> list[int] | None:
         """Ids of `text`, special tokens in it as their single ids; None where only the library can tell."""
@@ -49,8 +50,15 @@ class Pieces:
             if isinstance(piece, int):
                 found.append(piece)
             else:
-                found.extend(chain.from_iterable(map(self._ids.__getitem__, self._split(piece))))
+                found += self._short.get(piece) or self._of(piece)
         return found
+
+    def _of(self, text: str) -> tuple[int, ...]:
+        """Ids of text without added tokens."""
+        ids = tuple(chain.from_iterable(map(self._ids.__getitem__, self._split(text))))
+        if len(text) <= LONGEST and len(self._short) < KEPT:
+            self._short[text] = ids
+        return ids
 
     def _parted(self, text: str, stage: int) -> Iterator[str | int]:
         """The text between added tokens, and their ids."""
@@ -74,15 +82,15 @@ class Pieces:
         return pieces
 
 
-class _Known(dict[str, list[int]]):
+class _Known(dict[str, tuple[int, ...]]):
     """Ids by piece; asks the model for those that are not there."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self._model = model
 
-    def __missing__(self, piece: str) -> list[int]:
-        ids = [token.id for token in self._model.tokenize(piece.translate(_BYTES))]
+    def __missing__(self, piece: str) -> tuple[int, ...]:
+        ids = tuple(token.id for token in self._model.tokenize(piece.translate(_BYTES)))  # no work for the collector
         if len(piece) <= LONGEST and len(self) < KEPT:
             self[piece] = ids
         return ids

@@ -7,9 +7,11 @@ In: a folder with `tokenizer.json` (any made by `save_pretrained`) and, where th
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,10 @@ _ROLE_LINE = r"\A(?:system|user|assistant)\n"
 _PIECES = r"'(?i:s|t|re|ve|m|ll|d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
-SHORT, MOST_SHORT = 64, 1024
+SHORT, MOST_SHORT = 64, 4096
 """Texts of at most SHORT characters are cached with their ids, at most MOST_SHORT of them: turns repeat openings."""
+FEW = 8
+"""So few ids are cached with their text, for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Tokenizer:
     stop_ids: tuple[int, ...]
     source: bytes
     """The bytes of `tokenizer.json`, as they were read."""
+    _texts: dict[tuple[int, ...], str] = field(default_factory=dict, repr=False, compare=False)
     _short: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -67,7 +72,15 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of `ids`, special tokens included; bytes that are no UTF-8 become U+FFFD."""
-        return str(self.backend.decode(list(ids), skip_special_tokens=False))
+        if len(ids) > FEW:
+            return str(self.backend.decode(list(ids), skip_special_tokens=False))
+        key = tuple(ids)
+        found = self._texts.get(key)
+        if found is None:
+            found = str(self.backend.decode(list(ids), skip_special_tokens=False))
+            if len(self._texts) < MOST_SHORT:
+                self._texts[key] = found
+        return found
 
     def id(self, token: str) -> int | None:
         """The id of one token, None when the vocabulary lacks it."""
@@ -76,9 +89,19 @@ class Tokenizer:
 
     def span(self, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:
         """The tokens [a, b) of `ids` that cover the characters [start, end) of their text."""
+        lengths = self._lengths(ids)
+        if lengths is not None:
+            return max(bisect_right(lengths, start) - 1, 0), min(bisect_left(lengths, end), len(ids))
         first = _bisect(len(ids), lambda n: len(self.decode(ids[:n])) > start) - 1
-        last = _bisect(len(ids), lambda n: len(self.decode(ids[:n])) >= end)
+        last = _bisect(len(ids), lambda n: len(self.decode(ids[:n])) >= end, max(first, 0))
         return max(first, 0), last
+
+    def _lengths(self, ids: Sequence[int]) -> list[int] | None:
+        """The characters that the first n ids are, for n from 0 on; None where a token's text depends on its place."""
+        parts = [self.decode([token]) for token in ids]
+        if "".join(parts) != self.decode(ids):
+            return None
+        return [0, *accumulate(map(len, parts))]
 
     def state(self) -> bytes:
         """The bytes that decide the ids, without the call-time settings that `save_pretrained` adds."""
@@ -87,9 +110,9 @@ class Tokenizer:
         return json.dumps(kept, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def _bisect(size: int, reached: Any) -> int:
-    """The smallest n in [0, size] for which `reached(n)`; `size` when none below it."""
-    low, high = 0, size
+def _bisect(size: int, reached: Any, low: int = 0) -> int:
+    """The smallest n in [low, size] for which `reached(n)`; `size` when none below it."""
+    high = size
     while low < high:
         middle = (low + high) // 2
         if reached(middle):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -61,8 +61,7 @@ class Schema:
     strict: bool = True
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What an agent asks for, in one form. `asked` are its own sampling parameters.
 
     `agent` tells its conversations apart where it says so itself (a sub-agent's id in a header).
@@ -81,12 +80,12 @@ class Request:
     include_usage: bool = False
     max_tokens: int | None = None
     model: str = ""
-    asked: Json = field(default_factory=dict)
+    asked: Json = {}
     agent: str = ""
     forced: str = ""
     stop: tuple[str, ...] = ()
     custom: frozenset[str] = frozenset()
-    namespaces: dict[str, str] = field(default_factory=dict)
+    namespaces: dict[str, str] = {}
     schema: Schema | None = None
     parallel: bool | None = None
     seed: int | None = None
@@ -96,7 +95,7 @@ class Request:
     body: bytes = b""
     dialect: str = ""
     betas: str = ""
-    written: dict[int, Json] = field(default_factory=dict)
+    written: dict[int, Json] = {}
 
 
 @dataclass(frozen=True)
@@ -190,10 +189,17 @@ def read_part(raw: msgspec.Raw | None, memo: Memo, how: Callable[[Any], T], miss
 def read_list(raw: msgspec.Raw | None, memo: Memo, how: Callable[[Any], T], name: str) -> list[T]:
     """What `how` makes of each entry of a raw list, which must not be empty. Raises BadRequest."""
     wanted = f"{name} must be a list that is not empty"
-    entries = _decoded(raw or b"[]", list[msgspec.Raw], wanted)
-    if not entries:
+
+    def parted(data: bytes) -> list[msgspec.Raw]:
+        return _decoded(data, list[msgspec.Raw], wanted)  # type: ignore[no-any-return]
+
+    def read(entry: msgspec.Raw) -> T:
+        return _mended(entry, lambda data: memo.read(data, how))
+
+    found = memo.entries(raw, how, parted, read) if raw is not None else []
+    if not found:
         raise BadRequest(wanted)
-    return [read_part(entry, memo, how, None) for entry in entries]  # type: ignore[arg-type, misc]
+    return found
 
 
 def _decoded(data: bytes | msgspec.Raw, kind: Any, wanted: str = "") -> Any:
