@@ -72,12 +72,12 @@ def _is(value: Any, kind: str) -> bool:
 
 def deeper(value: Any, levels: int) -> bool:
     """Whether JSON is nested in more levels than these."""
-    inner = [value]
+    inner = [value] if isinstance(value, dict | list) else []
     for _ in range(levels):
         if not inner:
             return False
-        nested = [each for each in inner if isinstance(each, dict | list)]
-        inner = [child for each in nested for child in (each.values() if isinstance(each, dict) else each)]
+        children = [child for each in inner for child in (each.values() if isinstance(each, dict) else each)]
+        inner = [child for child in children if isinstance(child, dict | list)]
     return bool(inner)
 
 

@@ -126,7 +126,9 @@ def test_an_attempt_that_the_infrastructure_ended_is_not_graded(task: Task, dead
 
 @pytest.mark.parametrize("kind", ["turns", "tokens", "time", "context", "agent_error"])
 def test_an_attempt_that_ran_out_of_something_is_graded(task: Task, kind: str) -> None:
-    attempt = other_attempt(trajectory(GOLD), exit=Exit(kind=kind), nodes=[Node(id=0, role="user", text="Mend it.")])
+    attempt = other_attempt(
+        trajectory(GOLD), exit=Exit(kind=kind), nodes=[Node(id=0, role="user", message={"role": "user"})]
+    )
     verdict = Verifier().graded(attempt, task).verdict
     assert verdict is not None and verdict.reward == 1.0
 
