@@ -1,6 +1,6 @@
 """What the gateway costs: latency that it adds to a call, calls a second on one core, memory of a rollout.
 
-    python -m benchmarks.gateway [--json] [--peer litellm] [--rollouts 512] [--turns 20] [--model DIR]
+    python -m benchmarks.gateway [--json] [--peer litellm] [--against DIR] [--rollouts 512] [--turns 20] [--model DIR]
 
 The load: tool conversations of 20 turns that grow past 4,000 prompt tokens, each call a new turn, three dialects, half
 of them streamed; then bodies of about 2 KiB, and of 400 KiB (a long first message, whose own call, which tokenises it,
@@ -8,7 +8,9 @@ is left out) by themselves. The gateway has one core, load and engine
 the other. The engine answers at once and the same to everybody, in ids to the gateway and in each dialect to those who
 come straight; `added` is a turn through the gateway minus the same turn straight, whole answer, and to the first byte
 where it is streamed. `--peer litellm` puts LiteLLM's proxy on the gateway's core and sends it the same turns; it is
-installed into a folder of its own. Not here: generation. On a machine that others use read `cpu_ms_per_call`.
+installed into a folder of its own. `--against DIR` gives the same load, turn by turn, to the gateway of a checkout of
+another commit on that core. Last, `kat-rollout gateway` with one process and with two, on all cores: on two, load and
+engine share one of them. Not here: generation. On a machine that others use read `cpu_ms_per_call`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway_load import DIALECTS, Conversation, Target, converse
-from benchmarks.gateway_parts import Engine, Peer, Served
+from benchmarks.gateway_parts import Command, Engine, Peer, Served
 
 RESULT = Path(__file__).parent / "results" / "gateway.json"
 SHORT, LOAD = 60, 1200
@@ -69,6 +71,41 @@ async def at_once(target: Target, keys: list[str], turns: int) -> tuple[int, flo
     return sum(map(len, made)), time.perf_counter() - began
 
 
+async def compared(engine: Engine, theirs: int, args: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Calls a second of this code and of another commit's, in turns on one core; medians."""
+    found: dict[str, list[float]] = {}
+    (folder / "other").mkdir()
+    root = str(args.against.resolve())
+    with (
+        Served(theirs, args.model, engine.url, folder) as ours,
+        Served(theirs, args.model, engine.url, folder / "other", root=root) as other,
+    ):
+        for _ in range(args.repeats):
+            for name, served in (("against", other), ("beside_it", ours)):
+                keys = served.open(args.rollouts // 8)
+                cpu = served.cpu_s()
+                calls, seconds = await at_once(Target(served.url, keys[0], "m"), keys, args.turns)
+                found.setdefault(f"{name}_calls_per_second", []).append(calls / seconds)
+                found.setdefault(f"{name}_cpu_ms_per_call", []).append(1000 * (served.cpu_s() - cpu) / calls)
+                served.close_sessions()
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+async def spread(engine: Engine, args: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Calls a second of the command with one process and with two."""
+    found: dict[str, float] = {}
+    for processes in (1, 2):
+        command = Command(engine.url, folder, args.rollouts, processes)
+        try:
+            cpu = command.cpu_s()
+            calls, seconds = await at_once(Target(command.url, command.keys[0], "m"), command.keys, args.turns)
+            found[f"processes_{processes}_calls_per_second"] = calls / seconds
+            found[f"processes_{processes}_cpu_ms_per_call"] = 1000 * (command.cpu_s() - cpu) / calls
+        finally:
+            command.close()
+    return found
+
+
 async def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything, by name."""
     ours, theirs = cores()
@@ -107,7 +144,9 @@ async def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
             found |= {"rollouts_at_once": args.rollouts}
             found |= {"rss_mib_per_rollout": (served.rss_mib() - before) / args.rollouts}
             delivered, captured = served.close_sessions()
-            return found | {"delivered_fraction": delivered / captured, "captured_tokens": captured}
+            found |= {"delivered_fraction": delivered / captured, "captured_tokens": captured}
+            found |= await compared(engine, theirs, args, folder) if args.against else {}
+            return found | await spread(engine, args, folder)
         finally:
             if peer is not None:
                 peer.close()
@@ -123,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--peer", choices=["litellm"], help="measure this proxy beside")
+    parser.add_argument("--against", type=Path, help="a checkout of another commit")
     parser.add_argument("--rollouts", type=int, default=512)
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5, help="conversations of each kind, one after the other")

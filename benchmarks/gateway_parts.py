@@ -54,10 +54,15 @@ class Engine(_Process):
 
 
 class Served(_Process):
-    """The gateway; `open` gives keys, `close_sessions` the sampled tokens that nodes hold, and what the engine made."""
+    """The gateway; `open` gives keys, `close_sessions` the sampled tokens that nodes hold, and what the engine made.
 
-    def __init__(self, core: int, model: Path | None, engine: str, folder: Path, profile: Path | None) -> None:
-        super().__init__(core, _gateway, model, engine, folder, profile)
+    `root` is a checkout of another commit whose gateway it is.
+    """
+
+    def __init__(
+        self, core: int, model: Path | None, engine: str, folder: Path, profile: Path | None = None, root: str = ""
+    ) -> None:
+        super().__init__(core, _gateway, model, engine, folder, profile, root)
 
     def __enter__(self) -> Served:
         return self
@@ -140,9 +145,10 @@ def _straight(whole: bytes, streamed: bytes) -> Any:
 
 
 def _gateway(
-    pipe: Connection, core: int, model: Path | None, url: str, folder: Path, profile: Path | None
+    pipe: Connection, core: int, model: Path | None, url: str, folder: Path, profile: Path | None, root: str
 ) -> None:  # fmt: skip
     os.sched_setaffinity(0, {core})
+    sys.path[:0] = [root] if root else []
     from katcore.engine import SamplingParams
     from katcore.engine.sglang import SGLangEngine
     from katcore.gateway.model import TokenModel
@@ -213,6 +219,52 @@ def _rss_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
+class Command:
+    """`kat-rollout gateway` itself, with as many processes as it is told, on all cores."""
+
+    def __init__(self, engine: str, folder: Path, sessions: int, processes: int) -> None:
+        from katcore.model.folder import load
+
+        load().save(folder / "M")
+        keys = folder / f"keys-{processes}.jsonl"
+        argv = ["kat-rollout", "gateway", "--engine", f"sglang:{engine}", "--model", str(folder / "M")]
+        argv += ["--sessions", str(sessions), "--processes", str(processes), "--keys", str(keys)]
+        argv += ["--journals", str(folder / f"journals-{processes}")]
+        self._process = subprocess.Popen(
+            argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_on_all_cores
+        )
+        while not keys.exists():
+            if self._process.poll() is not None:
+                raise SystemExit("the gateway does not start")
+            time.sleep(0.05)
+        access = [json.loads(line) for line in keys.read_text().splitlines()]
+        self.url: str = access[0]["anthropic_base_url"]
+        self.keys: list[str] = [each["key"] for each in access]
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time so far, of it and of the processes that it has started."""
+        listed = [
+            pid
+            for task in Path(f"/proc/{self._process.pid}/task").iterdir()
+            for pid in (task / "children").read_text().split()
+        ]
+        return sum(map(_cpu_s, [str(self._process.pid), *listed]))
+
+    def close(self) -> None:
+        """End it, without its trajectories."""
+        self._process.kill()
+        self._process.wait()
+
+
+def _on_all_cores() -> None:
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+def _cpu_s(pid: str) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Peer:
     """LiteLLM's proxy in front of the same engine, from a folder of its own beside KAT's cache."""
 
@@ -236,8 +288,7 @@ class Peer:
 
     def cpu_s(self) -> float:
         """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return _cpu_s(str(self._process.pid))
 
     def close(self) -> None:
         """End it. May be called twice."""

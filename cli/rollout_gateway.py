@@ -9,10 +9,10 @@ from katcli.run import Run
 from katcore.rollout.options import GatewayOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from katcore.gateway.serve import Served
-    from katcore.gateway.server import Gateway
+    from katcore.gateway.spread import Spread
     from katcore.pool import Item
     from katcore.records import Trajectory
 
@@ -30,6 +30,7 @@ def gateway(run: Run, options: GatewayOptions) -> None:
     from katcore.gateway.serve import Served, Serving, recovered
     from katcore.gateway.server import Gateway
     from katcore.gateway.session import Caps
+    from katcore.gateway.spread import Spread
     from katcore.model.placement import Placement
 
     folder = _journals(options.journals)
@@ -65,24 +66,32 @@ def gateway(run: Run, options: GatewayOptions) -> None:
     if run.dry_run:
         run.log(f"would serve {service.sessions} keys at {service.listen} with {options.engine}")
         return
-    metrics = _address(service.metrics) if service.metrics else None
-    with Gateway(folder, tcp=_address(service.listen), metrics=metrics, sync=options.fsync) as running:
-        served = Served(running, serving)
-        made = list(_until_interrupted(run, running, served, service.keys))
-        run.stage(_items(made), _payload)
+    listen, metrics = _address(service.listen), _address(service.metrics) if service.metrics else None
+    if service.processes > 1:
+        count = min(service.processes, service.sessions)
+        with Spread(serving, count, folder, tcp=listen, metrics=metrics, sync=options.fsync) as spread:
+            _serve(run, spread, spread.port, spread.metrics_ports, service.keys)
+        return
+    with Gateway(folder, tcp=listen, metrics=metrics, sync=options.fsync) as running:
+        _serve(run, Served(running, serving), running.port, [running.metrics_port], service.keys)
+
+
+def _serve(
+    run: Run, served: Served | Spread, port: int | None, metrics: Sequence[int | None], keys: Path | None
+) -> None:
+    _hand_out(run, served, keys)
+    run.log(f"listening on port {port}; interrupt to end")
+    if ports := [str(each) for each in metrics if each is not None]:
+        run.log(f"metrics on port {', '.join(ports)}")
+    run.stage(_items(list(_until_interrupted(run, served))), _payload)
     for line in served.said():
         run.warn(line)
-    for session in served.sessions:
-        session.journal.path.unlink(missing_ok=True)
+    served.forget()
 
 
-def _until_interrupted(run: Run, running: Gateway, served: Served, keys: Path | None) -> Iterator[Trajectory]:
+def _until_interrupted(run: Run, served: Served | Spread) -> Iterator[Trajectory]:
     from katcli.signals import ENDINGS, Terminated
 
-    _hand_out(run, served, keys)
-    run.log(f"listening on port {running.port}; interrupt to end")
-    if running.metrics_port is not None:
-        run.log(f"metrics on port {running.metrics_port}")
     try:
         _watch(served)
     except (KeyboardInterrupt, Terminated):
@@ -91,7 +100,7 @@ def _until_interrupted(run: Run, running: Gateway, served: Served, keys: Path | 
     yield from served.close()
 
 
-def _hand_out(run: Run, served: Served, keys: Path | None) -> None:
+def _hand_out(run: Run, served: Served | Spread, keys: Path | None) -> None:
     import msgspec
 
     from katcore.disk.whole import write_whole
@@ -104,15 +113,15 @@ def _hand_out(run: Run, served: Served, keys: Path | None) -> None:
     write_whole(keys, "\n".join(lines) + "\n", mode=0o600)
 
 
-def _watch(served: Served) -> None:
-    """Wait for an interrupt; on a terminal, show the sessions meanwhile."""
+def _watch(served: Served | Spread) -> None:
+    """Wait for an interrupt; on a terminal, show the sessions meanwhile. KatError when a process of several is gone."""
     import sys
     import time
 
     height = 0
     while True:
+        lines = served.table()
         if sys.stderr.isatty():
-            lines = served.table()
             back = f"\x1b[{height}F\x1b[J" if height else ""
             sys.stderr.write(back + "\n".join(lines) + "\n")
             sys.stderr.flush()

@@ -81,7 +81,7 @@ _kat_rollout() {
             esac
             ;;
         "gateway")
-            flags="--engine --model --engine-device --engine-dtype --upstream-model --key-variable --listen --metrics --sessions --keys --history --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --agent-sampling --journals --recover --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
+            flags="--engine --model --engine-device --engine-dtype --upstream-model --key-variable --listen --metrics --sessions --processes --keys --history --temperature --top-p --top-k --max-turns --max-tokens --max-completion --context --timeout --agent-sampling --journals --recover --fsync -o --output --format --resume --dead-letter --rejects --max-failures --strict --lock-wait -j --jobs --ray --shard --seed --config --no-config --print-config --dry-run -q --quiet -v --verbose --log-format --help"
             case "$prev" in
                 --engine) compopt -o nospace 2>/dev/null; mapfile -t COMPREPLY < <(kat-complete engine "$cur" 2>/dev/null | sed "s|^${cur%"${cur##*:}"}||"); return ;;
                 --model) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
@@ -92,6 +92,7 @@ _kat_rollout() {
                 --listen) return ;;
                 --metrics) return ;;
                 --sessions) return ;;
+                --processes) return ;;
                 --keys) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
                 --history) mapfile -t COMPREPLY < <(compgen -W "sampled template" -- "$cur"); return ;;
                 --temperature) return ;;

@@ -89,6 +89,7 @@ complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l key-variable
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l listen -d 'Where agents connect; port 0 is any free one.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l metrics -d 'Where Prometheus reads; nowhere by default.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l sessions -d 'Keys to hand out; each is one trajectory.' -x
+complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l processes -d 'Processes that answer, each on a core of its own.' -x
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l keys -d 'Write keys and URLs there, for its owner alone; else to stderr.' -r -F
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l history -d 'Earlier turns: as sampled, or as the template has them now.' -x -a 'sampled template'
 complete -c kat-rollout -n '__fish_seen_subcommand_from gateway' -l temperature -d 'Sampling temperature.' -x

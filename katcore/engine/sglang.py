@@ -48,6 +48,11 @@ class SGLangEngine:
         self._closing = closing
         self._sent: dict[str, str] = {}
 
+    @property
+    def urls(self) -> list[str]:
+        """Where its servers are."""
+        return self._servers.urls
+
     async def generate(self, input_ids: list[int], params: SamplingParams, rid: str = "") -> Generation:
         """Sample one completion of `input_ids`; ContextOverflow when it does not fit. `rid`: a name to abort it by.
 

@@ -15,6 +15,7 @@ from typing import Literal
 from katcore.engine import Engine, SamplingParams
 from katcore.engine.names import open_engine, parse
 from katcore.engine.scripted import script
+from katcore.engine.sglang import SGLangEngine
 from katcore.errors import UsageError
 from katcore.gateway import journal
 from katcore.gateway.external import ExternalModel
@@ -36,7 +37,8 @@ class Serving:
     """What to serve. `upstream_model` is the model's name at an outside endpoint; empty: what the agent asks for.
 
     `key_variable` names the environment variable with the endpoint's key; empty: the provider's usual one. `placement`
-    is the embedded engine's.
+    is the embedded engine's. Where the sessions are shared among processes, `numbers` are this one's, and `at` is the
+    URL of the embedded engine that all of them ask.
     """
 
     engine: str
@@ -50,6 +52,8 @@ class Serving:
     history: History
     seed: int
     placement: Placement
+    numbers: tuple[int, ...] | None = None
+    at: str = ""
 
 
 class Served:
@@ -61,7 +65,8 @@ class Served:
         self._engine: Engine | None = None
         self._external: ExternalModel | None = None
         self._started = time.monotonic()
-        self.sessions = [self._open(f"session-{number}") for number in range(serving.sessions)]
+        numbers = range(serving.sessions) if serving.numbers is None else serving.numbers
+        self.sessions = [self._open(f"session-{number}") for number in numbers]
 
     def access(self) -> list[Json]:
         """What an agent needs: a key, and the base URLs that its client wants."""
@@ -79,6 +84,11 @@ class Served:
             self.gateway.call(self._engine.close())
         if self._external is not None:
             self.gateway.call(self._external.close())
+
+    def forget(self) -> None:
+        """Remove the journals, whose trajectories are written."""
+        for session in self.sessions:
+            session.journal.path.unlink(missing_ok=True)
 
     def said(self) -> list[str]:
         """Lines for people about what an outside endpoint was not given, or was taken to mean."""
@@ -126,8 +136,13 @@ class Served:
             )
             return ScriptedModel(script(self.serving.engine), chat, task, 0)
         if self._engine is None:
-            self._engine = self.gateway.call(open_engine(self.serving.engine, self.serving.placement))
+            self._engine = self._opened()
         return TokenModel(self._engine, chat, folder.resolve().name if folder else engine.kind)
+
+    def _opened(self) -> Engine:
+        if self.serving.at:
+            return SGLangEngine(self.serving.at, self.serving.engine)
+        return self.gateway.call(open_engine(self.serving.engine, self.serving.placement))
 
 
 def _row(session: Session) -> str:

@@ -13,8 +13,9 @@ import asyncio
 import math
 import secrets
 import shutil
+import socket
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,6 +43,7 @@ from katcore.gateway.metrics import Metrics
 from katcore.gateway.model import Model
 from katcore.gateway.prepared import Expressible
 from katcore.gateway.session import GRACE_S, Caps, Session, Trace
+from katcore.gateway.siblings import Siblings, keys_of
 from katcore.gateway.stream import stream_answer
 from katcore.model.folder import ChatModel
 from katcore.records import Json
@@ -55,13 +57,13 @@ COUNTING: tuple[CountsTokens, ...] = (ANTHROPIC, GEMINI)
 LARGEST_BODY = 64 << 20
 AGENT_HEADERS = ("x-claude-code-agent-id", "x-session-id", "session_id", "session-id", "thread-id")
 """Headers in which agents tell their conversations apart: Claude Code's sub-agents, OpenCode, Codex."""
-KEY_HEADERS = ("x-api-key", "x-goog-api-key")
 
 
 class Gateway:
     """A running gateway. `journals` is the folder of the journals; `tcp` an address to listen at as well.
 
-    `metrics` is an address for Prometheus. A port 0 is any free one: `port`, `metrics_port` say which.
+    `metrics` is an address for Prometheus. A port 0 is any free one: `port`, `metrics_port` say which. With `siblings`
+    it is one of several processes with one address (`spread.py`).
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Gateway:
         metrics: tuple[str, int] | None = None,
         sync: bool = False,
         keep_alive_s: float = 3.0,
+        siblings: bool = False,
     ) -> None:
         self.journals = journals
         self.port: int | None = None
@@ -79,6 +82,8 @@ class Gateway:
         self.gate = Gate()
         self.metrics = Metrics()
         self._keep_alive_s = keep_alive_s
+        self._siblings = Siblings() if siblings else None
+        self._joining: set[asyncio.Task[Any]] = set()
         self._counting: web.AppRunner | None = None
         self._sync = sync
         self._cut = False
@@ -195,11 +200,23 @@ class Gateway:
         self._cut = True
         self.call(release())
 
+    def take(self, handed: socket.socket) -> None:
+        """Serve the connections that another process sends over this socket, as long as it does."""
+        handed.setblocking(False)
+        self._loop.call_soon_threadsafe(self._loop.add_reader, handed, self._taken, handed)
+
+    def others(self, sockets: Mapping[str, str]) -> None:
+        """Say which keys are sessions of other processes, and at which socket each is reached."""
+        assert self._siblings is not None
+        self._loop.call_soon_threadsafe(self._siblings.know, sockets)
+
     def close(self) -> None:
         """End every session and the thread. May be called twice."""
         if not self._thread.is_alive():
             return
         self.cut()
+        if self._siblings is not None:
+            self.call(self._siblings.close())
         self.call(self._runner.cleanup())
         if self._counting is not None:
             self.call(self._counting.cleanup())
@@ -211,7 +228,8 @@ class Gateway:
     # ------------------------------------------------------------------ on the loop
 
     async def _start(self, tcp: tuple[str, int] | None, metrics: tuple[str, int] | None) -> web.AppRunner:
-        app = web.Application(client_max_size=LARGEST_BODY)
+        asked_first = [self._siblings.middleware] if self._siblings is not None else []
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=asked_first)
         for dialect in DIALECTS:
             for route in dialect.routes:
                 app.router.add_post(route.path, self._handler(dialect, route))
@@ -237,6 +255,18 @@ class Gateway:
             await web.TCPSite(self._counting, *metrics).start()
             self.metrics_port = self._counting.addresses[0][1]
         return runner
+
+    def _taken(self, handed: socket.socket) -> None:
+        with suppress(BlockingIOError):
+            data, descriptors, _, _ = socket.recv_fds(handed, 1, 1)
+            if not data:
+                self._loop.remove_reader(handed)
+            assert self._runner.server is not None
+            for descriptor in descriptors:
+                joined = socket.socket(fileno=descriptor)
+                task = self._loop.create_task(self._loop.connect_accepted_socket(self._runner.server, joined))
+                self._joining.add(task)
+                task.add_done_callback(self._joining.discard)
 
     async def _pause(self, drain: bool) -> None:
         self.gate.pause()
@@ -280,10 +310,7 @@ class Gateway:
         return trace
 
     def _session(self, request: web.Request) -> Session:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        key = key.strip() if scheme.lower() == "bearer" else ""
-        keys = [request.headers.get(name, "") for name in KEY_HEADERS]
-        for given in (*keys, key, request.query.get("key", "")):
+        for given in keys_of(request):
             session = self._sessions.get(given)
             if session is not None and self._through(session, request):
                 return session

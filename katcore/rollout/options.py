@@ -136,6 +136,7 @@ class ServiceOptions(Options, frozen=True):
     listen: Annotated[str, opt("Where agents connect; port 0 is any free one.", metavar="HOST:PORT")] = "127.0.0.1:0"
     metrics: Annotated[str, opt("Where Prometheus reads; nowhere by default.", metavar="HOST:PORT")] = ""
     sessions: Annotated[int, opt("Keys to hand out; each is one trajectory.", metavar="N", ge=1)] = 1
+    processes: Annotated[int, opt("Processes that answer, each on a core of its own.", metavar="N", ge=1)] = 1
     keys: Annotated[
         Path | None, opt("Write keys and URLs there, for its owner alone; else to stderr.", metavar="FILE")
     ] = None

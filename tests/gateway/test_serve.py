@@ -27,9 +27,10 @@ def script(folder: Path) -> Path:
     return path
 
 
-def start(folder: Path, *more: str) -> tuple[subprocess.Popen[bytes], list[dict[str, Any]]]:
+def start(folder: Path, *more: str, engine: str = "") -> tuple[subprocess.Popen[bytes], list[dict[str, Any]]]:
     keys = folder / "keys.jsonl"
-    arguments = ["gateway", "--engine", f"scripted:{script(folder)}", "--keys", str(keys), *more]
+    engine = engine or f"scripted:{script(folder)}"
+    arguments = ["gateway", "--engine", engine, "--keys", str(keys), *more]
     process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     until = time.monotonic() + 30
     while not keys.exists() and time.monotonic() < until and process.poll() is None:
