@@ -20,6 +20,7 @@ import orjson
 from katcore.engine import Generation, SamplingParams, sglang_wire
 from katcore.engine import tensors as packing
 from katcore.engine.sglang_http import Attempts, Broken, ContextOverflow, GrammarRefused, Servers
+from katcore.engine.written import WrittenIds
 from katcore.errors import EngineError, InputError
 from katcore.model.weight_files import check_files
 
@@ -254,7 +255,8 @@ def going_on(params: SamplingParams, done: int) -> SamplingParams:
 
 
 def _body(input_ids: list[int], params: SamplingParams) -> dict[str, Any]:
-    return {"input_ids": input_ids, "sampling_params": sglang_wire.sampling(params), "return_logprob": True}
+    ids = input_ids.json if isinstance(input_ids, WrittenIds) else input_ids
+    return {"input_ids": ids, "sampling_params": sglang_wire.sampling(params), "return_logprob": True}
 
 
 def _tags(tags: Sequence[str] | None) -> dict[str, Any]:

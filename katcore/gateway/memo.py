@@ -29,12 +29,15 @@ class _List:
 
     how: Any
     data: bytes
+    """Up to the end of the last entry."""
     ends: list[int]
     made: list[Any]
 
     def beginning(self, data: bytes) -> int:
         """How many of its first entries another list begins with."""
         low, high = 0, len(self.ends)
+        if data.startswith(self.data):  # as a conversation goes on
+            low = high
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if data.startswith(self.data[: self.ends[middle - 1]]) else (low, middle - 1)
@@ -89,10 +92,10 @@ class Memo:
             at += memoryview(entry).nbytes
             made.append(read(entry))
             ends.append(at)
-        if len(data) <= LARGEST:
+        if made and len(data) <= LARGEST:
             gone = known if known is not None and count == len(known.ends) else None
             kept = [each for each in self._lists if each is not gone][: LISTS - 1]
-            self._lists = [_List(how, data, ends, made), *kept]
+            self._lists = [_List(how, data[:at], ends, made), *kept]
         return list(made)
 
     def pair(self, one: Any, other: Any, how: Callable[[Any, Any], T]) -> T:

@@ -97,7 +97,8 @@ class TokenModel:
         thinks = self.chat.decode(prompt.opening).rstrip().endswith("<think>")
         growing = _Growing(self.chat, thinks, told, request.stop, one_call=request.parallel is False)
         while True:
-            pauses, ids, left = gate.pauses, prompt.ids, params
+            pauses, left = gate.pauses, params
+            ids: list[int] = prompt.ids
             if growing.ids:
                 ids = ids + growing.ids
                 left = going_on(params, len(growing.ids))

@@ -15,6 +15,7 @@ from itertools import chain
 
 import msgspec
 
+from katcore.engine.written import WrittenIds
 from katcore.gateway.history import History
 from katcore.gateway.incremental import IncrementalRenderer
 from katcore.gateway.lineage import Lineages
@@ -38,7 +39,7 @@ class Prompt:
     """
 
     node: int
-    ids: list[int]
+    ids: WrittenIds
     opening: list[int]
     fresh: list[int]
     judged: list[Judgement]
@@ -84,7 +85,7 @@ class RolloutTree:
         self._children: dict[int | None, list[int]] = {}
         self._open: set[int] = set()  # nodes whose ids come with those of a later message
         self._completions: set[int] = set()
-        self._ids: dict[int, list[int]] = {}  # to the end of each conversation's last completion
+        self._ids: dict[int, WrittenIds] = {}  # to the end of each conversation's last completion
 
     # ------------------------------------------------------------------ reading
 
@@ -100,14 +101,16 @@ class RolloutTree:
 
     def ids(self, node: int | None) -> list[int]:
         """The token ids from the root to the end of this node."""
+        known, rest = self._parted(node)
+        return [*known, *rest]
+
+    def _parted(self, node: int | None) -> tuple[WrittenIds, list[int]]:
+        """The ids to the end of this node: those to the last completion above it, and the rest."""
         rest: list[list[int]] = []
         while node is not None and node not in self._ids:
             rest.append(self.nodes[node].token_ids or [])
             node = self.nodes[node].parent
-        found = [] if node is None else list(self._ids[node])
-        for each in reversed(rest):
-            found += each
-        return found
+        return WrittenIds() if node is None else self._ids[node], [token for ids in reversed(rest) for token in ids]
 
     def keys_of(self, messages: list[Json], tools: list[Json] | None) -> tuple[str, ...]:
         """What these messages and tools say, as keys that are equal where it is the same."""
@@ -187,7 +190,8 @@ class RolloutTree:
             self.nodes[fresh[0]].boundary = boundary
         assert at is not None
         self.lineages.seen(at, agent, fresh)
-        return Prompt(at, self.ids(at) + delta.opening, delta.opening, fresh, judged, self.nodes[at].lineage)
+        above, rest = self._parted(at)
+        return Prompt(at, above.then(rest + delta.opening), delta.opening, fresh, judged, self.nodes[at].lineage)
 
     def completion(self, prompt: Prompt, sampled: Sampled, turn: int, lineage: str = "") -> Node:
         """Add the node of a completion: the opening of the turn as context, then what was sampled.
@@ -216,10 +220,10 @@ class RolloutTree:
         if not lineage:
             self.lineages.answered(node.id)
         if ids is not None:
-            self._remember(node, prompt.ids + ids)
+            self._remember(node, prompt.ids.then(ids))
         return node
 
-    def _remember(self, node: Node, ids: list[int]) -> None:
+    def _remember(self, node: Node, ids: WrittenIds) -> None:
         """Check the ids up to the end of a completion, and keep them instead of those up to the one before it."""
         if self.ids(node.id) != ids:
             raise AssertionError("the tree's tokens are not those that the engine saw")
