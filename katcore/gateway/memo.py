@@ -85,7 +85,8 @@ class Memo:
         if known is not None:
             ends, made, at = known.ends[:count], known.made[:count], known.ends[count - 1]
             rest = data[at:].lstrip(_SPACE)
-            rest = b"[" + rest[1:] if rest[:1] == b"," and rest[1:].lstrip(_SPACE) != b"]" else rest
+            goes_on = rest[:1] == b"," and rest[1:].lstrip(_SPACE) != b"]"
+            rest = b"[" + rest[1:] if goes_on else rest if rest == b"]" else data  # which is no JSON, and says why
         for entry in parted(rest) if rest != b"]" else ():
             while data[at] in _BETWEEN:
                 at += 1
