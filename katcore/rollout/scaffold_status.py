@@ -125,9 +125,9 @@ def _answer_wrong(name: str, table: str) -> str:
 
 
 def _wrong(made: Trajectory) -> str:
-    ended = f"{made.exit.kind}{f': {made.exit.detail}' if made.exit.detail else ''}"
     if not made.calls:
-        return f"it asked the model nothing; {ended}"
+        return made.exit.detail
+    ended = f"{made.exit.kind}{f': {made.exit.detail}' if made.exit.detail else ''}"
     return "" if made.exit.kind in ("submitted", "turns") else f"given a task it ended with {ended}"
 
 

@@ -154,7 +154,7 @@ def test_a_long_task_arrives_whole() -> None:
         (made,) = rollouts([of], service.setup, service)
     finally:
         service.close()
-    assert made.exit.kind == "submitted", made.exit
+    assert made.exit.detail == "the agent made no model call", "it reads its task and asks nothing"
     assert "/tmp/home/task.md" in (made.patch or "") and "+the end" in (made.patch or "")
 
 
@@ -168,5 +168,5 @@ CHECKED = {
 def test_check_asks_for_a_real_answer() -> None:
     states = {name: state for name, _, _, state in status(json.dumps(CHECKED), check=True)}
     assert states["works"] == "found in the sandbox, works"
-    assert states["silent"] == "broken: it asked the model nothing; submitted"
+    assert states["silent"] == "broken: the agent made no model call"
     assert states["fails"].startswith("broken: given a task it ended with agent_error: exit status 1: ")
