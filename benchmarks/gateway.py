@@ -8,9 +8,9 @@ is left out) by themselves. The gateway has one core, load and engine
 the other. The engine answers at once and the same to everybody, in ids to the gateway and in each dialect to those who
 come straight; `added` is a turn through the gateway minus the same turn straight, whole answer, and to the first byte
 where it is streamed. `--peer litellm` puts LiteLLM's proxy on the gateway's core and sends it the same turns; it is
-installed into a folder of its own. `--against DIR` gives the same load, turn by turn, to the gateway of a checkout of
-another commit on that core. Last, `kat-rollout gateway` with one process and with two, on all cores: on two, load and
-engine share one of them. Not here: generation. On a machine that others use read `cpu_ms_per_call`.
+installed into a folder of its own. `--against DIR` gives the same load, in turns, to the gateway of another commit's
+checkout (it has a `.venv`) on that core. Last, `kat-rollout gateway` with one process and with two, on all cores: on
+two, load and engine share one of them. Not here: generation. On a machine that others use read `cpu_ms_per_call`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -30,6 +31,7 @@ from typing import Any
 from benchmarks.gateway_load import DIALECTS, Conversation, Target, converse
 from benchmarks.gateway_parts import Command, Engine, Peer, Served
 
+OURS = Path(sys.executable).with_name("kat-rollout")
 RESULT = Path(__file__).parent / "results" / "gateway.json"
 SHORT, LOAD = 60, 1200
 """Bytes of a tool's result."""
@@ -74,36 +76,35 @@ async def at_once(target: Target, keys: list[str], turns: int) -> tuple[int, flo
 async def compared(engine: Engine, theirs: int, args: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Calls a second of this code and of another commit's, in turns on one core; medians."""
     found: dict[str, list[float]] = {}
-    (folder / "other").mkdir()
-    root = str(args.against.resolve())
-    with (
-        Served(theirs, args.model, engine.url, folder) as ours,
-        Served(theirs, args.model, engine.url, folder / "other", root=root) as other,
-    ):
-        for _ in range(args.repeats):
-            for name, served in (("against", other), ("beside_it", ours)):
-                keys = served.open(args.rollouts // 8)
-                cpu = served.cpu_s()
-                calls, seconds = await at_once(Target(served.url, keys[0], "m"), keys, args.turns)
-                found.setdefault(f"{name}_calls_per_second", []).append(calls / seconds)
-                found.setdefault(f"{name}_cpu_ms_per_call", []).append(1000 * (served.cpu_s() - cpu) / calls)
-                served.close_sessions()
+    for _ in range(args.repeats):
+        for name, program in (("against", args.against / ".venv/bin/kat-rollout"), ("beside_it", OURS)):
+            for what, value in (
+                await asked(Command(program, engine.url, folder, args.rollouts // 4, [theirs]), args)
+            ).items():
+                found.setdefault(f"{name}_{what}", []).append(value)
     return {name: statistics.median(values) for name, values in found.items()}
 
 
 async def spread(engine: Engine, args: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Calls a second of the command with one process and with two."""
     found: dict[str, float] = {}
+    everywhere = list(range(os.cpu_count() or 1))
     for processes in (1, 2):
-        command = Command(engine.url, folder, args.rollouts, processes)
-        try:
-            cpu = command.cpu_s()
-            calls, seconds = await at_once(Target(command.url, command.keys[0], "m"), command.keys, args.turns)
-            found[f"processes_{processes}_calls_per_second"] = calls / seconds
-            found[f"processes_{processes}_cpu_ms_per_call"] = 1000 * (command.cpu_s() - cpu) / calls
-        finally:
-            command.close()
+        command = Command(OURS, engine.url, folder, args.rollouts, everywhere, processes)
+        found |= {f"processes_{processes}_{what}": value for what, value in (await asked(command, args)).items()}
     return found
+
+
+async def asked(command: Command, args: argparse.Namespace) -> dict[str, float]:
+    """Calls a second of a gateway that runs as a command, all sessions at once, and what a call costs it; ends it."""
+    try:
+        target = Target(command.url, command.keys[0], "m")
+        await at_once(target, command.keys[:1], 2)  # everything is imported and connected
+        cpu = command.cpu_s()
+        calls, seconds = await at_once(target, command.keys[1:], args.turns)
+        return {"calls_per_second": calls / seconds, "cpu_ms_per_call": 1000 * (command.cpu_s() - cpu) / calls}
+    finally:
+        command.close()
 
 
 async def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -11,9 +11,11 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -54,15 +56,10 @@ class Engine(_Process):
 
 
 class Served(_Process):
-    """The gateway; `open` gives keys, `close_sessions` the sampled tokens that nodes hold, and what the engine made.
+    """The gateway; `open` gives keys, `close_sessions` the sampled tokens that nodes hold, and what the engine made."""
 
-    `root` is a checkout of another commit whose gateway it is.
-    """
-
-    def __init__(
-        self, core: int, model: Path | None, engine: str, folder: Path, profile: Path | None = None, root: str = ""
-    ) -> None:
-        super().__init__(core, _gateway, model, engine, folder, profile, root)
+    def __init__(self, core: int, model: Path | None, engine: str, folder: Path, profile: Path | None) -> None:
+        super().__init__(core, _gateway, model, engine, folder, profile)
 
     def __enter__(self) -> Served:
         return self
@@ -145,10 +142,9 @@ def _straight(whole: bytes, streamed: bytes) -> Any:
 
 
 def _gateway(
-    pipe: Connection, core: int, model: Path | None, url: str, folder: Path, profile: Path | None, root: str
+    pipe: Connection, core: int, model: Path | None, url: str, folder: Path, profile: Path | None
 ) -> None:  # fmt: skip
     os.sched_setaffinity(0, {core})
-    sys.path[:0] = [root] if root else []
     from katcore.engine import SamplingParams
     from katcore.engine.sglang import SGLangEngine
     from katcore.gateway.model import TokenModel
@@ -220,18 +216,24 @@ def _rss_mib(pid: int) -> float:
 
 
 class Command:
-    """`kat-rollout gateway` itself, with as many processes as it is told, on all cores."""
+    """`kat-rollout gateway` itself, with as many processes as it is told, on these cores."""
 
-    def __init__(self, engine: str, folder: Path, sessions: int, processes: int) -> None:
+    def __init__(
+        self, program: Path, engine: str, folder: Path, sessions: int, cores: Sequence[int], processes: int = 1
+    ) -> None:
         from katcore.model.folder import load
 
         load().save(folder / "M")
-        keys = folder / f"keys-{processes}.jsonl"
-        argv = ["kat-rollout", "gateway", "--engine", f"sglang:{engine}", "--model", str(folder / "M")]
-        argv += ["--sessions", str(sessions), "--processes", str(processes), "--keys", str(keys)]
-        argv += ["--journals", str(folder / f"journals-{processes}")]
+        here = Path(tempfile.mkdtemp(dir=folder))
+        keys = here / "keys.jsonl"
+        argv = [str(program), "gateway", "--engine", f"sglang:{engine}", "--model", str(folder / "M")]
+        argv += ["--sessions", str(sessions), "--keys", str(keys), "--journals", str(here / "journals")]
+        argv += ["--processes", str(processes)] if processes > 1 else []  # which older commits lack
         self._process = subprocess.Popen(
-            argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_on_all_cores
+            argv,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )
         while not keys.exists():
             if self._process.poll() is not None:
@@ -254,10 +256,6 @@ class Command:
         """End it, without its trajectories."""
         self._process.kill()
         self._process.wait()
-
-
-def _on_all_cores() -> None:
-    os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def _cpu_s(pid: str) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.test_serve import COMMAND, converse, start
+from tests.support.gateway_command import COMMAND, converse, start
 
 Access = list[dict[str, Any]]
 Running = tuple[subprocess.Popen[bytes], Access]
