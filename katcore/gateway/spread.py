@@ -56,7 +56,8 @@ class _Process:
     def ask(self, what: str, *about: Any) -> Any:
         """Its answer. KatError when it is gone, or with its own error's words."""
         try:
-            self.pipe.send((what, *about))
+            with suppress(BrokenPipeError):  # it may have said why it has ended
+                self.pipe.send((what, *about))
             kind, answer = self.pipe.recv()
         except (OSError, EOFError) as error:
             raise KatError("a gateway process has ended", hint="--recover writes what its journals hold") from error
@@ -262,7 +263,12 @@ def _serve(
     """What a process does until it is told to end, or nobody is there to tell it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the process that started it decides
-    with suppress(EOFError, OSError), Gateway(journals, metrics=metrics, sync=sync, siblings=True) as gateway:
+    try:
+        gateway = Gateway(journals, metrics=metrics, sync=sync, siblings=True)
+    except OSError as error:
+        pipe.send(("error", KatError(str(error))))  # the answer to whatever is asked first
+        return
+    with suppress(EOFError, OSError), gateway:
         served: Served | None = None
         while True:
             what, *about = pipe.recv()

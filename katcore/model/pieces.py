@@ -28,6 +28,8 @@ _KNOWN = re.compile(
     r"\\[srnSAt]|\(\?i?:|\(\?!|\[\^?[^\[\]\\]*(?:\\[srnt/][^\[\]\\]*)*\]|[)|?*+ ']|\{\d*,?\d*\}|[A-Za-z0-9]"
 )
 """The parts of patterns that mean the same to Python's `re`, in ASCII, as to the library."""
+_OTHERWISE = re.compile(r"\}[+?]|&&|\|\||--|~~")
+"""Of these the parts that do not: `{1,3}+` is no possessive to the library, and `&&` in brackets an intersection."""
 _OPENING = re.compile(r"\\A\(\?:[^()]*\)[^|()]*")
 """A pattern that fits nowhere but at a text's beginning."""
 
@@ -139,12 +141,13 @@ def _pattern(regex: str) -> re.Pattern[str] | None:
         r"(?<!\\)\[(?:\\.|[^\]\\])*\]", lambda match: _filled(match[0], ""), regex
     )  # first within brackets, then each class that stands alone
     text = _filled(inside, "[]")
-    if "[]" in text or "[^]" in text or not re.fullmatch(f"(?:{_KNOWN.pattern})*", text):
+    if "[]" in text or "[^]" in text or _OTHERWISE.search(text) or not re.fullmatch(f"(?:{_KNOWN.pattern})*", text):
         return None
     try:
-        return re.compile(text, re.ASCII)
+        made = re.compile(text, re.ASCII)
     except re.error:
         return None
+    return None if made.fullmatch("") else made  # what fits nothing at all parts text between any two letters
 
 
 def _filled(text: str, around: str) -> str:

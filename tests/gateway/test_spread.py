@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway_command import COMMAND, converse, start
+from tests.support.gateway_command import COMMAND, converse, script, start
 
 Access = list[dict[str, Any]]
 Running = tuple[subprocess.Popen[bytes], Access]
@@ -118,6 +118,16 @@ def test_a_process_that_is_gone_ends_the_command_and_its_journals_tell(running: 
     recover = [*COMMAND, "gateway", "--recover", "--journals", str(tmp_path / "journals")]
     done = subprocess.run(recover, capture_output=True, check=True)
     assert len(done.stdout.splitlines()) == 5
+
+
+@pytest.mark.parametrize("address", ["--listen", "--metrics"])
+def test_an_address_that_is_taken_is_one_line(tmp_path: Path, address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wanted = ["--sessions", "2", "--processes", "2", address, f"127.0.0.1:{taken.getsockname()[1]}"]
+        arguments = ["gateway", "--engine", f"scripted:{script(tmp_path)}", *wanted]
+        done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True)
+    assert done.returncode == 1 and "address already in use" in done.stderr.lower() and "recover" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_nothing_stays_when_the_command_is_killed(running: Running) -> None:

@@ -30,6 +30,7 @@ SPLITS: dict[str, list[str]] = {
     "llama3": [LLAMA3],
     "o200k": [O200K],
     "gpt2": [],
+    "possessive": [r"\p{L}++|\p{N}++| *+\s|[^\s\p{L}\p{N}]+"],
     "digits first": [r"\p{N}{1,3}", QWEN2],
 }
 ALPHABET = (
@@ -128,6 +129,11 @@ OTHERS: dict[str, Any] = {
     "what it does not match": lambda t: t["pre_tokenizer"]["pretokenizers"][0].update(invert=True),
     "a class of signs": lambda t: t["pre_tokenizer"]["pretokenizers"][0].update(pattern={"Regex": r"\p{P}+|\p{L}+"}),
     "a look behind": lambda t: t["pre_tokenizer"]["pretokenizers"][0].update(pattern={"Regex": r"(?<=a)b"}),
+    "braces and a plus": lambda t: t["pre_tokenizer"]["pretokenizers"][0].update(
+        pattern={"Regex": r"\p{N}{1,3}+|\p{L}+"}
+    ),
+    "an intersection": lambda t: t["pre_tokenizer"]["pretokenizers"][0].update(pattern={"Regex": "[a-z&&aeiou]+"}),
+    "nothing at all": lambda t: t["pre_tokenizer"]["pretokenizers"][0].update(pattern={"Regex": "x*"}),
     "a plain string": lambda t: t["pre_tokenizer"]["pretokenizers"][0].update(pattern={"String": " "}),
     "no bytes": lambda t: t.update(pre_tokenizer={"type": "Whitespace"}),
     "nothing": lambda t: t.update(pre_tokenizer=None),
