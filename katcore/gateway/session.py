@@ -172,8 +172,9 @@ class Session:
             raise BadRequest(str(error)) from None
 
     def _question(self, request: Request) -> Hashable:
-        """What is equal for requests that ask the same."""
-        demands = (request.forced, request.stop, request.parallel, repr(request.schema))
+        """What is equal for requests that ask the same. Token limits do not count: clients lower them to ask again."""
+        wishes = repr(request.schema), repr(request.asked), request.seed, request.effort
+        demands = (request.forced, request.stop, request.parallel, *wishes)
         return self.tree.keys_of(request.messages, request.tools), request.agent, demands
 
     def _prepared(self, request: Request) -> Request:

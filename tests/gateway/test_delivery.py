@@ -26,9 +26,10 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
 LONG = "word " * 300
 
 
-def begun(session: Session, dialect: str, *, stream: bool) -> Socket:
-    """A connection on which a request was sent."""
+def begun(session: Session, dialect: str, *, stream: bool, **more: Any) -> Socket:
+    """A connection on which a request was sent, with `more` in its body."""
     path, body = BODIES[dialect]
+    body = {**body, **more}
     connection = Socket(str(session.socket))
     if dialect == "gemini":
         path = path.replace(":generate", ":streamGenerate") + "?alt=sse" if stream else path
@@ -41,6 +42,14 @@ def begun(session: Session, dialect: str, *, stream: bool) -> Socket:
 def at_work(engine: FakeEngine, calls: int = 1) -> None:
     while len(engine.params) < calls:
         time.sleep(0.01)
+
+
+def abandoned(session: Session) -> None:
+    """A stream of which its agent took some and went away; it is long over when this returns."""
+    left = begun(session, "chat", stream=True)
+    left.getresponse().read(500)
+    left.close()
+    time.sleep(2.0)
 
 
 def engine_of(stream: bool) -> FakeEngine:
@@ -95,13 +104,23 @@ def test_the_same_body_while_it_is_answered_is_one_call(gateway: Gateway, dialec
     assert trace.calls[0].delivered is True
 
 
+@pytest.mark.parametrize("wish", ["seed", "temperature", "reasoning_effort"])
+def test_the_same_words_with_other_wishes_are_another_call(gateway: Gateway, wish: str) -> None:
+    engine = engine_of(False)
+    session = opened(gateway, engine)
+    values: tuple[Any, Any] = ("low", "high") if wish == "reasoning_effort" else (0, 1)
+    asked = [begun(session, "chat", stream=False, **{wish: value}) for value in values]
+    assert all(connection.getresponse().read() for connection in asked)
+    for connection in asked:
+        connection.close()
+    calls = gateway.close_session(session).calls
+    assert [call.asked for call in calls] == [{wish: value} for value in values] and len(engine.params) == 2
+
+
 def test_a_body_that_comes_again_after_its_answer_was_left_is_the_same_call(gateway: Gateway) -> None:
     engine = engine_of(True)
     session = opened(gateway, engine)
-    left = begun(session, "chat", stream=True)
-    left.getresponse().read(500)
-    left.close()
-    time.sleep(2.0)  # it is long over now
+    abandoned(session)
     again = begun(session, "chat", stream=True)
     raw = again.getresponse().read()
     again.close()
@@ -121,10 +140,7 @@ def test_a_body_that_comes_again_after_its_answer_arrived_is_another_call(gatewa
 def test_nothing_of_it_is_trained(gateway: Gateway) -> None:
     engine = engine_of(True)
     session = opened(gateway, engine)
-    left = begun(session, "chat", stream=True)
-    left.getresponse().read(500)
-    left.close()
-    time.sleep(2.0)
+    abandoned(session)
     say(session, [{"role": "user", "content": "Next."}])
     trace = gateway.close_session(session)
     made = Trajectory(
