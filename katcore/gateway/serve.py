@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -122,10 +123,8 @@ class Served:
             made = self._external or ExternalModel(kind, engine.value, label, *asked)
             self._external = made
             return made
-        folder = self.serving.model or (Path(engine.value) if engine.kind == "embedded" else None)
-        if folder is None and not engine.scripted:
+        if self._folder is None and not engine.scripted:
             raise UsageError("no model folder", hint="--model names the one with the engine's tokenizer and template")
-        chat: ChatModel = load(folder)
         if engine.scripted:
             task = Task(
                 instance_id=name,
@@ -134,10 +133,21 @@ class Served:
                 created_at="1970-01-01T00:00:00Z",
                 source=TaskSource(kind="inline"),
             )
-            return ScriptedModel(script(self.serving.engine), chat, task, 0)
+            return ScriptedModel(script(self.serving.engine), self._chat, task, 0)
         if self._engine is None:
             self._engine = self._opened()
-        return TokenModel(self._engine, chat, folder.resolve().name if folder else engine.kind)
+        return TokenModel(self._engine, self._chat, self._folder.resolve().name if self._folder else engine.kind)
+
+    @property
+    def _folder(self) -> Path | None:
+        """The model's folder; None for the small one shipped with KAT."""
+        engine = parse(self.serving.engine)
+        return self.serving.model or (Path(engine.value) if engine.kind == "embedded" else None)
+
+    @cached_property
+    def _chat(self) -> ChatModel:
+        """Tokenizer and template of all sessions: each that had its own would compile the template again."""
+        return load(self._folder)
 
     def _opened(self) -> Engine:
         if self.serving.at:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from katcore.errors import UsageError
-from tests.support.gateway_command import COMMAND, converse, start
+from tests.support.gateway_command import COMMAND, converse, script, start
 from tests.support.gateway_fakes import CAPS
 
 
@@ -82,3 +82,17 @@ def test_an_embedded_engine_is_served_where_it_is_told(tmp_path: Path, monkeypat
     finally:
         gateway.close()
     assert told == [wanted]
+
+
+def test_sessions_share_one_tokenizer_and_template(tmp_path: Path) -> None:
+    from katcore.engine import SamplingParams
+    from katcore.gateway.serve import Served, Serving
+    from katcore.gateway.server import Gateway
+    from katcore.model.placement import AUTO
+
+    engine = f"scripted:{script(tmp_path)}"
+    serving = Serving(engine, None, 3, "", "", CAPS, SamplingParams(), False, "sampled", seed=0, placement=AUTO)
+    with Gateway(tmp_path / "journals") as gateway:
+        served = Served(gateway, serving)
+        assert len({id(session.model.chat) for session in served.sessions}) == 1
+        assert list(served.close()) == []
