@@ -35,12 +35,20 @@ help:
 # Byte code is made, and kept, at the first import: most of what torch brings is never imported.
 PIP := --quiet --disable-pip-version-check --no-compile -c constraints/cpu.txt
 
-# what the commands need, training on a CPU too
-$(VENV)/.commands: pyproject.toml $(wildcard constraints/*.txt)
+# what the commands need, but for models
+$(VENV)/.base: pyproject.toml $(wildcard constraints/*.txt)
 	scripts/system-packages run
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "KAT needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install $(PIP) -e .
+	touch $@
+
+$(VENV)/.torch: $(VENV)/.base
 	$(BIN)/pip install $(PIP) torch==2.13.0
+	touch $@
+
+# training on a CPU too
+$(VENV)/.commands: $(VENV)/.torch
 	$(BIN)/pip install $(PIP) -e '.[train]'
 	touch $@
 
@@ -52,9 +60,17 @@ $(VENV)/.installed: $(VENV)/.commands
 .PHONY: venv
 venv: $(VENV)/.installed
 
-demo: $(VENV)/.commands
+# tasks and their known solutions need no model: they are made while torch is installed
+REPRODUCE = $(MAKE) --no-print-directory -C reproduce -j $(JOBS) BIN=$(CURDIR)/$(BIN) DEMO=$(DEMO)
+demo: $(VENV)/.base
 	scripts/system-packages demo
-	$(MAKE) --no-print-directory -C reproduce -j $(JOBS) demo BIN=$(CURDIR)/$(BIN) DEMO=$(DEMO)
+	$(MAKE) --no-print-directory -j 2 $(VENV)/.torch demo-tasks
+	$(MAKE) --no-print-directory $(VENV)/.commands
+	$(REPRODUCE) demo
+
+.PHONY: demo-tasks
+demo-tasks: $(VENV)/.base
+	$(REPRODUCE) tasks
 
 test: $(VENV)/.installed
 	scripts/system-packages test

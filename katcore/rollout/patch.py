@@ -7,23 +7,20 @@ stay out, by name. Files that are not UTF-8 become git's binary patches, so that
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from katcore.disk.in_box import program
 from katcore.disk.scratch import passing_folder
 from katcore.errors import SandboxError
-from katcore.sandbox import PYTHON, Box
+from katcore.sandbox import Box, Seen
 from katcore.source.git import ended, isolated, reason
 from katcore.source.quoting import quoted
 
 JUNK = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".eggs"}
 LARGEST_NEW = 1 << 20
-CHUNK = 1000
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,10 @@ def read_changes(box: Box, repo: Path, ignore: Sequence[str] = ()) -> Changes:
     names = [name for name in names if name not in ignored]
     found: dict[str, File | None] = {}
     left_out: list[str] = []
-    modes = _modes(box, names)
+    seen = box.seen(names)
     for name in names:
         try:
-            file = _read(box, name, modes.get(name))
+            file = _read(box, name, seen.get(name))
         except OSError:  # larger than anybody reads, or shut to its owner
             left_out.append(name)
             continue
@@ -83,18 +80,7 @@ def diff(repo: Path, changes: Changes) -> str:
 # ------------------------------------------------------------------ the box
 
 
-def _modes(box: Box, names: Sequence[str]) -> dict[str, tuple[int, str | None]]:
-    found: dict[str, tuple[int, str | None]] = {}
-    for start in range(0, len(names), CHUNK):
-        asked = json.dumps(names[start : start + CHUNK]).encode()
-        done = box.exec([PYTHON, "-I", "-c", program("katcore.rollout", "modes")], stdin=asked, timeout_s=60)
-        if done.code != 0:
-            raise SandboxError(f"the box's files cannot be read: {done.stderr[-300:].decode('utf-8', 'replace')}")
-        found |= {name: (mode, link) for name, (mode, link) in json.loads(done.stdout).items()}
-    return found
-
-
-def _read(box: Box, name: str, seen: tuple[int, str | None] | None) -> File | None:
+def _read(box: Box, name: str, seen: Seen | None) -> File | None:
     if seen is None:
         return None
     mode, link = seen
@@ -167,11 +153,14 @@ def _diff(pairs: Mapping[str, tuple[File | None, File | None]], attributes: str)
     if not pairs:
         return b""
     with passing_folder() as folder:
-        place = f"--git-dir={folder}/git"
-        _git(folder, "init", "--quiet", "--bare", "--template=", f"{folder}/git")
+        git = Path(folder, "git")
+        place = f"--git-dir={git}"
+        for name in ("objects", "refs"):
+            (git / name).mkdir(parents=True)
+        (git / "HEAD").write_text("ref: refs/heads/new\n")
         stated = Path(folder, "attributes")
         stated.write_text(attributes, encoding="utf-8")
-        _git(folder, place, "fast-import", "--quiet", data=b"".join(_import(pairs)))
+        _git(folder, place, "-c", "fastimport.unpackLimit=1", "fast-import", "--quiet", data=b"".join(_import(pairs)))
         names = ["refs/heads/old", "refs/heads/new"]
         flags = ["-r", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"]
         return _git(folder, place, "-c", f"core.attributesFile={stated}", "diff-tree", *flags, *names)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from katcore.options.boxes import BoxOptions  # not more: the reaper imports this without any package installed
@@ -106,6 +106,13 @@ class Result:
     limit: str = ""
 
 
+class Seen(NamedTuple):
+    """A path's type and permissions, as `st_mode`; of a link also where it leads."""
+
+    mode: int
+    link: str | None
+
+
 class Box(Protocol):
     """One running sandbox."""
 
@@ -131,6 +138,9 @@ class Box(Protocol):
 
     def changed(self) -> list[str]:
         """Files and links that differ from the repo, deleted ones too, relative to the workdir, sorted."""
+
+    def seen(self, names: Sequence[str]) -> dict[str, Seen]:
+        """What lies at paths below the workdir, relative to it; without what is not there or behind a link."""
 
     def status(self) -> Status:
         """Whether the box can take another process."""

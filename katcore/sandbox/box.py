@@ -22,7 +22,8 @@ from pathlib import Path
 
 from katcore.disk.cache import cache_dir, fresh, publish
 from katcore.errors import SandboxError
-from katcore.sandbox import Result, Snapshot, Spec, Status, limits, process, rootfs, seccomp
+from katcore.sandbox import Result, Seen, Snapshot, Spec, Status, limits, process, rootfs, seccomp
+from katcore.sandbox.looking import seen_inside
 from katcore.sandbox.overlay import GET_MAX, Layers, NeedsBox, duplicate, remove, written
 
 FIXED_ENV = {
@@ -129,6 +130,15 @@ class BubblewrapBox:
         with self._lock:
             self._alive()
             return self._repo.changed()
+
+    def seen(self, names: Sequence[str]) -> dict[str, Seen]:
+        """What lies at paths below the workdir, relative to it; without what is not there or behind a link."""
+        with self._lock:
+            self._alive()
+            if any(mount == self.spec.workdir or mount.startswith(f"{self.spec.workdir}/") for mount in self._mounted()):
+                return seen_inside(self, names)
+            found = {name: self._repo.seen(name.split("/")) for name in names}
+        return {name: seen for name, seen in found.items() if seen}
 
     def status(self) -> Status:
         """Whether the box can take another process."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from katcore.errors import SandboxError
+from katcore.sandbox import Seen
 
 OPAQUE = "user.overlay.opaque"
 GET_MAX = 64 << 20
@@ -47,6 +48,8 @@ class Layers:
         place = self._find(parts)
         if place is None:
             raise FileNotFoundError(errno.ENOENT, "no such file in the box", "/".join(parts))
+        if place.is_symlink():
+            raise NeedsBox
         descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
@@ -105,6 +108,17 @@ class Layers:
                     found.add(path)
         return sorted(found)
 
+    def seen(self, parts: Sequence[str]) -> Seen | None:
+        """What lies there; None where nothing does, or where the path leads over a link."""
+        try:
+            place = self._find(parts)
+            if place is None:
+                return None
+            mode = place.lstat().st_mode
+            return Seen(mode, os.readlink(place) if stat.S_ISLNK(mode) else None)
+        except (NeedsBox, OSError):
+            return None
+
     def _shown(self) -> Place:
         return self.lower if self.overlaid else None
 
@@ -121,10 +135,7 @@ class Layers:
             if not _is_folder(place):
                 return None
         above, below = _step(above, below, parts[-1])
-        place = above or below
-        if place is not None and place.is_symlink():
-            raise NeedsBox
-        return place
+        return above or below
 
 
 def remove(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from katcore.sandbox import Box, Mount
+from katcore.sandbox.looking import seen_inside as asked_inside
 from tests.support.sandbox_cases import KINDS, Make, said
 
 
@@ -69,6 +70,24 @@ def test_changed_is_what_the_box_itself_sees(what: str, make: Make, repo: Path, 
     before, after = entries(repo), seen_inside(box, out)
     assert listed == sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
     assert bool(listed) == (what != "same content again")
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_seen_is_what_a_program_in_the_box_sees(what: str, make: Make, repo: Path, layering: str) -> None:
+    box = make()
+    box.exec(CHANGES[what])
+    names = sorted({*box.changed(), *entries(repo), "link/behind", "other/a.py", "missing", "README/in"})
+    assert box.seen(names) == asked_inside(box, names)
+    assert box.seen(["missing"]) == {} and all(box.seen([name]) for name in box.changed() if name == "soft")
+
+
+def test_seen_below_a_mount_is_the_mount(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "file").chmod(0o640)
+    tmp_path.chmod(0o755)
+    box = make(mounts=(Mount(tmp_path, "/testbed/pkg"),))
+    assert stat.S_IMODE(box.seen(["pkg/file", "pkg/a.py"])["pkg/file"].mode) == 0o640
+    assert "pkg/a.py" not in box.seen(["pkg/a.py"])
 
 
 def _shut(what: str, listed: list[str]) -> None:

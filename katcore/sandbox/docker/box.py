@@ -17,12 +17,13 @@ from typing import Any
 
 from katcore.disk.in_box import program
 from katcore.errors import SandboxError
-from katcore.sandbox import PYTHON, Limits, Result, Snapshot, Spec, Status, network, rootfs
+from katcore.sandbox import PYTHON, Limits, Result, Seen, Snapshot, Spec, Status, network, rootfs
 from katcore.sandbox.box import FIXED_ENV, READ, WRITE
 from katcore.sandbox.docker import files
 from katcore.sandbox.docker.engine_api import api_errors
 from katcore.sandbox.docker.hijack import Stream, expect, pump
 from katcore.sandbox.docker.in_box.supervisor import KILL
+from katcore.sandbox.looking import seen_inside
 from katcore.sandbox.overlay import GET_MAX
 from katcore.sandbox.process import Head
 
@@ -108,6 +109,10 @@ class DockerBox:
             if done.code != 0:
                 raise SandboxError("a box's changes cannot be read")
             return files.walked(done.stdout, self.spec.repo)
+
+    def seen(self, names: Sequence[str]) -> dict[str, Seen]:
+        """What lies at paths below the workdir, relative to it; without what is not there or behind a link."""
+        return seen_inside(self, names)
 
     def status(self) -> Status:
         """Whether the box can take another process."""

@@ -9,14 +9,12 @@ line of every tool result is for machines as well: `[exit N]`, `[timeout after N
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from typing import IO, Any
@@ -26,39 +24,39 @@ RETRIED = (408, 429, 500, 502, 503, 504)
 LONGEST_ARGUMENT = 100_000  # Linux refuses a single argument of 128 KiB
 
 
-class Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("gateway", timeout=3600)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 class Refused(Exception):
     """The gateway refused to go on with this run."""
 
 
 def post(config: dict[str, Any], body: bytes, retry: int) -> tuple[int, bytes]:
-    """Send one request; returns (HTTP status, body), with status 0 when there was no answer."""
-    headers = {
-        "Authorization": f"Bearer {config['key']}",
-        "Content-Type": "application/json",
-        "x-stainless-retry-count": str(retry),
-    }
-    connection = Connection(config["socket"])
+    """Send one request; returns (HTTP status, body), with status 0 when there was no whole answer."""
+    head = (
+        "POST /v1/chat/completions HTTP/1.0\r\nHost: gateway\r\n"
+        f"Authorization: Bearer {config['key']}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        f"x-stainless-retry-count: {retry}\r\n\r\n"
+    )
     try:
-        connection.request("POST", "/v1/chat/completions", body, headers)
-        response = connection.getresponse()
-        return response.status, response.read()
-    except (OSError, http.client.HTTPException) as error:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(3600)
+            connection.connect(config["socket"])
+            connection.sendall(head.encode() + body)
+            parts = iter(lambda: connection.recv(65536), b"")
+            return answered(b"".join(parts))
+    except OSError as error:
         return 0, str(error).encode()
-    finally:
-        connection.close()
+
+
+def answered(data: bytes) -> tuple[int, bytes]:
+    """The status and the body of a whole answer, by hand: http.client takes longer to import than all the rest."""
+    head, found, body = data.partition(b"\r\n\r\n")
+    first, *fields = head.decode("latin-1").split("\r\n")
+    words = first.split(" ", 2)
+    length = [field.split(":", 1)[1] for field in fields if field.lower().startswith("content-length:")]
+    if not found or len(words) < 2 or not words[1].isdigit() or (length and length[0].strip() != str(len(body))):
+        return 0, b"the answer was cut off"
+    return int(words[1]), body
 
 
 def ask(config: dict[str, Any], messages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -106,6 +104,8 @@ def arguments(command: str) -> Any:
     if len(command.encode("utf-8", "replace")) < LONGEST_ARGUMENT and "\0" not in command:
         yield ["/bin/bash", "-c", command]
         return
+    import tempfile  # slow to import, and hardly ever needed
+
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", errors="replace", suffix=".sh") as file:
         file.write(command)
         file.flush()

@@ -1,1 +1,0 @@
-"""What runs in an agent's box when the agent has ended."""

@@ -1,0 +1,1 @@
+"""What looks at a box's files where this machine cannot."""
