@@ -14,6 +14,7 @@ import torch  # noqa: TID253 - only code that runs a model imports this module
 from safetensors import SafetensorError
 
 from katcore.errors import InputError
+from katcore.model.deferred import defer
 from katcore.model.weight_files import check_files
 
 _LOADING = threading.Lock()
@@ -24,6 +25,7 @@ _OF_A_FOLDER = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 def load_config(folder: str | Path) -> Any:
     """The configuration of a model folder. InputError where there is none that transformers knows."""
+    defer()
     from transformers import AutoConfig
 
     try:
@@ -35,6 +37,7 @@ def load_config(folder: str | Path) -> Any:
 def load_causal_lm(folder: str | Path, dtype: torch.dtype) -> Any:
     """The model of a folder. InputError for files that are cut short, for tensors that are missing, unknown, of another
     shape or not finite."""
+    defer()
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 

@@ -135,7 +135,9 @@ class BubblewrapBox:
         """What lies at paths below the workdir, relative to it; without what is not there or behind a link."""
         with self._lock:
             self._alive()
-            if any(mount == self.spec.workdir or mount.startswith(f"{self.spec.workdir}/") for mount in self._mounted()):
+            if any(
+                mount == self.spec.workdir or mount.startswith(f"{self.spec.workdir}/") for mount in self._mounted()
+            ):
                 return seen_inside(self, names)
             found = {name: self._repo.seen(name.split("/")) for name in names}
         return {name: seen for name, seen in found.items() if seen}

@@ -115,7 +115,7 @@ class Layers:
             if place is None:
                 return None
             mode = place.lstat().st_mode
-            return Seen(mode, os.readlink(place) if stat.S_ISLNK(mode) else None)
+            return Seen(mode, str(place.readlink()) if stat.S_ISLNK(mode) else None)
         except (NeedsBox, OSError):
             return None
 

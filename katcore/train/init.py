@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from katcore.errors import InputError, UsageError
+from katcore.model.deferred import defer
 from katcore.model.files import read_json
 from katcore.model.folder import load as load_chat_model
 from katcore.model.tokenizer import train_tokenizer
@@ -58,6 +59,7 @@ def _config(options: InitOptions) -> dict[str, Any]:
 
 
 def _write(out: Path, table: dict[str, Any], seed: int) -> int:
+    defer()
     from transformers import Qwen3Config, Qwen3ForCausalLM
     from transformers.utils import logging
 

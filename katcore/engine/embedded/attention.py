@@ -12,9 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import causal_mask_function, sdpa_mask
+
+from katcore.engine.embedded.library import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    causal_mask_function,
+    sdpa_attention_forward,
+    sdpa_mask,
+)
 
 _NAME = "kat_one_token"
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer
+
+from katcore.engine.embedded.library import Cache, DynamicLayer
 
 Layers = list[tuple[Tensor, Tensor]]
 """Keys and values of one row, [H, n, D] per layer."""

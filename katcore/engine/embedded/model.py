@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache
 
 from katcore.engine.embedded import attention
 from katcore.engine.embedded.cache import Layers, new_cache
+from katcore.engine.embedded.library import Cache
 from katcore.errors import InputError
 from katcore.model.loading import load_causal_lm
 from katcore.model.threads import set_threads
