@@ -72,9 +72,10 @@ demo: $(VENV)/.base
 demo-tasks: $(VENV)/.base
 	$(REPRODUCE) tasks
 
+# a worker more than there are cores: a fifth of the time all of them would wait for processes
 test: $(VENV)/.installed
 	scripts/system-packages test
-	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/pytest -n $$(($(JOBS) + 1)) --dist worksteal
 
 .PHONY: lint
 lint: $(VENV)/.installed
