@@ -37,6 +37,8 @@ VIEWS_APART = 2
 """The difference in points from which the two views of a work are said to disagree."""
 OBEYED = 0.1
 """How much more reward the whole work may get than the work without the lines that speak to its judge."""
+MOST = 1_000_000
+"""The most characters of a work that are looked at; LONGEST of them are shown."""
 NEUTRAL = "This is a short piece of plain work. It says what was done, and nothing about who reads it.\n"
 """Work to which no judge objects, repeated to the length of the work beside which it is judged."""
 
@@ -69,7 +71,7 @@ def _secret() -> str:
     final = cache_dir("judge") / "secret"
     with locked(final):
         if not final.is_file():
-            write_whole(final, secrets.token_hex(32).encode())
+            write_whole(final, secrets.token_hex(32), 0o600)
     return final.read_text()
 
 
@@ -105,6 +107,7 @@ class Judge:
     ) -> Verdict:
         """The verdict on any work, in parts by name or in one; `images` are content parts of the OpenAI form."""
         given = {"work": work} if isinstance(work, str) else work
+        given = {name: _bounded(text) for name, text in given.items()}
         shown = {name: visible(text) for name, text in given.items()}
         if not images and not any(text.strip() for text in shown.values()):
             return Verdict(reason="no work to judge")
@@ -120,9 +123,14 @@ class Judge:
         asked = Question(statement, {name: text for name, (text, _) in clean.items()}, rubric, images)
         polls = []
         for view in (asked, replace(asked, marked=True)):
-            polls.append(self._poll(view))
-            if not self._enough(polls[-1]):
-                return self._refused(view, polls[-1], flags)
+            poll = self._poll(view)
+            if not self._enough(poll):
+                if not self._enough(self._poll(_neutral(view), control=True)):
+                    return self._failed(masked(""), poll, flags)
+                poll = self._poll(view, fresh=True)  # what was kept may be of a time when nothing had votes
+                if not self._enough(poll):
+                    return self._failed(Verdict(), poll, flags)
+            polls.append(poll)
         out = _verdict(*polls, rubric, flags)
         if any(count for _, count in clean.values()):
             self._compare(out, replace(asked, work=shown))
@@ -140,13 +148,14 @@ class Judge:
     def _enough(self, poll: Poll) -> bool:
         return 2 * len(poll.votes) > self.votes
 
-    def _poll(self, asked: Question, control: bool = False) -> Poll:
-        """Ask until `votes` votes count, at most twice as many times. A `control` takes no answer from the cache."""
+    def _poll(self, asked: Question, *, fresh: bool = False, control: bool = False) -> Poll:
+        """Ask until `votes` votes count, at most twice as many times. `fresh` and a `control` take nothing kept."""
         poll = Poll()
         for number in range(2 * self.votes):
             if len(poll.votes) == self.votes:
                 break
             client = self.clients[(number + asked.marked) % len(self.clients)]
+            client = replace(client, reuse=False) if fresh or control else client
             if problem := self._vote(asked, number, client, poll, control):
                 poll.refused[problem] += 1
         return poll
@@ -156,7 +165,6 @@ class Judge:
         it = ballot(
             asked.statement, asked.work, asked.rubric, number, asked.images, secret=self.secret, marked=asked.marked
         )
-        client = replace(client, reuse=False) if control else client
         try:
             given = client.json(it.messages, Given, temperature=self.temperature)
         except BadAnswer:
@@ -167,21 +175,24 @@ class Judge:
             if control:
                 raise
             if not poll.refused["endpoint"]:  # does it answer anybody?
-                self._vote(_neutral(asked), number, client, Poll(), control=True)
+                self._vote(_neutral(asked), number, replace(client, reuse=False), Poll(), control=True)
             return "endpoint"
         problem = it.problem(given)
         if not problem:
             poll.votes.append(given)
         return problem
 
-    def _refused(self, asked: Question, poll: Poll, flags: list[str]) -> Verdict:
-        """The verdict where too few votes count: 0 if enough of those on a neutral work do, now, else masked."""
-        reason = f"judge: {len(poll.votes)} of {self.votes} votes count: {dict(poll.refused)}"
-        out = Verdict(reason=f"{reason}; on a neutral work they do")
-        if not self._enough(self._poll(_neutral(asked), control=True)):
-            out = masked(reason)
+    def _failed(self, out: Verdict, poll: Poll, flags: list[str]) -> Verdict:
+        """The verdict where too few votes count: masked, or 0 where those on a neutral work do."""
+        out.reason = f"judge: {len(poll.votes)} of {self.votes} votes count: {dict(poll.refused)}"
+        out.reason += "" if out.masked else "; on a neutral work they do"
         out.flags = [*flags, *_refusals(poll)]
         return out
+
+
+def _bounded(text: str) -> str:
+    """The text without the middle of what is far longer than what a judge sees."""
+    return text if len(text) <= MOST else text[: MOST // 2] + text[-MOST // 2 :]
 
 
 def work_of(task: Task, trajectory: Trajectory, rubric: Rubric) -> dict[str, str]:

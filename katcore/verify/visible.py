@@ -40,7 +40,7 @@ _STYLED = _SMALL | _RINGED
 """Latin letters of other shapes that NFKC leaves as they are: small capitals, letters in black discs and squares."""
 
 
-@lru_cache(64)
+@lru_cache(16)
 def visible(text: str) -> str:
     """The text as it reads. The same again for what this returned."""
     text = UNSEEN.sub("", unicodedata.normalize("NFKC", UNSEEN.sub("", text))).translate(_BLANK)

@@ -83,7 +83,7 @@ def test_a_judge_that_obeys_what_no_pattern_finds_is_caught() -> None:
     """No vote counts, and those on a neutral work do: it is the attempt's doing."""
     found, asked = judged(lambda body: obeys(body, OTHER), OTHER)
     assert (found.reward, found.masked) == (0.0, False) and found.flags == ["vote_refused:canary:6"]
-    assert found.reason.endswith("on a neutral work they do") and len(asked) == 9
+    assert found.reason.endswith("on a neutral work they do") and len(asked) == 15
 
 
 @pytest.mark.parametrize("text", [INJECTION, OTHER])

@@ -106,6 +106,16 @@ def test_an_answer_from_the_cache_proves_nothing() -> None:
     assert found.masked
 
 
+def test_answers_of_a_time_when_nothing_had_votes_are_asked_for_again() -> None:
+    broken = True
+
+    with endpoint(lambda body: "no" if broken else GOOD(body)) as server:
+        judge = Judge((Client(server.url, "m", first_pause_s=0.01, attempts=2),))
+        assert judge.judged("Write.", "An essay.", RUBRIC).masked
+        broken = False
+        assert judge.judged("Write.", "An essay.", RUBRIC).reward == 0.8
+
+
 def test_calls_that_are_used_up_mask() -> None:
     found = or_masked(lambda: judged(when_triggered(lambda _: "no"), budget=4)[0])
     assert found.masked and found.reason == "judge: 4 model calls are used up"
