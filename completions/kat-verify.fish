@@ -9,7 +9,7 @@ complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l r
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l judge -d 'Endpoint that judges, openai:URL; several take turns.' -x -a '(kat-complete engine (commandline -ct))'
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l judge-model -d 'The model to ask there, one for each --judge.' -x
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l judge-key -d 'Environment variable with the endpoint'\''s key.' -x
-complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l votes -d 'A judge'\''s votes on each attempt.' -x
+complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l votes -d 'A judge'\''s votes on each of an attempt'\''s two views.' -x
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l judge-calls -d 'Most calls to judges; 0: no limit.' -x
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -s o -l output -d 'Write here instead of standard output (-).' -r -F
 complete -c kat-verify -n 'not __fish_seen_subcommand_from report validate' -l format -d 'Format of the output; by default FILE'\''s suffix.' -x -a 'jsonl zst parquet'

@@ -14,13 +14,13 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 from katcore.errors import InputError
 from katcore.records import Json, Node, Task, Trajectory
+from katcore.references.command_line import IDLE, SHELLS, read_line, words_of
 
 
 @dataclass(frozen=True)
@@ -53,26 +53,15 @@ TOOLS = {
     "execcommand",
 }
 KINDS = {name: kind for kind, names in TOOLS.items() for name in names.split()}
-PROGRAMS = {
-    "read": "cat head tail less more nl bat sed awk wc diff",
-    "list": "ls find tree pwd stat file fd",
-    "search": "grep egrep fgrep rg ag ack",
-    "write": "tee patch mv cp rm mkdir touch apply_patch ln chmod truncate",
-    "": "cd echo true export set source . : xargs sort uniq printf sleep",
-}
-COMMANDS = {name: kind for kind, names in PROGRAMS.items() for name in names.split()}
-EXPRESSION_FIRST = frozenset({"sed", "awk", "grep", "egrep", "fgrep", "rg", "ag", "ack"})
-STRONGEST = ("write", "run", "search", "list", "read")
-"""Kinds of tool, strongest first; a command line counts as the strongest kind among its commands."""
 VOLATILE = frozenset({"timeout", "timeout_ms", "description", "explanation", "id", "session_id", "run_in_background"})
 PATH_KEYS = frozenset(
     {"path", "file_path", "filepath", "file", "filename", "target_file", "notebook_path", "relative_path", "dir_path"}
 )
-REDIRECTIONS = frozenset({">", ">>", "&>", "&>>"})
+NOWHERE = frozenset({"/dev/null", "", "."})
 COMMAND_KEYS = ("command", "cmd", "script")
-_WORD = re.compile(r"\w+|[^\w\s]")
 _PATCHED = re.compile(r"^(?:\*\*\* (?:Add|Update|Delete) File: |\+\+\+ (?:b/)?|--- (?:a/)?)(\S+)", re.MULTILINE)
-_PATHLIKE = re.compile(r"^(?!-)(?!\w+://)(?=.*/)[\w.@+~-]*(?:/[\w.@+~-]+)*/?$|^[\w-][\w.-]*\.[A-Za-z]\w{0,7}$")
+REFUSED = frozenset({"unknown_tool", "invalid_arguments", "denied"})
+"""Outcomes of calls that did nothing, since nobody carried them out."""
 
 
 def steps_of(trajectory: Trajectory, workdir: str = "/testbed") -> Steps:
@@ -80,7 +69,22 @@ def steps_of(trajectory: Trajectory, workdir: str = "/testbed") -> Steps:
 
     An assistant's message that only a prompt contained (a rewritten history, an example) is none of its steps.
     """
-    return steps_of_messages((node.message for node in trajectory.nodes if _own(node) and node.message), workdir)
+    own = ((node, node.message) for node in trajectory.nodes if _own(node) and node.message)
+    return tuple(step_of(message, workdir, _refused(node, message)) for node, message in own)
+
+
+def _refused(node: Node, message: Json) -> frozenset[int]:
+    """The places of a message's calls that nobody carried out."""
+    calls = _calls(message)
+    by_id = {call.id: call for call in node.tool_calls if call.id}
+    found = set()
+    for place, call in enumerate(calls):
+        known = by_id.get(str(call.get("id") or ""))
+        if known is None and len(node.tool_calls) == len(calls):
+            known = node.tool_calls[place]
+        if known is not None and known.outcome in REFUSED:
+            found.add(place)
+    return frozenset(found)
 
 
 def _own(node: Node) -> bool:
@@ -93,10 +97,20 @@ def steps_of_messages(messages: Iterable[Json], workdir: str = "/testbed") -> St
     return tuple(step_of(message, workdir) for message in messages if message.get("role") == "assistant")
 
 
-def step_of(message: Json, workdir: str = "/testbed") -> Step:
-    """One assistant's message as a step."""
-    calls = [call.get("function") or {} for call in message.get("tool_calls") or [] if isinstance(call, dict)]
-    return Step(message, tuple(action_of(str(f.get("name") or ""), f.get("arguments"), workdir) for f in calls))
+def step_of(message: Json, workdir: str = "/testbed", refused: frozenset[int] = frozenset()) -> Step:
+    """One assistant's message as a step; the calls at the `refused` places did nothing."""
+    found = []
+    for place, call in enumerate(_calls(message)):
+        function = call.get("function")
+        given = function if isinstance(function, dict) else {}
+        done = action_of(str(given.get("name") or ""), given.get("arguments"), workdir)
+        found.append(Action(IDLE, Counter(), frozenset()) if place in refused else done)
+    return Step(message, tuple(found))
+
+
+def _calls(message: Json) -> list[Json]:
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
 def references_of(task: Task) -> tuple[Steps, ...]:
@@ -125,89 +139,47 @@ def action_of(name: str, arguments: Any, workdir: str = "/testbed") -> Action:
     kind = KINDS.get(key, key)
     try:
         given = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except ValueError:
+    except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        return Action(kind, _words(_relative(str(arguments or ""), workdir)), frozenset())
+        return Action(kind, words_of(_relative(str(arguments or ""), workdir)), frozenset())
     given = {key: value for key, value in given.items() if key not in VOLATILE}
     command = next((given[key] for key in COMMAND_KEYS if key in given), None) if kind == "run" else None
-    if isinstance(command, list):  # an argument vector, often ["bash", "-lc", LINE]
-        command = str(command[-1]) if len(command) == 3 and "c" in str(command[1]) else shlex.join(map(str, command))
+    if isinstance(command, list):
+        command = _of_vector([str(word) for word in command])
+    if isinstance(command, str):
+        line = read_line(_relative(command, workdir))
+        files = {*line.files, *_PATCHED.findall(line.text)}
+        return Action(line.kind, words_of(line.text), frozenset(files - NOWHERE))
     texts = [_relative(text, workdir) for text in _texts(command if command is not None else given)]
     files = {_relative(str(given[key]), workdir) for key in given if key in PATH_KEYS}
     files |= {path for text in texts for path in _PATCHED.findall(text)}
-    if isinstance(command, str):
-        kind, named = _command_line(texts[0])
-        files |= named
     if kind == "write" and given.get("command") == "view":  # one tool for both, as in Anthropic's text editor
         kind = "read"
-    return Action(kind, _words(" ".join(texts)), frozenset(files - {"/dev/null", "", "."}))
+    return Action(kind, words_of(" ".join(texts)), frozenset(files - NOWHERE))
+
+
+def _of_vector(command: list[str]) -> str:
+    """The command line of an argument vector, often ["bash", "-lc", LINE]."""
+    if len(command) == 3 and command[0].rsplit("/", 1)[-1] in SHELLS and re.fullmatch(r"-\w*c", command[1]):
+        return command[2]
+    return shlex.join(command)
 
 
 def _texts(value: Any) -> Iterator[str]:
     """Every value of nested arguments as text, in an order that does not depend on how they were written."""
-    if isinstance(value, dict):
-        for key in sorted(value):
-            yield from _texts(value[key])
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
-    elif value is not None:
-        yield str(value)
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [value[key] for key in sorted(value, reverse=True)]
+        elif isinstance(value, list):
+            waiting += reversed(value)
+        elif value is not None:
+            yield str(value)
 
 
 def _relative(text: str, workdir: str) -> str:
     """The text with paths relative to the repository: /testbed/a.py, ./a.py and a.py are one file."""
     text = re.sub(rf"(?<![\w/]){re.escape(workdir)}(?:/|(?![\w/-]))", "", text)
     return re.sub(r"(?<![\w./])\./", "", text)
-
-
-def _words(text: str) -> Counter[str]:
-    return Counter(_WORD.findall(text))
-
-
-def _command_line(line: str) -> tuple[str, set[str]]:
-    """The kind of a shell's command line and the files that it names; a here-document is data, not command."""
-    head = line.split("\n", 1)[0] if "<<" in line else line
-    lexer = shlex.shlex(head.replace("\n", " ; "), posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    try:
-        words = list(lexer)
-    except ValueError:  # a quote that nobody closed
-        words = head.split()
-    kinds, files = set(), set[str]()
-    for part in _parts(words):
-        kinds.add(_program_kind(part))
-        files |= {word.rstrip("/") for word in _operands(part) if _PATHLIKE.match(word)}
-    if any(mark in REDIRECTIONS and not target.startswith("/dev/") for mark, target in pairwise(words)):
-        kinds.add("write")
-    return next((kind for kind in STRONGEST if kind in kinds), "run"), files
-
-
-def _parts(words: list[str]) -> Iterator[list[str]]:
-    """The simple commands of a line."""
-    part: list[str] = []
-    for word in [*words, ";"]:
-        if word and set(word) <= set("();|&"):
-            if part:
-                yield part
-            part = []
-        elif part or not re.match(r"^\w+=", word):  # not a variable set ahead of the program
-            part.append(word)
-
-
-def _operands(part: list[str]) -> list[str]:
-    """The words of a command that may be files: those after the program, but the expression of sed or grep."""
-    words = [word for word in part[1:] if not word.startswith("-")]
-    return words[1:] if part[0].rsplit("/", 1)[-1] in EXPRESSION_FIRST else words
-
-
-def _program_kind(part: list[str]) -> str:
-    program = part[0].rsplit("/", 1)[-1]
-    if program == "sed" and any(word.startswith(("-i", "--in-place")) for word in part):
-        return "write"
-    if program == "git" and len(part) > 1:
-        return {"grep": "search", "apply": "write", "checkout": "write", "diff": "read", "show": "read"}.get(
-            part[1], "run"
-        )
-    return COMMANDS.get(program, "run")

@@ -1,8 +1,9 @@
 """The 25 verifiable instructions of IFEval (Zhou et al. 2023, arXiv:2311.07911) by their published names and arguments.
 
 In: a name such as `keywords:existence`, its arguments, a response. Out: whether the response breaks it, in the paper's
-strict sense. With the extra `ifeval` sentences, words and languages are found by the libraries of the authors' program
-(NLTK, langdetect), without it by `counting.py` and `language.py` alone; `found_by` says which of them it was.
+strict sense, the response read as it looks (`visible.py`). With the extra `ifeval` sentences, words and languages are
+found by the libraries of the authors' program (NLTK, langdetect), without it by `counting.py` and `language.py` alone;
+`found_by` says which of them it was.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from katcore.errors import RecordError
 from katcore.records import Json
 from katcore.verify.counting import counter, sentences, words
 from katcore.verify.language import detected, detector, written_in
+from katcore.verify.visible import visible
 
 Kwargs = Json
 OPTIONS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
@@ -32,7 +35,8 @@ def broken(name: str, kwargs: Kwargs, response: str) -> bool:
     follows = INSTRUCTIONS.get(name)
     if follows is None:
         raise RecordError("task", f"unknown instruction {name!r}")
-    given = {key: value for key, value in kwargs.items() if value is not None}
+    given = {key: _read(value) for key, value in kwargs.items() if value is not None}
+    response = visible(response)
     try:
         return not (response.strip() and follows(response, given))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -49,9 +53,16 @@ def found_by(names: Iterable[str], response: str) -> Json:
             found["counter_reason"] = counter().reason
     if asked & IN_A_LANGUAGE:
         found["detector"] = detector()
-        if not detected(response):
+        if not detected(visible(response)):
             found["undetermined"] = sorted(asked & IN_A_LANGUAGE)
     return found
+
+
+def _read(value: Any) -> Any:
+    """An argument, with its texts as a response is read."""
+    if isinstance(value, list):
+        return [_read(each) for each in value]
+    return visible(value) if isinstance(value, str) else value
 
 
 def _relation(count: int, wanted: int, relation: str) -> bool:

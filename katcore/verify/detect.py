@@ -85,21 +85,27 @@ def _calls(trajectory: Trajectory) -> Iterator[tuple[str, Any]]:
     for node in trajectory.nodes:
         if node.role != "assistant" or not node.message or not (node.sampled or node.token_ids is None):
             continue
-        for call in node.message.get("tool_calls") or []:
-            function = call.get("function") or {} if isinstance(call, dict) else {}
+        calls = node.message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else []:
+            function = call.get("function") if isinstance(call, dict) else None
+            function = function if isinstance(function, dict) else {}
             arguments = function.get("arguments")
             try:
                 yield (
                     str(function.get("name") or ""),
                     json.loads(arguments) if isinstance(arguments, str) else arguments,
                 )
-            except ValueError:
+            except (ValueError, RecursionError):
                 yield str(function.get("name") or ""), arguments
 
 
 def _texts(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [text for each in value.values() for text in _texts(each)]
-    if isinstance(value, list):
-        return [text for each in value for text in _texts(each)]
-    return [value] if isinstance(value, str) else []
+    """The texts in a value, however deep; in the order in which they stand there."""
+    found, waiting = list[str](), [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict | list):
+            waiting += reversed(list(value.values()) if isinstance(value, dict) else value)
+    return found

@@ -41,13 +41,15 @@ ONLY = {
 MARATHI = frozenset(["आहे", "आणि", "आहेत", "मी", "हे", "या", "ते", "नाही", "होते", "एक"])
 HINDI = frozenset(["है", "और", "के", "का", "की", "में", "हैं", "से", "को", "यह"])
 BULGARIAN = frozenset(["на", "и", "е", "да", "се", "за", "от", "не", "са", "ще", "това", "като", "със", "тази", "но"])
+LETTERS = 2
+"""The fewest letters, each counted once, of a text that is in a language."""
 NAMES = {"iw": "he", "zh-cn": "zh", "zh-tw": "zh"}
 
 
 def written_in(text: str, language: str) -> bool:
-    """Whether a text is in the language of that code; one that cannot be told counts as such, as IFEval has it."""
+    """Whether a text is in the language of that code; one whose language cannot be told is not."""
     found, wanted = detected(text), language.lower()
-    return not found or NAMES.get(found, found) == NAMES.get(wanted, wanted)
+    return bool(found) and NAMES.get(found, found) == NAMES.get(wanted, wanted)
 
 
 def detector() -> Literal["langdetect", "own"]:
@@ -57,7 +59,9 @@ def detector() -> Literal["langdetect", "own"]:
 
 @lru_cache(16)
 def detected(text: str) -> str:
-    """The code of the text's language by the detector in use; "" where it cannot be told."""
+    """The code of the text's language by the detector in use; "" where it cannot be told, as from a single letter."""
+    if len({char for char in text.lower() if char.isalpha()}) < LETTERS:
+        return ""
     factory = _langdetect()
     if factory is None:
         return language_of(text)

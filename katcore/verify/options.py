@@ -29,7 +29,7 @@ class JudgeOptions(Options, frozen=True):
     judge_key: Annotated[str, opt("Environment variable with the endpoint's key.", metavar="VARIABLE")] = (
         "OPENAI_API_KEY"
     )
-    votes: Annotated[int, opt("A judge's votes on each attempt.", metavar="N", ge=1)] = 3
+    votes: Annotated[int, opt("A judge's votes on each of an attempt's two views.", metavar="N", ge=1)] = 3
     judge_calls: Annotated[int, opt("Most calls to judges; 0: no limit.", metavar="N", ge=0)] = 0
 
 

@@ -13,7 +13,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import isclose
+from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,18 +25,18 @@ from katcore.errors import RecordError
 from katcore.records import Json, Task, Trajectory, Verdict
 from katcore.verify.answer import answer_of
 from katcore.verify.constraints import Kwargs, broken, found_by
+from katcore.verify.numbers import REL, is_integer, number_of, same
+from katcore.verify.visible import visible
 
 LONGEST = 1_000_000
-"""The most characters of an answer that rules look at."""
+"""The most characters of an answer that rules look at; a longer one follows none of them."""
 LONGEST_CONSTRAINED = 50_000
-"""The most characters that constraints look at: the time of their patterns grows with the square."""
+"""The most characters of a response that constraints look at: the time of their patterns grows with the square."""
 MOST = 1e9
 """The largest weight, tolerance or penalty: with infinite ones a reward is no number."""
 REGEX_S = 10.0
 """Seconds that a regular expression may take over an answer: some answers would make one run for ever."""
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+(?:[eE][-+]?\d+)?")
-_BOXED = re.compile(r"\\boxed\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
 _MATCH = Path(__file__).resolve().with_name("match_process.py")
 
 
@@ -54,18 +55,21 @@ class Exact(_Rule, tag="exact"):
 
 
 class Numeric(_Rule, tag="numeric"):
-    """The answer's number, in `\\boxed{}` or else the last one in it, is this one within `rel` or `abs`."""
+    """The answer's number, in `\\boxed{}` or else the last one in it, is this one.
 
-    answer: float
-    rel: NotNegative = 1e-6
-    abs: NotNegative = 1e-9
+    An integer is it exactly, another number within a millionth of it; `rel` and `abs` ask for other tolerances.
+    """
+
+    answer: int | float
+    rel: NotNegative | None = None
+    abs: NotNegative | None = None
 
 
 class Regex(_Rule, tag="regex"):
-    """The pattern matches somewhere in the answer, or the whole of it."""
+    """The pattern matches the whole answer; without `whole` some place in it, which an answer that lists all does."""
 
     pattern: str
-    whole: bool = False
+    whole: bool = True
 
 
 class Case(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -83,8 +87,8 @@ class Program(_Rule, tag="program"):
 
     It is the file of that name which the attempt wrote, else the code in its answer. `command` runs it, `build` makes
     it first; the limits are for each case. `compare`: `tokens` ignores how white space is written, `exact` all but the
-    white space at line ends, `numeric` compares tokens as numbers within 1e-6. With `partial` a share of the cases
-    earns a share of the reward.
+    white space at line ends, `numeric` compares tokens as numbers. Integers are compared exactly, other numbers within
+    `rel` of what is wanted, or within `abs`. With `partial` a share of the cases earns a share of the reward.
     """
 
     cases: list[Case]
@@ -96,6 +100,8 @@ class Program(_Rule, tag="program"):
     memory_mib: int = 512
     compare: Literal["tokens", "exact", "numeric"] = "tokens"
     partial: bool = False
+    rel: NotNegative = REL
+    abs: NotNegative = 0.0
 
 
 class Constraints(_Rule, tag="constraints"):
@@ -142,7 +148,7 @@ def rules_of(task: Task) -> list[Rule]:
 def verdict(task: Task, trajectory: Trajectory, run: Runner) -> Verdict:
     """The rules' verdict. RecordError for malformed rules, SandboxError from `run`."""
     rules = rules_of(task)
-    answer = answer_of(trajectory)[:LONGEST]
+    answer = answer_of(trajectory)
     outcomes = [run(task, trajectory, rule) if isinstance(rule, Program) else check(rule, answer) for rule in rules]
     return combine(rules, outcomes)
 
@@ -167,22 +173,33 @@ def check(rule: Exact | Numeric | Regex | Constraints, answer: str) -> Outcome:
     """The outcome of a rule that looks at the answer alone."""
     if isinstance(rule, Constraints):
         return _constraints(rule, answer)
+    name = str(rule.__struct_config__.tag)
+    if len(answer) > LONGEST:
+        return Outcome(name, 0.0, False, {"reason": f"an answer of more than {LONGEST} characters"})
     if isinstance(rule, Exact):
         holds = _folded(answer, rule.ignore_case) == _folded(rule.answer, rule.ignore_case)
-        return Outcome("exact", float(holds), holds)
+        return Outcome(name, float(holds), holds)
     if isinstance(rule, Numeric):
-        number = number_of(answer)
-        holds = number is not None and isclose(number, rule.answer, rel_tol=rule.rel, abs_tol=rule.abs)
-        return Outcome("numeric", float(holds), holds, {"number": number})
+        return _number(rule, answer)
     holds, reason = _matches(rule, answer)
-    return Outcome("regex", float(holds), holds, {"reason": reason} if reason else {})
+    return Outcome(name, float(holds), holds, {"reason": reason} if reason else {})
 
 
-def number_of(text: str) -> float | None:
-    """The number that a text ends on: in the last `\\boxed{}`, else the last one; `1,234` is one number."""
-    boxed = _BOXED.findall(text)
-    found = _NUMBER.findall(boxed[-1] if boxed else text)
-    return float(found[-1].replace(",", "")) if found else None
+def _number(rule: Numeric, answer: str) -> Outcome:
+    if isinstance(rule.answer, float) and not isfinite(rule.answer):
+        raise RecordError("task", "rubric.rules: numeric: an answer without end")
+    number = number_of(answer)
+    asked = rule.rel is not None or rule.abs is not None
+    rel = (rule.rel or 0.0) if asked or is_integer(rule.answer) else REL
+    holds = number is not None and same(number, rule.answer, rel, rule.abs or 0.0)
+    return Outcome("numeric", float(holds), holds, {"number": None if number is None else _shown(number)})
+
+
+def _shown(number: Decimal) -> int | float | str:
+    """The number as JSON has it, or what is longer than that as text."""
+    if abs(number.adjusted()) > 300 or len(number.as_tuple().digits) > 17:
+        return str(number)[:100]
+    return int(number) if is_integer(number) and number.adjusted() < 17 else float(number)
 
 
 def _folded(text: str, ignore_case: bool) -> str:
@@ -210,10 +227,13 @@ def _constraints(rule: Constraints, answer: str) -> Outcome:
     kwargs = rule.kwargs or [{}] * len(names)
     if len(kwargs) != len(names) or not names:
         raise RecordError("task", f"rubric.rules: {len(names)} instructions with {len(kwargs)} kwargs")
-    answer = answer[:LONGEST_CONSTRAINED]
-    failed = [name for name, given in zip(names, kwargs) if broken(name, given, answer)]
+    shown = visible(answer) if len(answer) <= LONGEST else answer
+    read = shown if len(shown) <= LONGEST_CONSTRAINED else ""  # what is too long follows nothing
+    failed = [name for name, given in zip(names, kwargs) if broken(name, given, read)]
     penalty = 1 / len(names) if rule.penalty is None else rule.penalty
     reason = f"{len(failed)} of {len(names)} constraints broken: {', '.join(failed)}" if failed else ""
+    if read != shown:
+        reason = f"a response of more than {LONGEST_CONSTRAINED} characters"
     score = max(0.0, 1 - penalty * len(failed))
-    seen: Json = {"broken": failed, "of": len(names), "reason": reason, **found_by(names, answer)}
+    seen: Json = {"broken": failed, "of": len(names), "reason": reason, **found_by(names, read)}
     return Outcome("constraints", score, not failed, seen)

@@ -18,6 +18,7 @@ from katcore.errors import EngineError, InputError, RecordError, SandboxError
 from katcore.pool import Item
 from katcore.records import Task, Timing, Trajectory, Verdict
 from katcore.sandbox import Sandbox, sandbox
+from katcore.sandbox.warm import warm
 from katcore.streams import splice
 from katcore.verify import dual, references, rules, web
 from katcore.verify.attempts import Attempt
@@ -119,4 +120,4 @@ def _no_program(task: Task, trajectory: Trajectory, rule: rules.Program) -> rule
 
 @lru_cache(maxsize=4)
 def _sandbox(name: str) -> Sandbox:
-    return sandbox(name)
+    return warm(sandbox(name))

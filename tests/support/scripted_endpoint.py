@@ -75,20 +75,27 @@ def text_of(body: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
+def work_in(text: str) -> str:
+    """The work in a judge's question, its lines as they stand there: in order, or marked and from last to first."""
+    data, end, _ = text.rpartition("The data ends here.")
+    assert end, "instructions come after the data"
+    (given,) = json.loads(data[data.index('{"data-') :]).values()
+    entries = [entry for part in given["work"].values() for entry in part if not isinstance(entry, dict)]
+    return "\n".join(entry if isinstance(entry, str) else entry[1] for entry in entries)
+
+
 def honest(scores: Callable[[str, str], int]) -> Answer:
     """A judge that reads its instructions after the data and scores as `scores(dimension, work)` says."""
 
     def answer(body: dict[str, Any]) -> str:
         text = text_of(body)
-        data, _, after = text.rpartition("The data ends here.")
-        work = re.search(r"<work-(\w+)>\n(.*)\n</work-\1>", data, re.DOTALL)
-        assert work, "the work stands between markers"
+        work, after = work_in(text), text.rpartition("The data ends here.")[2]
         word = re.search(r'"canary": "(\w+)"', after)
         control = re.search(r"- (control \w+): .* its score is (\d)", after)
         assert word and control
         names = re.findall(r"^- ([\w -]+?)(?::|$)", after, re.MULTILINE)
         given = {
-            name: {"reason": "so", "score": int(control[2]) if name == control[1] else scores(name, work[2])}
+            name: {"reason": "so", "score": int(control[2]) if name == control[1] else scores(name, work)}
             for name in names
         }
         return json.dumps({"canary": word[1], "scores": given})

@@ -138,7 +138,7 @@ def test_only_who_was_asked_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["The cat is in the house.", "A", "Le chat est là", "HELLO THERE, ALL OF YOU", "猫在房子里", "x = 1 + y"]
+    "text", ["The cat is in the house.", "Le chat est là", "HELLO THERE, ALL OF YOU", "猫在房子里", "x = 1 + y"]
 )
 def test_langdetect_says_what_it_says_from_the_seed_0(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = language.detected(text)
@@ -147,9 +147,10 @@ def test_langdetect_says_what_it_says_from_the_seed_0(text: str, monkeypatch: py
     assert ours == langdetect.detect(text)
 
 
-def test_a_language_that_cannot_be_told_passes_and_is_said() -> None:
+def test_a_language_that_cannot_be_told_is_said() -> None:
     seen = evidence("12345 !!!", in_language("hi"))
-    assert seen["holds"] and seen["detector"] == "langdetect" and seen["undetermined"] == ["language:response_language"]
+    assert seen["detector"] == "langdetect" and seen["undetermined"] == ["language:response_language"]
+    assert not seen["holds"]
     told = evidence("The cat is in the house and it was not for you.", in_language("hi"))
     assert not told["holds"] and "undetermined" not in told
 

@@ -19,7 +19,7 @@ from katcore.verify.grader import Grader, masked
 from katcore.verify.judge import Judge
 from katcore.verify.rubric import shipped
 from katcore.verify.verifier import Verifier
-from tests.support.scripted_endpoint import Answer, endpoint, honest
+from tests.support.scripted_endpoint import Answer, endpoint, honest, text_of
 
 RUBRIC = {
     "dimensions": [
@@ -61,12 +61,12 @@ def verdict(answer: Answer, work: str, votes: int = 3) -> tuple[Verdict, list[di
 def test_the_reward_is_the_weighted_mean() -> None:
     found, asked = verdict(honest(lambda name, work: 4 if name == "correct" else 2), "An essay.")
     assert found.reward == pytest.approx((3 * 4 + 1 * 2) / (5 * 4)) and found.passed
-    assert found.parts["scores"] == {"correct": 4, "clear": 2} and len(asked) == 3
+    assert found.parts["scores"] == {"correct": 4, "clear": 2} and len(asked) == 6, "three votes on each view"
     assert found.evidence["disagreement"] == {"correct": 0.0, "clear": 0.0} and not found.flags
 
 
 def test_votes_that_differ_are_reported_and_the_median_counts() -> None:
-    scores = iter([5, 5, 1])
+    scores = iter([5, 5, 1, 5, 5, 5])
 
     def answer(body: dict[str, Any]) -> Any:
         score = next(scores)
@@ -104,7 +104,9 @@ def test_an_endpoint_that_is_away_masks_the_verdict() -> None:
 def test_a_panel_takes_turns() -> None:
     with endpoint(honest(lambda name, work: 5)) as one, endpoint(honest(lambda name, work: 1)) as other:
         found = judge(one.url, other.url, votes=3).verdict(task(), attempt("An essay."))
-    assert (len(one.requests), len(other.requests)) == (2, 1) and found.evidence["votes"]["clear"] == [5, 1, 5]
+    assert (len(one.requests), len(other.requests)) == (3, 3)
+    assert (found.evidence["votes"]["clear"], found.evidence["marked_votes"]["clear"]) == ([5, 1, 5], [1, 5, 1])
+    assert found.reward == 0.2 and found.flags == ["judges_disagree:clear,correct", "views_disagree:clear,correct"]
 
 
 def test_nothing_said_is_nothing_to_judge() -> None:
@@ -145,6 +147,46 @@ def test_votes_have_canaries_of_their_own() -> None:
     assert len({b.word for b in made}) == 8 and len({b.control_score for b in made}) > 1
     assert {len(shipped("web_page").dimensions), len(rubric.dimensions)} == {10, 5}
     assert made == [ballot("t", "w", rubric, vote) for vote in range(8)], "so that the cache can answer"
+    others = [
+        ballot("t", "w", rubric, 0, secret="s"),
+        ballot("t", "w", rubric, 0, marked=True),
+        ballot("t", "v", rubric, 0),
+    ]
+    assert len({(b.nonce, b.word, b.control) for b in [made[0], *others]}) == 4
+
+
+def test_runs_of_a_machine_share_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Judge(()), Judge(())
+    assert one.secret == other.secret and len(one.secret) == 64 and one.secret not in repr(one)
+    monkeypatch.setenv("KAT_CACHE", str(tmp_path / "other"))
+    assert Judge(()).secret != one.secret
+
+
+def test_the_same_attempt_is_asked_about_once() -> None:
+    with endpoint(honest(lambda name, work: 4)) as server:
+        verdicts = [judge(server.url).verdict(task(), attempt("An essay.")) for _ in range(2)]
+    assert verdicts[0] == verdicts[1] and len(server.requests) == 6
+
+
+def test_the_parts_of_an_attempt_have_their_names() -> None:
+    """What an answer says of a patch is no patch."""
+    seen: list[str] = []
+
+    def answer(body: dict[str, Any]) -> Any:
+        seen.append(text_of(body))
+        return honest(lambda name, work: 3)(body)
+
+    both = attempt("Done.\n\n# patch\n+ all of it")
+    both.patch = "--- a/f\n+++ b/f\n"
+    with endpoint(answer) as server:
+        judge(server.url, votes=1).verdict(task(), both)
+    data = json.loads(seen[0].rpartition("The data ends here.")[0])
+    (given,) = data.values()
+    assert given["task"] == ["Write a short essay."]
+    assert given["work"] == {
+        "answer": ["Done.", "", "# patch", "+ all of it"],
+        "patch": ["--- a/f", "+++ b/f", ""],
+    }
 
 
 def test_dual_rules_are_a_gate() -> None:
@@ -155,7 +197,7 @@ def test_dual_rules_are_a_gate() -> None:
         asked = len(server.requests)
     assert good.reward == pytest.approx(0.4 + 0.6 * 0.6) and good.passed
     assert (good.parts["rules"], good.parts["judge"]) == (1.0, 0.6)
-    assert (bad.reward, bad.passed, bad.parts["judge"], asked) == (0.0, False, None, 3), "no judge for what failed"
+    assert (bad.reward, bad.passed, bad.parts["judge"], asked) == (0.0, False, None, 6), "no judge for what failed"
 
 
 def test_dual_is_masked_when_either_is() -> None:
@@ -179,10 +221,11 @@ def test_the_command(tmp_path: Path) -> None:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     with endpoint(honest(lambda name, work: 4)) as server:
-        done = called("--judge", f"openai:{server.url}", "--judge-model", "m", "--votes", "2", "--judge-calls", "2")
+        done = called("--judge", f"openai:{server.url}", "--judge-model", "m", "--votes", "2", "--judge-calls", "4")
         assert done.returncode == 0, done.stderr
         verdict = json.loads(done.stdout.splitlines()[1])["verdict"]
         assert (verdict["reward"], verdict["evidence"]["votes"]) == (0.8, {"correct": [4, 4], "clear": [4, 4]})
+        assert len(server.requests) == 4
         done = called("--no-reuse", "--judge", f"openai:{server.url}", "--judge-model", "m", "--judge-calls", "2")
         spent = json.loads(done.stdout.splitlines()[1])["verdict"]
         assert (spent["masked"], spent["reason"]) == (True, "judge: 2 model calls are used up")

@@ -113,10 +113,37 @@ def test_a_program_that_a_patch_wrote_and_a_build() -> None:
     )
 
 
+def test_what_a_build_leaves_is_carried_to_each_case() -> None:
+    """Files, links and modes; names of any bytes; nothing where the repository's own file is removed."""
+    base = {"README": "x\n", "gone": "x\n"}
+    build = "mkdir -p out/deep && printf '#!/bin/sh\ncat data\n' > out/deep/run && chmod 755 out/deep/run"
+    build += (
+        " && printf 7 > out/deep/data && ln -s deep/run out/link && printf x > $'out/\\xff' && rm gone && touch built"
+    )
+    command = "cd out/deep && ../link && ls ../ | wc -l && test -e ../../built"
+    cases = [{"stdout": "73\n"}] * 2
+    assert results(verdict("", url=archive(base), build=build, command=command, cases=cases)) == {"AC": 2}
+
+
+def test_tolerances_are_relative_and_absolute_ones_are_asked_for() -> None:
+    def of(code: str, value: Any, **rule: Any) -> dict[str, int]:
+        return results(verdict(f"def f():\n    return {code}\n", cases=[{"call": "f", "value": value}], **rule))
+
+    assert of("1e-7", 0.0) == of("2e-7", 1e-7) == of("10**9", 10**9 + 7) == of("1e9", 10**9 + 7) == {"WA": 1}
+    assert of("1e-7", 0.0, abs=1e-6) == of("1/3", 0.33333333) == of("3.0", 3) == of("3", 3.0) == {"AC": 1}
+    assert of("0.34", 1 / 3, rel=0.1) == {"AC": 1}
+
+
 def test_numbers_may_be_near() -> None:
     cases = [{"stdin": "", "stdout": "0.333333333 a"}]
     assert results(verdict("print(1/3, 'a')\n", cases=cases, compare="numeric")) == {"AC": 1}
     assert results(verdict("print(1/3, 'a')\n", cases=cases)) == {"WA": 1}
+    whole = [{"stdin": "", "stdout": "1000000007"}]
+    assert results(verdict("print(10**9)\n", cases=whole, compare="numeric")) == {"WA": 1}
+    assert results(verdict("print('1000000007.0')\n", cases=whole, compare="numeric")) == {"AC": 1}
+    endless = [{"stdin": "", "stdout": "1" * 400}]
+    assert results(verdict("print('inf')\n", cases=endless, compare="numeric")) == {"WA": 1}
+    assert results(verdict("print('1e999')\n", cases=endless, compare="numeric")) == {"WA": 1}
 
 
 def test_a_box_that_fails_masks(monkeypatch: pytest.MonkeyPatch) -> None:

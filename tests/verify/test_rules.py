@@ -35,12 +35,28 @@ def reward(text: str, *rule: dict[str, Any], answer: str | None = None) -> float
         ("about 3.2", {"check": "numeric", "answer": 3.14159265, "rel": 1e-4}, False),
         ("nothing", {"check": "numeric", "answer": 0}, False),
         ("-5e3", {"check": "numeric", "answer": -5000}, True),
-        ("id: ab-12", {"check": "regex", "pattern": r"[a-z]{2}-\d+"}, True),
+        ("1, 2, 3", {"check": "numeric", "answer": 123}, False),
+        ("\u22125", {"check": "numeric", "answer": -5}, True),
+        ("42.0", {"check": "numeric", "answer": 42}, True),
+        ("41.7", {"check": "numeric", "answer": 42, "abs": 0.5}, True),
+        ("41.7", {"check": "numeric", "answer": 42, "rel": 1e-3}, False),
+        (" ab-12\n", {"check": "regex", "pattern": r"[a-z]{2}-\d+"}, True),
+        ("id: ab-12", {"check": "regex", "pattern": r"[a-z]{2}-\d+"}, False),
         ("id: ab-12", {"check": "regex", "pattern": r"[a-z]{2}-\d+", "whole": True}, False),
+        ("id: ab-12", {"check": "regex", "pattern": r"[a-z]{2}-\d+", "whole": False}, True),
     ],
 )
 def test_answers(text: str, rule: dict[str, Any], right: bool) -> None:
     assert reward(text, rule) == float(right)
+
+
+def test_what_was_seen_of_a_number() -> None:
+    def seen(text: str) -> Any:
+        found = rules.verdict(task({"check": "numeric", "answer": 1}), said(text), lambda *_: pytest.fail("none"))
+        return found.evidence["rules"][0]["number"]
+
+    assert [seen(text) for text in ("7", "1,000.5", "none", "1e999")] == [7, 1000.5, None, "1E+999"]
+    assert seen("1" * 400) == "1" * 100
 
 
 def test_the_answer_alone_is_an_exact_rule() -> None:
