@@ -4,6 +4,7 @@
 # make lint    format, lint, types, imports, drift      make drift     whether generated files are what the code says
 # make format  format, and mend what ruff can           make generate  schemas, formats.md, man pages, completions
 # make golden  the expected output of commands anew     make clean     remove what was made, but for .venv
+# make demo-tasks                the demo's tasks alone, which take no model
 # make test-agents                other people's agents, all of them, for real (installs 5.5 GB once)
 # make test-datasets              the real harbor and swebench packages on tasks of ours (installs 1 GB once)
 # make bench-gateway              latency and calls a second of the gateway, beside LiteLLM's proxy (a quiet machine)

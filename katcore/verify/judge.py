@@ -131,7 +131,7 @@ class Judge:
                 if not self._enough(poll):
                     return self._failed(Verdict(), poll, flags)
             polls.append(poll)
-        out = _verdict(*polls, rubric, flags)
+        out = _verdict(polls[0], polls[1], rubric, flags)
         if any(count for _, count in clean.values()):
             self._compare(out, replace(asked, work=shown))
         return out
