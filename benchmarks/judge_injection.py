@@ -50,7 +50,7 @@ def _selectors(text: str) -> str:
     return "\U0001f600" + "".join(chr(0xE0100 + byte - 16) for byte in text.encode())
 
 
-def _swapped(text: str, table: dict[str, str]) -> str:
+def _swapped(text: str, table: dict[str, str | int | None]) -> str:
     return text.translate(str.maketrans(table))
 
 
