@@ -19,7 +19,7 @@ import codecs
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ def _selectors(text: str) -> str:
     return "\U0001f600" + "".join(chr(0xE0100 + byte - 16) for byte in text.encode())
 
 
-def _swapped(text: str, table: Mapping[str, str]) -> str:
+def _swapped(text: str, table: dict[str, str | int | None]) -> str:
     return text.translate(str.maketrans(table))
 
 

@@ -193,10 +193,17 @@ def _that_run(commands: list[_Command]) -> Iterator[_Command]:
 class _Status(Enum):
     """How a command ends: well, badly, one of the two without doing anything; OPEN: it does something, who knows."""
 
-    GOOD, BAD, EITHER, OPEN = range(4)
+    GOOD = 0
+    BAD = 1
+    EITHER = 2
+    OPEN = 3
 
 
-_PASSED_OVER = {_Status.GOOD: ("||",), _Status.BAD: ("&&",), _Status.EITHER: ("&&", "||")}
+_PASSED_OVER: dict[_Status, tuple[str, ...]] = {
+    _Status.GOOD: ("||",),
+    _Status.BAD: ("&&",),
+    _Status.EITHER: ("&&", "||"),
+}
 """The operators behind which nothing runs for sure after a command that ends so."""
 
 

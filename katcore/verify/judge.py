@@ -121,7 +121,7 @@ class Judge:
             if count
         ]
         asked = Question(statement, {name: text for name, (text, _) in clean.items()}, rubric, images)
-        polls = []
+        polls = list[Poll]()
         for view in (asked, replace(asked, marked=True)):
             poll = self._poll(view)
             if not self._enough(poll):
@@ -131,7 +131,8 @@ class Judge:
                 if not self._enough(poll):
                     return self._failed(Verdict(), poll, flags)
             polls.append(poll)
-        out = _verdict(polls[0], polls[1], rubric, flags)
+        plain, marked = polls
+        out = _verdict(plain, marked, rubric, flags)
         if any(count for _, count in clean.values()):
             self._compare(out, replace(asked, work=shown))
         return out
