@@ -35,7 +35,7 @@ def defer() -> None:
     sys.modules |= {_DYNAMO: stand_in, _INDEXED: indexed}
     torch._dynamo = stand_in  # type: ignore[assignment]
     sys.meta_path.insert(0, _Finder())
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if os.environ.get("WORLD_SIZE", "1") in ("", "1"):
         from transformers import utils
         from transformers.utils import import_utils
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from katcore.records import Scaffold, Task, TaskSource, Trajectory, Verification
-from katcore.sandbox import Sandbox
-from katcore.verify.program import ProgramRunner
+from katcore.sandbox import Box, Sandbox
+from katcore.verify.program import ProgramRunner, _place, _run
 from katcore.verify.rules import Case, Outcome, Program
 
 pytestmark = pytest.mark.slow
@@ -74,14 +74,17 @@ def test_what_was_built_is_as_it_was(judged: Judged) -> None:
 def test_in_one_box_it_works(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the guard three of four cases are right."""
 
-    def one(self: ProgramRunner, spec: Any, rule: Program, case: Case, patch: str, code: bytes, built: bytes) -> str:
-        from katcore.verify.program import _place, _run
+    boxes: list[Box] = []
 
-        if not hasattr(one, "box"):
-            one.box = self.sandbox.create(spec)  # type: ignore[attr-defined]
-            _place(one.box, rule, patch, code)  # type: ignore[attr-defined]
-        return _run(one.box, rule, case)  # type: ignore[attr-defined]
+    def one(self: ProgramRunner, spec: Any, rule: Program, case: Case, patch: str, code: bytes, built: bytes) -> str:
+        if not boxes:
+            boxes.append(self.sandbox.create(spec))
+            _place(boxes[0], rule, patch, code)
+        return _run(boxes[0], rule, case)
 
     monkeypatch.setattr(ProgramRunner, "_case", one)
-    assert judged(COUNTS.format(place="/tmp/work")).score == 0.75
-    one.box.close()  # type: ignore[attr-defined]
+    try:
+        assert judged(COUNTS.format(place="/tmp/work")).score == 0.75
+    finally:
+        for box in boxes:
+            box.close()
