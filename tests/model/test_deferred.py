@@ -24,9 +24,11 @@ assert "torch.distributed.tensor" not in sys.modules
 """
 ASKED = {
     "compile": """
-f = torch.compile(lambda x: x.sin() + 1, backend="aot_eager")
-assert f(torch.zeros(2)).tolist() == [1.0, 1.0] and callable(torch._dynamo.reset)
+made = []
+f = torch.compile(lambda x: x.sin() + 1, backend=lambda graph, _: made.append(graph) or graph.forward)
+assert f(torch.zeros(2)).tolist() == [1.0, 1.0] and len(made) == 1, "it was compiled"
 """,
+    "an attribute": "assert torch._dynamo.config.recompile_limit\n",
     "a module of it": """
 import torch._dynamo.utils as utils
 assert torch._dynamo.utils is utils is sys.modules["torch._dynamo.utils"]

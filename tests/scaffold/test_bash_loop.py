@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,32 @@ def test_several_calls_in_one_turn_are_run_in_order(tmp_path: Path) -> None:
 def test_the_gateways_stop_ends_the_agent_at_once(tmp_path: Path) -> None:
     exit_, trace = ran(tmp_path, *[bash("true")] * 5, caps=replace(CAPS, calls=2))
     assert exit_.kind == "agent_error" and trace.stop is not None and trace.stop.kind == "turns"
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(tmp_path: Path) -> None:
+    body = json.dumps({"choices": [{"message": {"role": "assistant", "content": "done"}}]}).encode()
+    whole = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    asked: list[bytes] = []
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def serve() -> None:
+            for answer in (whole[:-3], b"", whole[:20], whole):
+                connection, _ = server.accept()
+                with connection:
+                    asked.append(connection.recv(65536))
+                    connection.sendall(answer)
+
+        serving = threading.Thread(target=serve, daemon=True)
+        serving.start()
+        job = Job("Do it.", "key", "m", sys.executable, str(IN_BOX), str(path), str(tmp_path), **LIMITS)
+        launch = BashLoop().launch(job)
+        done = subprocess.run(launch.argv, input=launch.stdin, capture_output=True, timeout=60)
+        serving.join(10)
+    assert json.loads(done.stdout) == {"exit": "submitted"}
+    assert [request.partition(b"retry-count: ")[2][:1] for request in asked] == [b"0", b"1", b"2", b"3"]
 
 
 @pytest.mark.parametrize("stdout", [b"", b"{}", b"nonsense", b'{"exit": "submitted"', b'{"exit": "won"}'])
